@@ -1,0 +1,66 @@
+#include "base/fake_executor.h"
+
+namespace estiba {
+
+FakeExecutor::FakeExecutor() : wall_(std::chrono::seconds(1'767'225'600)) {  // 2026-01-01T00:00:00Z
+  now_ += std::chrono::seconds(1);
+  previous_ = set_current(this);
+}
+
+FakeExecutor::~FakeExecutor() {
+  posted_.clear();
+  timers_.clear();
+  set_current(previous_);
+}
+
+void FakeExecutor::post(Work work) {
+  std::lock_guard lock(mutex_);
+  posted_.push_back(std::move(work));
+}
+
+Executor::Timer FakeExecutor::at(Instant when, Work work) {
+  Timer timer{next_id_++};
+  timers_.emplace(std::pair{std::max(when, now_), timer.id}, std::move(work));
+  return timer;
+}
+
+bool FakeExecutor::cancel(Timer timer) {
+  return std::erase_if(timers_, [&](const auto& entry) { return entry.first.second == timer.id; }) > 0;
+}
+
+size_t FakeExecutor::run() {
+  size_t ran = 0;
+  for (;;) {
+    std::vector<Work> batch;
+    {
+      std::lock_guard lock(mutex_);
+      batch.swap(posted_);
+    }
+    if (!batch.empty()) {
+      for (Work& work : batch) work();
+      ran += batch.size();
+    } else if (!timers_.empty() && timers_.begin()->first.first <= now_) {
+      auto due = timers_.extract(timers_.begin());
+      due.mapped()();
+      ++ran;
+    } else {
+      return ran;
+    }
+  }
+}
+
+void FakeExecutor::advance(Duration step) {
+  run();
+  const Instant end = now_ + step;
+  while (!timers_.empty() && timers_.begin()->first.first <= end) {
+    const Instant when = timers_.begin()->first.first;
+    wall_ += when - now_;
+    now_ = when;
+    run();
+  }
+  wall_ += end - now_;
+  now_ = end;
+  run();
+}
+
+}  // namespace estiba

@@ -1,0 +1,89 @@
+// An API object as it is kept: its JSON, once, immutable, beside the few facts that are looked at without parsing.
+// The JSON is stored without metadata.resourceVersion; `rv_at` is where it is spliced in as the object is sent, so the
+// committed revision never means printing again. Controllers read the typed struct, decoded at most once and shared.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "model/json.h"
+
+namespace estiba::model {
+
+using Labels = std::vector<std::pair<std::string, std::string>>;  // sorted by key
+
+struct Owner {
+  std::string api_version, kind, name, uid;
+  bool controller = false, block_owner_deletion = false;
+};
+
+/// What metadata says, extracted once.
+struct Meta {
+  std::string api_version, kind;
+  std::string ns, name, uid, generate_name;
+  std::string creation_timestamp, deletion_timestamp;
+  int64_t generation = 0;
+  int64_t deletion_grace_seconds = -1;  ///< -1: not set
+  Labels labels, annotations;
+  std::vector<Owner> owners;
+  std::vector<std::string> finalizers;
+
+  std::string_view label(std::string_view key) const;
+  std::string_view annotation(std::string_view key) const;
+  const Owner* controller() const;
+};
+
+class Object {
+ public:
+  /// From a parsed document; a metadata.resourceVersion in it is left out of the stored JSON.
+  static Result<std::shared_ptr<const Object>> make(const json::Node& root);
+  static Result<std::shared_ptr<const Object>> parse(std::string_view text);
+  ~Object();
+
+  const Meta& meta() const { return meta_; }
+  /// The stored JSON, without resourceVersion.
+  std::string_view json() const { return json_; }
+  /// Where `"resourceVersion":"N",` (or with the comma before, see with_revision) goes.
+  size_t rv_at() const { return rv_at_; }
+  /// The whole JSON with the revision spliced in, appended to `out`.
+  void print_to(std::string& out, int64_t revision) const;
+
+  /// The typed struct (model/types/*.h), decoded once and shared. T must be the struct of this object's kind; fields that
+  /// do not fit are left at their defaults (the API server has validated them).
+  template <class T>
+  const T& as() const;
+
+ private:
+  Object() = default;
+  struct Typed {
+    const void* type;  // address of a tag unique to T
+    void* value;
+    void (*destroy)(void*);
+  };
+  Meta meta_;
+  std::string json_;
+  size_t rv_at_ = 0;
+  mutable std::atomic<Typed*> typed_{nullptr};
+};
+using ObjectPtr = std::shared_ptr<const Object>;
+
+/// An object at a revision, as clients and watchers see it. Cheap to copy.
+struct ObjectRef {
+  ObjectPtr object;
+  int64_t revision = 0;
+
+  explicit operator bool() const { return object != nullptr; }
+  const Meta& meta() const { return object->meta(); }
+  template <class T>
+  const T& as() const {
+    return object->as<T>();
+  }
+  std::string resource_version() const { return std::to_string(revision); }
+  std::string print() const;
+};
+
+}  // namespace estiba::model
