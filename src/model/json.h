@@ -3,6 +3,7 @@
 // linked, and changing one is O(1). Parsing is strict RFC 8259: one value, valid UTF-8, no duplicate members unless
 // allowed, nesting bounded.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -153,6 +154,8 @@ class Document {
  private:
   friend class Parser;
   struct Arena;
+  explicit Document(std::nullptr_t);
+  static void unlink(Node& container, Node* before, Node* child);
   std::unique_ptr<Arena> arena_;
   Node* root_ = nullptr;
 };
