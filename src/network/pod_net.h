@@ -1,0 +1,33 @@
+// What is asked of and told about one pod's network. Values only, so that others can include it cheaply.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace estiba::network {
+
+enum class Protocol : uint8_t { tcp = 6, udp = 17, sctp = 132 };
+
+/// A port of the node that is led to a port of the pod (containers[].ports[].hostPort).
+struct HostPort {
+  Protocol protocol = Protocol::tcp;
+  uint16_t host_port = 0, pod_port = 0;
+  bool operator==(const HostPort&) const = default;
+};
+
+struct PodRequest {
+  std::string uid;       ///< identity of the attachment: letters, digits, '-', '.', '_'
+  std::string ns, name;  ///< for messages and logs
+  std::vector<HostPort> host_ports;
+};
+
+struct PodNet {
+  std::string netns_path;  ///< a bound network namespace, "/run/estiba/netns/…"
+  std::vector<std::string> ips;
+  std::string interface_name = "eth0";
+  std::string mac;
+  std::string gateway;
+  int mtu = 1500;
+};
+
+}  // namespace estiba::network
