@@ -1,0 +1,266 @@
+"""A cluster in namespaces of its own, for the tests and the demo.
+
+The sandbox has network, mount, IPC, UTS and PID namespaces: a small init (pid 1) reaps what is orphaned, and when it ends the
+kernel ends everything inside. A second network namespace is the outside world: it reaches the node over a veth pair.
+Nothing of it touches the host's network; `leftovers()` tells what a stopped cluster left behind."""
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+CACHE = pathlib.Path(os.environ.get("ESTIBA_CACHE", pathlib.Path.home() / ".cache/estiba"))
+BIN = pathlib.Path(os.environ.get("ESTIBA_BIN", ROOT / "build-release/bin"))
+NODE_ADDRESS, OUTSIDE_ADDRESS = "192.168.77.1", "192.168.77.2"
+INIT = """
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+print("up", flush=True)
+while True:
+    signal.sigwait([signal.SIGCHLD])
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+"""
+
+
+def kubectls():
+    """Paths of the kubectl programs of this machine, Debian's first."""
+    found = [CACHE / "kubectl-debian/usr/bin/kubectl"]
+    found += sorted(pathlib.Path("/usr/lib/google-cloud-sdk/bin").glob("kubectl.1.*"))
+    system = shutil.which("kubectl")
+    if system:
+        found.append(pathlib.Path(system))
+    return [str(path) for path in found if path.exists()]
+
+
+def run(command, check=True, **options):
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+    if check and result.returncode:
+        raise AssertionError(f"{' '.join(map(str, command))}\nexit {result.returncode}\n{result.stdout}\n{result.stderr}")
+    return result
+
+
+def wait_for(what, condition, seconds=30, step=0.02):
+    """Waits until condition() is true and returns its value."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s for {what}; last seen: {value!r}")
+        time.sleep(step)
+
+
+class Sandbox:
+    """The namespaces. `command(...)` gives a command line that runs inside; `outside(...)` in the outer network."""
+
+    def __init__(self):
+        self.init = self._hold(["--pid", "--fork", "--mount-proc"])
+        self.world = self._hold([])
+        self.pid = int(open(f"/proc/{self.init.pid}/task/{self.init.pid}/children").read().split()[0])
+        self.inside(["sh", "-c", "ip link set lo up; for d in /run/estiba /var/lib/estiba /var/log/pods /var/log/containers /etc/estiba; do mkdir -p $d; mount -t tmpfs estiba-test $d; done"])
+        self.outside(["sh", "-c", f"ip link set lo up && ip link add eth0 type veth peer name eth0 netns {self.pid} && ip address add {OUTSIDE_ADDRESS}/24 dev eth0 && ip link set eth0 up"])
+        self.inside(["sh", "-c", f"ip address add {NODE_ADDRESS}/24 dev eth0 && ip link set eth0 up && ip route add default via {OUTSIDE_ADDRESS}"])
+
+    @staticmethod
+    def _hold(extra):
+        process = subprocess.Popen(["unshare", "--net", "--mount", "--ipc", "--uts", "--propagation", "private", *extra, sys.executable, "-c", INIT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert process.stdout.readline().strip() == "up"
+        return process
+
+    def command(self, command):
+        return ["nsenter", "--net", "--mount", "--ipc", "--uts", "--pid", "--target", str(self.pid), *map(str, command)]
+
+    def inside(self, command, **options):
+        return run(self.command(command), **options)
+
+    def outside(self, command, **options):
+        return run(["nsenter", "--net", "--target", str(self.world.pid), *map(str, command)], **options)
+
+    def processes(self):
+        """Command lines of what runs inside, but for pid 1 and the asking one."""
+        script = "import os\nfor p in os.listdir('/proc'):\n if p.isdigit() and int(p) not in (1,os.getpid()):\n  try: print(p, open(f'/proc/{p}/cmdline').read().replace(chr(0),' '))\n  except OSError: pass"
+        lines = self.inside([sys.executable, "-c", script]).stdout.splitlines()
+        return [line for line in lines if "python3 -c import os" not in line]
+
+    def close(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.init.wait()
+        self.world.kill()
+        self.world.wait()
+
+
+class Cluster:
+    def __init__(self, kubectl=None, **flags):
+        self.sandbox = Sandbox()
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="estiba-"))
+        self.run_dir, self.data_dir = pathlib.Path("/run/estiba"), self.dir / "data"
+        self.kubeconfig = self.dir / "kubeconfig"
+        self.log_path = self.dir / "server.log"
+        self.kubectl_path = kubectl or kubectls()[0]
+        self.flags = {"data-dir": self.data_dir, "run-dir": self.run_dir, "write-kubeconfig": self.kubeconfig, "node-name": "node-1",
+                      "advertise-address": NODE_ADDRESS, **flags}
+        self.server = None
+        self.before = self.host_facts()
+
+    # -- the server ---------------------------------------------------------------------------------------------------
+
+    def start(self, wait=True):
+        """Starts `estiba server`; returns the seconds until /readyz said yes."""
+        flags = [f"--{name}={value}" for name, value in self.flags.items()]
+        log = open(self.log_path, "ab")
+        begin = time.monotonic()
+        self.server = subprocess.Popen(self.sandbox.command([BIN / "estiba", "server", *flags]), stdout=log, stderr=log)
+        if wait:
+            self.wait_ready()
+        return time.monotonic() - begin
+
+    def wait_ready(self, seconds=20):
+        def ready():
+            if self.server.poll() is not None:
+                raise AssertionError(f"the server ended with {self.server.returncode}:\n{self.log()}")
+            return self.sandbox.inside(["curl", "-sk", "--max-time", "2", "https://127.0.0.1:6443/readyz"], check=False).stdout == "ok"
+        wait_for("/readyz", ready, seconds, 0.005)
+
+    def server_pid(self):
+        """The server's pid as the host sees it (nsenter forks)."""
+        children = open(f"/proc/{self.server.pid}/task/{self.server.pid}/children").read().split()
+        return int(children[0])
+
+    def kill9(self):
+        os.kill(self.server_pid(), signal.SIGKILL)
+        self.server.wait()
+
+    def stop(self):
+        """SIGTERM; containers go on."""
+        if self.server and self.server.poll() is None:
+            os.kill(self.server_pid(), signal.SIGTERM)
+            self.server.wait(30)
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")[-20000:] if self.log_path.exists() else ""
+
+    # -- clients ------------------------------------------------------------------------------------------------------
+
+    def estiba(self, *arguments, **options):
+        return self.sandbox.inside([BIN / "estiba", *arguments], **options)
+
+    def kubectl_command(self, *arguments):
+        return self.sandbox.command([self.kubectl_path, "--kubeconfig", self.kubeconfig, "--cache-dir", self.dir / "kubectl-cache", *arguments])
+
+    def kubectl(self, *arguments, **options):
+        return run(self.kubectl_command(*arguments), timeout=options.pop("timeout", 120), **options).stdout
+
+    def get(self, *arguments):
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+    def fetch(self, url, seconds=3):
+        """Fetches from the outside world; the body, or None where the request failed."""
+        result = self.sandbox.outside(["curl", "-sS", "--max-time", seconds, url], check=False)
+        return result.stdout if result.returncode == 0 else None
+
+    # -- images -------------------------------------------------------------------------------------------------------
+
+    def import_image(self, archive, name, *arguments):
+        return self.estiba("image", "import", "--data-dir", self.data_dir, *arguments, archive, name)
+
+    # -- what is left -------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def host_facts():
+        cgroups = set()
+        for base in pathlib.Path("/sys/fs/cgroup").iterdir():
+            cgroups.update(str(path) for path in base.glob("estiba*"))
+        return {"mounts": {line.split()[4] for line in open("/proc/self/mountinfo")}, "cgroups": cgroups,
+                "links": set(os.listdir("/sys/class/net"))}
+
+    def leftovers(self):
+        """What is still there though all was deleted and the server has stopped, as a list of sentences."""
+        found = []
+        found += [f"process {line}" for line in self.sandbox.processes()]
+        mounts = self.sandbox.inside(["cat", "/proc/self/mountinfo"]).stdout
+        for line in mounts.splitlines():
+            path = line.split()[4]
+            if str(self.dir) in path or (path.startswith("/run/estiba/") or path.startswith("/var/lib/estiba/")):
+                found.append(f"mount {path}")
+        links = json.loads(self.sandbox.inside(["ip", "-j", "link"]).stdout)
+        found += [f"interface {link['ifname']}" for link in links if link["ifname"] not in ("lo", "eth0")]
+        tables = self.sandbox.inside(["nft", "list", "tables"]).stdout
+        found += [f"nftables {line}" for line in tables.splitlines() if "estiba" in line]
+        namespaces = self.sandbox.inside(["sh", "-c", "ls /run/estiba/netns 2>/dev/null"], check=False).stdout.split()
+        found += [f"network namespace {name}" for name in namespaces]
+        now = self.host_facts()
+        for kind in now:
+            found += [f"{kind} {name}" for name in sorted(now[kind] - self.before[kind])]
+        return found
+
+    def close(self):
+        self.stop()
+        self.sandbox.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def pss_kib(pid):
+    for line in open(f"/proc/{pid}/smaps_rollup"):
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    return 0
+
+
+def debian_image(name, packages, files=()):
+    """A root file system of Debian packages as a tar, made once and cached; the key is its recipe."""
+    key = hashlib.sha256(repr((packages, files)).encode()).hexdigest()[:12]
+    target = CACHE / "images" / f"{name}-{key}.tar"
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sources = [str(path) for path in [pathlib.Path("/etc/apt/sources.list"), *sorted(pathlib.Path("/etc/apt/sources.list.d").glob("*.list")),
+                                      *sorted(pathlib.Path("/etc/apt/sources.list.d").glob("debian*.sources"))] if path.exists() and path.stat().st_size]
+    partial = target.with_suffix(".partial.tar")
+    excludes = [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("doc", "man", "locale")]
+    run(["mmdebstrap", "--variant=extract", "--include=" + ",".join(packages), *excludes, "bookworm", partial, *sources], timeout=900)
+    partial.rename(target)
+    return target
+
+
+def busybox_image():
+    """A tiny root file system of busybox alone, as a tar."""
+    target = CACHE / "images" / "busybox.tar"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as root:
+            base = pathlib.Path(root)
+            for part in ("bin", "etc", "tmp", "root", "var", "home"):
+                (base / part).mkdir()
+            shutil.copy("/bin/busybox", base / "bin/busybox")
+            for applet in run(["/bin/busybox", "--list"]).stdout.split():
+                if applet != "busybox":
+                    (base / "bin" / applet).symlink_to("busybox")
+            (base / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n")
+            (base / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
+            partial = target.with_suffix(".partial.tar")
+            run(["tar", "-C", root, "--owner=0", "--group=0", "--numeric-owner", "-cf", partial, "."])
+            partial.rename(target)
+    return target
+
+
+def python_image():
+    return debian_image("python", ("python3-minimal", "libpython3-stdlib", "busybox-static", "dash", "libc-bin", "base-passwd"))
