@@ -1,0 +1,68 @@
+// Fd: an owned file descriptor, and the calls on descriptors that are no file's own business. Every descriptor made here
+// is close-on-exec.
+#pragma once
+#include <sys/types.h>
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace estiba::os {
+
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    if (this != &other) reset(std::exchange(other.fd_, -1));
+    return *this;
+  }
+  ~Fd() { reset(); }
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  int release() { return std::exchange(fd_, -1); }
+  /// Closes what is held, if anything, and takes `fd`.
+  void reset(int fd = -1);
+
+ private:
+  int fd_ = -1;
+};
+
+Result<Fd> duplicate(int fd);
+/// The read end and the write end; `flags` as pipe2(2), close-on-exec is added.
+Result<std::pair<Fd, Fd>> make_pipe(int flags = 0);
+/// A connected pair of AF_UNIX sockets of `type` (SOCK_STREAM, SOCK_SEQPACKET, …), close-on-exec.
+Result<std::pair<Fd, Fd>> make_socketpair(int type);
+Result<Fd> make_eventfd();
+Result<Fd> make_memfd(const char* name);
+
+Result<void> set_nonblocking(int fd, bool on = true);
+Result<void> set_cloexec(int fd, bool on = true);
+/// Marks all descriptors from `first` on as close-on-exec (close_range(2)).
+Result<void> cloexec_from(int first);
+/// "/proc/self/fd/N": a path that means exactly the opened object.
+std::string fd_path(int fd);
+
+/// Writes all bytes, through partial writes and EINTR.
+Result<void> write_all(int fd, std::string_view bytes);
+/// Reads to the end.
+Result<std::string> read_all(int fd);
+
+/// Sends bytes with descriptors (SCM_RIGHTS) on a stream or seqpacket socket; returns the number of bytes sent.
+Result<size_t> send_with_fds(int socket, std::string_view bytes, std::span<const int> fds, int flags = 0);
+/// Receives up to `size` bytes; descriptors that come along are appended to `fds`. 0 is the end of the stream; an error
+/// with sys EAGAIN says that there is nothing now.
+Result<size_t> receive_with_fds(int socket, char* buffer, size_t size, std::vector<Fd>& fds, int flags = 0);
+
+/// Listening AF_UNIX socket at `path` (replaced if there), mode 0600. Paths longer than sun_path go through /proc/self/fd.
+Result<Fd> listen_unix(const std::string& path, int type, int backlog = 16);
+Result<Fd> connect_unix(const std::string& path, int type);
+Result<Fd> accept_unix(int listener);
+
+}  // namespace estiba::os

@@ -1,0 +1,191 @@
+// ShimClient: how the server drives the shim of one pod. A pod's shim is a process `estiba-oci shim` that holds the pod's
+// namespaces, is the parent of its containers, writes their logs and outlives the server. docs/shim-protocol.md has the
+// wire format.
+//
+// All calls are coroutines on the io::Loop where the client was made; answers come in any order, so several coroutines may
+// use one client at a time. When the connection breaks, every waiting call fails with Code::unavailable and `closed()`
+// becomes true; connect() again, or, if that says Code::not_found or Code::unavailable, the shim is gone: cleanup_pod().
+//
+// Namespaces: in the configs of the pod's containers, a namespace that is not listed is the pod's (the shim's own). So
+// list mount and cgroup, and pid unless the pod shares one; leave out network, ipc and uts.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/function.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "os/fd.h"
+
+namespace estiba::runtime {
+
+struct LogOptions {
+  std::string path;                  ///< "/var/log/pods/ns_name_uid/web/0.log"; empty: output is only for attach
+  uint64_t max_bytes = 10 << 20;     ///< rotated when it would grow beyond this
+  uint32_t max_files = 5;            ///< with the current one
+};
+
+struct PodOptions {
+  std::string id;                    ///< the pod's uid
+  std::string dir;                   ///< "/run/estiba/pods/<uid>"; made with mode 0700
+  std::string shim = "estiba-oci";   ///< the program; searched in PATH without a slash
+  std::string network_namespace;     ///< path to join; empty: the host's
+  std::string hostname;              ///< empty: the pod uses the host's uts namespace
+  std::string domainname;
+  bool host_ipc = false;
+  bool share_pid = false;            ///< one pid namespace for all containers, with the shim's helper as its init
+  bool host_pid = false;             ///< nothing to do here: leave pid out of the configs
+  std::string cgroup;                ///< the pod's group, "/estiba/pod<uid>"; made, and removed on shutdown; empty: none
+  std::string resources;             ///< OCI linux.resources JSON for the pod's group, or empty
+  std::vector<std::pair<std::string, std::string>> sysctls;  ///< of the pod's namespaces (net.*, kernel.shm*, …)
+};
+
+struct ContainerOptions {
+  std::string id;
+  std::string bundle;                ///< directory with config.json
+  LogOptions log;
+  bool stdin_open = false;           ///< keep a pipe as stdin for attach; otherwise /dev/null
+  bool stdin_once = false;           ///< close stdin when the first attach session with stdin ends
+};
+
+enum class ContainerStatus : uint8_t { creating, created, running, paused, stopped };
+std::string_view to_string(ContainerStatus status);
+
+struct ContainerInfo {
+  std::string id, bundle;
+  ContainerStatus status = ContainerStatus::creating;
+  int pid = 0;                       ///< in the host's pid namespace
+  int exit_code = 0;                 ///< when stopped; 128 + signal if killed
+  int signal = 0;
+  bool oom_killed = false;
+  WallTime created_at{}, started_at{}, finished_at{};
+  std::string log_path;
+};
+
+struct PodInfo {
+  std::string id;
+  int shim_pid = 0;
+  int pid_namespace_init = 0;        ///< with share_pid
+  int protocol = 0;
+  std::string network_namespace, cgroup;
+  std::vector<ContainerInfo> containers;
+};
+
+struct ExecOptions {
+  std::string container;
+  std::vector<std::string> args;
+  std::vector<std::string> env;      ///< replaces same-named ones of the container's process
+  std::string cwd;                   ///< empty: the container's
+  std::string user;                  ///< "uid[:gid]"; empty: the container's
+  bool tty = false;
+  bool stdin_open = false;
+  uint16_t columns = 0, rows = 0;    ///< first window size with a tty
+};
+
+/// One end of a running exec or attach session. With a tty, stdin_fd and stdout_fd are the terminal; stderr_fd is empty.
+/// The descriptors are non-blocking.
+struct Session {
+  uint64_t id = 0;                   ///< for resize(), close_stdin(), wait_exec() and kill_exec()
+  int pid = 0;
+  os::Fd stdin_fd, stdout_fd, stderr_fd;
+};
+
+struct ContainerStats {
+  WallTime at{};
+  uint64_t cpu_usage_ns = 0;
+  uint64_t cpu_throttled_ns = 0;
+  uint64_t memory_usage = 0, memory_working_set = 0, memory_rss = 0, memory_limit = 0;
+  uint64_t page_faults = 0, major_page_faults = 0;
+  uint64_t pids = 0;
+  uint64_t io_read_bytes = 0, io_write_bytes = 0;
+};
+
+struct ShimEvent {
+  enum class Kind : uint8_t {
+    container_exit,  ///< a container's process has ended and its output is in the log
+    exec_exit,       ///< an exec session's process has ended
+    oom,             ///< the kernel killed for memory in the container's group
+    disconnected,    ///< the connection to the shim is gone; the last event
+  };
+  Kind kind = Kind::container_exit;
+  std::string container;
+  uint64_t session = 0;              ///< exec_exit
+  int exit_code = 0, signal = 0;
+  bool oom_killed = false;
+  WallTime at{};
+};
+
+class ShimClient {
+ public:
+  using EventHandler = UniqueFunction<void(const ShimEvent&)>;
+
+  /// Starts a shim for a new pod and waits until it is ready. Code::already_exists when `dir` has a living shim.
+  static Task<Result<std::unique_ptr<ShimClient>>> launch(PodOptions options);
+  /// Connects to the shim that serves `dir`. Code::not_found without a socket, Code::unavailable when nobody listens.
+  static Task<Result<std::unique_ptr<ShimClient>>> connect(std::string dir);
+  ~ShimClient();  ///< only disconnects; the shim and its containers go on
+  ShimClient(const ShimClient&) = delete;
+
+  /// Called on the loop for each event, in order. Set it right after launch or connect: events wait for it. What ended before connect()
+  /// is in state().
+  void on_event(EventHandler handler);
+  bool closed() const;
+
+  /// The pod with all containers, as the shim knows it now.
+  Task<Result<PodInfo>> state();
+
+  /// Makes the container to the point before its program starts. Errors of the set-up are told with their step; Code::not_found when the
+  /// program is not in the image, Code::forbidden when it is not executable.
+  Task<Result<ContainerInfo>> create_container(ContainerOptions options);
+  /// Runs the program. Returns when execve(2) has succeeded, with its error else.
+  Task<Result<ContainerInfo>> start(std::string container);
+  /// `all`: every process of its cgroup. Not running any more is Code::not_found.
+  Task<Result<void>> kill(std::string container, int signal, bool all = false);
+  /// SIGTERM (or `signal`), and SIGKILL for everything after `grace`; the shim keeps the clock. Returns once the request is
+  /// taken; the end comes as an event. A later call can shorten the grace.
+  Task<Result<void>> stop(std::string container, int signal, Duration grace);
+  /// Removes a stopped container's cgroup and state; `force` kills it first. Missing is fine.
+  Task<Result<void>> remove(std::string container, bool force = false);
+  Task<Result<void>> pause(std::string container);
+  Task<Result<void>> resume(std::string container);
+  /// OCI linux.resources JSON.
+  Task<Result<void>> update(std::string container, std::string resources);
+  Task<Result<ContainerStats>> stats(std::string container);
+  /// Of the pod's cgroup.
+  Task<Result<ContainerStats>> pod_stats();
+
+  Task<Result<Session>> exec(ExecOptions options);
+  /// Waits for the end of an exec session: its exit code. Code::not_found for unknown or already forgotten ones.
+  Task<Result<int>> wait_exec(uint64_t session);
+  Task<Result<void>> kill_exec(uint64_t session, int signal);
+  /// New output from now on, and stdin if the container has one and `with_stdin`. Output that the reader does not take
+  /// within 1 MiB ends the session.
+  Task<Result<Session>> attach(std::string container, bool with_stdin);
+  Task<Result<void>> resize(uint64_t session, uint16_t columns, uint16_t rows);
+  /// Closes the container's stdin for good (stdin_once is done by the shim itself).
+  Task<Result<void>> close_stdin(std::string container);
+  /// Reopens the log file now (after an outside rotation).
+  Task<Result<void>> reopen_log(std::string container);
+
+  /// Kills what runs, removes cgroups and state, ends the shim. The directory is gone afterwards.
+  Task<Result<void>> shutdown();
+
+  struct Impl;
+
+ private:
+  explicit ShimClient(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Blocking: removes what a dead shim left behind: kills the processes in the pod's cgroup, removes cgroups, the containers' mounts and the
+/// directory. Code::conflict while the shim lives. Returns the containers as last recorded.
+Result<std::vector<ContainerInfo>> cleanup_pod(const std::string& dir);
+/// Blocking: what the shim recorded about its containers on disk, without asking it.
+Result<std::vector<ContainerInfo>> read_pod_state(const std::string& dir);
+
+}  // namespace estiba::runtime
