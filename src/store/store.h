@@ -3,6 +3,7 @@
 // Every successful write gets the next revision. Reads and watches see a consistent snapshot at a revision and never
 // block. A write is answered after it is durable. Implementations: embedded/ (SQLite below, everything in memory) and etcd/.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -57,7 +58,7 @@ struct Write {
 struct WriteResult {
   Revision revision = 0;
   EntryPtr entry;     ///< the new version; for a removal the last version before it
-  EntryPtr previous;  ///< the version before, or null
+  EntryPtr previous;  ///< the version before, or null; for a removal the same as `entry`
 };
 
 struct ListOptions {
@@ -77,7 +78,7 @@ struct Event {
   Kind kind = Kind::put;
   Revision revision = 0;
   EntryPtr entry;     ///< put: the new version; remove: the last version
-  EntryPtr previous;  ///< put: the version before, or null when created
+  EntryPtr previous;  ///< put: the version before, or null when created; remove: the same as `entry`
 };
 
 /// A position in the stream of events of one prefix. Not thread-safe itself; one thread pulls.
@@ -89,8 +90,9 @@ class Watch {
   virtual Result<size_t> poll(std::vector<Event>& out, size_t max) = 0;
   /// Every event up to this revision has been returned by poll (a bookmark may say so).
   virtual Revision position() const = 0;
-  /// Called (once per call of arm, from any thread) as soon as poll may return something new or an error; at once when
-  /// that is already so. The callback must be quick: post to an executor.
+  /// Called (once per call of arm, from any thread) as soon as poll may return something new or an error; at once, from
+  /// within arm, when that is already so. The callback must be quick and must not touch the watch: post to an executor.
+  /// It never runs after the watch is destroyed. Arming again replaces a callback that has not run.
   virtual void arm(UniqueFunction<void()> notify) = 0;
 };
 
@@ -110,9 +112,11 @@ class Store {
   /// One durable write. A failed comparison gives Code::conflict (Code::already_exists when `expect` was 0, and
   /// Code::not_found when the key is absent); a full disk Code::exhausted. `done` runs on the writer's thread.
   virtual void write(Write write, UniqueFunction<void(Result<WriteResult>)> done) = 0;
-  /// Events after `after` (exclusive) for keys under the prefix.
+  /// Events after `after` (exclusive) for keys under the prefix. Code::gone when events after it are no longer kept,
+  /// Code::invalid when `after` is in the future.
   virtual Result<std::unique_ptr<Watch>> watch(std::string_view prefix, Revision after) = 0;
-  /// Forgets history up to `revision`: reads and watches from before it get Code::gone.
+  /// Forgets history before `revision`: reads at and watches after an older revision get Code::gone. Compacting again
+  /// what is compacted already does nothing; a future revision gives Code::invalid.
   virtual Result<void> compact(Revision revision) = 0;
 
   /// write() for coroutines; resumes on the calling executor.

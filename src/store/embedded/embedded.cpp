@@ -1,0 +1,253 @@
+#include "store/embedded/embedded.h"
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/log.h"
+#include "store/embedded/database.h"
+#include "store/embedded/lock.h"
+#include "store/embedded/memory.h"
+
+namespace estiba::store {
+
+namespace {
+
+// What one transaction takes at most, so that an answer never waits for more than a moment's worth of others.
+constexpr size_t batch_writes = 2048;
+constexpr size_t batch_bytes = 16 << 20;
+
+struct Request {
+  Write write;
+  UniqueFunction<void(Result<WriteResult>)> done;
+};
+
+Result<void> compare(const Write& write, const Entry* now) {
+  if (write.expect == 0 && now) return fail(Code::already_exists, "key " + write.key + " exists already (revision " + std::to_string(now->mod_revision) + ")");
+  bool needed = write.expect > 0 || write.kind == Write::Kind::remove;
+  if (needed && !now) return fail(Code::not_found, "key " + write.key + " does not exist");
+  if (write.expect > 0 && now->mod_revision != write.expect) {
+    return fail(Code::conflict, "key " + write.key + " has revision " + std::to_string(now->mod_revision) + ", not " + std::to_string(write.expect));
+  }
+  return {};
+}
+
+/// The work of one transaction: the writes whose comparison holds become events, each comparing with what those before
+/// it leave behind.
+class Batch {
+ public:
+  explicit Batch(const History& history) : history_(history), revision_(history.revision()) {}
+
+  Result<WriteResult> stage(Write& write) {
+    EntryPtr now = current(write.key);
+    TRY(compare(write, now.get()));
+    Event event{write.kind == Write::Kind::put ? Event::Kind::put : Event::Kind::remove, ++revision_, now, now};
+    if (event.kind == Event::Kind::put) event.entry = next_version(write, now.get());
+    staged_[event.entry->key] = event.kind == Event::Kind::put ? event.entry : nullptr;
+    events_.push_back(event);
+    return WriteResult{revision_, event.entry, event.previous};
+  }
+  const std::vector<Event>& events() const { return events_; }
+
+ private:
+  EntryPtr current(const std::string& key) const {
+    if (auto found = staged_.find(key); found != staged_.end()) return found->second;
+    const EntryPtr* entry = history_.tree().find(key);
+    return entry ? *entry : nullptr;
+  }
+  EntryPtr next_version(Write& write, const Entry* now) const {
+    auto entry = std::make_shared<Entry>();
+    entry->key = std::move(write.key);
+    entry->value = std::move(write.value);
+    entry->create_revision = now ? now->create_revision : revision_;
+    entry->mod_revision = revision_;
+    entry->version = now ? now->version + 1 : 1;
+    if (write.attachment) entry->attach(std::move(write.attachment));
+    return entry;
+  }
+
+  const History& history_;
+  Revision revision_;
+  std::unordered_map<std::string_view, EntryPtr> staged_;  // keys live in the events' entries
+  std::vector<Event> events_;
+};
+
+class Embedded final : public EmbeddedStore {
+ public:
+  Embedded(EmbeddedOptions options, DirectoryLock lock, std::unique_ptr<Database> database, History history)
+      : options_(std::move(options)), lock_(std::move(lock)), database_(std::move(database)), history_(std::move(history)),
+        memory_(std::make_shared<Memory>(history_.publish(options_.now(), 0))), thread_([this] { run(); }) {}
+
+  ~Embedded() override {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+
+  Revision revision() const override { return memory_->newest.load()->revision; }
+
+  Result<EntryPtr> get(std::string_view key, Revision at) override {
+    auto snapshot = TRY(snapshot_for(at));
+    EntryPtr entry = snapshot->find_at(key, at ? at : snapshot->revision);
+    if (!entry) return fail(Code::not_found, "key " + std::string(key) + " does not exist");
+    return entry;
+  }
+
+  Result<ListResult> list(std::string_view prefix, const ListOptions& options) override {
+    auto snapshot = TRY(snapshot_for(options.revision));
+    ListResult result;
+    result.revision = options.revision ? options.revision : snapshot->revision;
+    Tree tree = snapshot->tree_at(result.revision);
+    KeyRange range = KeyRange::of_prefix(prefix);
+    if (options.start_after >= range.first && !options.start_after.empty()) range.first = options.start_after + '\0';
+    uint64_t total = tree.count(range);
+    tree.collect(range, options.limit, result.entries);
+    result.remaining = total - result.entries.size();
+    result.more = result.remaining > 0;
+    return result;
+  }
+
+  uint64_t count(std::string_view prefix) override { return memory_->newest.load()->tree.count(KeyRange::of_prefix(prefix)); }
+
+  void write(Write write, UniqueFunction<void(Result<WriteResult>)> done) override {
+    if (write.key.empty()) return done(fail(Code::invalid, "write: the key is empty"));
+    if (write.value.size() > options_.value_bytes) {
+      return done(fail(Code::too_large, "write " + write.key + ": the value has " + std::to_string(write.value.size()) + " bytes, at most " +
+                                            std::to_string(options_.value_bytes) + " are allowed"));
+    }
+    bool first;
+    {
+      std::lock_guard lock(mutex_);
+      first = queue_.empty();
+      queue_.push_back({std::move(write), std::move(done)});
+    }
+    if (first) wake_.notify_one();
+  }
+
+  Result<std::unique_ptr<Watch>> watch(std::string_view prefix, Revision after) override {
+    auto snapshot = memory_->newest.load();
+    TRY_AS("watch " + std::string(prefix), check(*snapshot, after));
+    return std::make_unique<RingWatch>(memory_, prefix, after);
+  }
+
+  Result<void> compact(Revision revision) override {
+    if (revision > this->revision()) return fail(Code::invalid, "compact: revision " + std::to_string(revision) + " is in the future");
+    Revision before = memory_->compacted.load();
+    while (before < revision && !memory_->compacted.compare_exchange_weak(before, revision)) {
+    }
+    return {};
+  }
+
+  EmbeddedCounters counters() const override { return {writes_.load(std::memory_order_relaxed), batches_.load(std::memory_order_relaxed)}; }
+
+ private:
+  Result<void> check(const Snapshot& snapshot, Revision at) const {
+    if (at > snapshot.revision) {
+      return fail(Code::invalid, "revision " + std::to_string(at) + " is in the future, the newest is " + std::to_string(snapshot.revision));
+    }
+    Revision floor = memory_->floor(snapshot);
+    if (at < floor) return fail(Code::gone, "revision " + std::to_string(at) + " is too old, history starts at " + std::to_string(floor));
+    return {};
+  }
+
+  Result<Ref<Snapshot>> snapshot_for(Revision at) const {
+    auto snapshot = memory_->newest.load();
+    if (at) TRY(check(*snapshot, at));
+    return snapshot;
+  }
+
+  void run() {
+    pthread_setname_np(pthread_self(), "store");
+    std::vector<Request> requests;
+    while (take(requests)) {
+      handle(requests);
+      requests.clear();
+      database_->checkpoint_if_due();
+    }
+  }
+
+  // Waits for writes; false when the store closes and none is left.
+  bool take(std::vector<Request>& requests) {
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [this] { return !queue_.empty() || stopping_; });
+    size_t bytes = 0;
+    while (!queue_.empty() && requests.size() < batch_writes && bytes < batch_bytes) {
+      bytes += queue_.front().write.value.size();
+      requests.push_back(std::move(queue_.front()));
+      queue_.pop_front();
+    }
+    return !requests.empty();
+  }
+
+  void handle(std::vector<Request>& requests) {
+    Batch batch(history_);
+    std::vector<Result<WriteResult>> results;
+    results.reserve(requests.size());
+    for (Request& request : requests) results.push_back(batch.stage(request.write));
+    bool published = false;
+    if (!batch.events().empty()) {
+      auto done = database_->append(batch.events());
+      report(done);
+      if (done) {
+        publish(batch.events());
+        published = true;
+      } else {
+        // Every result, a failed comparison too, may rest on a write that is not there now.
+        for (auto& result : results) result = std::unexpected(done.error());
+      }
+    }
+    for (size_t i = 0; i < requests.size(); ++i) requests[i].done(std::move(results[i]));
+    if (published) memory_->hub.wake(batch.events());
+  }
+
+  // One line when writes begin to fail and one when they work again, however many fail between.
+  void report(const Result<void>& done) {
+    if (!done && !failing_) log::error("store", "writes fail", {{"error", done.error()}});
+    if (done && failing_) log::info("store", "writes work again");
+    failing_ = !done;
+  }
+
+  void publish(const std::vector<Event>& events) {
+    Instant now = options_.now();
+    for (const Event& event : events) history_.append(event, now);
+    memory_->newest.store(history_.publish(now, memory_->compacted.load(std::memory_order_relaxed)));
+    writes_.fetch_add(events.size(), std::memory_order_relaxed);
+    batches_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  EmbeddedOptions options_;
+  DirectoryLock lock_;
+  std::unique_ptr<Database> database_;  // this, history_ and failing_ belong to the writer's thread
+  History history_;
+  bool failing_ = false;
+  std::shared_ptr<Memory> memory_;
+  std::atomic<uint64_t> writes_{0};
+  std::atomic<uint64_t> batches_{0};
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Request> queue_;  // guarded by mutex_
+  bool stopping_ = false;      // guarded by mutex_
+  std::thread thread_;         // last: it uses everything above
+};
+
+}  // namespace
+
+Result<std::unique_ptr<EmbeddedStore>> open_embedded(EmbeddedOptions options) {
+  DirectoryLock lock = TRY_AS("open store", DirectoryLock::take(options.directory));
+  auto database = TRY_AS("open store", Database::open(options.directory + "/store.db"));
+  auto contents = TRY_AS("open store", database->load());
+  History history(options.history, contents.revision, Tree::from_sorted(contents.entries));
+  contents.entries.clear();
+  return std::make_unique<Embedded>(std::move(options), std::move(lock), std::move(database), std::move(history));
+}
+
+}  // namespace estiba::store
