@@ -1,0 +1,309 @@
+#include "image/unpack.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/fd.h"
+#include "base/strings.h"
+
+namespace estiba::image {
+namespace {
+
+Result<Fd> open_in_root(int root, const std::string& path, uint64_t flags) {
+  open_how how{};
+  how.flags = flags | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  for (;;) {
+    long fd = ::syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how);
+    if (fd >= 0) return Fd(int(fd));
+    if (errno != EAGAIN && errno != EINTR) return fail_errno("open");  // EAGAIN: a rename raced with the lookup
+  }
+}
+
+Result<void> remove_below(int dir, const char* name, dev_t device) {
+  if (::unlinkat(dir, name, 0) == 0 || errno == ENOENT) return {};
+  if (errno != EISDIR && errno != EPERM) return fail_errno(std::string("unlink ") + name);
+  Fd child(::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!child) return fail_errno(std::string("open ") + name);
+  struct stat st;
+  if (::fstat(child.get(), &st) != 0) return fail_errno("fstat");
+  if (st.st_dev != device) return fail(Code::conflict, std::string(name) + " is a mount point");
+  DIR* list = ::fdopendir(child.get());
+  if (!list) return fail_errno("fdopendir");
+  int inside = child.release();  // closedir closes it
+  Result<void> result;
+  while (dirent* item = ::readdir(list)) {
+    std::string_view entry = item->d_name;
+    if (entry == "." || entry == "..") continue;
+    result = remove_below(inside, item->d_name, device);
+    if (!result) break;
+  }
+  ::closedir(list);
+  TRY(std::move(result));
+  if (::unlinkat(dir, name, AT_REMOVEDIR) != 0 && errno != ENOENT) return fail_errno(std::string("rmdir ") + name);
+  return {};
+}
+
+Result<void> remove_entry(int dir, const std::string& name) {
+  struct stat st;
+  if (::fstatat(dir, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) return {};
+    return fail_errno("stat " + name);
+  }
+  return remove_below(dir, name.c_str(), st.st_dev);
+}
+
+bool harmless_device(const TarEntry& entry) {
+  constexpr std::array<std::pair<unsigned, unsigned>, 8> known{{{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 1}, {5, 2}}};
+  return entry.type == TarEntry::Type::character && std::find(known.begin(), known.end(), std::pair(entry.major, entry.minor)) != known.end();
+}
+
+class Unpacker {
+ public:
+  Unpacker(Source& source, int root, const UnpackOptions& options) : tar_(source, options.limits), root_(root), options_(options) {}
+
+  Result<void> run() {
+    while (auto entry = TRY(tar_.next())) {
+      TRY_AS("unpack " + quoted(entry->name), one(*entry));
+    }
+    // Children change their directory's time, so these come last, the deepest first.
+    for (auto it = times_.rbegin(); it != times_.rend(); ++it) {
+      auto dir = open_in_root(root_, it->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+      if (dir) ::futimens(dir->get(), it->times);
+    }
+    return {};
+  }
+
+ private:
+  // remove_tree needs a descriptor a level.
+  static constexpr int max_depth = 400;
+
+  struct DirectoryTime {
+    std::string path;
+    timespec times[2];
+  };
+
+  static std::unexpected<Error> refused(std::string why) { return fail(Code::invalid, std::move(why)); }
+
+  /// The name without "./" and double slashes; "" is the root itself.
+  static Result<std::string> normal(std::string_view name) {
+    if (name.starts_with('/')) return refused("an absolute name is not allowed in an image");
+    std::string out;
+    int depth = 0;
+    for (std::string_view part : split(name, '/')) {
+      if (part.empty() || part == ".") continue;
+      if (++depth > max_depth) return refused("its directories are nested more than " + std::to_string(max_depth) + " deep");
+      if (part == "..") return refused("\"..\" is not allowed in an image: it leads out of the root");
+      if (part.size() > 255) return refused("a part of the name is longer than 255 bytes");
+      if (!out.empty()) out += '/';
+      out += part;
+    }
+    return out;
+  }
+
+  static std::pair<std::string, std::string> cut(const std::string& path) {
+    size_t slash = path.rfind('/');
+    if (slash == path.npos) return {"", path};
+    return {path.substr(0, slash), path.substr(slash + 1)};
+  }
+
+  /// The directory `path`, made (0755, root) where it is missing, since archives may leave parents out.
+  Result<Fd> directory(const std::string& path) {
+    auto fd = open_in_root(root_, path, O_PATH | O_DIRECTORY);
+    if (fd || fd.error().sys != ENOENT || path.empty()) return fd;
+    auto [above, base] = cut(path);
+    Fd parent = TRY(directory(above));
+    if (::mkdirat(parent.get(), base.c_str(), 0755) != 0) return fail_errno("mkdir " + path);
+    return open_in_root(root_, path, O_PATH | O_DIRECTORY);
+  }
+
+  Result<int> parent_of(const std::string& path) {
+    if (!parent_ || path != parent_path_) {
+      parent_ = TRY_AS("directory " + quoted(path), directory(path));
+      parent_path_ = path;
+    }
+    return parent_.get();
+  }
+
+  Result<void> one(TarEntry& entry) {
+    std::string path = TRY(normal(entry.name));
+    auto [above, base] = cut(path);
+    if (path.empty()) {
+      if (entry.type != TarEntry::Type::directory) return refused("the root of an image must be a directory");
+      return directory_itself(entry, path);
+    }
+    if (options_.whiteouts && base.starts_with(".wh.")) return whiteout(above, base);
+    int parent = TRY(parent_of(above));
+    switch (entry.type) {
+      case TarEntry::Type::directory: return make_directory(entry, path, parent, base);
+      case TarEntry::Type::file: return make_file(entry, parent, base);
+      case TarEntry::Type::symlink: return make_symlink(entry, path, parent, base);
+      case TarEntry::Type::hardlink: return make_hardlink(entry, parent, base);
+      default: return make_node(entry, parent, base);
+    }
+  }
+
+  /// Tries to make something; when its place is taken, clears the place and tries once more.
+  template <class Make>
+  Result<int> in_place(int parent, const std::string& base, const char* what, Make make) {
+    int result = make();
+    if (result < 0 && errno == EEXIST) {
+      TRY(remove_entry(parent, base));
+      result = make();
+    }
+    if (result < 0) return fail_errno(what);
+    return result;
+  }
+
+  Result<void> whiteout(const std::string& above, const std::string& base) {
+    if (base == ".wh..wh..opq") {
+      auto dir = open_in_root(root_, above, O_RDONLY | O_DIRECTORY);
+      if (!dir) return dir.error().sys == ENOENT ? Result<void>() : std::unexpected(dir.error());
+      return clear_directory(dir->get());
+    }
+    if (base.starts_with(".wh..wh.")) return {};  // bookkeeping of aufs
+    std::string name = base.substr(4);
+    if (name.empty() || name == "." || name == "..") return refused("this whiteout names nothing that can be deleted");
+    auto parent = open_in_root(root_, above, O_PATH | O_DIRECTORY);
+    if (!parent) return parent.error().sys == ENOENT ? Result<void>() : std::unexpected(parent.error());
+    parent_.reset();
+    return remove_entry(parent->get(), name);
+  }
+
+  Result<void> clear_directory(int dir) {
+    std::vector<std::string> names;
+    DIR* list = ::fdopendir(::dup(dir));
+    if (!list) return fail_errno("fdopendir");
+    while (dirent* item = ::readdir(list))
+      if (std::string_view name = item->d_name; name != "." && name != "..") names.emplace_back(name);
+    ::closedir(list);
+    parent_.reset();
+    for (const auto& name : names) TRY(remove_entry(dir, name));
+    return {};
+  }
+
+  Result<void> make_directory(const TarEntry& entry, const std::string& path, int parent, const std::string& base) {
+    if (::mkdirat(parent, base.c_str(), 0700) != 0) {
+      if (errno != EEXIST) return fail_errno("mkdir");
+      struct stat st;
+      if (::fstatat(parent, base.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return fail_errno("stat");
+      if (!S_ISDIR(st.st_mode)) {
+        TRY(remove_entry(parent, base));
+        if (::mkdirat(parent, base.c_str(), 0700) != 0) return fail_errno("mkdir");
+      }
+    }
+    return directory_itself(entry, path);
+  }
+
+  Result<void> directory_itself(const TarEntry& entry, const std::string& path) {
+    auto [above, base] = cut(path);
+    Fd holder;
+    int parent = root_;
+    if (!path.empty()) parent = TRY(parent_of(above));
+    holder = Fd(::openat(parent, path.empty() ? "." : base.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!holder) return fail_errno("open");
+    TRY(own(holder.get(), entry));
+    times_.push_back({path, {{0, UTIME_OMIT}, {entry.mtime, long(entry.mtime_ns)}}});
+    return {};
+  }
+
+  Result<void> own(int fd, const TarEntry& entry) {
+    if (::fchown(fd, entry.uid, entry.gid) != 0) return fail_errno("chown");
+    if (::fchmod(fd, entry.mode) != 0) return fail_errno("chmod");
+    for (const auto& [name, value] : entry.xattrs) {
+      // The overlay's own attributes would let a layer redirect directories; they mean nothing in an image.
+      if (name.starts_with("trusted.overlay.") || name.starts_with("user.overlay.")) continue;
+      if (::fsetxattr(fd, name.c_str(), value.data(), value.size(), 0) != 0 && errno != ENOTSUP) return fail_errno("setxattr " + name);
+    }
+    return {};
+  }
+
+  Result<void> make_file(const TarEntry& entry, int parent, const std::string& base) {
+    int raw = TRY(in_place(parent, base, "create", [&] { return ::openat(parent, base.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600); }));
+    Fd fd(raw);
+    FileSink sink(raw);
+    if (!buffer_) buffer_ = std::make_unique<char[]>(chunk_size);
+    for (;;) {
+      size_t n = TRY(tar_.read({buffer_.get(), chunk_size}));
+      if (n == 0) break;
+      TRY(sink.write({buffer_.get(), n}));
+    }
+    TRY(own(raw, entry));
+    timespec times[2] = {{0, UTIME_OMIT}, {entry.mtime, long(entry.mtime_ns)}};
+    if (::futimens(raw, times) != 0) return fail_errno("utimens");
+    return {};
+  }
+
+  Result<void> make_symlink(const TarEntry& entry, const std::string& path, int parent, const std::string& base) {
+    if (entry.link.empty()) return refused("a symlink without a target");
+    if (!entry.link.starts_with('/')) {
+      long depth = std::count(path.begin(), path.end(), '/');
+      for (std::string_view part : split(entry.link, '/')) {
+        if (part.empty() || part == ".") continue;
+        depth += part == ".." ? -1 : 1;
+        if (depth < 0) return refused("the symlink's target " + quoted(entry.link) + " leads out of the root");
+      }
+    }
+    TRY(in_place(parent, base, "symlink", [&] { return ::symlinkat(entry.link.c_str(), parent, base.c_str()); }));
+    return own_by_name(entry, parent, base);
+  }
+
+  Result<void> own_by_name(const TarEntry& entry, int parent, const std::string& base) {
+    if (::fchownat(parent, base.c_str(), entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW) != 0) return fail_errno("chown");
+    if (entry.type != TarEntry::Type::symlink && ::fchmodat(parent, base.c_str(), entry.mode, 0) != 0) return fail_errno("chmod");
+    timespec times[2] = {{0, UTIME_OMIT}, {entry.mtime, long(entry.mtime_ns)}};
+    if (::utimensat(parent, base.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) return fail_errno("utimens");
+    return {};
+  }
+
+  Result<void> make_hardlink(const TarEntry& entry, int parent, const std::string& base) {
+    std::string target = TRY_AS("the hard link's target " + quoted(entry.link), normal(entry.link));
+    auto [above, name] = cut(target);
+    if (name.empty()) return refused("a hard link to the root");
+    auto dir = open_in_root(root_, above, O_PATH | O_DIRECTORY);
+    struct stat st;
+    if (!dir || ::fstatat(dir->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return refused("the hard link's target " + quoted(entry.link) + " is not in the image");
+    if (S_ISDIR(st.st_mode)) return refused("a hard link to the directory " + quoted(entry.link));
+    TRY(in_place(parent, base, "link", [&] { return ::linkat(dir->get(), name.c_str(), parent, base.c_str(), 0); }));
+    return {};
+  }
+
+  Result<void> make_node(const TarEntry& entry, int parent, const std::string& base) {
+    bool fifo = entry.type == TarEntry::Type::fifo;
+    if (!fifo && !harmless_device(entry)) {
+      return refused(std::string("the device node ") + (entry.type == TarEntry::Type::block ? "block " : "character ") + std::to_string(entry.major) + ":" +
+                     std::to_string(entry.minor) + " is not allowed in an image");
+    }
+    mode_t mode = (fifo ? S_IFIFO : S_IFCHR) | 0600;
+    auto made = in_place(parent, base, "mknod", [&] { return ::mknodat(parent, base.c_str(), mode, makedev(entry.major, entry.minor)); });
+    // Without CAP_MKNOD the container still gets its own /dev.
+    if (!made && made.error().sys == EPERM && !fifo) return {};
+    TRY(std::move(made));
+    return own_by_name(entry, parent, base);
+  }
+
+  TarReader tar_;
+  int root_;
+  const UnpackOptions& options_;
+  Fd parent_;  // of the last member, since archives are mostly sorted
+  std::string parent_path_;
+  std::vector<DirectoryTime> times_;
+  std::unique_ptr<char[]> buffer_;
+};
+
+}  // namespace
+
+Result<void> unpack(Source& tar, int root, const UnpackOptions& options) { return Unpacker(tar, root, options).run(); }
+
+Result<void> remove_tree(int dir, const std::string& path) { return within("remove " + path, remove_entry(dir, path)); }
+
+}  // namespace estiba::image

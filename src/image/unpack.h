@@ -1,0 +1,28 @@
+// Unpacks a layer's tar into a directory. The archive may be hostile: nothing outside the directory is touched, whatever
+// the names, links and order of its members. Every path is resolved by openat2(2) with RESOLVE_IN_ROOT against the
+// directory, so that even a symlink that was unpacked a moment ago resolves as it would inside the container.
+//
+// Refused, naming the member: absolute names, "..", symlinks whose relative target climbs out, hard links out of the root,
+// device nodes but the harmless ones that every /dev has (null, zero, full, random, urandom, tty, console, ptmx), and
+// what breaks the limits.
+#pragma once
+#include "base/result.h"
+#include "image/tar.h"
+
+namespace estiba::image {
+
+struct UnpackOptions {
+  TarLimits limits;
+  /// Whiteout members (".wh.x", ".wh..wh..opq"; image-spec, layer.md) delete from the directory. False takes the names
+  /// literally, for a plain root file system.
+  bool whiteouts = true;
+};
+
+/// `root` is an open directory. Owners, modes, times, hard links, symlinks and extended attributes are kept. What was
+/// there is replaced, directories are merged. On failure the directory is left half filled: the caller throws it away.
+Result<void> unpack(Source& tar, int root, const UnpackOptions& options = {});
+
+/// Deletes `path` and everything below it, following no symlink and crossing no mount. No error when it does not exist.
+Result<void> remove_tree(int dir, const std::string& path);
+
+}  // namespace estiba::image
