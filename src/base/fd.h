@@ -21,7 +21,9 @@ class Fd {
   explicit operator bool() const { return fd_ >= 0; }
   /// Gives the descriptor up to the caller.
   int release() { return std::exchange(fd_, -1); }
+  /// Closes what is held, if anything, and takes `fd`.
   void reset(int fd = -1) {
+    // close(2) must not be repeated after EINTR: Linux has released the number already.
     if (fd_ >= 0) ::close(fd_);
     fd_ = fd;
   }

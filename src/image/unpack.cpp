@@ -1,10 +1,7 @@
 #include "image/unpack.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -14,53 +11,12 @@
 
 #include "base/fd.h"
 #include "base/strings.h"
+#include "os/file.h"
 
 namespace estiba::image {
 namespace {
 
-Result<Fd> open_in_root(int root, const std::string& path, uint64_t flags) {
-  open_how how{};
-  how.flags = flags | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  for (;;) {
-    long fd = ::syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how);
-    if (fd >= 0) return Fd(int(fd));
-    if (errno != EAGAIN && errno != EINTR) return fail_errno("open");  // EAGAIN: a rename raced with the lookup
-  }
-}
-
-Result<void> remove_below(int dir, const char* name, dev_t device) {
-  if (::unlinkat(dir, name, 0) == 0 || errno == ENOENT) return {};
-  if (errno != EISDIR && errno != EPERM) return fail_errno(std::string("unlink ") + name);
-  Fd child(::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!child) return fail_errno(std::string("open ") + name);
-  struct stat st;
-  if (::fstat(child.get(), &st) != 0) return fail_errno("fstat");
-  if (st.st_dev != device) return fail(Code::conflict, std::string(name) + " is a mount point");
-  DIR* list = ::fdopendir(child.get());
-  if (!list) return fail_errno("fdopendir");
-  int inside = child.release();  // closedir closes it
-  Result<void> result;
-  while (dirent* item = ::readdir(list)) {
-    std::string_view entry = item->d_name;
-    if (entry == "." || entry == "..") continue;
-    result = remove_below(inside, item->d_name, device);
-    if (!result) break;
-  }
-  ::closedir(list);
-  TRY(std::move(result));
-  if (::unlinkat(dir, name, AT_REMOVEDIR) != 0 && errno != ENOENT) return fail_errno(std::string("rmdir ") + name);
-  return {};
-}
-
-Result<void> remove_entry(int dir, const std::string& name) {
-  struct stat st;
-  if (::fstatat(dir, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
-    if (errno == ENOENT) return {};
-    return fail_errno("stat " + name);
-  }
-  return remove_below(dir, name.c_str(), st.st_dev);
-}
+Result<Fd> open_in_root(int root, const std::string& path, int flags) { return os::open_in_root(root, path.empty() ? "." : path, flags); }
 
 bool harmless_device(const TarEntry& entry) {
   constexpr std::array<std::pair<unsigned, unsigned>, 8> known{{{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 1}, {5, 2}}};
@@ -84,7 +40,7 @@ class Unpacker {
   }
 
  private:
-  // remove_tree needs a descriptor a level.
+  // os::remove_all needs a descriptor a level.
   static constexpr int max_depth = 400;
 
   struct DirectoryTime {
@@ -157,7 +113,7 @@ class Unpacker {
   Result<int> in_place(int parent, const std::string& base, const char* what, Make make) {
     int result = make();
     if (result < 0 && errno == EEXIST) {
-      TRY(remove_entry(parent, base));
+      TRY(os::remove_all_at(parent, base));
       result = make();
     }
     if (result < 0) return fail_errno(what);
@@ -176,18 +132,12 @@ class Unpacker {
     auto parent = open_in_root(root_, above, O_PATH | O_DIRECTORY);
     if (!parent) return parent.error().sys == ENOENT ? Result<void>() : std::unexpected(parent.error());
     parent_.reset();
-    return remove_entry(parent->get(), name);
+    return os::remove_all_at(parent->get(), name);
   }
 
   Result<void> clear_directory(int dir) {
-    std::vector<std::string> names;
-    DIR* list = ::fdopendir(::dup(dir));
-    if (!list) return fail_errno("fdopendir");
-    while (dirent* item = ::readdir(list))
-      if (std::string_view name = item->d_name; name != "." && name != "..") names.emplace_back(name);
-    ::closedir(list);
     parent_.reset();
-    for (const auto& name : names) TRY(remove_entry(dir, name));
+    for (const auto& entry : TRY(os::list_dir(dir))) TRY(os::remove_all_at(dir, entry.name));
     return {};
   }
 
@@ -197,7 +147,7 @@ class Unpacker {
       struct stat st;
       if (::fstatat(parent, base.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return fail_errno("stat");
       if (!S_ISDIR(st.st_mode)) {
-        TRY(remove_entry(parent, base));
+        TRY(os::remove_all_at(parent, base));
         if (::mkdirat(parent, base.c_str(), 0700) != 0) return fail_errno("mkdir");
       }
     }
@@ -303,7 +253,5 @@ class Unpacker {
 }  // namespace
 
 Result<void> unpack(Source& tar, int root, const UnpackOptions& options) { return Unpacker(tar, root, options).run(); }
-
-Result<void> remove_tree(int dir, const std::string& path) { return within("remove " + path, remove_entry(dir, path)); }
 
 }  // namespace estiba::image

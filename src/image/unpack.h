@@ -22,7 +22,4 @@ struct UnpackOptions {
 /// there is replaced, directories are merged. On failure the directory is left half filled: the caller throws it away.
 Result<void> unpack(Source& tar, int root, const UnpackOptions& options = {});
 
-/// Deletes `path` and everything below it, following no symlink and crossing no mount. No error when it does not exist.
-Result<void> remove_tree(int dir, const std::string& path);
-
 }  // namespace estiba::image

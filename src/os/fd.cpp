@@ -16,12 +16,6 @@
 
 namespace estiba::os {
 
-void Fd::reset(int fd) {
-  // close(2) must not be repeated after EINTR: Linux has released the number already.
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = fd;
-}
-
 Result<Fd> duplicate(int fd) {
   int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
   if (copy < 0) return fail_errno("fcntl F_DUPFD_CLOEXEC");

@@ -9,30 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
 
 namespace estiba::os {
 
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    if (this != &other) reset(std::exchange(other.fd_, -1));
-    return *this;
-  }
-  ~Fd() { reset(); }
-
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-  int release() { return std::exchange(fd_, -1); }
-  /// Closes what is held, if anything, and takes `fd`.
-  void reset(int fd = -1);
-
- private:
-  int fd_ = -1;
-};
+using estiba::Fd;
 
 Result<Fd> duplicate(int fd);
 /// The read end and the write end; `flags` as pipe2(2), close-on-exec is added.

@@ -182,6 +182,8 @@ Result<void> remove_all(const std::string& path) {
   return remove_entry(AT_FDCWD, path, path);
 }
 
+Result<void> remove_all_at(int dir, const std::string& name) { return remove_entry(dir, name, name); }
+
 Result<void> remove_file(const std::string& path) {
   if (unlink(path.c_str()) < 0 && errno != ENOENT) return fail_call("unlink", path);
   return {};

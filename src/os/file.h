@@ -38,6 +38,7 @@ Result<Fd> make_file_in_root(int root, std::string_view path, mode_t mode = 0644
 /// Removes a file or a whole tree. Never follows a symlink, never crosses into another mount (that is an error, EXDEV).
 /// What is not there is fine.
 Result<void> remove_all(const std::string& path);
+Result<void> remove_all_at(int dir, const std::string& name);  ///< the same for an entry of an open directory
 Result<void> remove_file(const std::string& path);  ///< missing is fine
 Result<void> remove_dir(const std::string& path);   ///< missing is fine
 Result<void> rename_file(const std::string& from, const std::string& to);
