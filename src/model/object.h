@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/codec.h"
 #include "model/json.h"
 
 namespace estiba::model {
@@ -39,7 +40,8 @@ struct Meta {
 
 class Object {
  public:
-  /// From a parsed document; a metadata.resourceVersion in it is left out of the stored JSON.
+  /// From a parsed document; a metadata.resourceVersion in it is left out of the stored JSON. Malformed when it is no
+  /// object or a member of metadata has the wrong type.
   static Result<std::shared_ptr<const Object>> make(const json::Node& root);
   static Result<std::shared_ptr<const Object>> parse(std::string_view text);
   ~Object();
@@ -47,7 +49,7 @@ class Object {
   const Meta& meta() const { return meta_; }
   /// The stored JSON, without resourceVersion.
   std::string_view json() const { return json_; }
-  /// Where `"resourceVersion":"N",` (or with the comma before, see with_revision) goes.
+  /// Where `"resourceVersion":"N"` goes: behind the brace that opens metadata (with a comma unless metadata is empty).
   size_t rv_at() const { return rv_at_; }
   /// The whole JSON with the revision spliced in, appended to `out`.
   void print_to(std::string& out, int64_t revision) const;
@@ -55,15 +57,19 @@ class Object {
   /// The typed struct (model/types/*.h), decoded once and shared. T must be the struct of this object's kind; fields that
   /// do not fit are left at their defaults (the API server has validated them).
   template <class T>
-  const T& as() const;
+  const T& as() const {
+    return *static_cast<const T*>(typed(T::layout_));
+  }
 
  private:
   Object() = default;
+  // What has been decoded: a list that only grows, nearly always of one.
   struct Typed {
-    const void* type;  // address of a tag unique to T
+    const codec::Struct* layout;
     void* value;
-    void (*destroy)(void*);
+    Typed* next;
   };
+  const void* typed(const codec::Struct& layout) const;
   Meta meta_;
   std::string json_;
   size_t rv_at_ = 0;

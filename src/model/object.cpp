@@ -1,0 +1,216 @@
+#include "model/object.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace estiba::model {
+
+using json::Node;
+
+static std::string_view value_of(const Labels& labels, std::string_view key) {
+  const auto it = std::ranges::lower_bound(labels, key, {}, &Labels::value_type::first);
+  return it != labels.end() && it->first == key ? std::string_view(it->second) : std::string_view{};
+}
+
+std::string_view Meta::label(std::string_view key) const { return value_of(labels, key); }
+std::string_view Meta::annotation(std::string_view key) const { return value_of(annotations, key); }
+
+const Owner* Meta::controller() const {
+  const auto it = std::ranges::find_if(owners, &Owner::controller);
+  return it != owners.end() ? &*it : nullptr;
+}
+
+namespace {
+
+std::unexpected<Error> wrong(std::string_view field, std::string_view expected, const Node& node) {
+  std::string message(field);
+  message += ": expected ";
+  message += expected;
+  message += ", got ";
+  message += json::to_string(node.type());
+  return fail(Code::malformed, std::move(message));
+}
+
+Result<void> read_string(std::string& out, const Node& parent, std::string_view key, std::string_view field) {
+  const Node* node = parent.find(key);
+  if (!node || node->is_null()) return {};
+  if (!node->is_string()) return wrong(std::string(field) + std::string(key), "a string", *node);
+  out = node->as_string();
+  return {};
+}
+
+Result<void> read_int(int64_t& out, const Node& metadata, std::string_view key) {
+  const Node* node = metadata.find(key);
+  if (!node || node->is_null()) return {};
+  const auto value = node->as_int();
+  if (!value) return wrong("metadata." + std::string(key), "an integer", *node);
+  out = *value;
+  return {};
+}
+
+Result<void> read_labels(Labels& out, const Node& metadata, std::string_view key) {
+  const Node* node = metadata.find(key);
+  if (!node || node->is_null()) return {};
+  const std::string field = "metadata." + std::string(key);
+  if (!node->is_object()) return wrong(field, "an object", *node);
+  out.reserve(node->size());
+  for (const Node& member : *node) {
+    if (!member.is_string() && !member.is_null()) return wrong(field + "[" + std::string(member.key()) + "]", "a string", member);
+    out.emplace_back(member.key(), member.as_string());
+  }
+  std::ranges::sort(out);
+  return {};
+}
+
+Result<void> read_owners(std::vector<Owner>& out, const Node& metadata) {
+  const Node* list = metadata.find("ownerReferences");
+  if (!list || list->is_null()) return {};
+  if (!list->is_array()) return wrong("metadata.ownerReferences", "an array", *list);
+  for (const Node& node : *list) {
+    if (!node.is_object()) return wrong("metadata.ownerReferences", "an array of objects", node);
+    Owner& owner = out.emplace_back();
+    const std::string_view field = "metadata.ownerReferences.";
+    TRY(read_string(owner.api_version, node, "apiVersion", field));
+    TRY(read_string(owner.kind, node, "kind", field));
+    TRY(read_string(owner.name, node, "name", field));
+    TRY(read_string(owner.uid, node, "uid", field));
+    if (const Node* flag = node.find("controller")) owner.controller = flag->as_bool();
+    if (const Node* flag = node.find("blockOwnerDeletion")) owner.block_owner_deletion = flag->as_bool();
+  }
+  return {};
+}
+
+Result<void> read_finalizers(std::vector<std::string>& out, const Node& metadata) {
+  const Node* list = metadata.find("finalizers");
+  if (!list || list->is_null()) return {};
+  if (!list->is_array()) return wrong("metadata.finalizers", "an array", *list);
+  for (const Node& node : *list) {
+    if (!node.is_string()) return wrong("metadata.finalizers", "an array of strings", node);
+    out.emplace_back(node.as_string());
+  }
+  return {};
+}
+
+Result<void> read_meta(Meta& meta, const Node& root, const Node* metadata) {
+  TRY(read_string(meta.api_version, root, "apiVersion", ""));
+  TRY(read_string(meta.kind, root, "kind", ""));
+  if (!metadata) return {};
+  const std::string_view field = "metadata.";
+  TRY(read_string(meta.ns, *metadata, "namespace", field));
+  TRY(read_string(meta.name, *metadata, "name", field));
+  TRY(read_string(meta.uid, *metadata, "uid", field));
+  TRY(read_string(meta.generate_name, *metadata, "generateName", field));
+  TRY(read_string(meta.creation_timestamp, *metadata, "creationTimestamp", field));
+  TRY(read_string(meta.deletion_timestamp, *metadata, "deletionTimestamp", field));
+  TRY(read_int(meta.generation, *metadata, "generation"));
+  TRY(read_int(meta.deletion_grace_seconds, *metadata, "deletionGracePeriodSeconds"));
+  TRY(read_labels(meta.labels, *metadata, "labels"));
+  TRY(read_labels(meta.annotations, *metadata, "annotations"));
+  TRY(read_owners(meta.owners, *metadata));
+  return read_finalizers(meta.finalizers, *metadata);
+}
+
+// Prints the object without resourceVersion; returns where that belongs.
+size_t print_without_revision(std::string& out, const Node& root) {
+  size_t at = 0;
+  const auto comma = [&] {
+    if (out.back() != '{') out += ',';
+  };
+  const auto members = [&](const Node& metadata) {
+    out += "\"metadata\":{";
+    at = out.size();
+    for (const Node& member : metadata) {
+      if (member.key() == "resourceVersion") continue;
+      comma();
+      json::append_string(out, member.key());
+      out += ':';
+      json::print_to(out, member);
+    }
+    out += '}';
+  };
+  out += '{';
+  for (const Node& member : root) {
+    comma();
+    if (member.key() == "metadata") {
+      members(member);
+      continue;
+    }
+    json::append_string(out, member.key());
+    out += ':';
+    json::print_to(out, member);
+  }
+  if (!at) {
+    comma();
+    out += "\"metadata\":{";
+    at = out.size();
+    out += '}';
+  }
+  out += '}';
+  return at;
+}
+
+}  // namespace
+
+Result<ObjectPtr> Object::make(const Node& root) {
+  if (!root.is_object()) return wrong("the body", "an object", root);
+  const Node* metadata = root.find("metadata");
+  if (metadata && metadata->is_null()) metadata = nullptr;
+  if (metadata && !metadata->is_object()) return wrong("metadata", "an object", *metadata);
+  std::shared_ptr<Object> object(new Object());
+  TRY(read_meta(object->meta_, root, metadata));
+  object->rv_at_ = print_without_revision(object->json_, root);
+  object->json_.shrink_to_fit();
+  return object;
+}
+
+Result<ObjectPtr> Object::parse(std::string_view text) {
+  const json::Document document = TRY(json::Document::parse(text));
+  return make(document.root());
+}
+
+Object::~Object() {
+  for (Typed* typed = typed_.load(); typed;) {
+    Typed* next = typed->next;
+    typed->layout->operations.destroy(typed->value);
+    delete typed;
+    typed = next;
+  }
+}
+
+void Object::print_to(std::string& out, int64_t revision) const {
+  char number[24];
+  const auto [end, _] = std::to_chars(number, number + sizeof number, revision);
+  out.reserve(out.size() + json_.size() + 48);
+  out.append(json_, 0, rv_at_);
+  out += "\"resourceVersion\":\"";
+  out.append(number, end);
+  out += json_[rv_at_] == '}' ? "\"" : "\",";
+  out.append(json_, rv_at_);
+}
+
+const void* Object::typed(const codec::Struct& layout) const {
+  Typed* head = typed_.load(std::memory_order_acquire);
+  for (Typed* typed = head; typed; typed = typed->next)
+    if (typed->layout == &layout) return typed->value;
+  void* value = layout.operations.make();
+  // The stored text was printed by us: it parses, and what does not fit is left out.
+  if (auto document = json::Document::parse(json_, {.max_depth = 100000})) (void)codec::decode_into(layout, value, document->root(), true);
+  auto* mine = new Typed{&layout, value, head};
+  while (!typed_.compare_exchange_weak(mine->next, mine, std::memory_order_acq_rel, std::memory_order_acquire)) {
+    for (Typed* other = mine->next; other; other = other->next) {
+      if (other->layout != &layout) continue;
+      layout.operations.destroy(value);
+      delete mine;
+      return other->value;
+    }
+  }
+  return value;
+}
+
+std::string ObjectRef::print() const {
+  std::string out;
+  object->print_to(out, revision);
+  return out;
+}
+
+}  // namespace estiba::model
