@@ -1,0 +1,136 @@
+// nf_tables by netlink: one Transaction is one change of the packet filter, applied whole or not at all. Only what a
+// program needs that owns its table: no reading of other people's rules.
+//
+// Registers hold 4 bytes each (NFT_REG32_00 and on), r0 … r15. A concatenated key is consecutive registers, each part
+// zero-padded to 4 bytes, in the order and byte order in which the packet has them.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "os/netlink.h"
+
+namespace estiba::os::nft {
+
+enum class Family : uint8_t { inet = 1, ip = 2, ip6 = 10 };
+enum class Hook : uint8_t { prerouting, input, forward, output, postrouting };
+
+struct Verdict {
+  enum class Kind : uint8_t { accept, drop, jump, go_to, ret };
+  Kind kind = Kind::accept;
+  std::string chain;  ///< of jump and go_to
+  bool operator==(const Verdict&) const = default;
+};
+
+// What nft(8) calls its types: they matter only for how `nft list` prints a set. A concatenation is (a << 6 | b) and so on.
+enum Type : uint32_t { type_ipv4 = 7, type_ipv6 = 8, type_proto = 12, type_port = 13, type_mark = 19 };
+
+struct Set {
+  std::string name;
+  uint32_t key_type = 0, key_size = 0;
+  uint32_t data_type = 0, data_size = 0;  ///< a map when data_size > 0
+  bool verdicts = false;                  ///< a map of verdicts
+  bool intervals = false;                 ///< keys are ranges: an element's start, and an element with interval_end after its end
+};
+struct Element {
+  std::string key;
+  std::string data;  ///< of maps
+  Verdict verdict;   ///< of verdict maps
+  bool interval_end = false;
+};
+
+/// A transaction on one table. Build it, then commit().
+class Transaction {
+ public:
+  Transaction(Family family, std::string table);
+
+  void add_table();
+  /// Removes the table and everything in it; it must exist (add_table() before makes sure).
+  void delete_table();
+  void add_chain(std::string_view name);
+  /// `type` is "filter" or "nat"; packets that come to its end are accepted.
+  void add_base_chain(std::string_view name, std::string_view type, Hook hook, int priority);
+  void delete_chain(std::string_view name);
+  void add_set(const Set& set);
+  void add_elements(const Set& set, const std::vector<Element>& elements);
+  /// Each must be there.
+  void delete_elements(const Set& set, const std::vector<Element>& elements);
+
+  bool empty() const { return changes_ == 0; }
+  size_t changes() const { return changes_; }
+  /// All or nothing. The error names the first thing refused.
+  Result<void> commit(netlink::Socket& socket);
+
+ private:
+  friend class Rule;
+  void begin(uint16_t type, uint16_t flags, std::string what);
+  void elements(uint16_t type, uint16_t flags, std::string_view verb, const Set& set, const std::vector<Element>& elements);
+
+  netlink::Batch batch_;
+  Family family_;
+  std::string table_;
+  size_t changes_ = 0;
+  uint32_t set_ids_ = 0;
+};
+
+/// Appends a rule to a chain: its expressions in the order of the calls, ended by the destructor.
+///   Rule(tx, "post").load_ip_source(0).load_ip_destination(1).in_set(hairpin, 0).masquerade();
+class Rule {
+ public:
+  Rule(Transaction& transaction, std::string_view chain);
+  ~Rule();
+  Rule(const Rule&) = delete;
+
+  // Loads.
+  Rule& load_ip_source(int reg) { return payload(1, 12, 4, reg); }
+  Rule& load_ip_destination(int reg) { return payload(1, 16, 4, reg); }
+  Rule& load_port_destination(int reg) { return payload(2, 2, 2, reg); }
+  Rule& load_protocol(int reg);
+  Rule& load_mark(int reg);
+  Rule& load_input_name(int reg);
+  Rule& load_output_name(int reg);
+  /// The type of the destination address by the routing table: RTN_LOCAL, RTN_UNICAST, … in host order.
+  Rule& load_destination_type(int reg);
+  Rule& load_value(int reg, std::string_view bytes);
+  /// 0 … modulus-1, host order.
+  Rule& load_random(int reg, uint32_t modulus);
+  /// Jenkins' hash of `size` bytes from `from`, modulo.
+  Rule& load_hash(int reg, int from, uint32_t size, uint32_t modulus);
+  /// payload(7)-like raw load; base 0 link, 1 network, 2 transport header.
+  Rule& payload(uint32_t base, uint32_t offset, uint32_t size, int reg);
+
+  // Conditions: the rule ends when one does not hold.
+  Rule& equal(int reg, std::string_view bytes) { return compare(reg, true, bytes); }
+  Rule& differs(int reg, std::string_view bytes) { return compare(reg, false, bytes); }
+  Rule& and_xor(int reg, std::string_view mask, std::string_view flip);
+  Rule& in_set(const Set& set, int reg, bool inverted = false);
+  /// The data of the key at `reg` into `to`.
+  Rule& map(const Set& set, int reg, int to);
+  /// The verdict of the key at `reg`.
+  Rule& verdict_map(const Set& set, int reg);
+
+  // Actions.
+  Rule& set_mark(int reg);
+  /// New destination: address in `address`, port (network order) in `port`.
+  Rule& dnat(int address, int port);
+  Rule& masquerade();
+  Rule& reject_with_reset();
+  Rule& reject_port_unreachable();
+  Rule& verdict(const Verdict& verdict);
+
+ private:
+  Rule& compare(int reg, bool equal, std::string_view bytes);
+  Rule& lookup(const Set& set, int reg, int to_raw, bool inverted);
+  void open(std::string_view name);
+  void close();
+
+  Transaction& tx_;
+  size_t list_, element_ = 0, data_ = 0;
+};
+
+Result<bool> table_exists(netlink::Socket& socket, Family family, std::string_view table);
+/// The elements of a set or map, as raw keys and data.
+Result<std::vector<Element>> list_elements(netlink::Socket& socket, Family family, std::string_view table, std::string_view set);
+
+}  // namespace estiba::os::nft

@@ -1,0 +1,244 @@
+#include "os/rtnl.h"
+
+#include <fcntl.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "base/strings.h"
+
+namespace estiba::os::rtnl {
+
+static uint8_t family_of(std::string_view address) { return address.size() == 16 ? AF_INET6 : AF_INET; }
+
+// Link-local addresses of our own links would cost solicitations and multicast reports, and nobody speaks to them.
+static void no_link_local(Batch& batch) {
+  size_t spec = batch.open(IFLA_AF_SPEC);
+  size_t inet6 = batch.open(AF_INET6);
+  batch.put_u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+  batch.close(inet6);
+  batch.close(spec);
+}
+
+void put_bridge(Batch& batch, std::string_view name, std::string_view mac, int mtu) {
+  batch.begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, "make the bridge " + std::string(name));
+  batch.tolerate(EEXIST);
+  batch.header(ifinfomsg{.ifi_flags = IFF_UP, .ifi_change = IFF_UP});
+  batch.put_name(IFLA_IFNAME, name);
+  batch.put(IFLA_ADDRESS, mac);
+  batch.put_u32(IFLA_MTU, uint32_t(mtu));
+  size_t info = batch.open(IFLA_LINKINFO);
+  batch.put_name(IFLA_INFO_KIND, "bridge");
+  size_t data = batch.open(IFLA_INFO_DATA);
+  batch.put_u32(IFLA_BR_FORWARD_DELAY, 0);
+  batch.put_u32(IFLA_BR_STP_STATE, 0);
+  // Querying for multicast groups wakes an idle machine every few seconds.
+  batch.put_u8(IFLA_BR_MCAST_SNOOPING, 0);
+  batch.close(data);
+  batch.close(info);
+}
+
+void put_veth(Batch& batch, const Veth& veth) {
+  batch.begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, "make the veth pair " + std::string(veth.name));
+  batch.header(ifinfomsg{.ifi_flags = IFF_UP, .ifi_change = IFF_UP});
+  batch.put_name(IFLA_IFNAME, veth.name);
+  if (!veth.mac.empty()) batch.put(IFLA_ADDRESS, veth.mac);
+  batch.put_u32(IFLA_MTU, uint32_t(veth.mtu));
+  if (veth.master) batch.put_u32(IFLA_MASTER, uint32_t(veth.master));
+  no_link_local(batch);
+  size_t info = batch.open(IFLA_LINKINFO);
+  batch.put_name(IFLA_INFO_KIND, "veth");
+  size_t data = batch.open(IFLA_INFO_DATA);
+  size_t peer = batch.open(VETH_INFO_PEER);
+  batch.header(ifinfomsg{.ifi_flags = IFF_UP, .ifi_change = IFF_UP});
+  batch.put_name(IFLA_IFNAME, veth.peer_name);
+  if (!veth.peer_mac.empty()) batch.put(IFLA_ADDRESS, veth.peer_mac);
+  batch.put_u32(IFLA_MTU, uint32_t(veth.mtu));
+  if (veth.peer_netns >= 0) batch.put_u32(IFLA_NET_NS_FD, uint32_t(veth.peer_netns));
+  no_link_local(batch);
+  batch.close(peer);
+  batch.close(data);
+  batch.close(info);
+}
+
+void put_link(Batch& batch, int index, const LinkChange& change) {
+  batch.begin(RTM_NEWLINK, 0, "change link " + std::to_string(index));
+  ifinfomsg header{.ifi_index = index};
+  if (change.up) {
+    header.ifi_change = IFF_UP;
+    header.ifi_flags = *change.up ? IFF_UP : 0;
+  }
+  batch.header(header);
+  if (change.mtu) batch.put_u32(IFLA_MTU, uint32_t(*change.mtu));
+  if (change.master) batch.put_u32(IFLA_MASTER, uint32_t(*change.master));
+  if (change.netns >= 0) batch.put_u32(IFLA_NET_NS_FD, uint32_t(change.netns));
+  if (!change.name.empty()) batch.put_name(IFLA_IFNAME, change.name);
+  if (!change.mac.empty()) batch.put(IFLA_ADDRESS, change.mac);
+}
+
+void put_hairpin(Batch& batch, int index, bool on) {
+  batch.begin(RTM_SETLINK, 0, "set hairpin of link " + std::to_string(index));
+  batch.header(ifinfomsg{.ifi_family = AF_BRIDGE, .ifi_index = index});
+  size_t port = batch.open(IFLA_PROTINFO);
+  batch.put_u8(IFLA_BRPORT_MODE, on);
+  batch.close(port);
+}
+
+void put_delete_link(Batch& batch, std::string_view name) {
+  batch.begin(RTM_DELLINK, 0, "delete the link " + std::string(name));
+  batch.tolerate(ENODEV);
+  batch.header(ifinfomsg{});
+  batch.put_name(IFLA_IFNAME, name);
+}
+
+static void put_ifaddr(Batch& batch, int index, std::string_view address, int prefix_length) {
+  batch.header(ifaddrmsg{.ifa_family = family_of(address), .ifa_prefixlen = uint8_t(prefix_length),
+                         .ifa_flags = uint8_t(address.size() == 16 ? IFA_F_NODAD : 0), .ifa_index = uint32_t(index)});
+  batch.put(IFA_LOCAL, address);
+  batch.put(IFA_ADDRESS, address);
+}
+
+void put_address(Batch& batch, int index, std::string_view address, int prefix_length) {
+  batch.begin(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, "give link " + std::to_string(index) + " an address");
+  put_ifaddr(batch, index, address, prefix_length);
+}
+
+void put_delete_address(Batch& batch, int index, std::string_view address, int prefix_length) {
+  batch.begin(RTM_DELADDR, 0, "take an address from link " + std::to_string(index));
+  batch.tolerate(EADDRNOTAVAIL);
+  put_ifaddr(batch, index, address, prefix_length);
+}
+
+static void put_rtmsg(Batch& batch, const Route& route) {
+  batch.header(rtmsg{.rtm_family = route.family, .rtm_dst_len = uint8_t(route.prefix_length), .rtm_table = RT_TABLE_UNSPEC,
+                     .rtm_protocol = RTPROT_STATIC, .rtm_scope = route.scope, .rtm_type = RTN_UNICAST});
+  batch.put_u32(RTA_TABLE, route.table);
+  if (!route.destination.empty()) batch.put(RTA_DST, route.destination);
+  if (!route.gateway.empty()) batch.put(RTA_GATEWAY, route.gateway);
+  if (!route.source.empty()) batch.put(RTA_PREFSRC, route.source);
+  if (route.index) batch.put_u32(RTA_OIF, uint32_t(route.index));
+}
+
+void put_route(Batch& batch, const Route& route) {
+  batch.begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, "add a route over link " + std::to_string(route.index));
+  put_rtmsg(batch, route);
+}
+
+void put_delete_route(Batch& batch, const Route& route) {
+  batch.begin(RTM_DELROUTE, 0, "delete a route over link " + std::to_string(route.index));
+  batch.tolerate(ESRCH);
+  put_rtmsg(batch, route);
+}
+
+void put_neighbour(Batch& batch, int index, std::string_view address, std::string_view mac) {
+  batch.begin(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, "add a neighbour on link " + std::to_string(index));
+  batch.header(ndmsg{.ndm_family = family_of(address), .ndm_ifindex = index, .ndm_state = NUD_PERMANENT});
+  batch.put(NDA_DST, address);
+  batch.put(NDA_LLADDR, mac);
+}
+
+// --- looking ---------------------------------------------------------------------------------------------------------
+
+static std::optional<Link> to_link(const netlink::Message& message) {
+  ifinfomsg header;
+  if (message.type != RTM_NEWLINK || !message.read(header)) return std::nullopt;
+  netlink::Attributes attributes = message.attributes(sizeof header);
+  return Link{.index = header.ifi_index,
+              .mtu = int(attributes.u32(IFLA_MTU)),
+              .master = int(attributes.u32(IFLA_MASTER)),
+              .name = std::string(attributes.name(IFLA_IFNAME)),
+              .kind = std::string(attributes.nested(IFLA_LINKINFO).name(IFLA_INFO_KIND)),
+              .mac = std::string(attributes.find(IFLA_ADDRESS)),
+              .up = (header.ifi_flags & IFF_UP) != 0};
+}
+
+Result<std::vector<Link>> links(Socket& socket) {
+  std::vector<Link> found;
+  Batch request;
+  request.begin(RTM_GETLINK, NLM_F_DUMP, "list the links");
+  request.header(ifinfomsg{});
+  TRY(socket.dump(request, [&](const netlink::Message& message) {
+    if (auto link = to_link(message)) found.push_back(std::move(*link));
+  }));
+  return found;
+}
+
+Result<Link> link(Socket& socket, std::string_view name) {
+  Batch request;
+  request.begin(RTM_GETLINK, 0, "find the link " + std::string(name));
+  request.header(ifinfomsg{});
+  request.put_name(IFLA_IFNAME, name);
+  Link found;
+  auto asked = socket.get(request, [&](const netlink::Message& message) {
+    if (auto link = to_link(message)) found = std::move(*link);
+  });
+  if (!asked && asked.error().sys == ENODEV) asked.error().code = Code::not_found;
+  TRY(std::move(asked));
+  return found;
+}
+
+Result<std::vector<LinkAddress>> addresses(Socket& socket, uint8_t family) {
+  std::vector<LinkAddress> found;
+  Batch request;
+  request.begin(RTM_GETADDR, NLM_F_DUMP, "list the addresses");
+  request.header(ifaddrmsg{.ifa_family = family});
+  TRY(socket.dump(request, [&](const netlink::Message& message) {
+    ifaddrmsg header;
+    if (message.type != RTM_NEWADDR || !message.read(header)) return;
+    netlink::Attributes attributes = message.attributes(sizeof header);
+    std::string_view address = attributes.find(IFA_LOCAL);
+    if (address.empty()) address = attributes.find(IFA_ADDRESS);
+    found.push_back({int(header.ifa_index), header.ifa_prefixlen, std::string(address), header.ifa_scope});
+  }));
+  return found;
+}
+
+Result<std::vector<Route>> routes(Socket& socket, uint8_t family) {
+  std::vector<Route> found;
+  Batch request;
+  request.begin(RTM_GETROUTE, NLM_F_DUMP, "list the routes");
+  request.header(rtmsg{.rtm_family = family});
+  TRY(socket.dump(request, [&](const netlink::Message& message) {
+    rtmsg header;
+    if (message.type != RTM_NEWROUTE || !message.read(header)) return;
+    netlink::Attributes attributes = message.attributes(sizeof header);
+    if (attributes.u32(RTA_TABLE, header.rtm_table) != RT_TABLE_MAIN || header.rtm_type != RTN_UNICAST) return;
+    found.push_back({.destination = std::string(attributes.find(RTA_DST)),
+                     .prefix_length = header.rtm_dst_len,
+                     .gateway = std::string(attributes.find(RTA_GATEWAY)),
+                     .source = std::string(attributes.find(RTA_PREFSRC)),
+                     .index = int(attributes.u32(RTA_OIF)),
+                     .scope = header.rtm_scope,
+                     .family = header.rtm_family});
+  }));
+  return found;
+}
+
+// --- sysctl ----------------------------------------------------------------------------------------------------------
+
+Result<std::string> get_sysctl(std::string_view path) {
+  std::string file = "/proc/sys/" + std::string(path);
+  Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return fail_errno("open " + file);
+  char text[256];
+  ssize_t size = ::read(fd.get(), text, sizeof text);
+  if (size < 0) return fail_errno("read " + file);
+  return std::string(trim({text, size_t(size)}));
+}
+
+Result<void> set_sysctl(std::string_view path, std::string_view value) {
+  // Writing is refused where /proc/sys is read-only, which does not matter while the value is right.
+  if (auto now = get_sysctl(path); now && *now == value) return {};
+  std::string file = "/proc/sys/" + std::string(path);
+  Fd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return fail_errno("open " + file + " for writing");
+  if (::write(fd.get(), value.data(), value.size()) < 0) return fail_errno("write " + std::string(value) + " to " + file);
+  return {};
+}
+
+}  // namespace estiba::os::rtnl

@@ -1,0 +1,85 @@
+// rtnetlink(7): links, addresses, routes and neighbours of the network namespace where the socket was opened. The put_*
+// functions add a request to a batch, so that what belongs together is one call to the kernel. Addresses are raw bytes in
+// network order, 4 or 16.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "os/netlink.h"
+
+namespace estiba::os::rtnl {
+
+using netlink::Batch;
+using netlink::Socket;
+
+/// A bridge without STP, up. Exists already: success, unchanged.
+void put_bridge(Batch& batch, std::string_view name, std::string_view mac, int mtu);
+
+struct Veth {
+  std::string_view name, mac;            ///< this side, in the socket's namespace
+  std::string_view peer_name, peer_mac;  ///< the other side
+  int peer_netns = -1;                   ///< fd of the other side's namespace
+  int mtu = 1500;
+  int master = 0;  ///< index of the bridge this side joins
+};
+/// A veth pair, both sides up, without IPv6 link-local addresses (they would send router solicitations for nobody).
+void put_veth(Batch& batch, const Veth& veth);
+
+struct LinkChange {
+  std::optional<bool> up;
+  std::optional<int> mtu;
+  std::optional<int> master;  ///< 0 leaves the bridge
+  int netns = -1;             ///< fd to move the link to
+  std::string_view name;      ///< new name
+  std::string_view mac;       ///< six bytes
+};
+void put_link(Batch& batch, int index, const LinkChange& change);
+/// Frames may leave a bridge's port by which they came.
+void put_hairpin(Batch& batch, int index, bool on);
+/// Gone already: success.
+void put_delete_link(Batch& batch, std::string_view name);
+
+void put_address(Batch& batch, int index, std::string_view address, int prefix_length);
+void put_delete_address(Batch& batch, int index, std::string_view address, int prefix_length);
+
+struct Route {
+  std::string destination;  ///< empty: the default route
+  int prefix_length = 0;
+  std::string gateway;  ///< empty: on link
+  std::string source;   ///< preferred source address
+  int index = 0;        ///< of the link
+  uint8_t scope = 0;    ///< RT_SCOPE_UNIVERSE or RT_SCOPE_LINK
+  uint8_t family = 2;   ///< AF_INET or AF_INET6
+  uint32_t table = 254;
+};
+/// Replaces a route to the same destination.
+void put_route(Batch& batch, const Route& route);
+void put_delete_route(Batch& batch, const Route& route);
+/// A permanent neighbour: no ARP is sent.
+void put_neighbour(Batch& batch, int index, std::string_view address, std::string_view mac);
+
+struct Link {
+  int index = 0, mtu = 0, master = 0;
+  std::string name, kind, mac;
+  bool up = false;
+};
+struct LinkAddress {
+  int index = 0, prefix_length = 0;
+  std::string address;
+  uint8_t scope = 0;
+};
+Result<std::vector<Link>> links(Socket& socket);
+/// not_found without such a link.
+Result<Link> link(Socket& socket, std::string_view name);
+/// `family` is AF_INET or AF_INET6; AF_UNSPEC for both.
+Result<std::vector<LinkAddress>> addresses(Socket& socket, uint8_t family);
+/// Of the main table.
+Result<std::vector<Route>> routes(Socket& socket, uint8_t family);
+
+/// Writes /proc/sys/<path> of the thread's network namespace; does nothing when it holds that already.
+Result<void> set_sysctl(std::string_view path, std::string_view value);
+Result<std::string> get_sysctl(std::string_view path);
+
+}  // namespace estiba::os::rtnl
