@@ -16,15 +16,6 @@ namespace estiba::os::rtnl {
 
 static uint8_t family_of(std::string_view address) { return address.size() == 16 ? AF_INET6 : AF_INET; }
 
-// Link-local addresses of our own links would cost solicitations and multicast reports, and nobody speaks to them.
-static void no_link_local(Batch& batch) {
-  size_t spec = batch.open(IFLA_AF_SPEC);
-  size_t inet6 = batch.open(AF_INET6);
-  batch.put_u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-  batch.close(inet6);
-  batch.close(spec);
-}
-
 void put_bridge(Batch& batch, std::string_view name, std::string_view mac, int mtu) {
   batch.begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, "make the bridge " + std::string(name));
   batch.tolerate(EEXIST);
@@ -44,26 +35,47 @@ void put_bridge(Batch& batch, std::string_view name, std::string_view mac, int m
 }
 
 void put_veth(Batch& batch, const Veth& veth) {
-  batch.begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, "make the veth pair " + std::string(veth.name));
-  batch.header(ifinfomsg{.ifi_flags = IFF_UP, .ifi_change = IFF_UP});
+  std::string name(veth.name);
+  batch.begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, "make the veth pair " + name);
+  batch.header(ifinfomsg{});
   batch.put_name(IFLA_IFNAME, veth.name);
   if (!veth.mac.empty()) batch.put(IFLA_ADDRESS, veth.mac);
   batch.put_u32(IFLA_MTU, uint32_t(veth.mtu));
   if (veth.master) batch.put_u32(IFLA_MASTER, uint32_t(veth.master));
-  no_link_local(batch);
   size_t info = batch.open(IFLA_LINKINFO);
   batch.put_name(IFLA_INFO_KIND, "veth");
   size_t data = batch.open(IFLA_INFO_DATA);
   size_t peer = batch.open(VETH_INFO_PEER);
-  batch.header(ifinfomsg{.ifi_flags = IFF_UP, .ifi_change = IFF_UP});
+  batch.header(ifinfomsg{});
   batch.put_name(IFLA_IFNAME, veth.peer_name);
   if (!veth.peer_mac.empty()) batch.put(IFLA_ADDRESS, veth.peer_mac);
   batch.put_u32(IFLA_MTU, uint32_t(veth.mtu));
   if (veth.peer_netns >= 0) batch.put_u32(IFLA_NET_NS_FD, uint32_t(veth.peer_netns));
-  no_link_local(batch);
   batch.close(peer);
   batch.close(data);
   batch.close(info);
+
+  // Before the link is up, or solicitations are sent already. The kernel ignores IFLA_AF_SPEC when it makes a link.
+  batch.begin(RTM_NEWLINK, 0, "keep IPv6 off the link " + name);
+  batch.tolerate(EAFNOSUPPORT);
+  batch.header(ifinfomsg{});
+  batch.put_name(IFLA_IFNAME, veth.name);
+  size_t spec = batch.open(IFLA_AF_SPEC);
+  size_t inet6 = batch.open(AF_INET6);
+  batch.put_u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+  batch.close(inet6);
+  batch.close(spec);
+
+  batch.begin(RTM_NEWLINK, 0, "set the link " + name + " up");
+  batch.header(ifinfomsg{.ifi_flags = IFF_UP, .ifi_change = IFF_UP});
+  batch.put_name(IFLA_IFNAME, veth.name);
+  if (!veth.master) return;
+  size_t port = batch.open(IFLA_LINKINFO);
+  batch.put_name(IFLA_INFO_SLAVE_KIND, "bridge");
+  size_t mode = batch.open(IFLA_INFO_SLAVE_DATA);
+  batch.put_u8(IFLA_BRPORT_MODE, veth.hairpin);
+  batch.close(mode);
+  batch.close(port);
 }
 
 void put_link(Batch& batch, int index, const LinkChange& change) {
@@ -81,19 +93,30 @@ void put_link(Batch& batch, int index, const LinkChange& change) {
   if (!change.mac.empty()) batch.put(IFLA_ADDRESS, change.mac);
 }
 
-void put_hairpin(Batch& batch, int index, bool on) {
-  batch.begin(RTM_SETLINK, 0, "set hairpin of link " + std::to_string(index));
-  batch.header(ifinfomsg{.ifi_family = AF_BRIDGE, .ifi_index = index});
-  size_t port = batch.open(IFLA_PROTINFO);
-  batch.put_u8(IFLA_BRPORT_MODE, on);
-  batch.close(port);
-}
-
 void put_delete_link(Batch& batch, std::string_view name) {
   batch.begin(RTM_DELLINK, 0, "delete the link " + std::string(name));
   batch.tolerate(ENODEV);
   batch.header(ifinfomsg{});
   batch.put_name(IFLA_IFNAME, name);
+}
+
+void put_delete_links(Batch& batch, const std::vector<std::string>& names) {
+  if (names.size() <= 1) {
+    for (const std::string& name : names) put_delete_link(batch, name);
+    return;
+  }
+  static constexpr uint32_t kDoomed = 0x45737469;  // a group of links that nobody else uses
+  for (const std::string& name : names) {
+    batch.begin(RTM_NEWLINK, 0, "mark the link " + name + " for deletion");
+    batch.tolerate(ENODEV);
+    batch.header(ifinfomsg{});
+    batch.put_name(IFLA_IFNAME, name);
+    batch.put_u32(IFLA_GROUP, kDoomed);
+  }
+  batch.begin(RTM_DELLINK, 0, "delete " + std::to_string(names.size()) + " links");
+  batch.tolerate(ENODEV);
+  batch.header(ifinfomsg{});
+  batch.put_u32(IFLA_GROUP, kDoomed);
 }
 
 static void put_ifaddr(Batch& batch, int index, std::string_view address, int prefix_length) {

@@ -22,9 +22,11 @@ struct Veth {
   std::string_view peer_name, peer_mac;  ///< the other side
   int peer_netns = -1;                   ///< fd of the other side's namespace
   int mtu = 1500;
-  int master = 0;  ///< index of the bridge this side joins
+  int master = 0;        ///< index of the bridge this side joins
+  bool hairpin = false;  ///< the bridge may send frames back by the port they came by
 };
-/// A veth pair, both sides up, without IPv6 link-local addresses (they would send router solicitations for nobody).
+/// A veth pair, this side up. It gets no IPv6 link-local address (it would send router solicitations for nobody);
+/// for the other side that is its namespace's net/ipv6/conf/default/addr_gen_mode.
 void put_veth(Batch& batch, const Veth& veth);
 
 struct LinkChange {
@@ -36,10 +38,10 @@ struct LinkChange {
   std::string_view mac;       ///< six bytes
 };
 void put_link(Batch& batch, int index, const LinkChange& change);
-/// Frames may leave a bridge's port by which they came.
-void put_hairpin(Batch& batch, int index, bool on);
 /// Gone already: success.
 void put_delete_link(Batch& batch, std::string_view name);
+/// Several links at once: each costs the kernel tens of milliseconds of waiting for its readers, together they cost one wait.
+void put_delete_links(Batch& batch, const std::vector<std::string>& names);
 
 void put_address(Batch& batch, int index, std::string_view address, int prefix_length);
 void put_delete_address(Batch& batch, int index, std::string_view address, int prefix_length);

@@ -1,0 +1,59 @@
+#include "network/address.h"
+
+#include <arpa/inet.h>
+
+#include "base/strings.h"
+
+namespace estiba::network {
+
+std::string Address::text() const {
+  char text[INET6_ADDRSTRLEN];
+  inet_ntop(v6 ? AF_INET6 : AF_INET, bytes.data(), text, sizeof text);
+  return text;
+}
+
+Address Address::from_number(uint32_t v4) {
+  Address address;
+  for (int i = 0; i < 4; ++i) address.bytes[size_t(i)] = uint8_t(v4 >> (24 - 8 * i));
+  return address;
+}
+
+Result<Address> Address::parse(std::string_view text) {
+  Address address;
+  address.v6 = text.contains(':');
+  if (inet_pton(address.v6 ? AF_INET6 : AF_INET, std::string(text).c_str(), address.bytes.data()) != 1)
+    return fail(Code::malformed, quoted(text) + " is not an IP address");
+  return address;
+}
+
+static uint8_t mask_byte(int length, size_t byte) {
+  int bits = std::clamp(length - int(byte) * 8, 0, 8);
+  return uint8_t(0xff00 >> bits);
+}
+
+bool Prefix::contains(const Address& other) const {
+  if (other.v6 != address.v6) return false;
+  for (size_t i = 0; i < address.size(); ++i)
+    if ((other.bytes[i] & mask_byte(length, i)) != address.bytes[i]) return false;
+  return true;
+}
+
+Result<Address> Prefix::nth(uint32_t n) const {
+  if (address.v6 || (length > 0 && uint64_t(n) >= uint64_t(1) << (32 - length)))
+    return fail(Code::exhausted, text() + " has no address number " + std::to_string(n));
+  return Address::from_number(address.number() + n);
+}
+
+Result<Prefix> Prefix::parse(std::string_view text) {
+  auto [address, length] = split_once(text, '/');
+  Prefix prefix;
+  prefix.address = TRY_AS("the prefix " + quoted(text), Address::parse(address));
+  auto bits = parse_number<int>(length.value_or(""));
+  if (!bits || *bits < 0 || *bits > int(prefix.address.size()) * 8)
+    return fail(Code::malformed, "the prefix " + quoted(text) + " needs a length, as in 10.42.0.0/24");
+  prefix.length = *bits;
+  if (!prefix.contains(prefix.address)) return fail(Code::invalid, "the prefix " + quoted(text) + " has bits set beyond its length");
+  return prefix;
+}
+
+}  // namespace estiba::network

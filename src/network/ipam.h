@@ -1,0 +1,56 @@
+// Which addresses of the node's CIDR are in use, and the record of each on disk.
+//
+// Invariants:
+//  1. An address is handed out only after its record is on disk, and given back only after its record is gone: after a
+//     crash at any instant the records tell all that may exist in the kernel.
+//  2. Addresses are handed out in a circle, so that one that has just been freed comes last.
+//
+// On disk, below <run_dir>/network/ (on tmpfs, as namespaces do not outlive a reboot either):
+//   addresses/<ip>   lines "key value": state partial|pool|pod, uid, pod <ns>/<name>, port <tcp|udp|sctp> <host> <pod>
+//   last             the address handed out last
+#pragma once
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "network/address.h"
+#include "network/pod_net.h"
+
+namespace estiba::network {
+
+struct Record {
+  /// partial: being made or removed; what there is of it goes
+  enum class State : uint8_t { partial, pool, pod };
+  State state = State::partial;
+  PodRequest pod;  ///< of State::pod
+
+  std::string text() const;
+  static Result<Record> parse(std::string_view text);
+};
+
+class Ipam {
+ public:
+  /// The first address of `cidr` is the gateway's; network and broadcast address are never given.
+  Ipam(Prefix cidr, std::string dir) : cidr_(cidr), dir_(std::move(dir)) {}
+
+  /// Makes the directory and reads the records. A record that cannot be read comes back as State::partial.
+  Result<void> load();
+  Result<Address> gateway() const { return cidr_.nth(1); }
+  /// A free address, recorded as State::partial. exhausted when all are in use.
+  Result<Address> take();
+  Result<void> update(const Address& address, Record record);
+  Result<void> release(const Address& address);
+
+  const std::map<Address, Record>& records() const { return records_; }
+
+ private:
+  std::string path(const Address& address) const { return dir_ + "/addresses/" + address.text(); }
+
+  Prefix cidr_;
+  std::string dir_;
+  uint32_t last_ = 1;  // the number within the CIDR handed out last
+  std::map<Address, Record> records_;
+};
+
+}  // namespace estiba::network

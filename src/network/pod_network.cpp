@@ -1,0 +1,270 @@
+#include "network/pod_network.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "os/netns.h"
+
+namespace estiba::network {
+
+namespace rtnl = os::rtnl;
+
+std::string mac_of(const Address& address) { return std::string("\x0a\x58", 2) + std::string(address.raw()); }
+
+std::string mac_text(std::string_view mac) {
+  std::string text;
+  for (size_t i = 0; i < mac.size(); ++i) text += (i ? ":" : "") + hex_encode(mac.substr(i, 1));
+  return text;
+}
+
+std::string veth_name(const Address& address) { return "ev" + hex_encode(address.raw()); }
+
+PodNetwork::PodNetwork(Config config) : config_(std::move(config)), ipam_(config_.pod_cidr, config_.run_dir + "/network") {}
+
+std::string PodNetwork::netns_path(const Address& address) const { return config_.run_dir + "/netns/" + address.text(); }
+
+Result<void> PodNetwork::start() {
+  socket_ = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
+  gateway_ = TRY(ipam_.gateway());
+  TRY(ipam_.load());
+  if (mkdir((config_.run_dir + "/netns").c_str(), 0755) < 0 && errno != EEXIST) return fail_errno("make " + config_.run_dir + "/netns");
+  TRY(make_bridge());
+  return adopt();
+}
+
+// The MTU of the link that the default route takes; an overlay or a tunnel there must not be overrun by the pods.
+static Result<int> host_mtu(os::netlink::Socket& socket) {
+  int index = 0;
+  for (const rtnl::Route& route : TRY(rtnl::routes(socket, AF_INET)))
+    if (route.prefix_length == 0 && route.index) index = route.index;
+  for (const rtnl::Link& link : TRY(rtnl::links(socket)))
+    if (link.index == index) return link.mtu;
+  return 1500;
+}
+
+Result<void> PodNetwork::make_bridge() {
+  mtu_ = TRY(host_mtu(socket_));
+  rtnl::Batch batch;
+  rtnl::put_bridge(batch, config_.bridge, mac_of(gateway_), mtu_);
+  TRY(socket_.run(batch));
+  rtnl::Link bridge = TRY(rtnl::link(socket_, config_.bridge));
+  if (bridge.kind != "bridge") return fail(Code::conflict, "the link " + config_.bridge + " exists and is no bridge: remove it or choose another name");
+  bridge_index_ = bridge.index;
+
+  batch.clear();
+  rtnl::put_link(batch, bridge.index, {.up = true, .mtu = mtu_});
+  // Left from a run with another CIDR, an address would attract packets for others.
+  for (const rtnl::LinkAddress& old : TRY(rtnl::addresses(socket_, AF_INET)))
+    if (old.index == bridge.index && old.address != gateway_.raw() && old.address != config_.dns.raw())
+      rtnl::put_delete_address(batch, old.index, old.address, old.prefix_length);
+  rtnl::put_address(batch, bridge.index, gateway_.raw(), config_.pod_cidr.length);
+  rtnl::put_address(batch, bridge.index, config_.dns.raw(), 32);
+  // Without it a node that has no default route could not even begin to send to a service; it also makes the bridge's
+  // address the source, so that pods can answer.
+  rtnl::put_route(batch, {.destination = std::string(config_.service_cidr.address.raw()), .prefix_length = config_.service_cidr.length,
+                          .source = std::string(gateway_.raw()), .index = bridge.index, .scope = RT_SCOPE_LINK});
+  TRY(socket_.run(batch));
+
+  TRY(rtnl::set_sysctl("net/ipv4/ip_forward", "1"));
+  std::string conf = "net/ipv4/conf/" + config_.bridge;
+  TRY(rtnl::set_sysctl(conf + "/route_localnet", "1"));  // 127.0.0.1:nodePort; the table drops such packets from pods
+  // Pods must not be told to send to each other directly; both must be off.
+  TRY(rtnl::set_sysctl(conf + "/send_redirects", "0"));
+  return rtnl::set_sysctl("net/ipv4/conf/all/send_redirects", "0");
+}
+
+// --- slots -----------------------------------------------------------------------------------------------------------
+
+Result<void> PodNetwork::build_slot(const Address& address) {
+  std::string name = veth_name(address), mac = mac_of(address);
+  return os::make_netns(netns_path(address), [&]() -> Result<void> {
+    // This thread is within the new namespace; socket_ still speaks to the node's.
+    Fd here(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+    if (!here) return fail_errno("open /proc/thread-self/ns/net");
+    for (const char* conf : {"net/ipv4/conf/all/accept_redirects", "net/ipv4/conf/default/accept_redirects"})
+      TRY(rtnl::set_sysctl(conf, "0"));
+    (void)rtnl::set_sysctl("net/ipv6/conf/default/addr_gen_mode", "1");  // none; fails where the kernel has no IPv6
+    rtnl::Batch batch;
+    // With br_netfilter a pod's packet to itself through a service leaves by the port it came by: hairpin.
+    rtnl::put_veth(batch, {.name = name, .peer_name = "eth0", .peer_mac = mac, .peer_netns = here.get(), .mtu = mtu_, .master = bridge_index_, .hairpin = true});
+    TRY(socket_.run(batch));
+
+    auto inside = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
+    int eth0 = TRY(rtnl::link(inside, "eth0")).index;
+    batch.clear();
+    rtnl::put_link(batch, 1, {.up = true});  // lo
+    rtnl::put_link(batch, eth0, {.up = true});
+    rtnl::put_address(batch, eth0, address.raw(), 32);
+    rtnl::put_route(batch, {.destination = std::string(gateway_.raw()), .prefix_length = 32, .index = eth0, .scope = RT_SCOPE_LINK});
+    rtnl::put_route(batch, {.gateway = std::string(gateway_.raw()), .index = eth0});
+    rtnl::put_neighbour(batch, eth0, gateway_.raw(), mac_of(gateway_));
+    return inside.run(batch);
+  });
+}
+
+Result<Address> PodNetwork::make_slot() {
+  Address address = TRY(ipam_.take());
+  auto built = build_slot(address);
+  if (!built) {
+    (void)remove_slots({address});
+    return std::unexpected(std::move(built.error()).context("make the pod network " + address.text()));
+  }
+  return address;
+}
+
+Result<void> PodNetwork::remove_slots(const std::vector<Address>& addresses) {
+  rtnl::Batch batch;
+  std::vector<std::string> links;
+  for (const Address& address : addresses) links.push_back(veth_name(address));
+  // The namespace's end would take the pair along, but some time later, and its address may be wanted before.
+  rtnl::put_delete_links(batch, links);
+  TRY(socket_.run(batch));
+  for (const Address& address : addresses) {
+    TRY(os::remove_netns(netns_path(address)));
+    TRY(ipam_.release(address));
+  }
+  return {};
+}
+
+Result<bool> PodNetwork::sweep() {
+  std::vector<Address> dead;
+  for (const auto& [address, record] : ipam_.records())
+    if (record.state == Record::State::partial) dead.push_back(address);
+  TRY(remove_slots(dead));
+  return !dead.empty();
+}
+
+Result<PodNet> PodNetwork::attach(const PodRequest& pod) {
+  if (auto known = find(pod.uid)) return *known;
+  if (pod.uid.empty() || pod.uid.find_first_of("\n /") != std::string::npos)
+    return fail(Code::invalid, "the pod uid " + quoted(pod.uid) + " cannot name a network");
+  std::optional<Address> slot;
+  for (const auto& [address, record] : ipam_.records())
+    if (record.state == Record::State::pool) {
+      slot = address;
+      break;
+    }
+  if (!slot) slot = TRY(make_slot());
+  TRY(ipam_.update(*slot, {.state = Record::State::pod, .pod = pod}));
+  return describe(*slot);
+}
+
+Result<void> PodNetwork::detach(const std::string& uid) {
+  auto address = address_of(uid);
+  if (!address) return {};
+  return within("remove the network of pod " + uid, ipam_.update(*address, {}));
+}
+
+Result<void> PodNetwork::keep_only(const std::vector<std::string>& uids) {
+  for (const PodRequest& pod : pods())
+    if (std::find(uids.begin(), uids.end(), pod.uid) == uids.end()) {
+      log::info("network", "removing the network of a pod that is gone", {{"pod", pod.ns + "/" + pod.name}, {"uid", pod.uid}});
+      TRY(detach(pod.uid));
+    }
+  return {};
+}
+
+Result<bool> PodNetwork::refill() {
+  if (pooled() >= config_.pool) return false;
+  Address address = TRY(make_slot());
+  TRY(ipam_.update(address, {.state = Record::State::pool}));
+  return true;
+}
+
+Result<void> PodNetwork::drop_pool() {
+  std::vector<Address> idle;
+  for (const auto& [address, record] : ipam_.records())
+    if (record.state != Record::State::pod) idle.push_back(address);
+  return remove_slots(idle);
+}
+
+// --- after a restart, and the end ------------------------------------------------------------------------------------
+
+Result<void> PodNetwork::adopt() {
+  std::set<std::string> ports;
+  for (const rtnl::Link& link : TRY(rtnl::links(socket_)))
+    if (link.master == bridge_index_) ports.insert(link.name);
+  std::vector<Address> broken;
+  for (const auto& [address, record] : ipam_.records()) {
+    bool whole = record.state != Record::State::partial && config_.pod_cidr.contains(address) && ports.contains(veth_name(address)) &&
+                 os::open_netns(netns_path(address)).has_value();
+    if (whole) continue;
+    if (record.state == Record::State::pod)
+      log::warn("network", "a pod's network is broken and is removed", {{"pod", record.pod.ns + "/" + record.pod.name}, {"address", address.text()}});
+    broken.push_back(address);
+  }
+  TRY(remove_slots(broken));
+  return remove_strays();
+}
+
+// What has no record: a record is written before and removed after the rest, so only a lost run directory leads here.
+Result<void> PodNetwork::remove_strays() {
+  std::set<std::string> known;
+  for (const auto& [address, record] : ipam_.records()) known.insert(veth_name(address));
+  std::vector<std::string> strays;
+  for (const rtnl::Link& link : TRY(rtnl::links(socket_)))
+    if (link.master == bridge_index_ && link.kind == "veth" && link.name.starts_with("ev") && !known.contains(link.name)) strays.push_back(link.name);
+  rtnl::Batch batch;
+  rtnl::put_delete_links(batch, strays);
+  TRY(socket_.run(batch));
+
+  std::string dir = config_.run_dir + "/netns";
+  std::unique_ptr<DIR, int (*)(DIR*)> entries(opendir(dir.c_str()), closedir);
+  if (!entries) return fail_errno("open the directory " + dir);
+  while (dirent* entry = readdir(entries.get())) {
+    auto address = Address::parse(entry->d_name);
+    if (address && !ipam_.records().contains(*address)) TRY(os::remove_netns(dir + "/" + entry->d_name));
+  }
+  return {};
+}
+
+Result<void> PodNetwork::remove_all() {
+  std::vector<Address> all;
+  for (const auto& [address, record] : ipam_.records()) all.push_back(address);
+  TRY(remove_slots(all));
+  TRY(remove_strays());
+  rtnl::Batch batch;
+  rtnl::put_delete_link(batch, config_.bridge);
+  TRY(socket_.run(batch));
+  std::string dir = config_.run_dir + "/network";
+  unlink((dir + "/last").c_str());
+  for (const std::string& empty : {dir + "/addresses", dir, config_.run_dir + "/netns"})
+    if (rmdir(empty.c_str()) < 0 && errno != ENOENT) return fail_errno("remove " + empty);
+  return {};
+}
+
+// --- telling ---------------------------------------------------------------------------------------------------------
+
+PodNet PodNetwork::describe(const Address& address) const {
+  return {.netns_path = netns_path(address), .ips = {address.text()}, .mac = mac_text(mac_of(address)), .gateway = gateway_.text(), .mtu = mtu_};
+}
+
+std::optional<Address> PodNetwork::address_of(std::string_view uid) const {
+  for (const auto& [address, record] : ipam_.records())
+    if (record.state == Record::State::pod && record.pod.uid == uid) return address;
+  return std::nullopt;
+}
+
+std::optional<PodNet> PodNetwork::find(std::string_view uid) const {
+  auto address = address_of(uid);
+  return address ? std::optional(describe(*address)) : std::nullopt;
+}
+
+std::vector<PodRequest> PodNetwork::pods() const {
+  std::vector<PodRequest> pods;
+  for (const auto& [address, record] : ipam_.records())
+    if (record.state == Record::State::pod) pods.push_back(record.pod);
+  return pods;
+}
+
+size_t PodNetwork::pooled() const {
+  return size_t(std::ranges::count_if(ipam_.records(), [](const auto& entry) { return entry.second.state == Record::State::pool; }));
+}
+
+}  // namespace estiba::network

@@ -1,0 +1,112 @@
+#include "network/pod_network.h"
+
+#include "network/testing.h"
+
+namespace estiba::network {
+
+class PodNetworkTest : public NetTest {
+ protected:
+  PodNetwork::Config config() const {
+    return {.run_dir = dir_, .bridge = "estiba0", .pod_cidr = *Prefix::parse("10.42.0.0/24"), .service_cidr = *Prefix::parse("10.43.0.0/16"),
+            .dns = *Address::parse("10.43.0.10"), .pool = 2};
+  }
+};
+
+#define ASSERT_OK(...)                              \
+  do {                                              \
+    auto ok_ = (__VA_ARGS__);                       \
+    ASSERT_TRUE(ok_) << ok_.error().message;        \
+  } while (0)
+
+TEST_F(PodNetworkTest, PodsReachEachOtherAndTheNode) {
+  PodNetwork net(config());
+  ASSERT_OK(net.start());
+  auto a = net.attach({.uid = "a", .ns = "default", .name = "a"}), b = net.attach({.uid = "b"});
+  ASSERT_OK(a);
+  ASSERT_OK(b);
+  EXPECT_EQ(a->ips, std::vector<std::string>{"10.42.0.2"});
+  EXPECT_EQ(a->gateway, "10.42.0.1");
+  EXPECT_EQ(a->mac, "0a:58:0a:2a:00:02");
+  EXPECT_EQ(net.attach({.uid = "a"})->ips, a->ips) << "asked twice, the answer is the same";
+  std::string ping = "busybox ping -c1 -W1 -q ";
+  EXPECT_FALSE(sh(ping + b->ips[0] + " >/dev/null", a->netns_path).contains("exit"));
+  EXPECT_FALSE(sh(ping + "10.42.0.1 >/dev/null", a->netns_path).contains("exit"));
+  EXPECT_FALSE(sh(ping + "127.0.0.1 >/dev/null", a->netns_path).contains("exit"));
+  EXPECT_FALSE(sh(ping + a->ips[0] + " >/dev/null").contains("exit"));
+  EXPECT_TRUE(sh("ip -4 route", a->netns_path).contains("default via 10.42.0.1 dev eth0"));
+  ASSERT_OK(net.remove_all());
+}
+
+TEST_F(PodNetworkTest, AddressesAreNotUsedAgainAtOnce) {
+  PodNetwork net(config());
+  ASSERT_OK(net.start());
+  auto first = net.attach({.uid = "a"});
+  ASSERT_OK(first);
+  ASSERT_OK(net.detach("a"));
+  ASSERT_OK(net.detach("a"));
+  EXPECT_TRUE(*net.sweep());
+  EXPECT_FALSE(*net.sweep());
+  EXPECT_EQ(leftovers().find("ev0a2a0002"), std::string::npos);
+  auto second = net.attach({.uid = "b"});
+  ASSERT_OK(second);
+  EXPECT_EQ(second->ips[0], "10.42.0.3");
+  ASSERT_OK(net.remove_all());
+}
+
+TEST_F(PodNetworkTest, ARestartFindsPodsAndPoolAndClearsTheRest) {
+  {
+    PodNetwork net(config());
+    ASSERT_OK(net.start());
+    ASSERT_OK(net.attach({.uid = "a", .ns = "ns", .name = "web", .host_ports = {{Protocol::udp, 8053, 53}}}));
+    ASSERT_OK(net.attach({.uid = "broken"}));
+    ASSERT_OK(net.refill());
+    ASSERT_OK(net.refill());
+    EXPECT_FALSE(*net.refill()) << "the pool is full";
+  }
+  sh("ip link del ev0a2a0003");
+  sh("ip link add ev0a2a0099 type veth peer name p0; ip link set ev0a2a0099 master estiba0");
+  sh("echo state partial > " + dir_ + "/network/addresses/10.42.0.77; touch " + dir_ + "/netns/10.42.0.77 " + dir_ + "/netns/10.42.0.78");
+  PodNetwork net(config());
+  ASSERT_OK(net.start());
+  ASSERT_TRUE(net.find("a"));
+  EXPECT_EQ(net.find("a")->ips[0], "10.42.0.2");
+  ASSERT_EQ(net.pods().size(), 1u);
+  EXPECT_EQ(net.pods()[0].host_ports, (std::vector<HostPort>{{Protocol::udp, 8053, 53}}));
+  EXPECT_EQ(net.pods()[0].name, "web");
+  EXPECT_EQ(net.pooled(), 2u);
+  EXPECT_EQ(sh("ls " + dir_ + "/netns"), "10.42.0.2\n10.42.0.4\n10.42.0.5\n");
+  EXPECT_FALSE(sh("ip -o link").contains("ev0a2a0099"));
+  ASSERT_OK(net.keep_only({"a"}));
+  EXPECT_TRUE(net.find("a"));
+  ASSERT_OK(net.keep_only({}));
+  EXPECT_FALSE(net.find("a"));
+  ASSERT_OK(net.drop_pool());
+  ASSERT_OK(net.remove_all());
+}
+
+TEST_F(PodNetworkTest, AFullNetworkSaysSo) {
+  auto tiny = config();
+  tiny.pod_cidr = *Prefix::parse("10.42.0.0/30");
+  PodNetwork net(tiny);
+  ASSERT_OK(net.start());
+  ASSERT_OK(net.attach({.uid = "a"}));
+  auto second = net.attach({.uid = "b"});
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::exhausted);
+  EXPECT_TRUE(second.error().message.contains("no address is free in 10.42.0.0/30")) << second.error().message;
+  ASSERT_OK(net.remove_all());
+}
+
+TEST_F(PodNetworkTest, TheMtuIsThatOfTheDefaultRoute) {
+  sh("ip link add keep0 mtu 1400 type veth peer name keep1; ip addr add 192.0.2.1/24 dev keep0; ip link set keep0 up; ip link set keep1 up;"
+     "ip route add default via 192.0.2.2");
+  PodNetwork net(config());
+  ASSERT_OK(net.start());
+  auto pod = net.attach({.uid = "a"});
+  ASSERT_OK(pod);
+  EXPECT_EQ(pod->mtu, 1400);
+  EXPECT_TRUE(sh("ip link show eth0", pod->netns_path).contains("mtu 1400"));
+  ASSERT_OK(net.remove_all());
+}
+
+}  // namespace estiba::network
