@@ -83,18 +83,20 @@ Informer::Index Informer::add_index(IndexFunction function) {
   return {indexes_.size() - 1};
 }
 
+Informer::Index Informer::shared_index(std::string_view name, IndexFunction function) {
+  auto it = shared_indexes_.find(name);
+  if (it == shared_indexes_.end()) it = shared_indexes_.emplace(std::string(name), add_index(std::move(function))).first;
+  return it->second;
+}
+
 Informer::Index Informer::namespace_index() {
-  if (!namespace_index_)
-    namespace_index_ = add_index([](const model::Object& object, std::vector<std::string>& values) { values.push_back(object.meta().ns); });
-  return *namespace_index_;
+  return shared_index("namespace", [](const model::Object& object, std::vector<std::string>& values) { values.push_back(object.meta().ns); });
 }
 
 Informer::Index Informer::owner_index() {
-  if (!owner_index_)
-    owner_index_ = add_index([](const model::Object& object, std::vector<std::string>& values) {
-      for (const model::Owner& owner : object.meta().owners) values.push_back(owner.uid);
-    });
-  return *owner_index_;
+  return shared_index("owner", [](const model::Object& object, std::vector<std::string>& values) {
+    for (const model::Owner& owner : object.meta().owners) values.push_back(owner.uid);
+  });
 }
 
 void Informer::link(IndexData& index, const model::ObjectRef* object) {

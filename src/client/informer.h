@@ -50,9 +50,10 @@ class Informer {
   void on_change(Handler handler);
   /// What is known already is indexed, now.
   Index add_index(IndexFunction function);
-  /// The index by namespace, made at the first call.
+  /// The index called `name`, made at the first call: so that several users share one.
+  Index shared_index(std::string_view name, IndexFunction function);
   Index namespace_index();
-  /// The index by the owners' UIDs, made at the first call.
+  /// By the UIDs of all owners.
   Index owner_index();
 
   /// True once the first list has been taken in.
@@ -115,7 +116,7 @@ class Informer {
   std::unordered_map<std::string, model::ObjectRef, Hash, std::equal_to<>> objects_;
   std::vector<std::unique_ptr<IndexData>> indexes_;
   std::vector<std::unique_ptr<Handler>> handlers_;
-  std::optional<Index> namespace_index_, owner_index_;
+  std::unordered_map<std::string, Index, Hash, std::equal_to<>> shared_indexes_;
   std::vector<std::string> scratch_;
   Event synced_;
   Job job_;  // last: ends first

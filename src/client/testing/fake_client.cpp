@@ -1,0 +1,337 @@
+#include "client/testing/fake_client.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/strings.h"
+#include "base/time.h"
+#include "client/informer.h"
+
+namespace estiba::client::testing {
+
+using model::ObjectRef;
+
+static std::string kind_of(Resource resource) {
+  std::string kind(resource.name);
+  if (!resource.group.empty()) kind.append(".").append(resource.group);
+  return kind;
+}
+
+template <class T>
+static T must(Result<T> result) {
+  if (!result) {
+    std::fprintf(stderr, "the fake client cannot do what the test asks: %s\n", result.error().message.c_str());
+    std::abort();
+  }
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+// --- watches ---------------------------------------------------------------------------------------------------------
+
+class FakeClient::Stream final : public WatchStream {
+ public:
+  Stream(FakeClient& client, std::string kind, std::string ns, int64_t revision)
+      : client_(client), kind_(std::move(kind)), ns_(std::move(ns)), revision_(revision) {
+    at_ = client_.streams_.insert(client_.streams_.end(), this);
+  }
+  ~Stream() override { client_.streams_.erase(at_); }
+
+  Task<Result<std::vector<WatchEvent>>> next() override {
+    for (;;) {
+      if (ended_) co_return fail(*ended_, "watch " + kind_ + ": ended by the test");
+      if (!client_.held_) {
+        if (revision_ < client_.compacted_) co_return fail(Code::gone, "watch " + kind_ + ": too old");
+        std::vector<WatchEvent> batch;
+        for (const LogEntry& entry : client_.log_) {
+          if (entry.event.object.revision <= revision_) continue;
+          if (entry.kind == kind_ && (ns_.empty() || entry.ns == ns_)) batch.push_back(entry.event);
+        }
+        revision_ = std::max(revision_, client_.revision_);
+        if (!batch.empty()) co_return batch;
+      }
+      changed.reset();
+      co_await changed.wait();
+    }
+  }
+  void end(Code code) {
+    ended_ = code;
+    changed.set();
+  }
+  Event changed;
+
+ private:
+  friend class FakeClient;
+  FakeClient& client_;
+  const std::string kind_, ns_;
+  int64_t revision_;
+  std::optional<Code> ended_;
+  std::list<Stream*>::iterator at_;
+};
+
+void FakeClient::wake() {
+  for (Stream* stream : streams_) stream->changed.set();
+}
+void FakeClient::hold_watches(bool held) {
+  held_ = held;
+  if (!held) wake();
+}
+void FakeClient::end_watches(Code code) {
+  for (Stream* stream : streams_) stream->end(code);
+}
+void FakeClient::compact() {
+  compacted_ = revision_;
+  log_.clear();
+}
+
+// --- storage ---------------------------------------------------------------------------------------------------------
+
+ObjectRef FakeClient::find(Resource resource, std::string_view ns, std::string_view name) const {
+  auto table = tables_.find(kind_of(resource));
+  if (table == tables_.end()) return {};
+  auto it = table->second.find(key_of(ns, name));
+  return it == table->second.end() ? ObjectRef{} : it->second;
+}
+
+std::vector<ObjectRef> FakeClient::all(Resource resource, std::string_view ns) const {
+  std::vector<ObjectRef> out;
+  if (auto table = tables_.find(kind_of(resource)); table != tables_.end())
+    for (const auto& [key, object] : table->second)
+      if (ns.empty() || object.meta().ns == ns) out.push_back(object);
+  return out;
+}
+
+Result<ObjectRef> FakeClient::require(Resource resource, std::string_view ns, std::string_view name) const {
+  ObjectRef object = find(resource, ns, name);
+  if (!object) return fail(Code::not_found, std::string(resource.name) + " \"" + std::string(name) + "\" not found");
+  return object;
+}
+
+ObjectRef FakeClient::commit(Resource resource, const std::string& key, model::ObjectPtr object, WatchEvent::Kind kind) {
+  ObjectRef ref{std::move(object), ++revision_};
+  Table& table = tables_[kind_of(resource)];
+  if (kind == WatchEvent::Kind::removed) table.erase(key);
+  else table[key] = ref;
+  log_.push_back({kind_of(resource), ref.meta().ns, {kind, ref}});
+  wake();
+  return ref;
+}
+
+static json::Node& metadata_of(json::Document& document) { return document.ensure_object(document.root(), "metadata"); }
+
+Result<ObjectRef> FakeClient::do_create(Resource resource, std::string_view ns, std::string_view body) {
+  json::Document document = TRY(json::Document::parse(body));
+  json::Node& metadata = metadata_of(document);
+  if (!ns.empty()) document.set(metadata, "namespace", ns);
+  std::string name(metadata.string_at("name"));
+  if (name.empty()) {
+    const std::string prefix(metadata.string_at("generateName"));
+    if (prefix.empty()) return fail(Code::invalid, "metadata.name is missing");
+    char number[24];
+    std::snprintf(number, sizeof number, "%05llu", static_cast<unsigned long long>(++names_));
+    name = prefix + safe_encode(number);
+    document.set(metadata, "name", name);
+  }
+  const std::string key = key_of(ns, name);
+  if (find(resource, ns, name)) return fail(Code::already_exists, std::string(resource.name) + " \"" + name + "\" already exists");
+  if (metadata.string_at("uid").empty()) document.set(metadata, "uid", "uid-" + std::to_string(revision_ + 1));
+  if (metadata.string_at("creationTimestamp").empty()) document.set(metadata, "creationTimestamp", format_rfc3339(executor_.wall_now()));
+  document.set(metadata, "generation", document.make_int(1));
+  if (resource == namespaces) {
+    json::Node& spec = document.ensure_object(document.root(), "spec");
+    if (!spec.find("finalizers")) document.append(document.set(spec, "finalizers", document.make_array()), document.make_string("kubernetes"));
+  }
+  return commit(resource, key, TRY(model::Object::make(document.root())), WatchEvent::Kind::added);
+}
+
+// `next` is the whole object as it is wanted; what the subresource does not cover is taken from the present one.
+Result<ObjectRef> FakeClient::do_update(Resource resource, const std::string& key, json::Document next, std::string_view subresource) {
+  const ObjectRef present = tables_[kind_of(resource)].at(key);
+  if (const std::string_view version = next.root().string_at("metadata", "resourceVersion"); !version.empty() && version != present.resource_version())
+    return fail(Code::conflict, std::string(resource.name) + " \"" + key + "\": the object has been modified");
+  if (const std::string_view uid = next.root().string_at("metadata", "uid"); !uid.empty() && uid != present.meta().uid)
+    return fail(Code::conflict, std::string(resource.name) + " \"" + key + "\": another uid");
+  json::Document result = TRY(json::Document::parse(present.object->json()));
+  json::Node& metadata = metadata_of(result);
+  const auto take = [&](json::Node& into, const json::Node* from, std::string_view member) {
+    if (const json::Node* node = from ? from->find(member) : nullptr) result.set(into, member, result.copy(*node));
+    else result.remove(into, member);
+  };
+  if (subresource == "status") {
+    take(result.root(), &next.root(), "status");
+  } else if (subresource == "finalize") {
+    take(result.ensure_object(result.root(), "spec"), next.root().find("spec"), "finalizers");
+  } else {
+    std::vector<std::string> members;
+    for (const json::Node& member : result.root()) members.emplace_back(member.key());
+    for (const json::Node& member : next.root()) members.emplace_back(member.key());
+    for (const std::string& member : members)
+      if (member != "metadata" && member != "status") take(result.root(), &next.root(), member);
+    for (std::string_view member : {"labels", "annotations", "ownerReferences", "finalizers"}) take(metadata, next.root().find("metadata"), member);
+    const json::Document before = TRY(json::Document::parse(present.object->json()));
+    const json::Node *old_spec = before.root().find("spec"), *new_spec = result.root().find("spec");
+    if ((old_spec || new_spec) && !(old_spec && new_spec && json::equal(*old_spec, *new_spec)))
+      result.set(metadata, "generation", result.make_int(present.meta().generation + 1));
+  }
+  model::ObjectPtr object = TRY(model::Object::make(result.root()));
+  if (object->json() == present.object->json()) return present;
+  const json::Node* own = result.root().at("spec", "finalizers");
+  const bool held = !object->meta().finalizers.empty() || (resource == namespaces && own && !own->empty()) || object->meta().deletion_grace_seconds > 0;
+  const bool goes = !object->meta().deletion_timestamp.empty() && !held;
+  return commit(resource, key, std::move(object), goes ? WatchEvent::Kind::removed : WatchEvent::Kind::modified);
+}
+
+// RFC 7386.
+static void merge_into(json::Document& document, json::Node& target, const json::Node& patch) {
+  for (const json::Node& member : patch) {
+    if (member.is_null()) {
+      document.remove(target, member.key());
+    } else if (member.is_object()) {
+      json::Node* child = target.find(member.key());
+      if (!child || !child->is_object()) child = &document.set(target, member.key(), document.make_object());
+      merge_into(document, *child, member);
+    } else {
+      document.set(target, member.key(), document.copy(member));
+    }
+  }
+}
+
+Result<ObjectRef> FakeClient::do_patch(Resource resource, std::string_view ns, std::string_view name, std::string_view body, std::string_view subresource) {
+  const ObjectRef present = TRY(require(resource, ns, name));
+  const json::Document patch = TRY(json::Document::parse(body));
+  json::Document next = TRY(json::Document::parse(present.object->json()));
+  merge_into(next, next.root(), patch.root());
+  return do_update(resource, key_of(ns, name), std::move(next), subresource);
+}
+
+Result<void> FakeClient::do_remove(Resource resource, std::string_view ns, std::string_view name, const DeleteOptions& options) {
+  const ObjectRef present = TRY(require(resource, ns, name));
+  if (!options.uid.empty() && options.uid != present.meta().uid) return fail(Code::conflict, "another uid");
+  if (!options.resource_version.empty() && options.resource_version != present.resource_version()) return fail(Code::conflict, "another resourceVersion");
+  json::Document next = TRY(json::Document::parse(present.object->json()));
+  json::Node& metadata = metadata_of(next);
+  bool held = !present.meta().finalizers.empty();
+  const std::string_view finalizer = options.propagation == "Foreground" ? "foregroundDeletion" : options.propagation == "Orphan" ? "orphan" : "";
+  if (!finalizer.empty()) {
+    json::Node* list = metadata.find("finalizers");
+    if (!list || !list->is_array()) list = &next.set(metadata, "finalizers", next.make_array());
+    const auto& present_ones = present.meta().finalizers;
+    if (std::find(present_ones.begin(), present_ones.end(), finalizer) == present_ones.end()) next.append(*list, next.make_string(finalizer));
+    held = true;
+  }
+  int64_t grace = 0;
+  if (resource == pods) {
+    const json::Node* wanted = next.root().at("spec", "terminationGracePeriodSeconds");
+    grace = options.grace_seconds.value_or(wanted ? wanted->as_int().value_or(30) : 30);
+    const std::string_view phase = next.root().string_at("status", "phase");
+    if (next.root().string_at("spec", "nodeName").empty() || phase == "Failed" || phase == "Succeeded") grace = 0;
+    held |= grace > 0;
+  }
+  if (resource == namespaces) {
+    const json::Node* own = next.root().at("spec", "finalizers");
+    held |= own && !own->empty();
+    next.set(next.ensure_object(next.root(), "status"), "phase", "Terminating");
+  }
+  if (!held) {
+    commit(resource, key_of(ns, name), present.object, WatchEvent::Kind::removed);
+    return {};
+  }
+  if (present.meta().deletion_timestamp.empty()) next.set(metadata, "deletionTimestamp", format_rfc3339(executor_.wall_now() + std::chrono::seconds(grace)));
+  next.set(metadata, "deletionGracePeriodSeconds", next.make_int(grace));
+  model::ObjectPtr object = TRY(model::Object::make(next.root()));
+  if (object->json() != present.object->json()) commit(resource, key_of(ns, name), std::move(object), WatchEvent::Kind::modified);
+  return {};
+}
+
+Result<void> FakeClient::do_bind(std::string_view ns, std::string_view name, std::string_view body) {
+  const ObjectRef present = TRY(require(pods, ns, name));
+  const json::Document binding = TRY(json::Document::parse(body));
+  json::Document next = TRY(json::Document::parse(present.object->json()));
+  json::Node& spec = next.ensure_object(next.root(), "spec");
+  if (!spec.string_at("nodeName").empty()) return fail(Code::conflict, "pod \"" + std::string(name) + "\" is already assigned to a node");
+  next.set(spec, "nodeName", binding.root().string_at("target", "name"));
+  commit(pods, key_of(ns, name), TRY(model::Object::make(next.root())), WatchEvent::Kind::modified);
+  return {};
+}
+
+// --- what a test does ------------------------------------------------------------------------------------------------
+
+ObjectRef FakeClient::add(Resource resource, std::string_view ns, std::string_view body) {
+  ObjectRef made = must(do_create(resource, ns, body));
+  return made;
+}
+ObjectRef FakeClient::merge(Resource resource, std::string_view ns, std::string_view name, std::string_view patch, std::string_view subresource) {
+  return must(do_patch(resource, ns, name, patch, subresource));
+}
+void FakeClient::erase(Resource resource, std::string_view ns, std::string_view name, DeleteOptions options) { must(do_remove(resource, ns, name, options)); }
+
+// --- what the code under test calls ----------------------------------------------------------------------------------
+
+// A call takes a turn of the executor to arrive, as with the real one.
+Task<Result<void>> FakeClient::arrive(std::string_view verb, Resource resource, std::string_view name) {
+  co_await yield_now();
+  ++calls[std::string(verb) + " " + std::string(resource.name)];
+  if (before_call) co_return before_call(verb, resource, name);
+  co_return {};
+}
+
+Task<void> FakeClient::answer() {
+  if (answer_late)
+    for (int turn = 0; turn < 3; ++turn) co_await yield_now();
+}
+
+Task<Result<ObjectRef>> FakeClient::get(Resource resource, std::string ns, std::string name) {
+  CO_TRY(co_await arrive("get", resource, name));
+  co_return require(resource, ns, name);
+}
+
+Task<Result<List>> FakeClient::list(Resource resource, std::string ns, ListOptions options) {
+  CO_TRY(co_await arrive("list", resource, {}));
+  if (!options.label_selector.empty() || !options.field_selector.empty()) co_return fail(Code::unsupported, "the fake client has no selectors");
+  co_return List{all(resource, ns), revision_};
+}
+
+Task<Result<std::unique_ptr<WatchStream>>> FakeClient::watch(Resource resource, std::string ns, int64_t revision, ListOptions) {
+  CO_TRY(co_await arrive("watch", resource, {}));
+  if (revision < compacted_) co_return fail(Code::gone, "watch " + kind_of(resource) + ": too old");
+  co_return std::make_unique<Stream>(*this, kind_of(resource), std::move(ns), revision);
+}
+
+Task<Result<ObjectRef>> FakeClient::create(Resource resource, std::string ns, std::string body, WriteOptions) {
+  CO_TRY(co_await arrive("create", resource, {}));
+  auto made = do_create(resource, ns, body);
+  co_await answer();
+  co_return made;
+}
+
+Task<Result<ObjectRef>> FakeClient::update(Resource resource, std::string ns, std::string name, std::string body, WriteOptions options) {
+  CO_TRY(co_await arrive("update", resource, name));
+  CO_TRY(require(resource, ns, name));
+  auto written = do_update(resource, key_of(ns, name), CO_TRY(json::Document::parse(body)), options.subresource);
+  co_await answer();
+  co_return written;
+}
+
+Task<Result<ObjectRef>> FakeClient::patch(Resource resource, std::string ns, std::string name, PatchType type, std::string body, WriteOptions options) {
+  CO_TRY(co_await arrive("patch", resource, name));
+  if (type != PatchType::merge) co_return fail(Code::unsupported, "the fake client knows merge patches only");
+  auto written = do_patch(resource, ns, name, body, options.subresource);
+  co_await answer();
+  co_return written;
+}
+
+Task<Result<void>> FakeClient::remove(Resource resource, std::string ns, std::string name, DeleteOptions options) {
+  CO_TRY(co_await arrive("remove", resource, name));
+  auto removed = do_remove(resource, ns, name, options);
+  co_await answer();
+  co_return removed;
+}
+
+Task<Result<std::string>> FakeClient::call(Resource resource, std::string ns, std::string name, std::string subresource, std::string body) {
+  CO_TRY(co_await arrive("call", resource, name));
+  if (resource != pods || subresource != "binding") co_return fail(Code::unsupported, "the fake client knows pods/binding only");
+  CO_TRY(do_bind(ns, name, body));
+  co_await answer();
+  co_return std::string("{}");
+}
+
+}  // namespace estiba::client::testing

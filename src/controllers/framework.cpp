@@ -1,0 +1,31 @@
+#include "controllers/framework.h"
+
+namespace estiba::controllers {
+
+Controller::Controller(Context& context, std::string name, client::WorkQueueOptions queue)
+    : context_(context),
+      client_(context.client),
+      events_(context.client, context.executor, name),
+      name_(std::move(name)),
+      queue_(context.executor, name_, [this](std::string key) { return reconcile(std::move(key)); }, queue) {}
+
+client::Informer& Controller::informer(client::Resource resource) {
+  client::Informer& informer = context_.informers.of(resource);
+  if (std::find(needs_.begin(), needs_.end(), &informer) == needs_.end()) needs_.push_back(&informer);
+  return informer;
+}
+
+client::Informer& Controller::watch(client::Resource resource) {
+  client::Informer& own = informer(resource);
+  own.on_change([this](const model::ObjectRef& before, const model::ObjectRef& after) { enqueue(after ? after : before); });
+  return own;
+}
+
+void Controller::start() { starting_ = Job(run(this)); }
+
+Task<void> Controller::run(Controller* self) {
+  for (client::Informer* informer : self->needs_) co_await informer->wait_synced();
+  self->queue_.start();
+}
+
+}  // namespace estiba::controllers

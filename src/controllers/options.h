@@ -1,0 +1,29 @@
+// What the wiring tells the controllers.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/executor.h"
+#include "client/client.h"
+
+namespace estiba::controllers {
+
+/// A resource that objects are kept under, as the schema tables name it.
+struct ResourceKind {
+  client::Resource resource;
+  std::string_view kind;
+  bool namespaced = true;
+};
+
+struct Options {
+  std::string root_ca_pem;           ///< into the ConfigMap kube-root-ca.crt of every namespace; empty: no such ConfigMap
+  std::vector<ResourceKind> kinds;   ///< what namespaces and the garbage collector cover; empty: every resource of the tables
+
+  // Node lifecycle, with the defaults of Kubernetes.
+  Duration node_grace = std::chrono::seconds(40);          ///< without a heartbeat for so long a node is Unknown
+  Duration node_startup_grace = std::chrono::seconds(60);  ///< the same for a node that never sent one
+  size_t terminated_pod_threshold = 12'500;                ///< above it the oldest finished pods are deleted
+};
+
+}  // namespace estiba::controllers

@@ -1,0 +1,20 @@
+// The makers of all controllers; table.cpp lists them.
+#pragma once
+#include <memory>
+
+#include "controllers/framework.h"
+
+namespace estiba::controllers {
+
+std::unique_ptr<Controller> make_deployment_controller(Context& context);
+std::unique_ptr<Controller> make_replica_set_controller(Context& context);
+std::unique_ptr<Controller> make_endpoint_slice_controller(Context& context);
+std::unique_ptr<Controller> make_endpoints_controller(Context& context);
+std::unique_ptr<Controller> make_namespace_controller(Context& context);
+std::unique_ptr<Controller> make_service_account_controller(Context& context);
+std::unique_ptr<Controller> make_root_ca_controller(Context& context);
+std::unique_ptr<Controller> make_node_lifecycle_controller(Context& context);
+std::unique_ptr<Controller> make_garbage_collector(Context& context);
+std::unique_ptr<Controller> make_pod_collector(Context& context);
+
+}  // namespace estiba::controllers
