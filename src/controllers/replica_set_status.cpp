@@ -19,7 +19,7 @@ ReplicaSetCount count_replicas(const ObjectRef& set, const std::vector<ObjectRef
   ReplicaSetCount count;
   for (const ObjectRef& object : pods) {
     ++count.replicas;
-    if (client::matches(typed.spec.template_->metadata.labels, object.meta().labels)) ++count.fully_labeled;
+    if (client::matches(typed.spec.template_.metadata.labels, object.meta().labels)) ++count.fully_labeled;
     const auto available = available_at(object.as<Pod>(), min_ready);
     if (!available) continue;
     ++count.ready;
