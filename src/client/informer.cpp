@@ -200,7 +200,7 @@ Task<Result<void>> Informer::watch_once(bool* progressed) {
 
 Task<void> Informer::run() {
   Backoff backoff(std::chrono::milliseconds(20), std::chrono::seconds(30));
-  bool must_list = true;
+  bool must_list = true, said = false;
   for (;;) {
     Result<void> result;
     bool progressed = false;
@@ -212,7 +212,9 @@ Task<void> Informer::run() {
     }
     if (progressed) backoff.reset();
     // A watch that ends is normal: a server's time limit, a restart. What does not begin is worth a line.
-    if (!result && !progressed) log::info("informer", "waiting to list and watch again", {{"resource", std::string(resource_.name)}, {"error", result.error()}});
+    const bool failing = !result && !progressed;
+    if (failing && !said) log::info("informer", "waiting to list and watch again", {{"resource", std::string(resource_.name)}, {"error", result.error()}});
+    said = failing;
     co_await sleep_for(backoff.next());
   }
 }
