@@ -1,0 +1,81 @@
+#include "image/overlay.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "os/file.h"
+#include "os/mount.h"
+
+namespace estiba::image {
+namespace {
+
+// mount(2) takes one page of options, its terminating NUL included.
+constexpr size_t option_limit = 4095;
+
+/// Paths in overlay options: ':' separates layers, ',' options; '\' escapes them.
+std::string escaped(const std::string& path) {
+  std::string out;
+  for (char c : path) {
+    if (c == ':' || c == ',' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+std::string options_for(const std::vector<std::string>& layers, const std::string& upper, const std::string& work) {
+  std::string lower;
+  for (auto it = layers.rbegin(); it != layers.rend(); ++it) {  // overlayfs lists the topmost first
+    if (!lower.empty()) lower += ':';
+    lower += *it;
+  }
+  // index=off: the same lower layers are under many mounts at a time.
+  return "index=off,lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work;
+}
+
+}  // namespace
+
+Result<void> mount_overlay(const std::vector<std::string>& layers, const std::string& upper, const std::string& work, const std::string& target) {
+  if (layers.empty()) return fail(Code::invalid, "an overlay at " + target + " needs a layer at least");
+  std::vector<std::string> names;
+  for (const auto& layer : layers) names.push_back(escaped(layer));
+  std::string options = options_for(names, escaped(upper), escaped(work));
+  std::vector<Fd> held;
+  if (options.size() > option_limit) {
+    // Many layers: descriptors have short names, and the kernel looks the names up only once.
+    names.clear();
+    for (const auto& layer : layers) {
+      held.push_back(TRY(os::open_file(layer, O_PATH | O_DIRECTORY)));
+      names.push_back(os::fd_path(held.back().get()));
+    }
+    options = options_for(names, escaped(upper), escaped(work));
+    if (options.size() > option_limit) return fail(Code::unsupported, std::to_string(layers.size()) + " layers are more than overlayfs can be given");
+  }
+  return within("mount " + std::to_string(layers.size()) + " layers", os::mount("overlay", target, "overlay", 0, options));
+}
+
+Result<std::string> mount_container_root(const std::vector<std::string>& layers, const std::string& dir) {
+  std::string root = dir + "/rootfs";
+  TRY(os::make_dirs(dir, 0700));
+  TRY(os::make_dir(dir + "/upper", 0755));
+  TRY(os::make_dir(dir + "/work", 0700));
+  TRY(os::make_dir(root, 0755));
+  if (TRY(os::is_mount_point(root))) return root;
+  // The root directory's owner and mode are those of the topmost layer, as every other directory's.
+  if (!layers.empty()) {
+    auto info = TRY(os::stat_file(layers.back()));
+    TRY(os::change_owner(dir + "/upper", info.st_uid, info.st_gid));
+    TRY(os::change_mode(dir + "/upper", info.st_mode & 07777));
+  }
+  TRY(mount_overlay(layers, dir + "/upper", dir + "/work", root));
+  return root;
+}
+
+Result<void> remove_container_root(const std::string& dir) {
+  std::string root = dir + "/rootfs";
+  if (!os::exists(dir)) return {};
+  if (auto done = os::umount(root, MNT_DETACH | UMOUNT_NOFOLLOW); !done && done.error().sys != EINVAL && done.error().sys != ENOENT) return done;
+  return os::remove_all(dir);
+}
+
+}  // namespace estiba::image

@@ -1,0 +1,154 @@
+// The content store: blobs by digest, layers unpacked once, and the index of what images are here.
+//
+//   <data-dir>/images/
+//     index.json              the images: id, manifest, names (see IndexFile below); replaced as a whole
+//     index.lock              flock: held while index.json is read, changed and replaced
+//     content.lock            flock: shared by who adds content, exclusive for garbage collection
+//     blobs/sha256/<hex>      manifests, indexes, configurations and layers as they were distributed (mode 0444)
+//     layers/<chain hex>/     a layer unpacked on top of those below it, by its ChainID
+//       fs/                   what overlayfs mounts; whiteouts are overlayfs's own
+//     tmp/<random>            under construction; its maker holds an flock on it, so a stale one can be told
+//   <data-dir>/containers/<id>/
+//     image                   the id of the image that this container uses: keeps it from garbage collection
+//
+// Safe for several processes and threads at a time: blobs and layers appear by rename, complete and synced, and never
+// change; the index is only changed under its lock and read again when the file has changed. Whoever needs an image for a
+// container first writes the container's `image` file and then looks the image up; the collector reads those files after
+// it has taken names away; so one of them sees the other.
+#pragma once
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/fd.h"
+#include "base/result.h"
+#include "image/manifest.h"
+#include "image/stream.h"
+#include "image/tar.h"
+
+namespace estiba::image {
+
+/// An image that is here, whole: manifest, configuration and layers are in the store.
+struct Record {
+  std::string id;                    ///< digest of the configuration
+  std::string manifest;              ///< digest of the manifest
+  uint64_t size = 0;                 ///< manifest, configuration and compressed layers, bytes
+  std::string imported;              ///< RFC 3339
+  std::vector<std::string> tags;     ///< "docker.io/library/nginx:1.29"
+  std::vector<std::string> digests;  ///< "docker.io/library/nginx@sha256:…", of what the registry served
+};
+
+struct Removed {
+  std::vector<std::string> untagged;  ///< names that are gone
+  bool deleted = false;               ///< the image itself is gone as well
+  uint64_t freed = 0;                 ///< bytes of blobs
+};
+
+class Store;
+
+/// A blob on its way into the store. Dropping it without commit() leaves nothing.
+class BlobWriter final : public Sink {
+ public:
+  BlobWriter(BlobWriter&&) noexcept = default;
+  ~BlobWriter() override;
+  Result<void> write(std::string_view bytes) override;
+  uint64_t size() const { return size_; }
+  /// Syncs and moves the blob into place; returns its digest. When `expected` is given and differs: malformed, naming both.
+  Result<std::string> commit(std::string_view expected = {});
+
+ private:
+  friend class Store;
+  BlobWriter(Store& store, Fd fd, std::string path) : store_(&store), fd_(std::move(fd)), path_(std::move(path)) {}
+  Store* store_;
+  Fd fd_;
+  std::string path_;
+  Sha256 hash_;
+  uint64_t size_ = 0;
+};
+
+class Store {
+ public:
+  /// Makes the tree when it is missing.
+  static Result<std::unique_ptr<Store>> open(std::string data_dir);
+
+  // Blobs. All blocking; any thread.
+  bool has_blob(std::string_view digest) const;
+  std::string blob_path(std::string_view digest) const;
+  Result<Fd> open_blob(std::string_view digest) const;
+  Result<uint64_t> blob_size(std::string_view digest) const;
+  /// A small blob as text, its digest verified.
+  Result<std::string> read_blob(std::string_view digest, uint64_t limit = 8 << 20) const;
+  Result<BlobWriter> new_blob();
+  /// Returns the digest.
+  Result<std::string> add_blob(std::string_view text);
+  /// Held while content is added, from the first blob until the index names it: keeps the collector away.
+  Result<Fd> adding();
+
+  // Layers.
+  std::string layer_path(std::string_view chain) const;  ///< ".../layers/<hex>/fs"
+  bool has_layer(std::string_view chain) const;
+  /// Unpacks what is missing of an image's layers, from its blobs; verifies the diff ids.
+  Result<void> unpack_layers(const Manifest& manifest, const Config& config);
+  /// One step of it: unpacks `tar` (uncompressed) on top of `below` (ChainIDs, lowest first), and returns its digest (the
+  /// diff id). `expected` as in BlobWriter::commit.
+  Result<std::string> unpack_layer(Source& tar, const std::vector<std::string>& below, std::string_view expected, bool whiteouts = true,
+                                   TarLimits limits = {});
+  /// Paths of an image's unpacked layers, lowest first.
+  std::vector<std::string> layer_paths(const Config& config) const;
+
+  // Images.
+  /// Enters a complete image (all blobs and layers there) under a name, which moves if another image had it. `tag` and
+  /// `digest` may be empty.
+  Result<Record> add_image(std::string_view manifest_digest, std::string_view tag, std::string_view digest);
+  /// By id, unique prefix of an id (12 digits or more), or reference.
+  Result<std::optional<Record>> find(std::string_view name);
+  Result<std::vector<Record>> list();
+  Result<Manifest> manifest(const Record& record) const;
+  /// Kept in memory once read.
+  Result<std::shared_ptr<const Config>> config(std::string_view id);
+  /// Takes a tag, a digest or (by id) all names away, and the image with the last of them. An image that a container uses stays until the
+  /// container is gone (conflict when asked by id, unless `force`). not_found when there is none.
+  Result<Removed> remove(std::string_view name, bool force = false);
+  /// Deletes nameless unused images, blobs and layers that no image has, and stale temporary files. Does nothing while
+  /// another process adds content. Returns the bytes freed.
+  Result<uint64_t> collect();
+
+  // Containers.
+  /// Notes that container `id` uses the image, and makes sure that it is here.
+  Result<Record> use(std::string_view container_id, std::string_view name);
+  std::string container_dir(std::string_view container_id) const { return data_dir_ + "/containers/" + std::string(container_id); }
+  /// Images in use, by id.
+  Result<std::vector<std::string>> used() const;
+
+  const std::string& data_dir() const { return data_dir_; }
+
+ private:
+  friend class BlobWriter;
+  struct IndexFile {
+    std::vector<Record> images;
+    uint64_t inode = 0, mtime_ns = 0;
+  };
+  struct Temporary {
+    std::string path;
+    Fd held;  // directory or file, flocked
+  };
+  explicit Store(std::string data_dir);
+  Result<Temporary> temporary(bool directory);
+  Result<std::shared_ptr<const IndexFile>> index();
+  Result<std::shared_ptr<const IndexFile>> load_index() const;
+  Result<void> save_index(const IndexFile& index);
+  Result<void> sweep_temporaries();
+  Result<uint64_t> sweep(const IndexFile& index);
+
+  std::string data_dir_, root_;
+  std::mutex mutex_;
+  std::shared_ptr<const IndexFile> cached_;                             // guarded by mutex_
+  std::map<std::string, std::shared_ptr<const Config>, std::less<>> configs_;  // guarded by mutex_
+};
+
+}  // namespace estiba::image

@@ -1,0 +1,122 @@
+// Store: layers.
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "image/overlay.h"
+#include "image/store.h"
+#include "image/unpack.h"
+#include "os/file.h"
+#include "os/mount.h"
+#include "os/namespace.h"
+
+namespace estiba::image {
+namespace {
+
+/// Runs `work` on a thread with a mount namespace of its own: what it mounts is seen by nobody and is gone with it, also
+/// when this process is killed.
+Result<void> in_private_mounts(UniqueFunction<Result<void>()> work) {
+  Result<void> result;
+  std::thread thread([&] {
+    result = [&]() -> Result<void> {
+      TRY(os::unshare(CLONE_NEWNS));
+      TRY(os::mount("", "/", "", MS_REC | MS_PRIVATE));
+      return work();
+    }();
+  });
+  thread.join();
+  return result;
+}
+
+}  // namespace
+
+std::string Store::layer_path(std::string_view chain) const { return root_ + "/layers/" + std::string(hex_of(chain)) + "/fs"; }
+
+bool Store::has_layer(std::string_view chain) const { return os::exists(layer_path(chain)); }
+
+std::vector<std::string> Store::layer_paths(const Config& config) const {
+  std::vector<std::string> out;
+  std::string chain;
+  for (const auto& diff : config.diff_ids) {
+    chain = chain_id(chain, diff);
+    out.push_back(layer_path(chain));
+  }
+  return out;
+}
+
+Result<std::string> Store::unpack_layer(Source& tar, const std::vector<std::string>& below, std::string_view expected, bool whiteouts, TarLimits limits) {
+  Temporary place = TRY(temporary(true));
+  struct Cleanup {
+    const std::string& path;
+    bool wanted = true;
+    ~Cleanup() {
+      if (wanted) (void)os::remove_all(path);
+    }
+  } cleanup{place.path};
+  const std::string fs = place.path + "/fs";
+  TRY(os::make_dir(fs, 0755));
+  HashingSource hashed(tar);
+  auto fill = [&](const std::string& where) -> Result<void> {
+    Fd root = TRY(os::open_file(where, O_RDONLY | O_DIRECTORY));
+    TRY(unpack(hashed, root.get(), {.limits = limits, .whiteouts = whiteouts}));
+    TRY(copy_all(hashed, nullptr));  // the digest covers what follows the archive's end as well
+    return {};
+  };
+  if (below.empty()) {
+    TRY(fill(fs));
+  } else {
+    // On top of an overlay of the layers below, so that the kernel makes whiteouts and opaque directories, and parents and
+    // hard links that only exist further down are found.
+    TRY(os::make_dir(place.path + "/work", 0700));
+    TRY(os::make_dir(place.path + "/merged", 0755));
+    std::vector<std::string> layers;
+    for (const auto& chain : below) layers.push_back(layer_path(chain));
+    auto info = TRY(os::stat_file(layers.back()));
+    TRY(os::change_owner(fs, info.st_uid, info.st_gid));
+    TRY(os::change_mode(fs, info.st_mode & 07777));
+    TRY(in_private_mounts([&]() -> Result<void> {
+      TRY(mount_overlay(layers, fs, place.path + "/work", place.path + "/merged"));
+      auto filled = fill(place.path + "/merged");
+      // Not left to the end of the thread, which the kernel may follow late: the layer is about to be used below others.
+      auto unmounted = os::umount(place.path + "/merged");
+      return filled ? unmounted : filled;
+    }));
+    TRY(os::remove_all(place.path + "/work"));
+    TRY(os::remove_all(place.path + "/merged"));
+  }
+  std::string diff = hashed.digest();
+  if (!expected.empty() && diff != expected)
+    return fail(Code::malformed, "the layer unpacks to digest " + diff + ", but the image's configuration says " + std::string(expected));
+  std::string chain = chain_id(below.empty() ? std::string_view() : std::string_view(below.back()), diff);
+  if (::syncfs(place.held.get()) != 0) return fail_errno("sync layer " + diff);
+  const std::string target = root_ + "/layers/" + std::string(hex_of(chain));
+  auto moved = os::rename_file(place.path, target);
+  if (!moved && (moved.error().sys == EEXIST || moved.error().sys == ENOTEMPTY)) return diff;  // somebody else was first
+  TRY(std::move(moved));
+  cleanup.wanted = false;
+  TRY(os::sync_dir(root_ + "/layers"));
+  return diff;
+}
+
+Result<void> Store::unpack_layers(const Manifest& manifest, const Config& config) {
+  if (manifest.layers.size() != config.diff_ids.size())
+    return fail(Code::malformed, "the manifest has " + std::to_string(manifest.layers.size()) + " layers, but the configuration lists " + std::to_string(config.diff_ids.size()));
+  std::vector<std::string> below;
+  std::string chain;
+  for (size_t i = 0; i < manifest.layers.size(); ++i) {
+    chain = chain_id(chain, config.diff_ids[i]);
+    if (!has_layer(chain)) {
+      Fd blob = TRY(open_blob(manifest.layers[i].digest));
+      FileSource file(blob.get());
+      Decompressor plain(file);
+      TRY_AS("layer " + manifest.layers[i].digest, unpack_layer(plain, below, config.diff_ids[i]));
+    }
+    below.push_back(chain);
+  }
+  return {};
+}
+
+}  // namespace estiba::image
