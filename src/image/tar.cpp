@@ -85,6 +85,7 @@ Result<bool> TarReader::read_block(char* block) {
     have += n;
   }
   if (have == 0) return false;
+  if (have < block_size && position_ < block_size) return fail(Code::malformed, "this is no tar archive: it is shorter than one header");
   if (have < block_size) return fail(Code::malformed, "the archive is truncated" + (current_.empty() ? "" : " after member " + quoted(current_)));
   return true;
 }

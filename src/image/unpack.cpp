@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <climits>
 
 #include "base/fd.h"
 #include "base/strings.h"
@@ -72,14 +73,32 @@ class Unpacker {
     return {path.substr(0, slash), path.substr(slash + 1)};
   }
 
-  /// The directory `path`, made (0755, root) where it is missing, since archives may leave parents out.
-  Result<Fd> directory(const std::string& path) {
+  /// The directory `path`, made (0755, root) where it is missing, since archives may leave parents out. A symlink on the way
+  /// that points at nothing yet has its target made, inside the root.
+  Result<Fd> directory(const std::string& path, int links = 0) {
     auto fd = open_in_root(root_, path, O_PATH | O_DIRECTORY);
     if (fd || fd.error().sys != ENOENT || path.empty()) return fd;
     auto [above, base] = cut(path);
-    Fd parent = TRY(directory(above));
-    if (::mkdirat(parent.get(), base.c_str(), 0755) != 0) return fail_errno("mkdir " + path);
-    return open_in_root(root_, path, O_PATH | O_DIRECTORY);
+    Fd parent = TRY(directory(above, links));
+    if (::mkdirat(parent.get(), base.c_str(), 0755) == 0) return open_in_root(root_, path, O_PATH | O_DIRECTORY);
+    char target[PATH_MAX];
+    ssize_t length = errno == EEXIST ? ::readlinkat(parent.get(), base.c_str(), target, sizeof target) : -1;
+    if (length <= 0 || length == sizeof target || links > 20) return fail_errno("mkdir " + path);
+    std::string_view to(target, size_t(length));
+    return directory(clamped(to.starts_with('/') ? "" : above, to), links + 1);
+  }
+
+  /// `to` seen from the directory `from`, with ".." ending at the root as the kernel has it there.
+  static std::string clamped(const std::string& from, std::string_view to) {
+    std::vector<std::string> parts;
+    for (std::string_view text : {std::string_view(from), to}) {
+      for (std::string_view part : split(text, '/')) {
+        if (part.empty() || part == ".") continue;
+        if (part != "..") parts.emplace_back(part);
+        else if (!parts.empty()) parts.pop_back();
+      }
+    }
+    return join(parts, "/");
   }
 
   Result<int> parent_of(const std::string& path) {
