@@ -43,7 +43,7 @@ class Writer {
   void step() {
     uint64_t r = next();
     std::string key = prefix_ + std::to_string(r % 20);
-    bool removal = r % 5 == 0;
+    bool removal = next() % 4 == 0;
     Write write{removal ? Write::Kind::remove : Write::Kind::put, key, {}, Write::any, nullptr};
     if (!removal) write.value = std::string(next() % 100 == 0 ? 200'000 : next() % 4000, static_cast<char>('a' + r % 26)) + std::to_string(r);
     std::mutex mutex;

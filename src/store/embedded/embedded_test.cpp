@@ -159,6 +159,17 @@ TEST_F(EmbeddedFile, ASecondProcessIsRefusedWithDirectoryAndPid) {
   EXPECT_TRUE(open()) << "the lock ends with the process";
 }
 
+TEST_F(EmbeddedFile, MissingDirectoriesAreMade) {
+  std::string deep = directory_.path() + "/a/b";
+  EXPECT_TRUE(open_embedded({.directory = deep}));
+  struct stat info;
+  ASSERT_EQ(stat(deep.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700u);
+  for (const char* name : {"/a/b/store.db", "/a/b/lock"}) unlink((directory_.path() + name).c_str());
+  rmdir(deep.c_str());
+  rmdir((directory_.path() + "/a").c_str());
+}
+
 TEST_F(EmbeddedFile, AFileOfAnotherKindIsRefused) {
   int fd = ::open(file().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   std::string text(8192, 'n');

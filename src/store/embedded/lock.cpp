@@ -13,12 +13,29 @@ namespace estiba::store {
 
 namespace {
 
-// mkdir -p, with 0700 for what is made.
+// Makes a new name in a directory durable.
+Result<void> sync_directory(const std::string& path) {
+  int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return fail_errno("open " + path);
+  int rc = fsync(fd);
+  int err = errno;
+  close(fd);
+  if (rc < 0) return fail_errno("sync " + path, err);
+  return {};
+}
+
+// mkdir -p, with 0700 for what is made. SQLite syncs the directory of its files, not those above.
 Result<void> make_directories(const std::string& path) {
+  std::string parent = path.starts_with('/') ? "/" : ".";
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     std::string part = path.substr(0, end);
-    if (mkdir(part.c_str(), 0700) < 0 && errno != EEXIST) return fail_errno("make directory " + part);
+    if (mkdir(part.c_str(), 0700) == 0) {
+      TRY(sync_directory(parent));
+    } else if (errno != EEXIST) {
+      return fail_errno("make directory " + part);
+    }
     if (end == std::string::npos) return {};
+    parent = std::move(part);
   }
 }
 
