@@ -4,7 +4,7 @@
     tools/schema.py SCHEMA_FOLDER OUTPUT_FOLDER
 
 writes OUTPUT_FOLDER/model/schema_tables.cpp with schema_arrays.h and, for every group whose `group` line says `structs`,
-OUTPUT_FOLDER/model/types/<group>_<version>.{h,cpp}. Files that would not change are left alone.
+OUTPUT_FOLDER/model/types/<group>_<version>.h with its sources <group>_<version>_<n>.cpp. Files that would not change are left alone.
 `tools/schema.py --list SCHEMA_FOLDER` prints the names of the generated sources (for CMake).
 """
 
@@ -177,7 +177,7 @@ FORMS = {
 
 
 class Structs:
-    """Writes model/types/<group>_<version>.{h,cpp}."""
+    """Writes model/types/<group>_<version>.h and its sources."""
 
     def __init__(self, schema, package, tables):
         self.schema = schema
@@ -214,7 +214,7 @@ class Structs:
             if f.required and not f.pointer:
                 return cpp, kind, None, False
             return f"std::optional<{cpp}>", "optional_" + kind, None, False
-        if f.pointer and kind == "string":
+        if f.optional and kind == "string":
             return "std::optional<std::string>", "optional_string", None, False
         return cpp, kind, None, False
 
@@ -271,9 +271,9 @@ class Structs:
             '#include "model/int_or_string.h"', '#include "model/opt.h"', *includes, "",
             f"namespace estiba::model::{self.package.id} {{", "", *body, f"}}  // namespace estiba::model::{self.package.id}", ""])
 
-    def source(self):
+    def source(self, types):
         body = []
-        for t in self.mine:
+        for t in types:
             slots = "{}"
             if t.fields:
                 slots = f"{t.name}_slots"
@@ -288,18 +288,23 @@ class Structs:
                         f"codec::operations_of<{t.name}>}};")
         return body
 
-    def sources(self):
+    def parts(self):
+        """The types of each source file: small enough to compile in a second or two."""
+        return [self.mine[i:i + 60] for i in range(0, len(self.mine), 60)]
+
+    def text(self, types):
         return "\n".join([
             MADE, f'#include "model/types/{self.package.id}.h"', "",
             '#include "model/schema_arrays.h"', "", "#pragma clang diagnostic ignored \"-Winvalid-offsetof\"", "",
             f"namespace estiba::model::{self.package.id} {{", "",
-            *self.source(), "", f"}}  // namespace estiba::model::{self.package.id}", ""])
+            *self.source(types), "", f"}}  // namespace estiba::model::{self.package.id}", ""])
 
 
 def main(args):
     if args[0] == "--list":
         schema, _ = schema_text.load(args[1])
-        print(";".join(["model/schema_tables.cpp"] + [f"model/types/{p.id}.cpp" for p in schema.packages if p.structs]))
+        parts = {p.id: len(Structs(schema, p, None).parts()) for p in schema.packages if p.structs}
+        print(";".join(["model/schema_tables.cpp"] + [f"model/types/{id}_{i + 1}.cpp" for id, n in parts.items() for i in range(n)]))
         return
     schema, _ = schema_text.load(args[0])
     out = Path(args[1])
@@ -310,7 +315,8 @@ def main(args):
         if package.structs:
             structs = Structs(schema, package, tables)
             write(out / f"model/types/{package.id}.h", structs.header())
-            write(out / f"model/types/{package.id}.cpp", structs.sources())
+            for i, types in enumerate(structs.parts()):
+                write(out / f"model/types/{package.id}_{i + 1}.cpp", structs.text(types))
 
 
 main(sys.argv[1:])

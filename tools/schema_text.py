@@ -26,6 +26,7 @@ class Field:
     where: str
     pointer: bool = False
     required: bool = False
+    optional: bool = False  # structs tell "" from absent
     list_type: str = ""
     keys: list = field(default_factory=list)
     merge: bool = False
@@ -277,7 +278,7 @@ class Reader:
         word, args = match["word"], match["args"]
         if match["default"]:
             f.default = match["default"]
-        elif word in ("required", "replace"):
+        elif word in ("required", "optional", "replace"):
             setattr(f, word, True)
         elif word == "retainKeys":
             f.retain_keys = True
