@@ -168,7 +168,7 @@ int main(int argc, char** argv) {
   std::string directory = std::string(base ? base : "/tmp") + "/estiba-bench-XXXXXX";
   if (!mkdtemp(directory.data())) return 1;
   int status = estiba::store::run(directory);
-  for (const char* name : {"/store.db", "/store.db-wal", "/lock"}) unlink((directory + name).c_str());
+  for (const char* name : {"/store.db", "/store.db-wal", "/store.db-reserve", "/lock"}) unlink((directory + name).c_str());
   rmdir(directory.c_str());
   return status;
 }

@@ -12,8 +12,9 @@ namespace {
 
 constexpr int64_t application_id = 0x45535442;  // "ESTB"
 constexpr int64_t format_version = 1;
-// 8 MB of log: long enough that a page is written back once for many changes, short enough to be read back quickly.
-constexpr int checkpoint_pages = 2000;
+// 4 MB of log: long enough that a page is written back once for many changes, short enough to be read back quickly and to
+// be written back with what the reserve holds.
+constexpr int checkpoint_pages = 1000;
 
 constexpr const char* schema =
     "CREATE TABLE entries("
@@ -51,7 +52,7 @@ Code code_of(int rc) {
 
 const char* advice_of(int rc) {
   switch (rc & 0xff) {
-    case SQLITE_FULL: return "; make room on its file system, nothing that was acknowledged is lost";
+    case SQLITE_FULL: return "; make room on its file system (nothing that was acknowledged is lost; keys can be changed and removed, not created)";
     case SQLITE_IOERR: return "; the file system refused to write, see the kernel's log";
     case SQLITE_CORRUPT: case SQLITE_NOTADB: return "; the file is damaged or not a store: restore it from a backup, or move it away to start empty";
     default: return "";
@@ -112,6 +113,7 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
   TRY(database->check_format());
   TRY(database->prepare());
   database->next_checkpoint_ = checkpoint_pages;
+  database->reserve_.ensure();  // where it cannot be, append() says so
   sqlite3_wal_hook(
       database->db_,
       [](void* self, sqlite3*, const char*, int pages) {
@@ -239,13 +241,22 @@ Result<void> Database::append_all(const std::vector<Event>& events) {
   return step(commit);
 }
 
-Result<void> Database::append(const std::vector<Event>& events) {
+Result<void> Database::append_once(const std::vector<Event>& events) {
   auto result = append_all(events);
   if (!result && !sqlite3_get_autocommit(db_)) (void)step(rollback);
-  // On a full disk the log cannot grow, but once it is written back it starts again in the room it has already.
-  if (!result && result.error().code == Code::exhausted && checkpoint()) {
-    result = append_all(events);
-    if (!result && !sqlite3_get_autocommit(db_)) (void)step(rollback);
+  return result;
+}
+
+// On a full disk the log cannot grow, but once it is written back it starts again in the room that it has. That may need
+// room in the file: the reserve's. It is not given up for new keys, which would only use it up.
+Result<void> Database::append(const std::vector<Event>& events) {
+  bool creates = std::any_of(events.begin(), events.end(), [](const Event& event) { return !event.previous; });
+  if (creates && !reserve_.ensure()) return failed("create keys", SQLITE_FULL);
+  auto result = append_once(events);
+  if (!result && result.error().code == Code::exhausted && checkpoint()) result = append_once(events);
+  if (!result && result.error().code == Code::exhausted && !creates && reserve_.release()) {
+    checkpoint();
+    result = append_once(events);
   }
   return result;
 }

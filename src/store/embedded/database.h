@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "store/embedded/reserve.h"
 #include "store/store.h"
 
 struct sqlite3;
@@ -28,7 +29,8 @@ class Database {
   /// Reads everything and verifies every row's checksum.
   Result<Contents> load();
   /// Appends the events, in revision order, in one transaction and returns after it is on disk. After an error nothing of
-  /// them is visible to a later load(), unless the disk itself lied about a failed sync.
+  /// them is visible to a later load(), unless the disk itself lied about a failed sync. When the disk is full, events that
+  /// create a key give Code::exhausted; others still succeed as long as the reserve lasts.
   Result<void> append(const std::vector<Event>& events);
   /// Moves what has been appended from the log into the file when the log has grown enough. Not needed for durability.
   void checkpoint_if_due();
@@ -38,12 +40,13 @@ class Database {
 
  private:
   enum Statement { begin, commit, rollback, insert, update, remove, set_revision, statements };
-  explicit Database(std::string path) : path_(std::move(path)) {}
+  explicit Database(const std::string& path) : path_(path), reserve_(path + "-reserve") {}
   Result<void> run(const char* sql);
   Result<void> prepare();
   Result<void> check_format();
   Result<int64_t> number(const char* sql);
   Result<void> step(Statement which);
+  Result<void> append_once(const std::vector<Event>& events);
   Result<void> append_all(const std::vector<Event>& events);
   Result<void> write_event(const Event& event);
   Result<EntryPtr> read_row(sqlite3_stmt* row);
@@ -51,6 +54,7 @@ class Database {
   [[nodiscard]] std::unexpected<Error> failed(std::string_view what, int rc);
 
   std::string path_;
+  Reserve reserve_;
   sqlite3* db_ = nullptr;
   sqlite3_stmt* statements_[statements] = {};
   int log_pages_ = 0;

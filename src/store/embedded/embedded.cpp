@@ -179,7 +179,9 @@ class Embedded final : public EmbeddedStore {
     std::unique_lock lock(mutex_);
     wake_.wait(lock, [this] { return !queue_.empty() || stopping_; });
     size_t bytes = 0;
-    while (!queue_.empty() && requests.size() < batch_writes && bytes < batch_bytes) {
+    // On a full disk each write stands alone: what changes or removes a key may succeed where what creates one cannot.
+    size_t most = failing_ ? 1 : batch_writes;
+    while (!queue_.empty() && requests.size() < most && bytes < batch_bytes) {
       bytes += queue_.front().write.value.size();
       requests.push_back(std::move(queue_.front()));
       queue_.pop_front();
@@ -208,11 +210,14 @@ class Embedded final : public EmbeddedStore {
     if (published) memory_->hub.wake(batch.events());
   }
 
-  // One line when writes begin to fail and one when they work again, however many fail between.
+  // One line for the first failure, and at most one in ten seconds while they go on.
   void report(const Result<void>& done) {
-    if (!done && !failing_) log::error("store", "writes fail", {{"error", done.error()}});
-    if (done && failing_) log::info("store", "writes work again");
     failing_ = !done;
+    if (done) return;
+    Instant now = options_.now();
+    if (now < next_report_) return;
+    next_report_ = now + std::chrono::seconds(10);
+    log::error("store", "write failed", {{"error", done.error()}});
   }
 
   void publish(const std::vector<Event>& events) {
@@ -225,9 +230,10 @@ class Embedded final : public EmbeddedStore {
 
   EmbeddedOptions options_;
   DirectoryLock lock_;
-  std::unique_ptr<Database> database_;  // this, history_ and failing_ belong to the writer's thread
+  std::unique_ptr<Database> database_;  // this, history_, failing_ and next_report_ belong to the writer's thread
   History history_;
-  bool failing_ = false;
+  bool failing_ = false;  ///< the last transaction did
+  Instant next_report_{};
   std::shared_ptr<Memory> memory_;
   std::atomic<uint64_t> writes_{0};
   std::atomic<uint64_t> batches_{0};

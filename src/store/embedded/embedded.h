@@ -14,7 +14,7 @@
 namespace estiba::store {
 
 struct EmbeddedOptions {
-  std::string directory;  ///< made when missing; holds store.db, store.db-wal and lock
+  std::string directory;  ///< made when missing; holds the files of docs/store-format.md
   HistoryLimits history;
   /// A value with more bytes gives Code::too_large.
   size_t value_bytes = 32 << 20;

@@ -165,7 +165,7 @@ TEST_F(EmbeddedFile, MissingDirectoriesAreMade) {
   struct stat info;
   ASSERT_EQ(stat(deep.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0700u);
-  for (const char* name : {"/a/b/store.db", "/a/b/lock"}) unlink((directory_.path() + name).c_str());
+  for (const char* name : {"/a/b/store.db", "/a/b/store.db-reserve", "/a/b/lock"}) unlink((directory_.path() + name).c_str());
   rmdir(deep.c_str());
   rmdir((directory_.path() + "/a").c_str());
 }
@@ -320,15 +320,41 @@ TEST_F(EmbeddedDiskFull, WritesWorkAgainWhenThereIsRoom) {
 TEST_F(EmbeddedDiskFull, ChangingAndRemovingGoOnWhenOthersFillTheDisk) {
   run_on("24m", [](EmbeddedDiskFull& test) {
     auto store = test.must_open();
-    // So much that the log has its full length, as in any store that has run for a while.
-    for (int i = 0; i < 2000; ++i) put(*store, "/k/" + std::to_string(i % 100), std::string(5'000, 'v'));
+    for (int i = 0; i < 100; ++i) put(*store, "/k/" + std::to_string(i), std::string(5'000, 'v'));
     test.fill();
     for (int i = 0; i < 3000; ++i) {
       auto result = put(*store, "/k/" + std::to_string(i % 100), std::string(5'000, static_cast<char>('a' + i % 26)));
       ASSERT_TRUE(result) << i << ": " << result.error().message;
     }
+    EXPECT_EQ(put(*store, "/new", "x").error().code, Code::exhausted);
     for (int i = 0; i < 100; ++i) ASSERT_TRUE(remove(*store, "/k/" + std::to_string(i)));
-    EXPECT_TRUE(put(*store, "/again", std::string(20'000, 'v')));
+    unlink(test.filler().c_str());
+    EXPECT_TRUE(put(*store, "/new", "x"));
+  });
+}
+
+TEST_F(EmbeddedDiskFull, AStoreThatFilledItsDiskCanBeEmptied) {
+  run_on("24m", [](EmbeddedDiskFull& test) {
+    auto store = test.must_open();
+    int kept = 0;
+    while (put(*store, "/k/" + std::to_string(kept), std::string(20'000, 'v'))) ++kept;
+    for (int i = 0; i < kept; ++i) {
+      auto result = remove(*store, "/k/" + std::to_string(i));
+      ASSERT_TRUE(result) << i << " of " << kept << ": " << result.error().message;
+    }
+    store.reset();
+    EXPECT_EQ(test.must_open()->count("/k/"), 0u);
+  });
+}
+
+TEST_F(EmbeddedDiskFull, AStoreOpensOnAFullDisk) {
+  run_on("24m", [](EmbeddedDiskFull& test) {
+    put(*test.must_open(), "/k", "x");
+    test.fill();
+    auto store = test.must_open();
+    EXPECT_TRUE(put(*store, "/k", "y")) << "with what the reserve holds";
+    EXPECT_EQ(put(*store, "/new", "x").error().code, Code::exhausted);
+    EXPECT_TRUE(remove(*store, "/k"));
   });
 }
 
