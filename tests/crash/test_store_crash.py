@@ -5,6 +5,7 @@ Run it with pytest, or as a program: tests/crash/test_store_crash.py [BUILD_DIR]
 """
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
@@ -13,9 +14,20 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.environ.get("ESTIBA_BUILD", os.path.join(ROOT, "build"))
 KILLS = int(os.environ.get("ESTIBA_CRASH_KILLS", "50"))
 WRITERS = 6
+
+
+def find_program(build=None):
+    """tests/store_crash of the build given, of the one that $ESTIBA_BIN is from, or of any that is there."""
+    binaries = os.environ.get("ESTIBA_BIN")
+    builds = [build] if build else [os.path.dirname(binaries)] if binaries else []
+    builds += [os.path.join(ROOT, name) for name in ("build", "build-release")] if not build else []
+    programs = [os.path.join(b, "tests", "store_crash") for b in builds]
+    for program in programs:
+        if os.access(program, os.X_OK):
+            return program
+    raise AssertionError(f"none of {', '.join(programs)} is there: build the target store_crash")
 
 
 class Model:
@@ -69,8 +81,6 @@ def run_and_kill(program, directory, seed, delay):
 
 
 def readable(fd):
-    import select
-
     return bool(select.select([fd], [], [], 0.002)[0])
 
 
@@ -143,15 +153,17 @@ def crash(program, kills, seed):
         shutil.rmtree(directory)
 
 
-def test_kill_at_random_instants():
+def run_crashes(program):
     seed = int(os.environ.get("ESTIBA_CRASH_SEED", random.randrange(1 << 20)))
     print(f"ESTIBA_CRASH_SEED={seed}")
     begun = time.monotonic()
-    acknowledged, revision = crash(os.path.join(BUILD, "tests", "store_crash"), KILLS, seed)
+    acknowledged, revision = crash(program, KILLS, seed)
     print(f"{KILLS} kills, {acknowledged} acknowledged writes, revision {revision}, {time.monotonic() - begun:.1f} s")
 
 
+def test_kill_at_random_instants():
+    run_crashes(find_program())
+
+
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        BUILD = sys.argv[1]
-    test_kill_at_random_instants()
+    run_crashes(find_program(sys.argv[1] if len(sys.argv) > 1 else None))

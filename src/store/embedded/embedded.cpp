@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "observe/metrics.h"
 #include "store/embedded/database.h"
 #include "store/embedded/lock.h"
 #include "store/embedded/memory.h"
@@ -36,6 +37,15 @@ Result<void> compare(const Write& write, const Entry* now) {
   }
   return {};
 }
+
+struct Meters {
+  observe::Counter& writes = observe::metrics().counter("estiba_store_writes_total", "Durable writes.");
+  observe::Counter& failed = observe::metrics().counter("estiba_store_failed_transactions_total", "Transactions that the disk refused.");
+  observe::Histogram& seconds = observe::metrics().histogram("estiba_store_transaction_seconds", "Time to append and sync one transaction.",
+                                                              observe::Histogram::exponential(0.0001, 2, 16));
+  observe::Gauge& revision = observe::metrics().gauge("estiba_store_revision", "The newest revision.");
+  observe::Gauge& keys = observe::metrics().gauge("estiba_store_keys", "Keys that exist.");
+};
 
 /// The work of one transaction: the writes whose comparison holds become events, each comparing with what those before
 /// it leave behind.
@@ -196,7 +206,9 @@ class Embedded final : public EmbeddedStore {
     for (Request& request : requests) results.push_back(batch.stage(request.write));
     bool published = false;
     if (!batch.events().empty()) {
+      Instant begun = options_.now();
       auto done = database_->append(batch.events());
+      meters_.seconds.observe(std::chrono::duration<double>(options_.now() - begun).count());
       report(done);
       if (done) {
         publish(batch.events());
@@ -214,6 +226,7 @@ class Embedded final : public EmbeddedStore {
   void report(const Result<void>& done) {
     failing_ = !done;
     if (done) return;
+    meters_.failed.add();
     Instant now = options_.now();
     if (now < next_report_) return;
     next_report_ = now + std::chrono::seconds(10);
@@ -226,6 +239,9 @@ class Embedded final : public EmbeddedStore {
     memory_->newest.store(history_.publish(now, memory_->compacted.load(std::memory_order_relaxed)));
     writes_.fetch_add(events.size(), std::memory_order_relaxed);
     batches_.fetch_add(1, std::memory_order_relaxed);
+    meters_.writes.add(events.size());
+    meters_.revision.set(static_cast<double>(history_.revision()));
+    meters_.keys.set(static_cast<double>(history_.tree().size()));
   }
 
   EmbeddedOptions options_;
@@ -235,6 +251,7 @@ class Embedded final : public EmbeddedStore {
   bool failing_ = false;  ///< the last transaction did
   Instant next_report_{};
   std::shared_ptr<Memory> memory_;
+  Meters meters_;
   std::atomic<uint64_t> writes_{0};
   std::atomic<uint64_t> batches_{0};
 

@@ -21,7 +21,7 @@ namespace estiba::store {
 class StoreFactory {
  public:
   virtual ~StoreFactory() = default;
-  /// An empty store that keeps at least `history` and at most 100 times as many events for watches.
+  /// An empty store that keeps for watches at least half and at most 90 times as many events as `history` says.
   virtual std::unique_ptr<Store> open(size_t history) = 0;
   /// How many syncs the store has made for writes so far, or nullopt when it cannot tell.
   virtual std::optional<uint64_t> syncs(Store&) { return std::nullopt; }

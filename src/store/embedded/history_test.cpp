@@ -1,0 +1,117 @@
+#include "store/embedded/history.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "store/embedded/memory.h"
+
+namespace estiba::store {
+namespace {
+
+Event put_event(Revision revision, std::string key, size_t bytes = 1) {
+  auto entry = std::make_shared<Entry>();
+  entry->key = std::move(key);
+  entry->value = std::string(bytes, 'v');
+  entry->create_revision = entry->mod_revision = revision;
+  entry->version = 1;
+  return {Event::Kind::put, revision, entry, nullptr};
+}
+
+Instant at(int seconds) { return Instant(std::chrono::seconds(seconds)); }
+
+TEST(History, IsCutAtTheNumberOfEventsInWholeChunks) {
+  History history({.events = 1000, .bytes = 1 << 30, .least_age = Duration(0)}, 0, {});
+  for (Revision r = 1; r <= 5000; ++r) history.append(put_event(r, std::to_string(r % 10)), at(0));
+  auto snapshot = history.publish(at(1), 0);
+  EXPECT_GE(snapshot->ring->floor, 4000);
+  EXPECT_LE(snapshot->ring->floor, 4000 + Revision(Chunk::capacity));
+  Revision expected = snapshot->ring->floor;
+  snapshot->each_event(snapshot->ring->floor, 5000, [&](const Event& event) { return event.revision == ++expected; });
+  EXPECT_EQ(expected, 5000);
+}
+
+TEST(History, BigValuesCloseAChunkEarlySoThatTheCutIsFine) {
+  History history({.events = 65536, .bytes = 4 << 20, .least_age = Duration(0)}, 0, {});
+  for (Revision r = 1; r <= 100; ++r) {
+    history.append(put_event(r, "/k", 500'000), at(0));
+    history.publish(at(1), 0);
+  }
+  auto snapshot = history.publish(at(1), 0);
+  EXPECT_GE(snapshot->ring->floor, 85);
+  EXPECT_LE(snapshot->ring->floor, 95);
+}
+
+TEST(History, AKeptTreeIsTheOneOfItsRevision) {
+  History history({.least_age = Duration(0)}, 0, {});
+  for (Revision r = 1; r <= 1000; ++r) history.append(put_event(r, std::to_string(r)), at(0));
+  auto snapshot = history.publish(at(0), 0);
+  for (Revision r : {0, 1, 255, 256, 257, 511, 512, 999, 1000}) {
+    EXPECT_EQ(snapshot->tree_at(r).size(), static_cast<uint64_t>(r));
+    EXPECT_EQ(snapshot->find_at(std::to_string(r), r) != nullptr, r > 0);
+    EXPECT_EQ(snapshot->find_at(std::to_string(r + 1), r), nullptr);
+  }
+}
+
+// The race that counts: readers take snapshots while the writer replaces and drops them.
+TEST(SnapshotCell, ReadersAlwaysHaveAWholeSnapshotWhileItIsReplaced) {
+  History history({.events = 300, .bytes = 1 << 30, .least_age = Duration(0)}, 0, {});
+  SnapshotCell cell(history.publish(at(0), 0));
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i) {
+    readers.emplace_back([&] {
+      Revision last = 0;
+      while (!stop) {
+        auto snapshot = cell.load();
+        EXPECT_GE(snapshot->revision, last);
+        last = snapshot->revision;
+        if (last == 0) continue;
+        const EntryPtr* newest = snapshot->tree.find(std::to_string(last % 50));
+        ASSERT_TRUE(newest);
+        EXPECT_EQ((*newest)->mod_revision, last);
+        Revision past = std::max(last - 20, snapshot->ring->floor);
+        EXPECT_EQ(snapshot->tree_at(past).size(), static_cast<uint64_t>(std::min<Revision>(past, 50)));
+      }
+    });
+  }
+  for (Revision r = 1; r <= 5000; ++r) {
+    history.append(put_event(r, std::to_string(r % 50)), at(0));
+    cell.store(history.publish(at(1), 0));
+  }
+  stop = true;
+  for (auto& reader : readers) reader.join();
+}
+
+TEST(Watch, ManyThreadsThatArmAndPollMissNothing) {
+  History history({.least_age = Duration(0)}, 0, {});
+  auto memory = std::make_shared<Memory>(history.publish(at(0), 0));
+  constexpr Revision last = 3000;
+  std::vector<std::thread> followers;
+  for (int i = 0; i < 3; ++i) {
+    followers.emplace_back([&, i] {
+      RingWatch watch(memory, "/" + std::to_string(i) + "/", 0);
+      std::vector<Event> events;
+      while (events.size() < last / 3) {
+        std::atomic<bool> rung{false};
+        watch.arm([&] {
+          rung = true;
+          rung.notify_one();
+        });
+        rung.wait(false);
+        ASSERT_TRUE(watch.poll(events, 5));
+      }
+      for (size_t n = 0; n < events.size(); ++n) EXPECT_EQ(events[n].entry->key, "/" + std::to_string(i) + "/" + std::to_string(n));
+    });
+  }
+  for (Revision r = 1; r <= last; ++r) {
+    std::vector<Event> events{put_event(r, "/" + std::to_string((r - 1) % 3) + "/" + std::to_string((r - 1) / 3))};
+    history.append(events[0], at(0));
+    memory->newest.store(history.publish(at(0), 0));
+    memory->hub.wake(events);
+  }
+  for (auto& follower : followers) follower.join();
+}
+
+}  // namespace
+}  // namespace estiba::store
