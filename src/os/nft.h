@@ -88,6 +88,8 @@ class Rule {
   Rule& load_port_destination(int reg) { return payload(2, 2, 2, reg); }
   Rule& load_protocol(int reg);
   Rule& load_mark(int reg);
+  /// NF_CT_STATE_BIT()s in host order: 2 established, 4 related, 8 new.
+  Rule& load_ct_state(int reg);
   Rule& load_input_name(int reg);
   Rule& load_output_name(int reg);
   /// The type of the destination address by the routing table: RTN_LOCAL, RTN_UNICAST, … in host order.
@@ -97,7 +99,7 @@ class Rule {
   Rule& load_random(int reg, uint32_t modulus);
   /// Jenkins' hash of `size` bytes from `from`, modulo.
   Rule& load_hash(int reg, int from, uint32_t size, uint32_t modulus);
-  /// payload(7)-like raw load; base 0 link, 1 network, 2 transport header.
+  /// Bytes of the packet; base 0 link, 1 network, 2 transport header.
   Rule& payload(uint32_t base, uint32_t offset, uint32_t size, int reg);
 
   // Conditions: the rule ends when one does not hold.

@@ -1,0 +1,44 @@
+// What a Service wants of the packet filter, as a pure function of the Service and its EndpointSlices.
+// Source: kubernetes.io/docs/reference/networking/virtual-ips.
+#pragma once
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/types/core_v1.h"
+#include "model/types/discovery_v1.h"
+#include "network/address.h"
+#include "network/pod_net.h"
+
+namespace estiba::network {
+
+/// Where clients send to. IPv4 in host order; address 0 means every address of the node (a node port).
+struct Front {
+  uint32_t address = 0;
+  Protocol protocol = Protocol::tcp;
+  uint16_t port = 0;
+  auto operator<=>(const Front&) const = default;
+};
+struct Backend {
+  uint32_t address = 0;
+  uint16_t port = 0;
+  auto operator<=>(const Backend&) const = default;
+};
+struct Entry {
+  Front front;
+  bool masquerade = false;  ///< backends see the node, so that their answers come back by it
+  bool affinity = false;    ///< a client keeps its backend
+  std::vector<Backend> backends;  ///< sorted; none: connections are rejected
+  bool operator==(const Entry&) const = default;
+};
+
+/// `slices` are the Service's own. Headless and ExternalName services want nothing.
+std::vector<Entry> entries_of(const model::core_v1::Service& service, const std::vector<const model::discovery_v1::EndpointSlice*>& slices,
+                              std::string_view node_name);
+/// Of a pod's hostPorts.
+std::vector<Entry> entries_of(const std::vector<HostPort>& ports, const Address& pod);
+
+Protocol parse_protocol(std::string_view text);
+
+}  // namespace estiba::network

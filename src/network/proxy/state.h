@@ -1,0 +1,105 @@
+// What the packet filter holds and what it should hold: sets of elements, and the difference since it was last written.
+#pragma once
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "network/proxy/entries.h"
+
+namespace estiba::network {
+
+/// How a front chooses among its backends; each distinct one is a chain of the table.
+struct Pick {
+  uint32_t count = 0;
+  bool any_address = false, masquerade = false, affinity = false;
+  auto operator<=>(const Pick&) const = default;
+  /// "pick_3", "pick_any_masq_sticky_2"
+  std::string chain() const;
+};
+
+/// A map that remembers what its values were when changes() was last taken.
+template <class K, class V>
+class Tracked {
+ public:
+  struct Changes {
+    std::vector<std::pair<K, V>> removed, added;  ///< a changed value is in both
+    bool empty() const { return removed.empty() && added.empty(); }
+  };
+  void set(const K& key, const V& value) {
+    note(key);
+    now_[key] = value;
+  }
+  void erase(const K& key) {
+    note(key);
+    now_.erase(key);
+  }
+  Changes take() {
+    Changes changes;
+    for (const auto& [key, before] : before_) {
+      auto now = now_.find(key);
+      if (now != now_.end() && before && *before == now->second) continue;
+      if (before) changes.removed.push_back({key, *before});
+      if (now != now_.end()) changes.added.push_back(*now);
+    }
+    before_.clear();
+    return changes;
+  }
+  Changes whole() const { return {{}, {now_.begin(), now_.end()}}; }
+  const std::map<K, V>& now() const { return now_; }
+
+ private:
+  void note(const K& key) {
+    auto now = now_.find(key);
+    before_.try_emplace(key, now == now_.end() ? std::nullopt : std::optional<V>(now->second));
+  }
+  std::map<K, V> now_;
+  std::map<K, std::optional<V>> before_;
+};
+
+using Slot = std::pair<Front, uint32_t>;  // a front's n-th backend
+struct Nothing {
+  bool operator==(const Nothing&) const = default;
+};
+
+struct Change {
+  Tracked<Front, Pick>::Changes picks;
+  Tracked<Slot, Backend>::Changes backends;
+  Tracked<Front, Nothing>::Changes rejected;  ///< fronts without backends
+  Tracked<uint32_t, Nothing>::Changes pods;   ///< backends in the pod network, which may reach themselves
+  bool empty() const { return picks.empty() && backends.empty() && rejected.empty() && pods.empty(); }
+};
+
+class ProxyState {
+ public:
+  /// Backends within `pods` may be reached by themselves.
+  explicit ProxyState(Prefix pods) : pods_(pods) {}
+
+  /// Replaces what `owner` ("ns/name" of a service, "pod/<uid>") wants; nothing removes it. A front that another owner has
+  /// is left to that one until it goes.
+  void set(const std::string& owner, std::vector<Entry> entries);
+
+  /// What has changed since the last call.
+  Change take_change();
+  /// Everything, to write an empty table; forgets what has changed.
+  Change take_whole();
+  size_t owners() const { return wants_.size(); }
+
+ private:
+  void drop(const std::string& owner);
+  void claim(const std::string& owner, const Entry& entry);
+  void use_backend(const Backend& backend, int by);
+
+  Prefix pods_;
+  std::map<std::string, std::vector<Entry>> wants_;
+  std::map<Front, std::string> holders_;
+  std::set<std::string> waiting_;  // owners that want a front of another
+  std::map<uint32_t, int> uses_;   // backends in the pod network, counted
+  Tracked<Front, Pick> picks_;
+  Tracked<Slot, Backend> backends_;
+  Tracked<Front, Nothing> rejected_;
+  Tracked<uint32_t, Nothing> self_;
+};
+
+}  // namespace estiba::network

@@ -1,0 +1,51 @@
+// The nftables table "ip estiba": the only one of ours. `nft list table ip estiba` shows it.
+//
+//   set/map     key → value                                 holds
+//   services    address . protocol . port → goto chain      every front that has backends; address 0.0.0.0: any of the node
+//   backends    address . protocol . port . n → addr . port the n-th backend of each front
+//   rejected    address . protocol . port                   fronts without backends
+//   self        pod . pod                                   backends that may reach themselves
+//
+// A packet for a service costs two look-ups, however many services there are: `services` names the chain that picks one
+// of N at random ("pick_N", one for each N in use), which looks the backend up by its number. A change of a service is a
+// few elements, in one transaction; connections that are established do not notice, not even when the table is replaced.
+#pragma once
+#include <set>
+#include <string>
+
+#include "network/proxy/state.h"
+#include "os/nft.h"
+
+namespace estiba::network {
+
+class ProxyTable {
+ public:
+  struct Config {
+    std::string bridge;
+    Prefix pod_cidr;      ///< the node's; masqueraded towards the outside
+    Prefix cluster_cidr;  ///< all pods; not masqueraded towards these
+    Prefix service_cidr;
+    Address dns;
+  };
+  explicit ProxyTable(Config config) : config_(std::move(config)) {}
+
+  /// The table as it should be, in place of what there is.
+  os::nft::Transaction replace(const Change& whole);
+  /// Only the difference. The table must be there.
+  os::nft::Transaction update(const Change& change);
+  static os::nft::Transaction remove();
+  static Result<bool> exists(os::netlink::Socket& socket);
+
+ private:
+  void put_hooks(os::nft::Transaction& tx) const;
+  void put_service_rules(os::nft::Transaction& tx) const;
+  void put_masquerade_rules(os::nft::Transaction& tx) const;
+  void put_reject_rules(os::nft::Transaction& tx) const;
+  static void put_pick(os::nft::Transaction& tx, const Pick& pick);
+  void apply(os::nft::Transaction& tx, const Change& change);
+
+  Config config_;
+  std::set<Pick> chains_;  // in the table; they stay, there are few
+};
+
+}  // namespace estiba::network

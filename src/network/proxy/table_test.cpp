@@ -1,0 +1,191 @@
+#include "network/proxy/table.h"
+
+#include "base/strings.h"
+#include "network/pod_network.h"
+#include "network/testing.h"
+#include "os/rtnl.h"
+
+namespace estiba::network {
+
+// The node's bridge with pods a and b (10.42.0.2, .3) which answer with their names on port 80, and a client pod.
+class ProxyTableTest : public NetTest {
+ protected:
+  void SetUp() override {
+    NetTest::SetUp();
+    if (IsSkipped()) return;
+    net_ = std::make_unique<PodNetwork>(PodNetwork::Config{.run_dir = dir_, .bridge = "estiba0", .pod_cidr = pods_, .service_cidr = services_, .dns = dns_, .pool = 0});
+    ASSERT_TRUE(net_->start());
+    for (std::string uid : {"a", "b", "client"}) netns_[uid] = net_->attach({.uid = uid})->netns_path;
+    for (std::string uid : {"a", "b"}) {
+      sh("mkdir " + dir_ + "/" + uid + "; echo " + uid + " > " + dir_ + "/" + uid + "/index.html");
+      start("exec busybox httpd -f -p 80 -h " + dir_ + "/" + uid, netns_[uid]);
+      start("exec socat -T3 UDP4-RECVFROM:53,fork SYSTEM:\"echo " + uid + " \\$SOCAT_PEERADDR\"", netns_[uid]);
+      sh("for i in $(seq 50); do socat -u /dev/null TCP4:127.0.0.1:80 2>/dev/null && break; sleep 0.02; done", netns_[uid]);
+    }
+    socket_ = *os::netlink::Socket::open(NETLINK_NETFILTER);
+    commit(table_.replace(state_.take_whole()));
+  }
+  void TearDown() override {
+    if (net_) {
+      commit(ProxyTable::remove());
+      for (int pid : std::exchange(children_, {})) sh("kill -9 -- -" + std::to_string(pid));
+      EXPECT_TRUE(net_->remove_all());
+      sh("rm -rf " + dir_ + "/a " + dir_ + "/b");
+    }
+    NetTest::TearDown();
+  }
+  void commit(os::nft::Transaction tx) {
+    auto done = tx.commit(socket_);
+    EXPECT_TRUE(done) << done.error().message << "\n" << sh("nft list ruleset");
+  }
+  void set(const std::string& owner, std::vector<Entry> entries) {
+    state_.set(owner, std::move(entries));
+    commit(table_.update(state_.take_change()));
+  }
+  static uint32_t ip(std::string_view text) { return Address::parse(text)->number(); }
+  Backend a() const { return {ip("10.42.0.2"), 80}; }
+  Backend b() const { return {ip("10.42.0.3"), 80}; }
+  std::string get(const std::string& to, const std::string& from) {
+    return sh("curl -s -m 2 -w \" %{http_code}\" " + to, from.empty() ? "" : netns_[from]);
+  }
+  /// The distinct answers of 24 requests.
+  std::set<std::string> answers(const std::string& to, const std::string& from) {
+    std::set<std::string> seen;
+    for (std::string_view line : split(sh("for i in $(seq 24); do curl -s -m 2 " + to + " || echo failed; done", from.empty() ? "" : netns_[from]), '\n'))
+      if (!line.empty()) seen.insert(std::string(line));
+    return seen;
+  }
+
+  const Prefix pods_ = *Prefix::parse("10.42.0.0/24"), services_ = *Prefix::parse("10.43.0.0/16");
+  const Address dns_ = *Address::parse("10.43.0.10");
+  const Front front_{ip("10.43.0.5"), Protocol::tcp, 8080};
+  std::unique_ptr<PodNetwork> net_;
+  std::map<std::string, std::string> netns_;
+  ProxyState state_{pods_};
+  ProxyTable table_{{.bridge = "estiba0", .pod_cidr = pods_, .cluster_cidr = pods_, .service_cidr = services_, .dns = dns_}};
+  os::netlink::Socket socket_;
+};
+
+using Names = std::set<std::string>;
+
+TEST_F(ProxyTableTest, AClusterAddressLeadsToEveryBackend) {
+  set("default/web", {{front_, false, false, {a(), b()}}});
+  EXPECT_EQ(answers("10.43.0.5:8080", "client"), (Names{"a", "b"}));
+  EXPECT_EQ(answers("10.43.0.5:8080", ""), (Names{"a", "b"})) << "from the node itself";
+  EXPECT_EQ(answers("10.43.0.5:8080", "a"), (Names{"a", "b"})) << "a pod reaches itself through its service";
+  for (const char* netfilter : {"0", "1"}) {
+    auto set = os::rtnl::set_sysctl("net/bridge/bridge-nf-call-iptables", netfilter);
+    if (!set) continue;
+    EXPECT_EQ(answers("10.43.0.5:8080", "a"), (Names{"a", "b"})) << "bridge-nf-call-iptables " << netfilter;
+    EXPECT_EQ(answers("10.43.0.5:8080", "client"), (Names{"a", "b"})) << "bridge-nf-call-iptables " << netfilter;
+  }
+}
+
+TEST_F(ProxyTableTest, ChangesAreIncrements) {
+  set("default/web", {{front_, false, false, {a(), b()}}});
+  set("default/web", {{front_, false, false, {b()}}});
+  EXPECT_EQ(answers("10.43.0.5:8080", "client"), Names{"b"});
+  set("default/web", {{front_, false, false, {a(), b()}}});
+  set("default/web", {{front_, false, false, {a()}}});
+  EXPECT_EQ(answers("10.43.0.5:8080", "client"), Names{"a"});
+  EXPECT_EQ(os::nft::list_elements(socket_, os::nft::Family::ip, "estiba", "backends")->size(), 1u);
+  set("default/web", {});
+  for (const char* name : {"backends", "services", "self"})
+    EXPECT_EQ(os::nft::list_elements(socket_, os::nft::Family::ip, "estiba", name)->size(), 0u) << name;
+}
+
+TEST_F(ProxyTableTest, WithoutBackendsConnectionsAreRefusedAtOnce) {
+  set("default/web", {{front_, false, false, {}}, {{ip("192.0.2.9"), Protocol::tcp, 80}, false, false, {}}, {{0, Protocol::tcp, 30080}, true, false, {}}});
+  for (std::string from : {"client", ""})
+    for (std::string to : {"10.43.0.5:8080", "10.43.0.77:1", "10.42.0.1:30080"})
+      EXPECT_EQ(get(to, from), " 000[exit 7]") << to << " from " << from << "; 7 is refused, 28 a timeout";
+  EXPECT_EQ(get("192.0.2.9", "client"), " 000[exit 7]");
+  EXPECT_TRUE(sh("echo | socat -T1 - UDP4:10.43.0.77:53", netns_["client"]).contains("refused"));
+}
+
+TEST_F(ProxyTableTest, ANodePortAnswersOnEveryAddressOfTheNode) {
+  set("default/web", {{{0, Protocol::tcp, 30080}, true, false, {a(), b()}}});
+  sh("ip addr add 192.0.2.1/32 dev lo");
+  for (std::string to : {"127.0.0.1:30080", "10.42.0.1:30080", "192.0.2.1:30080"}) EXPECT_EQ(answers(to, ""), (Names{"a", "b"})) << to;
+  EXPECT_EQ(answers("192.0.2.1:30080", "client"), (Names{"a", "b"}));
+  EXPECT_EQ(answers("10.42.0.1:30080", "a"), (Names{"a", "b"}));
+}
+
+TEST_F(ProxyTableTest, OutsideClientsReachNodePortsAndPodsReachOutside) {
+  set("default/web", {{{0, Protocol::tcp, 30080}, true, false, {a(), b()}}, {{ip("198.51.100.7"), Protocol::tcp, 80}, true, false, {a()}}});
+  // A host beside the node that knows nothing of pods.
+  sh("touch " + dir_ + "/outside; unshare --net=" + dir_ + "/outside true");
+  std::string outside = dir_ + "/outside";
+  sh("ip link add keep0 type veth peer name eth0 netns " + outside + "; ip addr add 192.0.2.1/24 dev keep0; ip link set keep0 up");
+  sh("ip link set lo up; ip addr add 192.0.2.2/24 dev eth0; ip link set eth0 up; ip route add default via 192.0.2.1", outside);
+  netns_["outside"] = outside;
+  EXPECT_EQ(answers("192.0.2.1:30080", "outside"), (Names{"a", "b"}));
+  EXPECT_EQ(answers("198.51.100.7:80", "outside"), Names{"a"}) << "an external address";
+  start("exec socat -T3 TCP4-LISTEN:7,fork,reuseaddr SYSTEM:\"echo \\$SOCAT_PEERADDR\"", outside);
+  sh("for i in $(seq 50); do socat -u /dev/null TCP4:192.0.2.2:7 2>/dev/null && break; sleep 0.02; done");
+  EXPECT_EQ(sh("socat -T1 - TCP4:192.0.2.2:7 </dev/null", netns_["client"]), "192.0.2.1\n") << "masqueraded as the node";
+  for (int pid : std::exchange(children_, {})) sh("kill -9 -- -" + std::to_string(pid));
+  sh("umount " + outside + "; rm " + outside + "; ip link del keep0");
+}
+
+TEST_F(ProxyTableTest, TheNodesLoopbackIsClosedToPods) {
+  start("exec busybox httpd -f -p 127.0.0.1:8099 -h " + dir_ + "/a");
+  sh("for i in $(seq 50); do socat -u /dev/null TCP4:127.0.0.1:8099 2>/dev/null && break; sleep 0.02; done");
+  EXPECT_EQ(get("127.0.0.1:8099", ""), "a\n 200");
+  // As an attacker would: a route for 127/8 over the bridge, from a pod.
+  sh("ip route del local 127.0.0.0/8 table local; ip route del local 127.0.0.1 table local; echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet; "
+     "ip route add 127.0.0.1 via 10.42.0.1 src 10.42.0.4", netns_["client"]);
+  EXPECT_EQ(get("127.0.0.1:8099", "client"), " 000[exit 28]");
+}
+
+TEST_F(ProxyTableTest, AStickyClientKeepsItsBackend) {
+  set("default/web", {{front_, false, true, {a(), b()}}});
+  EXPECT_EQ(answers("10.43.0.5:8080", "client").size(), 1u);
+}
+
+TEST_F(ProxyTableTest, ReplacingTheTableBreaksNoConnection) {
+  set("default/web", {{front_, false, false, {a(), b()}}});
+  std::string client = "{ printf \"GET / HTTP/1.0\\r\\n\"; sleep 0.5; printf \"\\r\\n\"; sleep 0.2; } | socat -T2 - TCP4:10.43.0.5:8080 | tail -n 1";
+  std::string out = dir_ + "/answer";
+  start(client + " > " + out, netns_["client"]);
+  usleep(200'000);
+  ProxyTable again({.bridge = "estiba0", .pod_cidr = pods_, .cluster_cidr = pods_, .service_cidr = services_, .dns = dns_});
+  commit(again.replace(state_.take_whole()));
+  usleep(800'000);
+  EXPECT_TRUE(sh("cat " + out) == "a\n" || sh("cat " + out) == "b\n") << sh("cat " + out);
+  EXPECT_EQ(answers("10.43.0.5:8080", "client"), (Names{"a", "b"}));
+  sh("rm " + out);
+}
+
+TEST_F(ProxyTableTest, ARefusedChangeNamesWhatWasRefusedAndChangesNothing) {
+  set("default/web", {{front_, false, false, {a()}}});
+  ProxyState other(pods_);
+  other.set("x", {{{ip("10.43.0.6"), Protocol::tcp, 1}, false, false, {a()}}, {front_, false, false, {b()}}});
+  auto refused = table_.update(other.take_change()).commit(socket_);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().message.contains("nftables: add elements to the set backends: File exists")) << refused.error().message;
+  EXPECT_EQ(os::nft::list_elements(socket_, os::nft::Family::ip, "estiba", "backends")->size(), 1u);
+}
+
+TEST_F(ProxyTableTest, Timing) {
+  for (int services : {1, 1000}) {
+    ProxyState state(pods_);
+    for (int i = 1; i <= services; ++i)
+      state.set("ns/s" + std::to_string(i), {{{ip("10.43.1.0") + uint32_t(i), Protocol::tcp, 80}, false, false, {a(), b(), {a().address, 81}}}});
+    auto time = [] { return std::chrono::steady_clock::now(); };
+    auto begin = time();
+    commit(table_.replace(state.take_whole()));
+    auto whole = time() - begin;
+    begin = time();
+    for (int i = 0; i < 10; ++i) {
+      std::vector<Backend> backends{a()};
+      if (i % 2) backends.push_back(b());
+      state.set("ns/s1", {{{ip("10.43.1.1"), Protocol::tcp, 80}, false, false, backends}});
+      commit(table_.update(state.take_change()));
+    }
+    auto change = (time() - begin) / 10;
+    printf("%d services: whole table %lld us, one change %lld us\n", services, (long long)(whole / std::chrono::microseconds(1)), (long long)(change / std::chrono::microseconds(1)));
+  }
+}
+
+}  // namespace estiba::network
