@@ -84,7 +84,7 @@ class ProxyState {
   Change take_change();
   /// Everything, to write an empty table; forgets what has changed.
   Change take_whole();
-  size_t owners() const { return wants_.size(); }
+  const std::map<Slot, Backend>& backends() const { return backends_.now(); }
 
  private:
   void drop(const std::string& owner);
