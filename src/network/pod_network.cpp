@@ -109,7 +109,10 @@ Result<void> PodNetwork::build_slot(const Address& address) {
 }
 
 Result<Address> PodNetwork::make_slot() {
-  Address address = TRY(ipam_.take());
+  auto taken = ipam_.take();
+  // What was detached still holds its addresses until it is swept.
+  if (!taken && taken.error().code == Code::exhausted && TRY(sweep())) taken = ipam_.take();
+  Address address = TRY(std::move(taken));
   auto built = build_slot(address);
   if (!built) {
     (void)remove_slots({address});
@@ -159,15 +162,6 @@ Result<void> PodNetwork::detach(const std::string& uid) {
   auto address = address_of(uid);
   if (!address) return {};
   return within("remove the network of pod " + uid, ipam_.update(*address, {}));
-}
-
-Result<void> PodNetwork::keep_only(const std::vector<std::string>& uids) {
-  for (const PodRequest& pod : pods())
-    if (std::find(uids.begin(), uids.end(), pod.uid) == uids.end()) {
-      log::info("network", "removing the network of a pod that is gone", {{"pod", pod.ns + "/" + pod.name}, {"uid", pod.uid}});
-      TRY(detach(pod.uid));
-    }
-  return {};
 }
 
 Result<bool> PodNetwork::refill() {

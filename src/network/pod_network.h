@@ -37,8 +37,6 @@ class PodNetwork {
   Result<void> detach(const std::string& uid);
   /// False when there was nothing to remove.
   Result<bool> sweep();
-  /// Detaches all others.
-  Result<void> keep_only(const std::vector<std::string>& uids);
   /// Makes one slot for the pool if it wants one; false when it is full.
   Result<bool> refill();
   Result<void> drop_pool();

@@ -1,0 +1,203 @@
+#include "network/network.h"
+
+#include <map>
+
+#include "base/log.h"
+#include "client/informer.h"
+#include "network/pod_network.h"
+#include "network/proxy/proxy.h"
+#include "network/worker.h"
+
+namespace estiba::network {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+struct Network::Impl {
+  Impl(Options o, client::Client& c, Executor& l) : options(std::move(o)), client(c), loop(l), worker("estiba-net") {}
+
+  Result<void> configure();
+  Task<Result<void>> load_pods();
+  void watch_objects();
+  void end_watches();
+  Task<void> maintain();
+  Task<void> quiet(Duration still, Duration at_most);
+  void remember(const PodRequest& pod, const PodNet& net);
+  void forget(const std::string& uid);
+
+  Options options;
+  client::Client& client;
+  Executor& loop;
+  Prefix pod_cidr, cluster_cidr, service_cidr;
+  Address dns_address, gateway;
+
+  std::unique_ptr<PodNetwork> pods;        // used by the worker's thread only
+  std::map<std::string, PodNet, std::less<>> attached;  // what this thread knows of it
+  std::unique_ptr<client::Informer> services, slices;
+  std::unique_ptr<Proxy> proxy;
+  Event work;  // an attach or a detach: the pool wants filling, or something wants sweeping
+  Worker worker;
+  Job maintenance;  // last: ends first
+};
+
+Network::Network(Options options, client::Client& client, Executor& loop) : impl_(std::make_unique<Impl>(std::move(options), client, loop)) {}
+Network::~Network() = default;
+
+Result<void> Network::Impl::configure() {
+  pod_cidr = TRY_AS("--pod-cidr", Prefix::parse(options.pod_cidr));
+  cluster_cidr = options.cluster_cidr.empty() ? pod_cidr : TRY_AS("the cluster's pod CIDR", Prefix::parse(options.cluster_cidr));
+  service_cidr = TRY_AS("--service-cidr", Prefix::parse(options.service_cidr));
+  if (pod_cidr.address.v6 || service_cidr.address.v6) return fail(Code::unsupported, "pod and service CIDRs must be IPv4: " + pod_cidr.text() + ", " + service_cidr.text());
+  if (service_cidr.contains(pod_cidr.address) || cluster_cidr.contains(service_cidr.address))
+    return fail(Code::invalid, "the pod CIDR " + cluster_cidr.text() + " and the service CIDR " + service_cidr.text() + " overlap");
+  gateway = TRY_AS("--pod-cidr", pod_cidr.nth(1));
+  dns_address = TRY_AS("--service-cidr", service_cidr.nth(10));
+  return {};
+}
+
+// --- start and end ---------------------------------------------------------------------------------------------------
+
+Task<Result<void>> Network::start() {
+  Impl& self = *impl_;
+  CO_TRY(self.configure());
+  self.pods = std::make_unique<PodNetwork>(PodNetwork::Config{.run_dir = self.options.run_dir, .bridge = self.options.bridge, .pod_cidr = self.pod_cidr,
+                                                              .service_cidr = self.service_cidr, .dns = self.dns_address, .pool = self.options.pool});
+  CO_TRY_AS("start the pod network", co_await self.worker.run([&self] { return self.pods->start(); }));
+  self.watch_objects();
+  CO_TRY(co_await self.load_pods());
+  if (self.proxy) CO_TRY_AS("start the services", co_await self.proxy->start());
+  self.maintenance = Job(self.maintain());
+  self.work.set();
+  log::info("network", "pod network is up",
+            {{"bridge", self.options.bridge}, {"pods", self.pod_cidr.text()}, {"services", self.service_cidr.text()}, {"attached", self.attached.size()}});
+  co_return {};
+}
+
+void Network::Impl::watch_objects() {
+  if (!options.proxy && !options.dns) return;
+  services = std::make_unique<client::Informer>(client, client::services);
+  slices = std::make_unique<client::Informer>(client, client::endpoint_slices);
+  if (options.proxy)
+    proxy = std::make_unique<Proxy>(
+        ProxyTable::Config{.bridge = options.bridge, .pod_cidr = pod_cidr, .cluster_cidr = cluster_cidr, .service_cidr = service_cidr, .dns = dns_address},
+        options.node_name, *services, *slices);
+}
+
+void Network::Impl::end_watches() {
+  maintenance.cancel();
+  proxy.reset();
+  services.reset();
+  slices.reset();
+}
+
+Task<Result<void>> Network::Impl::load_pods() {
+  using Known = std::vector<std::pair<PodRequest, PodNet>>;
+  Known known = co_await worker.run([this] {
+    Known known;
+    for (const PodRequest& pod : pods->pods())
+      if (auto net = pods->find(pod.uid)) known.push_back({pod, *net});
+    return known;
+  });
+  for (const auto& [pod, net] : known) remember(pod, net);
+  co_return {};
+}
+
+Task<Result<void>> Network::stop() {
+  Impl& self = *impl_;
+  if (!self.pods) co_return {};
+  if (self.attached.empty()) co_return co_await remove_all();
+  self.end_watches();
+  co_return co_await self.worker.run([&self] { return self.pods->drop_pool(); });
+}
+
+Task<Result<void>> Network::remove_all() {
+  Impl& self = *impl_;
+  if (!self.pods) co_return {};
+  Result<void> table;
+  if (self.proxy) table = co_await self.proxy->remove_all();
+  self.end_watches();
+  self.attached.clear();
+  auto links = co_await self.worker.run([&self] { return self.pods->remove_all(); });
+  self.pods.reset();
+  if (!links) co_return within("remove the pod network", std::move(links));
+  co_return within("remove the services", std::move(table));
+}
+
+// --- pods ------------------------------------------------------------------------------------------------------------
+
+void Network::Impl::remember(const PodRequest& pod, const PodNet& net) {
+  attached[pod.uid] = net;
+  if (!proxy || pod.host_ports.empty()) return;
+  if (auto address = Address::parse(net.ips.front())) proxy->set_host_ports(pod.uid, pod.host_ports, *address);
+}
+
+void Network::Impl::forget(const std::string& uid) {
+  attached.erase(uid);
+  if (proxy) proxy->set_host_ports(uid, {}, {});
+}
+
+Task<Result<PodNet>> Network::attach(PodRequest pod) {
+  Impl& self = *impl_;
+  if (!self.pods) co_return fail(Code::unavailable, "the pod network has not been started");
+  if (auto known = self.attached.find(pod.uid); known != self.attached.end()) co_return known->second;
+  PodNet net = CO_TRY(co_await self.worker.run([&self, pod] { return self.pods->attach(pod); }));
+  self.remember(pod, net);
+  self.work.set();
+  co_return net;
+}
+
+Task<Result<void>> Network::detach(std::string uid) {
+  Impl& self = *impl_;
+  if (!self.pods) co_return {};
+  self.forget(uid);
+  auto noted = co_await self.worker.run([&self, uid] { return self.pods->detach(uid); });
+  self.work.set();
+  co_return noted;
+}
+
+Task<Result<void>> Network::recover(std::vector<std::string> uids) {
+  std::set<std::string> live(uids.begin(), uids.end()), gone;
+  for (const auto& [uid, net] : impl_->attached)
+    if (!live.contains(uid)) gone.insert(uid);
+  for (const std::string& uid : gone) {
+    log::info("network", "removing the network of a pod that is gone", {{"uid", uid}});
+    CO_TRY(co_await detach(uid));
+  }
+  co_return {};
+}
+
+std::optional<PodNet> Network::find(std::string_view uid) const {
+  auto found = impl_->attached.find(uid);
+  return found == impl_->attached.end() ? std::nullopt : std::optional(found->second);
+}
+
+// Waits until nothing was attached or detached for a while.
+Task<void> Network::Impl::quiet(Duration still, Duration at_most) {
+  for (auto end = loop.now() + at_most; loop.now() < end;) {
+    work.reset();
+    if (!co_await work.wait_for(still)) co_return;
+  }
+}
+
+// Fills the pool and removes what was detached, one piece at a time and after the rush, so that no pod waits for it.
+Task<void> Network::Impl::maintain() {
+  for (;;) {
+    co_await work.wait();
+    co_await quiet(milliseconds(20), seconds(1));
+    for (bool more = true; more;) {
+      auto made = co_await worker.run([this] { return pods->refill(); });
+      if (!made) log::warn("network", "no pod network could be made ahead", {{"error", made.error()}});
+      more = made && *made;
+    }
+    if (work.is_set()) continue;
+    co_await quiet(milliseconds(150), seconds(2));
+    auto swept = co_await worker.run([this] { return pods->sweep(); });
+    if (!swept) log::warn("network", "networks of pods that are gone could not be removed", {{"error", swept.error()}});
+  }
+}
+
+std::string Network::dns_address() const { return impl_->dns_address.text(); }
+std::string Network::gateway() const { return impl_->gateway.text(); }
+bool Network::services_ready() const { return !impl_->proxy || impl_->proxy->ready(); }
+
+}  // namespace estiba::network

@@ -1,0 +1,134 @@
+#include "network/network.h"
+
+#include "base/strings.h"
+#include "client/testing/fake_client.h"
+#include "io/loop.h"
+#include "network/testing.h"
+
+namespace estiba::network {
+
+class NetworkTest : public NetTest {
+ protected:
+  Options options() const { return {.run_dir = dir_, .data_dir = dir_, .node_name = "node", .resolv_conf = dir_ + "/resolv.conf", .pool = 2}; }
+  template <class T>
+  T run(Task<T> task) {
+    return loop_.block_on(std::move(task));
+  }
+  Task<void> until_ready(Network* network) {
+    while (!network->services_ready()) co_await sleep_for(std::chrono::milliseconds(1));
+  }
+  static std::string service(const std::string& name, const std::string& spec) {
+    return R"({"apiVersion":"v1","kind":"Service","metadata":{"name":")" + name + R"(","namespace":"default"},"spec":)" + spec + "}";
+  }
+  static std::string slice(const std::string& service, const std::string& endpoints, const std::string& ports) {
+    return R"({"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":")" + service +
+           R"(-x","namespace":"default","labels":{"kubernetes.io/service-name":")" + service + R"("}},"addressType":"IPv4","endpoints":)" + endpoints +
+           R"(,"ports":)" + ports + "}";
+  }
+  void serve(const PodNet& pod, const std::string& name) {
+    sh("mkdir /tmp/" + name_of(name) + "; echo " + name + " > /tmp/" + name_of(name) + "/index.html");
+    start("exec busybox httpd -f -p 80 -h /tmp/" + name_of(name), pod.netns_path);
+    sh("for i in $(seq 50); do socat -u /dev/null TCP4:127.0.0.1:80 2>/dev/null && break; sleep 0.02; done", pod.netns_path);
+  }
+  std::string name_of(const std::string& name) const { return dir_.substr(dir_.rfind('/') + 1) + "-" + name; }
+  void TearDown() override {
+    sh("rm -rf " + dir_ + "-*");
+    NetTest::TearDown();
+  }
+
+  io::Loop loop_;
+  client::testing::FakeClient api_{loop_};
+};
+
+TEST_F(NetworkTest, AServiceIsServedFollowedAndOutlivesTheServer) {
+  api_.add(client::services, "default", service("web", R"({"clusterIP":"10.43.0.5","ports":[{"port":80}]})"));
+  PodNet a, b, client;
+  {
+    Network network(options(), api_, loop_);
+    ASSERT_TRUE(run(network.start()));
+    EXPECT_EQ(network.dns_address(), "10.43.0.10");
+    EXPECT_EQ(network.gateway(), "10.42.0.1");
+    a = *run(network.attach({.uid = "a"}));
+    b = *run(network.attach({.uid = "b"}));
+    client = *run(network.attach({.uid = "client"}));
+    serve(a, "a");
+    serve(b, "b");
+    run(until_ready(&network));
+    std::string get = "curl -s -m2 10.43.0.5";
+    EXPECT_EQ(sh(get, client.netns_path), "[exit 7]") << "no endpoints yet";
+    std::string ports = R"([{"name":"","port":80,"protocol":"TCP"}])";
+    api_.add(client::endpoint_slices, "default", slice("web", R"([{"addresses":[")" + a.ips[0] + R"("],"conditions":{"ready":true}}])", ports));
+    run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(30)); }(0));
+    EXPECT_EQ(sh(get, client.netns_path), "a\n");
+    api_.merge(client::endpoint_slices, "default", "web-x",
+               R"({"endpoints":[{"addresses":[")" + a.ips[0] + R"("],"conditions":{"ready":false}},{"addresses":[")" + b.ips[0] + R"("]}]})");
+    run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(30)); }(0));
+    EXPECT_EQ(sh(get, client.netns_path), "b\n");
+    ASSERT_TRUE(run(network.stop()));
+    EXPECT_EQ(sh(get, client.netns_path), "b\n") << "the server has stopped";
+  }
+  {
+    Network network(options(), api_, loop_);
+    ASSERT_TRUE(run(network.start()));
+    ASSERT_TRUE(network.find("b"));
+    EXPECT_EQ(network.find("b")->ips, b.ips);
+    ASSERT_TRUE(run(network.recover({"b", "client"})));
+    EXPECT_FALSE(network.find("a"));
+    run(until_ready(&network));
+    EXPECT_EQ(sh("curl -s -m2 10.43.0.5", client.netns_path), "b\n");
+    ASSERT_TRUE(run(network.remove_all()));
+  }
+}
+
+TEST_F(NetworkTest, WithoutPodsStoppingLeavesNothing) {
+  Network network(options(), api_, loop_);
+  ASSERT_TRUE(run(network.start()));
+  auto pod = run(network.attach({.uid = "a"}));
+  ASSERT_TRUE(pod);
+  ASSERT_TRUE(run(network.detach("a")));
+  ASSERT_TRUE(run(network.stop()));
+}
+
+TEST_F(NetworkTest, AHostPortLeadsToItsPod) {
+  Network network(options(), api_, loop_);
+  ASSERT_TRUE(run(network.start()));
+  run(until_ready(&network));
+  auto pod = run(network.attach({.uid = "a", .host_ports = {{Protocol::tcp, 8080, 80}}}));
+  ASSERT_TRUE(pod);
+  serve(*pod, "a");
+  run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(30)); }(0));
+  EXPECT_EQ(sh("curl -s -m2 127.0.0.1:8080"), "a\n");
+  ASSERT_TRUE(run(network.detach("a")));
+  run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(30)); }(0));
+  EXPECT_EQ(sh("curl -s -m2 127.0.0.1:8080"), "[exit 7]");
+  ASSERT_TRUE(run(network.remove_all()));
+}
+
+TEST_F(NetworkTest, ThePoolIsFilledAndTheDetachedSweptInTheBackground) {
+  Network network(options(), api_, loop_);
+  ASSERT_TRUE(run(network.start()));
+  ASSERT_TRUE(run(network.attach({.uid = "a"})));
+  run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(400)); }(0));
+  EXPECT_EQ(sh("ls " + dir_ + "/netns | wc -l"), "3\n");
+  ASSERT_TRUE(run(network.detach("a")));
+  run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(600)); }(0));
+  EXPECT_EQ(sh("ls " + dir_ + "/netns | wc -l"), "2\n");
+  ASSERT_TRUE(run(network.remove_all()));
+}
+
+TEST_F(NetworkTest, WrongCidrsAreNamed) {
+  auto overlapping = options();
+  overlapping.service_cidr = "10.42.0.0/16";
+  Network network(overlapping, api_, loop_);
+  auto started = run(network.start());
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().message, "the pod CIDR 10.42.0.0/24 and the service CIDR 10.42.0.0/16 overlap");
+  auto broken = options();
+  broken.pod_cidr = "10.42.0.1/24";
+  Network second(broken, api_, loop_);
+  started = run(second.start());
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().message, "--pod-cidr: the prefix \"10.42.0.1/24\" has bits set beyond its length");
+}
+
+}  // namespace estiba::network
