@@ -2,11 +2,14 @@
 
 #include <fcntl.h>
 #include <linux/nsfs.h>
+#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <thread>
 
 #include "os/file.h"
@@ -88,6 +91,17 @@ Result<bool> same_namespace(pid_t a, pid_t b, int kind) {
   auto file = [&](pid_t pid) { return "/proc/" + (pid ? std::to_string(pid) : std::string("self")) + "/ns/" + namespace_file(kind); };
   struct stat x = TRY(stat_file(file(a))), y = TRY(stat_file(file(b)));
   return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+Result<void> bring_loopback_up() {
+  Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket) return fail_errno("socket AF_INET");
+  ifreq request{};
+  memcpy(request.ifr_name, "lo", 3);
+  if (ioctl(socket.get(), SIOCGIFFLAGS, &request) < 0) return fail_errno("ioctl SIOCGIFFLAGS lo");
+  request.ifr_flags |= IFF_UP;
+  if (ioctl(socket.get(), SIOCSIFFLAGS, &request) < 0) return fail_errno("ioctl SIOCSIFFLAGS lo");
+  return {};
 }
 
 Result<void> set_hostname(const std::string& name) {

@@ -37,6 +37,8 @@ Result<void> inside_namespace(int fd, int kind, UniqueFunction<Result<void>()> w
 /// Whether two processes (0: this one) share the namespace of that kind.
 Result<bool> same_namespace(pid_t a, pid_t b, int kind);
 
+/// Sets the interface "lo" of this network namespace up.
+Result<void> bring_loopback_up();
 Result<void> set_hostname(const std::string& name);
 Result<void> set_domainname(const std::string& name);
 

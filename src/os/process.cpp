@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/prctl.h>
@@ -93,6 +94,15 @@ Result<Fd> pidfd_open(pid_t pid) {
   return Fd(fd);
 }
 
+Result<pid_t> pid_of(int pidfd) {
+  std::string text = TRY(read_file("/proc/self/fdinfo/" + std::to_string(pidfd)));
+  for (std::string_view line : split(text, '\n')) {
+    if (!line.starts_with("Pid:")) continue;
+    if (auto pid = parse_number<pid_t>(trim(line.substr(4))); pid && *pid > 0) return *pid;
+  }
+  return fail(Code::not_found, "the process of the pidfd has ended");
+}
+
 Result<void> pidfd_signal(int pidfd, int signal) {
   if (syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) < 0) return fail_call("pidfd_send_signal", std::to_string(signal));
   return {};
@@ -100,6 +110,14 @@ Result<void> pidfd_signal(int pidfd, int signal) {
 
 Result<void> send_signal(pid_t pid, int signal) {
   if (kill(pid, signal) < 0) return fail_call("kill", std::to_string(pid) + " with signal " + std::to_string(signal));
+  return {};
+}
+
+Result<void> await_exit(int pidfd, int timeout_ms) {
+  pollfd poll_for{pidfd, POLLIN, 0};
+  int n = retry_interrupted([&] { return poll(&poll_for, 1, timeout_ms); });
+  if (n < 0) return fail_errno("poll of a pidfd");
+  if (n == 0) return fail(Code::timeout, "the process does not end");
   return {};
 }
 

@@ -37,8 +37,12 @@ struct SpawnOptions {
 Result<pid_t> spawn(const SpawnOptions& options);
 
 Result<Fd> pidfd_open(pid_t pid);
+/// The process's number as this process's /proc shows it.
+Result<pid_t> pid_of(int pidfd);
 Result<void> pidfd_signal(int pidfd, int signal);
 Result<void> send_signal(pid_t pid, int signal);
+/// Waits until the process has ended, without reaping it; Code::timeout after that many milliseconds.
+Result<void> await_exit(int pidfd, int timeout_ms);
 /// Waits for and reaps this child.
 Result<ExitStatus> wait_child(pid_t pid);
 /// Reaps one ended child without waiting; nullopt when there is none.

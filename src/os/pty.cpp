@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/sysmacros.h>
 #include <termios.h>
 
 #include "os/file.h"
@@ -12,6 +13,9 @@ namespace estiba::os {
 Result<Pty> open_pty(const std::string& ptmx) {
   Pty pty;
   pty.master = TRY(open_file(ptmx, O_RDWR | O_NOCTTY));
+  // A container could have put anything at that path.
+  struct stat info = TRY(fstat_file(pty.master.get()));
+  if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(5, 2)) return fail(Code::invalid, ptmx + " is no pseudoterminal multiplexer");
   int unlock = 0;
   if (ioctl(pty.master.get(), TIOCSPTLCK, &unlock) < 0) return fail_call("ioctl TIOCSPTLCK", ptmx);
   unsigned number = 0;

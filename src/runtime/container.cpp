@@ -1,0 +1,322 @@
+#include "runtime/container.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/time.h"
+#include "model/json.h"
+#include "os/file.h"
+#include "os/process.h"
+#include "runtime/decode.h"
+#include "runtime/hooks.h"
+
+namespace estiba::runtime {
+
+namespace {
+
+std::string directory(const std::string& root, const std::string& id) { return root + "/" + id; }
+
+Result<void> check_id(const std::string& id) {
+  bool good = !id.empty() && id.size() <= 1024 && id != "." && id != "..";
+  for (char c : id) good = good && (isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '+' || c == '-' || c == '.');
+  if (!good) return fail(Code::invalid, "container id " + quoted(id) + " must be of letters, digits, _, +, - and .");
+  return {};
+}
+
+Result<void> save(const std::string& root, const ContainerState& state) {
+  json::Document document;
+  json::Node& node = document.make_object();
+  document.set(node, "ociVersion", std::string_view("1.2.0"));
+  document.set(node, "id", state.id);
+  document.set(node, "pid", document.make_int(state.pid));
+  document.set(node, "startTime", document.make_int(int64_t(state.pid_start_time)));
+  document.set(node, "bundle", state.bundle);
+  document.set(node, "created", state.created);
+  document.set(node, "cgroup", state.cgroup);
+  document.set(node, "owner", document.make_int(state.owner));
+  return os::write_file_atomic(directory(root, state.id) + "/state.json", json::print(node), 0600, false);
+}
+
+std::string now_text() {
+  return format_rfc3339_nano(std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()));
+}
+
+bool same_process_alive(const ContainerState& state) {
+  auto time = os::start_time(state.pid);
+  return time && *time == state.pid_start_time && os::alive(state.pid);
+}
+
+Result<std::optional<os::Cgroup>> make_cgroup(const CreateOptions& options, const Spec& spec) {
+  if (options.no_cgroup) return std::nullopt;
+  os::Cgroup group = TRY(os::Cgroup::at(cgroup_path_for(spec, options.id)));
+  TRY(group.create());
+  auto applied = group.apply(with_usual_devices(spec.linux_.resources.value_or(os::CgroupResources{}), spec));
+  if (!applied) {
+    (void)group.remove();
+    return std::unexpected(std::move(applied.error()).context("linux.resources"));
+  }
+  return group;
+}
+
+// What create has made so far; undone unless it succeeds.
+struct Undo {
+  std::string dir;
+  std::optional<os::Cgroup> cgroup;
+  bool keep = false;
+  ~Undo() {
+    if (keep) return;
+    if (cgroup) (void)cgroup->remove();
+    (void)os::remove_all(dir);
+  }
+};
+
+Result<void> finish_create(const CreateOptions& options, Container& container, const std::optional<os::Cgroup>& cgroup) {
+  container.state.pid = container.process.pid;
+  container.state.pid_start_time = TRY(os::start_time(container.process.pid));
+  container.state.created = now_text();
+  container.state.cgroup = cgroup ? cgroup->path() : "";
+  container.state.owner = getuid();
+  TRY(save(options.root, container.state));
+  if (!options.pid_file.empty()) TRY(os::write_file_atomic(options.pid_file, std::to_string(container.process.pid), 0644, false));
+  return {};
+}
+
+}  // namespace
+
+std::string cgroup_path_for(const Spec& spec, const std::string& id) {
+  const std::string& path = spec.linux_.cgroups_path;
+  if (path.empty()) return "/estiba-oci/" + id;
+  auto parts = split(path, ':');
+  if (parts.size() == 3 && path[0] != '/') {
+    std::string slice = parts[0].empty() ? std::string("system.slice") : std::string(parts[0]);
+    std::string out;
+    // systemd nests "a-b.slice" in "a.slice".
+    for (size_t dash = slice.find('-'); dash != std::string::npos; dash = slice.find('-', dash + 1)) out += "/" + slice.substr(0, dash) + ".slice";
+    out += "/" + slice + "/";
+    if (!parts[1].empty()) out += std::string(parts[1]) + "-";
+    return out + std::string(parts[2]) + ".scope";
+  }
+  return path[0] == '/' ? path : "/estiba-oci/" + path;
+}
+
+os::CgroupResources with_usual_devices(os::CgroupResources resources, const Spec& spec) {
+  if (resources.devices.empty()) return resources;
+  auto allow = [&](char type, std::optional<int64_t> major, std::optional<int64_t> minor, const char* access) {
+    resources.devices.push_back({true, type, major, minor, access});
+  };
+  // mknod of anything is harmless where opening is not allowed.
+  allow('c', {}, {}, "m");
+  allow('b', {}, {}, "m");
+  for (int64_t minor : {3, 5, 7, 8, 9}) allow('c', 1, minor, "rwm");
+  for (int64_t minor : {0, 1, 2}) allow('c', 5, minor, "rwm");
+  allow('c', 136, {}, "rwm");
+  for (const SpecDevice& device : spec.linux_.devices) {
+    if (device.type != 'p') allow(device.type == 'u' ? 'c' : device.type, device.major, device.minor, "rwm");
+  }
+  return resources;
+}
+
+Result<Container> create(const CreateOptions& options) {
+  TRY(check_id(options.id));
+  Container container;
+  std::string text = TRY(os::read_file(options.bundle + "/config.json"));
+  container.spec = TRY(within(options.bundle + "/config.json", parse_spec(text)));
+  if (!container.spec.has_process) return fail(Code::invalid, "process: is required to create a container");
+  if (container.spec.process.terminal && !options.attached && options.console_socket.empty()) {
+    return fail(Code::invalid, "process.terminal is set, so --console-socket must say where the terminal goes");
+  }
+  std::string dir = directory(options.root, options.id);
+  TRY(os::make_dirs(options.root, 0711));
+  if (mkdir(dir.c_str(), 0711) < 0) {
+    if (errno == EEXIST) return fail(Code::already_exists, "container " + options.id + " already exists");
+    return fail_errno("mkdir " + dir);
+  }
+  Undo undo{dir, {}};
+  TRY(os::write_file_atomic(dir + "/config.json", text, 0600, false));
+  container.state.id = options.id;
+  container.state.bundle = options.bundle;
+  undo.cgroup = TRY(make_cgroup(options, container.spec));
+  LaunchOptions launch_options{.id = options.id, .bundle = options.bundle, .spec = &container.spec, .process = &container.spec.process,
+                               .cgroup = undo.cgroup, .preserve_fds = options.preserve_fds, .no_pivot = options.no_pivot};
+  for (int i = 0; i < 3; i++) launch_options.stdio[i] = options.stdio[i];
+  if (!options.attached) {
+    launch_options.exec_fifo = dir + "/exec.fifo";
+    TRY(os::make_fifo(launch_options.exec_fifo, 0622));
+    TRY(os::change_mode(launch_options.exec_fifo, 0622));
+  }
+  os::Fd console;
+  if (!options.console_socket.empty()) {
+    console = TRY(os::connect_unix(options.console_socket, SOCK_STREAM));
+    launch_options.console_socket = console.get();
+  }
+  container.process = TRY(launch(launch_options));
+  if (auto done = finish_create(options, container, undo.cgroup); !done) {
+    (void)os::send_signal(container.process.pid, SIGKILL);
+    (void)os::wait_child(container.process.pid);
+    return std::unexpected(std::move(done.error()));
+  }
+  undo.keep = true;
+  return container;
+}
+
+Result<ContainerState> load(const std::string& root, const std::string& id) {
+  TRY(check_id(id));
+  auto text = os::read_file(directory(root, id) + "/state.json");
+  if (!text && text.error().sys == ENOENT) return fail(Code::not_found, "container " + id + " does not exist");
+  if (!text) return std::unexpected(std::move(text.error()));
+  json::Document document = TRY(within("state of " + id, json::Document::parse(*text)));
+  const json::Node& node = document.root();
+  ContainerState state;
+  TRY(read(node, "id", "", state.id));
+  TRY(read(node, "pid", "", state.pid));
+  TRY(read(node, "startTime", "", state.pid_start_time));
+  TRY(read(node, "bundle", "", state.bundle));
+  TRY(read(node, "created", "", state.created));
+  TRY(read(node, "cgroup", "", state.cgroup));
+  TRY(read(node, "owner", "", state.owner));
+  return state;
+}
+
+Result<Spec> load_spec(const std::string& root, const std::string& id) {
+  return parse_spec(TRY(os::read_file(directory(root, id) + "/config.json")));
+}
+
+Result<std::vector<ContainerState>> list(const std::string& root) {
+  std::vector<ContainerState> out;
+  if (!os::exists(root)) return out;
+  for (const os::DirEntry& entry : TRY(os::list_dir(root))) {
+    // One that is just being created or removed has no state.
+    if (auto state = load(root, entry.name)) out.push_back(std::move(*state));
+  }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  return out;
+}
+
+Result<std::string> container_status(const std::string& root, const ContainerState& state) {
+  if (!same_process_alive(state)) return std::string("stopped");
+  if (os::exists(directory(root, state.id) + "/exec.fifo")) return std::string("created");
+  if (!state.cgroup.empty()) {
+    auto frozen = TRY(os::Cgroup::at(state.cgroup)).frozen();
+    if (frozen && *frozen) return std::string("paused");
+  }
+  return std::string("running");
+}
+
+Result<void> after_start(const ContainerState& state, const Spec& spec) {
+  if (spec.hooks.poststart.empty()) return {};
+  return run_hooks("poststart", spec.hooks.poststart, state_json(state.id, "running", state.pid, state.bundle, spec));
+}
+
+Result<void> start(const std::string& root, const std::string& id) {
+  ContainerState state = TRY(load(root, id));
+  std::string status = TRY(container_status(root, state));
+  if (status != "created") return fail(Code::conflict, "cannot start container " + id + ": it is " + status);
+  std::string fifo = directory(root, id) + "/exec.fifo";
+  auto started = start_by_fifo(fifo);
+  TRY(os::remove_file(fifo));
+  TRY(std::move(started));
+  return after_start(state, TRY(load_spec(root, id)));
+}
+
+Result<void> kill(const std::string& root, const std::string& id, int signal, bool all) {
+  ContainerState state = TRY(load(root, id));
+  if (all && !state.cgroup.empty()) {
+    os::Cgroup group = TRY(os::Cgroup::at(state.cgroup));
+    if (signal == SIGKILL) return group.kill_all();
+    for (pid_t pid : TRY(group.pids(true))) (void)os::send_signal(pid, signal);
+    return {};
+  }
+  if (!same_process_alive(state)) return fail(Code::not_found, "container " + id + " is not running");
+  os::Fd pidfd = TRY(os::pidfd_open(state.pid));
+  return os::pidfd_signal(pidfd.get(), signal);
+}
+
+Result<void> remove(const std::string& root, const std::string& id, bool force) {
+  auto loaded = load(root, id);
+  if (!loaded && force && loaded.error().code == Code::not_found) {
+    TRY(check_id(id));
+    return os::remove_all(directory(root, id));
+  }
+  ContainerState state = TRY(std::move(loaded));
+  std::string status = TRY(container_status(root, state));
+  if (status != "stopped") {
+    // A created one has run nothing of its own yet; runc removes it without being forced, too.
+    if (!force && status != "created") return fail(Code::conflict, "cannot delete container " + id + ": it is " + status + "; stop it first or use --force");
+    os::Fd pidfd = TRY(os::pidfd_open(state.pid));
+    if (status == "paused") TRY(resume(root, id));
+    (void)os::pidfd_signal(pidfd.get(), SIGKILL);
+    TRY(os::await_exit(pidfd.get(), 10000));
+  }
+  if (!state.cgroup.empty()) {
+    os::Cgroup group = TRY(os::Cgroup::at(state.cgroup));
+    if (group.exists()) {
+      TRY(group.kill_all());
+      TRY(group.remove());
+    }
+  }
+  auto spec = load_spec(root, id);
+  if (spec && !spec->hooks.poststop.empty()) {
+    auto ran = run_hooks("poststop", spec->hooks.poststop, state_json(id, "stopped", 0, state.bundle, *spec));
+    if (!ran) log::warn("runtime", "poststop hook failed", {{"id", id}, {"error", ran.error()}});
+  }
+  return os::remove_all(directory(root, id));
+}
+
+namespace {
+Result<os::Cgroup> group_of(const std::string& root, const std::string& id) {
+  ContainerState state = TRY(load(root, id));
+  if (state.cgroup.empty()) return fail(Code::unsupported, "container " + id + " has no cgroup");
+  return os::Cgroup::at(state.cgroup);
+}
+}  // namespace
+
+Result<void> pause(const std::string& root, const std::string& id) { return TRY(group_of(root, id)).freeze(); }
+Result<void> resume(const std::string& root, const std::string& id) { return TRY(group_of(root, id)).thaw(); }
+Result<void> update(const std::string& root, const std::string& id, const os::CgroupResources& resources) {
+  return TRY(group_of(root, id)).apply(resources);
+}
+
+Result<Launched> exec(const ExecRequest& request) {
+  ContainerState state = TRY(load(request.root, request.id));
+  std::string status = TRY(container_status(request.root, state));
+  if (status != "running" && status != "created") return fail(Code::conflict, "cannot exec in container " + request.id + ": it is " + status);
+  Spec spec = TRY(load_spec(request.root, request.id));
+  LaunchOptions options{.id = request.id, .bundle = state.bundle, .spec = &spec, .process = &request.process, .join = state.pid,
+                        .preserve_fds = request.preserve_fds};
+  if (!state.cgroup.empty()) options.cgroup = TRY(os::Cgroup::at(state.cgroup));
+  for (int i = 0; i < 3; i++) options.stdio[i] = request.stdio[i];
+  os::Fd console;
+  if (!request.console_socket.empty()) {
+    console = TRY(os::connect_unix(request.console_socket, SOCK_STREAM));
+    options.console_socket = console.get();
+  }
+  return launch(options);
+}
+
+std::optional<int> signal_by_name(std::string_view name) {
+  if (auto number = parse_number<int>(name)) return *number > 0 && *number < NSIG ? number : std::nullopt;
+  static constexpr std::pair<std::string_view, int> table[] = {
+      {"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ILL", SIGILL},     {"TRAP", SIGTRAP}, {"ABRT", SIGABRT}, {"BUS", SIGBUS},
+      {"FPE", SIGFPE},   {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"SEGV", SIGSEGV},   {"USR2", SIGUSR2}, {"PIPE", SIGPIPE}, {"ALRM", SIGALRM},
+      {"TERM", SIGTERM}, {"CHLD", SIGCHLD}, {"CONT", SIGCONT}, {"STOP", SIGSTOP},   {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},
+      {"URG", SIGURG},   {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO},
+      {"PWR", SIGPWR},   {"SYS", SIGSYS}};
+  if (name.size() > 3 && equals_ignore_case(name.substr(0, 3), "SIG")) name.remove_prefix(3);
+  for (auto [text, number] : table) {
+    if (equals_ignore_case(text, name)) return number;
+  }
+  if (name.size() > 6 && equals_ignore_case(name.substr(0, 6), "RTMIN+")) {
+    auto more = parse_number<int>(name.substr(6));
+    if (more && *more >= 0 && SIGRTMIN + *more <= SIGRTMAX) return SIGRTMIN + *more;
+  }
+  return std::nullopt;
+}
+
+}  // namespace estiba::runtime

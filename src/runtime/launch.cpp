@@ -1,0 +1,285 @@
+#include "runtime/launch.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "os/credentials.h"
+#include "os/file.h"
+#include "os/namespace.h"
+#include "os/process.h"
+#include "runtime/hooks.h"
+#include "runtime/launch_impl.h"
+#include "runtime/seccomp_cache.h"
+
+namespace estiba::runtime {
+
+using namespace launch_detail;
+
+namespace launch_detail {
+
+Result<void> send(int socket, char kind, std::string_view text, int fd) {
+  std::string bytes(1, kind);
+  bytes += text;
+  TRY(os::send_with_fds(socket, bytes, std::span<const int>(&fd, fd >= 0 ? 1 : 0)));
+  return {};
+}
+
+Result<Message> receive(int socket) {
+  Message message;
+  char buffer[8192];
+  size_t n = TRY(os::receive_with_fds(socket, buffer, sizeof buffer, message.fds));
+  if (n == 0) return message;
+  message.kind = buffer[0];
+  message.text.assign(buffer + 1, n - 1);
+  return message;
+}
+
+std::string encode_error(const Error& error) {
+  return std::to_string(int(error.code)) + "\n" + std::to_string(error.sys) + "\n" + error.message.substr(0, 8000);
+}
+
+Error decode_error(std::string_view text) {
+  auto [code, rest] = split_once(text, '\n');
+  auto [sys, message] = split_once(rest.value_or(""), '\n');
+  Error error;
+  error.code = static_cast<Code>(parse_number<int>(code).value_or(int(Code::internal)));
+  error.sys = parse_number<int>(sys).value_or(0);
+  error.message = message.value_or(text);
+  return error;
+}
+
+Result<void> enter_joins(Plan& plan) {
+  if (plan.join_pidfd) return os::enter_namespace(plan.join_pidfd.get(), plan.join_kinds);
+  for (const auto& [kind, fd] : plan.joins) {
+    TRY(os::enter_namespace(fd.get(), kind));
+    if (kind != CLONE_NEWUSER) continue;
+    // Joining gives the capabilities, but the numbers are those of outside, which may mean nobody inside.
+    (void)os::set_gid(0);
+    (void)os::set_uid(0);
+  }
+  return {};
+}
+
+}  // namespace launch_detail
+
+namespace {
+
+// Which namespaces of `pid` are not ours already: setns(2) refuses to enter one's own user namespace.
+Result<int> foreign_namespaces(pid_t pid) {
+  int kinds = 0;
+  for (int kind : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWPID, CLONE_NEWCGROUP, CLONE_NEWTIME}) {
+    auto same = os::same_namespace(0, pid, kind);
+    if (!same && kind != CLONE_NEWNS) continue;  // a kernel without that kind
+    if (!TRY(std::move(same))) kinds |= kind;
+  }
+  return kinds;
+}
+
+Result<Plan> make_plan(const LaunchOptions& options) {
+  Plan plan;
+  plan.options = options;
+  if (options.spec->linux_.seccomp) plan.seccomp = TRY(cached_seccomp(*options.spec->linux_.seccomp));
+  if (!options.exec_fifo.empty()) {
+    size_t slash = options.exec_fifo.rfind('/');
+    plan.fifo_dir = TRY(os::open_file(options.exec_fifo.substr(0, slash), O_PATH | O_DIRECTORY));
+    plan.fifo_name = options.exec_fifo.substr(slash + 1);
+  }
+  if (options.join) {
+    plan.join_pidfd = TRY(os::pidfd_open(options.join));
+    plan.join_kinds = TRY(foreign_namespaces(options.join));
+    plan.staged = true;
+    return plan;
+  }
+  bool joins_more = false;
+  for (const SpecNamespace& ns : options.spec->linux_.namespaces) {
+    if (!ns.path.empty()) {
+      os::Fd fd = TRY(os::open_namespace(ns.path, ns.kind));
+      auto at = ns.kind == CLONE_NEWUSER ? plan.joins.begin() : plan.joins.end();
+      plan.joins.emplace(at, ns.kind, std::move(fd));
+      plan.staged = plan.staged || ns.kind == CLONE_NEWUSER || ns.kind == CLONE_NEWPID || ns.kind == CLONE_NEWTIME;
+      joins_more = true;
+    } else if (ns.kind == CLONE_NEWCGROUP) {
+      plan.new_cgroup = true;
+    } else if (ns.kind == CLONE_NEWTIME) {
+      plan.new_time = plan.staged = true;
+    } else {
+      plan.new_namespaces |= ns.kind;
+    }
+  }
+  // What is to be joined belongs to the outer user namespace and cannot be entered from within a new one.
+  if ((plan.new_namespaces & CLONE_NEWUSER) && joins_more) plan.staged = true;
+  return plan;
+}
+
+Result<void> write_time_offsets(const Spec& spec) {
+  for (const SpecTimeOffset& offset : spec.linux_.time_offsets) {
+    TRY(os::write_file("/proc/self/timens_offsets",
+                       offset.clock + " " + std::to_string(offset.secs) + " " + std::to_string(offset.nanosecs)));
+  }
+  return {};
+}
+
+// The stage: a process of its own that enters what must be entered before the clone, and then makes the container's process
+// as its own parent's child.
+[[noreturn]] void run_stage(Plan& plan, int cgroup) {
+  auto work = [&]() -> Result<void> {
+    TRY(enter_joins(plan));
+    if (plan.new_time) {
+      TRY(os::unshare(CLONE_NEWTIME));
+      TRY(write_time_offsets(*plan.options.spec));
+    }
+    os::Fd pidfd;
+    pid_t pid = TRY(os::clone_process({.flags = uint64_t(plan.new_namespaces) | CLONE_PARENT, .cgroup = cgroup, .pidfd = &pidfd}));
+    if (pid == 0) run_child(plan);
+    // Its number here may be one of another pid namespace, which the parent could not use.
+    return send(plan.control, msg_pid, {}, pidfd.get());
+  };
+  if (auto done = work(); !done) (void)send(plan.control, msg_error, encode_error(done.error()));
+  _exit(0);
+}
+
+Result<void> write_id_maps(pid_t pid, const Spec& spec) {
+  auto text = [](const std::vector<SpecIdMapping>& mappings) {
+    std::string out;
+    for (const SpecIdMapping& m : mappings) {
+      out += std::to_string(m.container_id) + " " + std::to_string(m.host_id) + " " + std::to_string(m.size) + "\n";
+    }
+    return out;
+  };
+  std::string proc = "/proc/" + std::to_string(pid);
+  TRY(os::write_file(proc + "/uid_map", text(spec.linux_.uid_mappings)));
+  return os::write_file(proc + "/gid_map", text(spec.linux_.gid_mappings));
+}
+
+class Launch {
+ public:
+  explicit Launch(Plan& plan) : plan_(plan), options_(plan.options) {}
+
+  Result<Launched> run() {
+    auto [ours, theirs] = TRY(os::make_socketpair(SOCK_SEQPACKET));
+    out_.control = std::move(ours);
+    os::Fd cgroup;
+    // In another user namespace the group's files belong to nobody; then it is moved by its number, as in version 1.
+    bool foreign_user = (plan_.new_namespaces | plan_.join_kinds) & CLONE_NEWUSER || (!plan_.joins.empty() && plan_.joins[0].first == CLONE_NEWUSER);
+    if (options_.cgroup && !foreign_user) cgroup = TRY(options_.cgroup->open_for_clone());
+    plan_.control = theirs.get();
+    TRY(clone(cgroup.get()));
+    theirs.reset();
+    plan_.control = -1;
+    auto done = converse(!cgroup);
+    if (!done) {
+      abandon();
+      return std::unexpected(std::move(done.error()));
+    }
+    return std::move(out_);
+  }
+
+ private:
+  Result<void> clone(int cgroup) {
+    if (!plan_.staged) {
+      out_.pid = TRY(os::clone_process({.flags = uint64_t(plan_.new_namespaces), .cgroup = cgroup, .pidfd = &out_.pidfd}));
+      if (out_.pid == 0) {
+        out_.control.reset();
+        run_child(plan_);
+      }
+      return {};
+    }
+    pid_t stage = TRY(os::clone_process({}));
+    if (stage == 0) {
+      out_.control.reset();
+      run_stage(plan_, cgroup);
+    }
+    auto first = receive(out_.control.get());
+    (void)os::wait_child(stage);
+    Message message = TRY(std::move(first));
+    if (message.kind == msg_error) return std::unexpected(decode_error(message.text));
+    if (message.kind != msg_pid || message.fds.empty()) return fail(Code::internal, "the stage process ended without a word");
+    out_.pidfd = std::move(message.fds[0]);
+    out_.pid = TRY(os::pid_of(out_.pidfd.get()));
+    return {};
+  }
+
+  Result<void> converse(bool move_to_cgroup) {
+    if (plan_.new_namespaces & CLONE_NEWUSER) TRY(write_id_maps(out_.pid, *options_.spec));
+    if (options_.cgroup && move_to_cgroup) TRY(options_.cgroup->add(out_.pid));
+    if (options_.process->oom_score_adj) {
+      // Lowering needs CAP_SYS_RESOURCE, which a nested or restricted host does not have.
+      auto set = os::set_oom_score_adj(out_.pid, *options_.process->oom_score_adj);
+      if (!set) log::debug("runtime", "oom_score_adj not set", {{"id", options_.id}, {"error", set.error()}});
+    }
+    TRY(send(out_.control.get(), msg_go));
+    while (true) {
+      Message message = TRY(receive(out_.control.get()));
+      if (message.kind == msg_ready) return {};
+      TRY(take(message));
+    }
+  }
+
+  Result<void> take(Message& message) {
+    switch (message.kind) {
+      case msg_error: return std::unexpected(decode_error(message.text));
+      case msg_hooks: {
+        std::string state = state_json(options_.id, "creating", out_.pid, options_.bundle, *options_.spec);
+        TRY(run_hooks("prestart", options_.spec->hooks.prestart, state));
+        TRY(run_hooks("createRuntime", options_.spec->hooks.create_runtime, state));
+        return send(out_.control.get(), msg_go);
+      }
+      case msg_terminal:
+        if (message.fds.empty()) return fail(Code::internal, "no terminal came along");
+        out_.terminal = std::move(message.fds[0]);
+        if (options_.console_socket < 0) return {};
+        return pass_terminal();
+      case 0: return fail(Code::internal, "the container's process ended during its set-up (killed, or out of memory?)");
+      default: return fail(Code::internal, "unexpected message from the container's process");
+    }
+  }
+
+  Result<void> pass_terminal() {
+    // containerd's and podman's protocol: one message, the terminal's name as its text.
+    int master = out_.terminal.get();
+    TRY(within("console socket", os::send_with_fds(options_.console_socket, "/dev/ptmx", std::span<const int>(&master, 1))));
+    out_.terminal.reset();
+    return {};
+  }
+
+  void abandon() {
+    if (out_.pid <= 0) return;
+    (void)os::send_signal(out_.pid, SIGKILL);
+    (void)os::wait_child(out_.pid);
+  }
+
+  Plan& plan_;
+  const LaunchOptions& options_;
+  Launched out_;
+};
+
+}  // namespace
+
+Result<void> Launched::start() {
+  TRY(send(control.get(), msg_start));
+  Message message = TRY(receive(control.get()));
+  control.reset();
+  if (message.kind == msg_error) return std::unexpected(decode_error(message.text));
+  return {};  // closed by execve
+}
+
+Result<Launched> launch(const LaunchOptions& options) {
+  Plan plan = TRY(make_plan(options));
+  return Launch(plan).run();
+}
+
+Result<void> start_by_fifo(const std::string& fifo) {
+  os::Fd fd = TRY(os::open_file(fifo, O_RDONLY));
+  std::string text = TRY(os::read_all(fd.get()));
+  // One byte says that the process went on; more is the error of its exec.
+  if (text.empty()) return fail(Code::conflict, "the container's process ended before it was started");
+  if (text.size() > 1) return std::unexpected(decode_error(std::string_view(text).substr(1)));
+  return {};
+}
+
+}  // namespace estiba::runtime
