@@ -60,6 +60,7 @@ class Child {
     }
     if (!plan_.staged) TRY(enter_joins(plan_));
     if (setsid() < 0) return fail_errno("setsid");
+    umask(0);  // modes of nodes and directories are meant as they are written
     TRY(set_up_namespaces());
     Rootfs rootfs(spec_, options_.bundle);
     rootfs.before_cgroup = [this] { return enter_cgroup_namespace(); };

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "base/strings.h"
 #include "base/time.h"
 #include "model/json.h"
 #include "os/file.h"

@@ -1,6 +1,7 @@
 // exec.
 #include <stdio.h>
 
+#include "base/strings.h"
 #include "cli/oci/commands.h"
 #include "cli/oci/foreground.h"
 #include "model/json.h"

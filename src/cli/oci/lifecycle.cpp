@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/strings.h"
 #include "cli/oci/commands.h"
 #include "cli/oci/foreground.h"
 #include "model/json.h"
