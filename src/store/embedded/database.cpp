@@ -1,5 +1,6 @@
 #include "store/embedded/database.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <unistd.h>
 
@@ -105,6 +106,10 @@ std::unexpected<Error> Database::failed(std::string_view what, int rc) {
 
 Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
   std::unique_ptr<Database> database(new Database(path));
+  // SQLite would make the file readable for all, and it holds secrets; its log takes the file's mode.
+  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return fail_errno("open " + path);
+  close(fd);
   int rc = sqlite3_open_v2(path.c_str(), &database->db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (rc != SQLITE_OK) return database->failed("open", rc);
   sqlite3_extended_result_codes(database->db_, 1);

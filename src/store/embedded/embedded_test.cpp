@@ -114,6 +114,16 @@ TEST_F(EmbeddedFile, RevisionsGoOnAfterTheLastWriteWasARemoval) {
   EXPECT_EQ(must_open()->revision(), removed + 2);
 }
 
+TEST_F(EmbeddedFile, OnlyTheOwnerMayReadTheFiles) {
+  auto store = must_open();
+  put(*store, "/k", "x");
+  for (const char* suffix : {"", "-wal", "-reserve"}) {
+    struct stat info;
+    ASSERT_EQ(stat((file() + suffix).c_str(), &info), 0) << suffix;
+    EXPECT_EQ(info.st_mode & 0777, 0600u) << suffix;
+  }
+}
+
 TEST_F(EmbeddedFile, ClosingAnswersTheWritesThatWait) {
   std::atomic<int> answered{0};
   {

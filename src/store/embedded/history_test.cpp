@@ -113,5 +113,22 @@ TEST(Watch, ManyThreadsThatArmAndPollMissNothing) {
   for (auto& follower : followers) follower.join();
 }
 
+TEST(Watch, AnEventThatWasPolledBeforeTheHubShowsItDoesNotRing) {
+  History history({}, 0, {});
+  Memory memory(history.publish(at(0), 0));
+  auto shared = std::shared_ptr<Memory>(&memory, [](Memory*) {});
+  RingWatch watch(shared, "/k/", 0);
+  std::vector<Event> batch{put_event(1, "/k/1")}, events;
+  history.append(batch[0], at(0));
+  memory.newest.store(history.publish(at(0), 0));
+  EXPECT_EQ(*watch.poll(events, 10), 1u);
+  int rung = 0;
+  watch.arm([&] { ++rung; });
+  memory.hub.wake(batch);
+  EXPECT_EQ(rung, 0);
+  EXPECT_EQ(*watch.poll(events, 10), 0u);
+  EXPECT_EQ(watch.position(), 1);
+}
+
 }  // namespace
 }  // namespace estiba::store

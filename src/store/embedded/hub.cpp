@@ -7,12 +7,13 @@ std::string_view Hub::bucket_of(std::string_view prefix) {
   return slash == std::string_view::npos ? std::string_view() : prefix.substr(0, slash + 1);
 }
 
-void Hub::arm(Slot& slot, UniqueFunction<void()> notify) {
+void Hub::arm(Slot& slot, Revision seen, UniqueFunction<void()> notify) {
   std::string_view bucket = bucket_of(slot.prefix);
   Shard& shard = shard_of(bucket);
   std::lock_guard lock(shard.mutex);
   slot.matched.store(0, std::memory_order_relaxed);
   slot.notify = std::move(notify);
+  slot.seen = seen;
   if (slot.listed) return;
   auto place = shard.buckets.find(bucket);
   if (place == shard.buckets.end()) place = shard.buckets.emplace(bucket, std::vector<Slot*>()).first;
@@ -46,7 +47,8 @@ void Hub::wake_bucket(std::string_view bucket, const Event& event) {
   auto& slots = place->second;
   for (size_t i = 0; i < slots.size();) {
     Slot& slot = *slots[i];
-    if (!event.entry->key.starts_with(slot.prefix)) {
+    // Published events are shown here a moment later: the watch may have polled this one already.
+    if (event.revision <= slot.seen || !event.entry->key.starts_with(slot.prefix)) {
       ++i;
       continue;
     }

@@ -25,15 +25,17 @@ class Hub {
 
    private:
     friend class Hub;
-    UniqueFunction<void()> notify;  // these two guarded by the bucket's shard
+    // Guarded by the bucket's shard.
+    UniqueFunction<void()> notify;
+    Revision seen = 0;
     bool listed = false;
     size_t index = 0;
   };
 
   explicit Hub(Revision start) : processed_(start) {}
 
-  /// Lists the slot: the next wake() with a matching event sets `matched` and calls `notify`, once.
-  void arm(Slot& slot, UniqueFunction<void()> notify);
+  /// Lists the slot: the next wake() with a matching event after `seen` sets `matched` and calls `notify`, once.
+  void arm(Slot& slot, Revision seen, UniqueFunction<void()> notify);
   /// Unlists the slot and gives back its callback, null when it has run. After this it does not run any more.
   UniqueFunction<void()> disarm(Slot& slot);
   /// Tells the watches of new events, in revision order; after the snapshot with them has been published.

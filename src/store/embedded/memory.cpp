@@ -63,7 +63,7 @@ void RingWatch::arm(UniqueFunction<void()> notify) {
     armed_ = false;
   }
   if (pending(*memory_->newest.load())) return notify();
-  memory_->hub.arm(slot_, std::move(notify));
+  memory_->hub.arm(slot_, position_, std::move(notify));
   armed_ = true;
   // The writer publishes before it wakes: what it published before we were listed is seen here.
   if (!pending(*memory_->newest.load())) return;
