@@ -1,0 +1,48 @@
+// What a pod asks of a node, worked out once when the pod is first seen.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/object.h"
+#include "model/types/core_v1.h"
+
+namespace estiba::scheduler {
+
+struct Amounts {
+  int64_t cpu = 0;     ///< thousandths of a core
+  int64_t memory = 0;  ///< bytes
+  int64_t ephemeral = 0;
+  std::vector<std::pair<std::string, int64_t>> others;  ///< extended resources, huge pages; by name
+
+  int64_t other(std::string_view name) const;
+  /// Adds `sign` times `by`.
+  void add(const Amounts& by, int64_t sign);
+  /// The larger of each.
+  void raise_to(const Amounts& least);
+};
+
+/// A resource list as in requests and allocatable; `pods` is left out.
+Amounts amounts_of(const std::map<std::string, std::string>& list);
+
+struct HostPort {
+  std::string ip, protocol;
+  int32_t port = 0;
+  /// The wildcard address meets every other.
+  bool conflicts(const HostPort& other) const;
+};
+
+struct Demand {
+  model::ObjectRef pod;
+  Amounts request;                                ///< containers, init containers' maximum, sidecars, overhead
+  int64_t scored_cpu = 0, scored_memory = 0;      ///< the same with 100m and 200 MB for containers that ask for nothing
+  std::vector<HostPort> ports;
+
+  const model::core_v1::Pod& typed() const { return pod.as<model::core_v1::Pod>(); }
+};
+using DemandPtr = std::shared_ptr<const Demand>;
+
+DemandPtr demand_of(const model::ObjectRef& pod);
+
+}  // namespace estiba::scheduler

@@ -1,0 +1,93 @@
+#include "scheduler/queue.h"
+
+#include "client/backoff.h"
+
+namespace estiba::scheduler {
+
+using namespace std::chrono_literals;
+
+static constexpr Duration first_rest = 50ms, longest_rest = 10s, longest_wait = 5min;
+
+Queue::~Queue() {
+  for (auto& [key, pod] : pods_) stop_timer(pod);
+}
+
+void Queue::stop_timer(Pod& pod) {
+  if (pod.timer.id) executor_.cancel(std::exchange(pod.timer, {}));
+}
+
+void Queue::make_ready(const std::string& key, Pod& pod) {
+  stop_timer(pod);
+  if (pod.ready) return;
+  pod.ready = true;
+  ready_.emplace(-pod.priority, pod.order, key);
+  changed_.set();
+}
+
+void Queue::wake_at(const std::string& key, Pod& pod, Instant when) {
+  stop_timer(pod);
+  pod.timer = executor_.at(when, [this, &key, &pod] {
+    pod.timer = {};
+    make_ready(key, pod);
+  });
+}
+
+void Queue::add(std::string_view key, int64_t priority) {
+  auto [it, fresh] = pods_.try_emplace(std::string(key));
+  if (it->second.in_hand) return;
+  if (fresh) {
+    it->second.priority = priority;
+    it->second.order = next_order_++;
+  }
+  make_ready(it->first, it->second);
+}
+
+void Queue::remove(std::string_view key) {
+  auto it = pods_.find(std::string(key));
+  if (it == pods_.end()) return;
+  stop_timer(it->second);
+  if (it->second.ready) ready_.erase({-it->second.priority, it->second.order, it->first});
+  pods_.erase(it);
+}
+
+std::string Queue::pop() {
+  auto first = ready_.extract(ready_.begin());
+  std::string key = std::move(std::get<2>(first.value()));
+  Pod& pod = pods_.find(key)->second;
+  pod.ready = false;
+  pod.in_hand = true;
+  ++pod.attempts;
+  pod.rested = executor_.now() + client::Backoff::delay(first_rest, longest_rest, pod.attempts - 1);
+  return key;
+}
+
+Queue::Pod& Queue::put_back(std::string_view key, int64_t priority) {
+  auto [it, fresh] = pods_.try_emplace(std::string(key));
+  if (fresh) {
+    it->second.order = next_order_++;
+    it->second.rested = executor_.now() + first_rest;
+  }
+  it->second.priority = priority;
+  it->second.in_hand = false;
+  return it->second;
+}
+
+void Queue::put_back_unschedulable(std::string_view key, int64_t priority) {
+  Pod& pod = put_back(key, priority);
+  wake_at(pods_.find(std::string(key))->first, pod, executor_.now() + longest_wait);
+}
+
+void Queue::put_back_failed(std::string_view key, int64_t priority) {
+  Pod& pod = put_back(key, priority);
+  wake_at(pods_.find(std::string(key))->first, pod, pod.rested);
+}
+
+void Queue::wake_all() {
+  for (auto& [key, pod] : pods_) {
+    if (pod.ready || pod.in_hand) continue;
+    if (pod.rested <= executor_.now()) make_ready(key, pod);
+    else wake_at(key, pod, pod.rested);
+  }
+}
+
+}  // namespace estiba::scheduler

@@ -1,0 +1,61 @@
+// The pods that wait for a place: ready ones by priority and age, and those that found none, which wait for the cluster to
+// change. A pod tried in vain rests a moment (50 ms, doubling up to 10 s) before it is tried again, whatever happens.
+#pragma once
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/task.h"
+
+namespace estiba::scheduler {
+
+class Queue {
+ public:
+  explicit Queue(Executor& executor) : executor_(executor) {}
+  ~Queue();
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
+
+  /// Adds a pod by its key. One that waits already keeps its place, but its rest ends: its spec has changed.
+  void add(std::string_view key, int64_t priority);
+  void remove(std::string_view key);
+  bool contains(std::string_view key) const { return pods_.contains(std::string(key)); }
+  /// The pod just popped found no place: it waits for wake_all, at most five minutes.
+  void put_back_unschedulable(std::string_view key, int64_t priority);
+  /// The pod just popped could not be written: it is tried again after its rest.
+  void put_back_failed(std::string_view key, int64_t priority);
+  /// Something has changed for the better: all who wait are tried again as soon as they have rested.
+  void wake_all();
+
+  /// The next pod's key; call only when not empty.
+  std::string pop();
+  bool empty() const { return ready_.empty(); }
+  size_t size() const { return pods_.size(); }
+  /// Set while there may be something to pop.
+  Event& changed() { return changed_; }
+
+ private:
+  struct Pod {
+    int64_t priority = 0;
+    uint64_t order = 0;
+    int attempts = 0;
+    bool ready = false;
+    bool in_hand = false;  // popped; kept for its attempts until it is put back or removed
+    Instant rested{};
+    Executor::Timer timer;
+  };
+  using Place = std::tuple<int64_t, uint64_t, std::string>;  // minus priority, order, key
+  void make_ready(const std::string& key, Pod& pod);
+  void wake_at(const std::string& key, Pod& pod, Instant when);
+  void stop_timer(Pod& pod);
+  Pod& put_back(std::string_view key, int64_t priority);
+
+  Executor& executor_;
+  std::unordered_map<std::string, Pod> pods_;
+  std::set<Place> ready_;
+  uint64_t next_order_ = 0;
+  Event changed_;
+};
+
+}  // namespace estiba::scheduler

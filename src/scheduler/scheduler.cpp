@@ -1,0 +1,177 @@
+#include "scheduler/scheduler.h"
+
+#include "base/log.h"
+#include "base/time.h"
+#include "client/events.h"
+#include "client/informer.h"
+#include "client/json_writer.h"
+#include "scheduler/cluster.h"
+#include "scheduler/decide.h"
+#include "scheduler/queue.h"
+
+namespace estiba::scheduler {
+
+using client::EventType;
+using model::ObjectRef;
+using model::core_v1::Node;
+using model::core_v1::Pod;
+
+struct Scheduler::State {
+  client::Client& client;
+  Executor& executor;
+  const Options options;
+  const Profile& profile = default_profile();
+  client::Informers informers{client};
+  client::EventRecorder events{client, executor, options.name};
+  client::Informer* pods = nullptr;
+  client::Informer* nodes = nullptr;
+  Cluster cluster;
+  Queue queue{executor};
+  uint64_t turn = 0;
+  TaskGroup writes;
+  Job job;
+
+  static bool is_finished(const Pod& pod) { return pod.status.phase == "Succeeded" || pod.status.phase == "Failed"; }
+
+  bool waits_for_us(const ObjectRef& object) const {
+    const Pod& pod = object.as<Pod>();
+    const std::string& name = pod.spec.schedulerName;
+    return pod.spec.nodeName.empty() && object.meta().deletion_timestamp.empty() && pod.spec.schedulingGates.empty() && !is_finished(pod) &&
+           (name.empty() ? options.name == "default-scheduler" : name == options.name);
+  }
+
+  // A status change of a waiting pod (often our own writing) is no reason to try it again.
+  static bool asks_the_same(const ObjectRef& before, const ObjectRef& after) {
+    const auto &a = before.as<Pod>().spec, &b = after.as<Pod>().spec;
+    return before.meta().generation == after.meta().generation && before.meta().labels == after.meta().labels &&
+           a.schedulingGates.size() == b.schedulingGates.size() && a.tolerations.size() == b.tolerations.size() && a.nodeSelector == b.nodeSelector;
+  }
+
+  void pod_changed(const ObjectRef& before, const ObjectRef& after) {
+    const std::string key = client::key_of(after ? after : before);
+    if (!after || is_finished(after.as<Pod>())) {
+      queue.remove(key);
+      const std::string& uid = (after ? after : before).meta().uid;
+      if (cluster.knows(uid)) {
+        cluster.remove_pod(uid);
+        queue.wake_all();
+      }
+      return;
+    }
+    if (!after.as<Pod>().spec.nodeName.empty()) {
+      queue.remove(key);
+      // What a placed pod asks for changes only with its spec.
+      if (!before || before.as<Pod>().spec.nodeName.empty() || before.meta().generation != after.meta().generation || !cluster.knows(after.meta().uid)) cluster.set_pod(after);
+      return;
+    }
+    if (!waits_for_us(after)) return queue.remove(key);
+    if (cluster.knows(after.meta().uid)) return;  // being bound
+    if (before && queue.contains(key) && asks_the_same(before, after)) return;
+    queue.add(key, after.as<Pod>().spec.priority.value_or(0));
+  }
+
+  static bool offers_the_same(const ObjectRef& before, const ObjectRef& after) {
+    const Node &a = before.as<Node>(), &b = after.as<Node>();
+    const auto same_taint = [](const auto& x, const auto& y) { return x.key == y.key && x.value == y.value && x.effect == y.effect; };
+    return before.meta().labels == after.meta().labels && a.status.allocatable == b.status.allocatable && a.status.capacity == b.status.capacity &&
+           a.spec.unschedulable == b.spec.unschedulable &&
+           std::equal(a.spec.taints.begin(), a.spec.taints.end(), b.spec.taints.begin(), b.spec.taints.end(), same_taint);
+  }
+
+  void node_changed(const ObjectRef& before, const ObjectRef& after) {
+    if (!after) return cluster.remove_node(before.meta().name);
+    cluster.set_node(after);
+    if (!before || !offers_the_same(before, after)) queue.wake_all();
+  }
+
+  static Task<void> run(State* self) {
+    co_await self->pods->wait_synced();
+    co_await self->nodes->wait_synced();
+    for (;;) {
+      co_await self->queue.changed().wait();
+      self->queue.changed().reset();
+      // Between decisions the watches get their turn now and then.
+      for (int n = 1; !self->queue.empty(); ++n) {
+        self->place_one(self->queue.pop());
+        if (n % 64 == 0) co_await yield_now();
+      }
+    }
+  }
+
+  void place_one(const std::string& key) {
+    const ObjectRef pod = pods->get(key);
+    if (!pod || !waits_for_us(pod) || cluster.knows(pod.meta().uid)) return queue.remove(key);
+    const DemandPtr demand = demand_of(pod);
+    const Decision decision = decide(profile, cluster, *demand, turn++);
+    const int64_t priority = pod.as<Pod>().spec.priority.value_or(0);
+    if (!decision.node) {
+      queue.put_back_unschedulable(key, priority);
+      events.record(pod, EventType::warning, "FailedScheduling", decision.message);
+      writes.start(tell_unschedulable(this, pod, decision.message));
+      return;
+    }
+    cluster.assume(demand, decision.node->name);
+    writes.start(bind(this, demand, decision.node->name, key, priority));
+  }
+
+  static Task<void> bind(State* self, DemandPtr demand, std::string node, std::string key, int64_t priority) {
+    Result<void> bound = co_await self->profile.bind.bind(self->client, demand, node);
+    const model::Meta& meta = demand->pod.meta();
+    const ObjectRef now = self->pods->get(key);
+    const bool same = now && now.meta().uid == meta.uid;
+    if (bound) {
+      if (same) self->queue.remove(key);
+      self->events.record(demand->pod, EventType::normal, "Scheduled", "Successfully assigned " + meta.ns + "/" + meta.name + " to " + node);
+      co_return;
+    }
+    // The watch may already say that the pod has a place: then what it said stands.
+    if (same && self->waits_for_us(now)) {
+      self->cluster.remove_pod(meta.uid);
+      self->queue.put_back_failed(key, priority);
+      self->queue.wake_all();
+    } else if (!same) {
+      self->cluster.remove_pod(meta.uid);
+    }
+    const auto level = bound.error().code == Code::not_found || bound.error().code == Code::conflict ? log::Level::debug : log::Level::warn;
+    log::write(level, "scheduler", "a pod was not bound", {{"pod", key}, {"node", node}, {"error", bound.error()}});
+  }
+
+  static Task<void> tell_unschedulable(State* self, ObjectRef pod, std::string message) {
+    const auto& conditions = pod.as<Pod>().status.conditions;
+    std::string since = format_rfc3339(self->executor.wall_now());
+    for (const auto& c : conditions) {
+      if (c.type != "PodScheduled") continue;
+      if (c.status == "False" && c.reason == "Unschedulable" && c.message == message) co_return;
+      if (c.status == "False") since = c.lastTransitionTime;
+    }
+    client::JsonWriter json;
+    json.object().object("metadata").field("resourceVersion", pod.resource_version()).end().object("status").array("conditions");
+    for (const auto& c : conditions) {
+      if (c.type == "PodScheduled") continue;
+      json.object().field("type", c.type).field("status", c.status).optional("lastTransitionTime", c.lastTransitionTime);
+      json.optional("lastProbeTime", c.lastProbeTime).optional("reason", c.reason).optional("message", c.message).end();
+    }
+    json.object().field("type", "PodScheduled").field("status", "False").field("lastTransitionTime", since);
+    json.null("lastProbeTime").field("reason", "Unschedulable").field("message", message).end().end().end().end();
+    const model::Meta& meta = pod.meta();
+    auto written = co_await self->client.patch(client::pods, meta.ns, meta.name, client::PatchType::merge, json.take(), {.subresource = "status"});
+    if (!written && written.error().code != Code::not_found && written.error().code != Code::conflict)
+      log::warn("scheduler", "the condition PodScheduled was not written", {{"pod", client::key_of(meta)}, {"error", written.error()}});
+  }
+};
+
+Scheduler::Scheduler(client::Client& client, Executor& executor, Options options)
+    : state_(new State{.client = client, .executor = executor, .options = std::move(options)}) {}
+
+Scheduler::~Scheduler() = default;
+
+void Scheduler::start() {
+  State* state = state_.get();
+  state->pods = &state->informers.of(client::pods);
+  state->nodes = &state->informers.of(client::nodes);
+  state->pods->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->pod_changed(before, after); });
+  state->nodes->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->node_changed(before, after); });
+  state->job = Job(State::run(state));
+}
+
+}  // namespace estiba::scheduler
