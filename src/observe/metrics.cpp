@@ -59,7 +59,8 @@ Histogram::Histogram(std::vector<double> bounds) : bounds_(std::move(bounds)), b
 
 void Histogram::observe(double value) {
   // The first bound that is not below the value; NaN compares with nothing and lands in the last bucket.
-  size_t i = static_cast<size_t>(std::partition_point(bounds_.begin(), bounds_.end(), [&](double b) { return !(value <= b); }) - bounds_.begin());
+  size_t i =
+      static_cast<size_t>(std::partition_point(bounds_.begin(), bounds_.end(), [&](double b) { return !(value <= b); }) - bounds_.begin());
   buckets_[i].add();
   sum_.add(value);
 }
@@ -153,7 +154,8 @@ Family<Gauge>& Registry::gauges(std::string name, std::string help, std::vector<
   return family<Gauge>("gauge", std::move(name), std::move(help), std::move(label_names), [] { return std::make_unique<Gauge>(); });
 }
 
-Family<Histogram>& Registry::histograms(std::string name, std::string help, std::vector<std::string> label_names, std::vector<double> bounds) {
+Family<Histogram>& Registry::histograms(std::string name, std::string help, std::vector<std::string> label_names,
+                                        std::vector<double> bounds) {
   return family<Histogram>("histogram", std::move(name), std::move(help), std::move(label_names),
                            [bounds = std::move(bounds)] { return std::make_unique<Histogram>(bounds); });
 }

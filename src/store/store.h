@@ -62,15 +62,15 @@ struct WriteResult {
 };
 
 struct ListOptions {
-  Revision revision = 0;   ///< 0: the newest
-  uint64_t limit = 0;      ///< 0: all
-  std::string start_after; ///< continue behind this key (exclusive); empty: from the prefix's start
+  Revision revision = 0;    ///< 0: the newest
+  uint64_t limit = 0;       ///< 0: all
+  std::string start_after;  ///< continue behind this key (exclusive); empty: from the prefix's start
 };
 struct ListResult {
-  Revision revision = 0;         ///< the snapshot's revision
-  std::vector<EntryPtr> entries; ///< in key order
+  Revision revision = 0;          ///< the snapshot's revision
+  std::vector<EntryPtr> entries;  ///< in key order
   bool more = false;
-  uint64_t remaining = 0;        ///< how many follow, when `more`
+  uint64_t remaining = 0;  ///< how many follow, when `more`
 };
 
 struct Event {

@@ -38,14 +38,16 @@ std::string shown(const std::string& value) { return std::to_string(value.size()
 
 class Writer {
  public:
-  Writer(EmbeddedStore& store, int id, uint64_t seed) : store_(store), prefix_("/crash/" + std::to_string(id) + "/"), random_(seed * 1000 + id + 1) {}
+  Writer(EmbeddedStore& store, int id, uint64_t seed)
+      : store_(store), prefix_("/crash/" + std::to_string(id) + "/"), random_(seed * 1000 + id + 1) {}
 
   void step() {
     uint64_t r = next();
     std::string key = prefix_ + std::to_string(r % 20);
     bool removal = next() % 4 == 0;
     Write write{removal ? Write::Kind::remove : Write::Kind::put, key, {}, Write::any, nullptr};
-    if (!removal) write.value = std::string(next() % 100 == 0 ? 200'000 : next() % 4000, static_cast<char>('a' + r % 26)) + std::to_string(r);
+    if (!removal)
+      write.value = std::string(next() % 100 == 0 ? 200'000 : next() % 4000, static_cast<char>('a' + r % 26)) + std::to_string(r);
     std::mutex mutex;
     std::condition_variable ready;
     bool answered = false;
@@ -95,7 +97,8 @@ class Writer {
     if (!result) say("error " + result.error().message);
     for (auto& event : events) {
       bool put = event.kind == Event::Kind::put;
-      say("event " + std::to_string(event.revision) + (put ? " put " : " del ") + event.entry->key + (put ? " " + shown(event.entry->value) : ""));
+      say("event " + std::to_string(event.revision) + (put ? " put " : " del ") + event.entry->key +
+          (put ? " " + shown(event.entry->value) : ""));
     }
   }
 }

@@ -40,23 +40,39 @@ constexpr const char* texts[] = {
 
 Code code_of(int rc) {
   switch (rc & 0xff) {
-    case SQLITE_FULL: return Code::exhausted;
-    case SQLITE_IOERR: return Code::exhausted;
-    case SQLITE_NOMEM: return Code::exhausted;
-    case SQLITE_TOOBIG: return Code::too_large;
-    case SQLITE_NOTADB: return Code::invalid;
-    case SQLITE_READONLY: case SQLITE_PERM: case SQLITE_AUTH: return Code::forbidden;
-    case SQLITE_BUSY: case SQLITE_LOCKED: return Code::conflict;
-    default: return Code::internal;
+    case SQLITE_FULL:
+      return Code::exhausted;
+    case SQLITE_IOERR:
+      return Code::exhausted;
+    case SQLITE_NOMEM:
+      return Code::exhausted;
+    case SQLITE_TOOBIG:
+      return Code::too_large;
+    case SQLITE_NOTADB:
+      return Code::invalid;
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+      return Code::forbidden;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return Code::conflict;
+    default:
+      return Code::internal;
   }
 }
 
 const char* advice_of(int rc) {
   switch (rc & 0xff) {
-    case SQLITE_FULL: return "; make room on its file system (nothing that was acknowledged is lost; keys can be changed and removed, not created)";
-    case SQLITE_IOERR: return "; the file system refused to write, see the kernel's log";
-    case SQLITE_CORRUPT: case SQLITE_NOTADB: return "; the file is damaged or not a store: restore it from a backup, or move it away to start empty";
-    default: return "";
+    case SQLITE_FULL:
+      return "; make room on its file system (nothing that was acknowledged is lost; keys can be changed and removed, not created)";
+    case SQLITE_IOERR:
+      return "; the file system refused to write, see the kernel's log";
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return "; the file is damaged or not a store: restore it from a backup, or move it away to start empty";
+    default:
+      return "";
   }
 }
 
@@ -80,7 +96,8 @@ uint64_t mix(uint64_t hash, std::string_view bytes) {
 
 std::string_view blob(sqlite3_stmt* row, int column) {
   const void* data = sqlite3_column_blob(row, column);
-  return data ? std::string_view(static_cast<const char*>(data), static_cast<size_t>(sqlite3_column_bytes(row, column))) : std::string_view();
+  return data ? std::string_view(static_cast<const char*>(data), static_cast<size_t>(sqlite3_column_bytes(row, column)))
+              : std::string_view();
 }
 
 }  // namespace
@@ -114,7 +131,9 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
   if (rc != SQLITE_OK) return database->failed("open", rc);
   sqlite3_extended_result_codes(database->db_, 1);
   // Exclusive locking keeps the log's index in the heap: no shared memory file, no lock calls for each transaction.
-  TRY(database->run("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY"));
+  TRY(
+      database->run("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA "
+                    "temp_store=MEMORY"));
   TRY(database->check_format());
   TRY(database->prepare());
   database->next_checkpoint_ = checkpoint_pages;
@@ -183,8 +202,8 @@ Result<EntryPtr> Database::read_row(sqlite3_stmt* row) {
   entry->key = blob(row, 4);
   entry->value = blob(row, 5);
   if (static_cast<uint64_t>(sqlite3_column_int64(row, 3)) != checksum(*entry)) {
-    return fail(Code::internal, path_ + ": the checksum of the entry created at revision " + std::to_string(entry->create_revision) + " (key " +
-                                    entry->key + ") is wrong" + advice_of(SQLITE_CORRUPT));
+    return fail(Code::internal, path_ + ": the checksum of the entry created at revision " + std::to_string(entry->create_revision) +
+                                    " (key " + entry->key + ") is wrong" + advice_of(SQLITE_CORRUPT));
   }
   return entry;
 }

@@ -29,11 +29,13 @@ struct Request {
 };
 
 Result<void> compare(const Write& write, const Entry* now) {
-  if (write.expect == 0 && now) return fail(Code::already_exists, "key " + write.key + " exists already (revision " + std::to_string(now->mod_revision) + ")");
+  if (write.expect == 0 && now)
+    return fail(Code::already_exists, "key " + write.key + " exists already (revision " + std::to_string(now->mod_revision) + ")");
   bool needed = write.expect > 0 || write.kind == Write::Kind::remove;
   if (needed && !now) return fail(Code::not_found, "key " + write.key + " does not exist");
   if (write.expect > 0 && now->mod_revision != write.expect) {
-    return fail(Code::conflict, "key " + write.key + " has revision " + std::to_string(now->mod_revision) + ", not " + std::to_string(write.expect));
+    return fail(Code::conflict,
+                "key " + write.key + " has revision " + std::to_string(now->mod_revision) + ", not " + std::to_string(write.expect));
   }
   return {};
 }
@@ -42,7 +44,7 @@ struct Meters {
   observe::Counter& writes = observe::metrics().counter("estiba_store_writes_total", "Durable writes.");
   observe::Counter& failed = observe::metrics().counter("estiba_store_failed_transactions_total", "Transactions that the disk refused.");
   observe::Histogram& seconds = observe::metrics().histogram("estiba_store_transaction_seconds", "Time to append and sync one transaction.",
-                                                              observe::Histogram::exponential(0.0001, 2, 16));
+                                                             observe::Histogram::exponential(0.0001, 2, 16));
   observe::Gauge& revision = observe::metrics().gauge("estiba_store_revision", "The newest revision.");
   observe::Gauge& keys = observe::metrics().gauge("estiba_store_keys", "Keys that exist.");
 };
@@ -90,8 +92,12 @@ class Batch {
 class Embedded final : public EmbeddedStore {
  public:
   Embedded(EmbeddedOptions options, DirectoryLock lock, std::unique_ptr<Database> database, History history)
-      : options_(std::move(options)), lock_(std::move(lock)), database_(std::move(database)), history_(std::move(history)),
-        memory_(std::make_shared<Memory>(history_.publish(options_.now(), 0))), thread_([this] { run(); }) {}
+      : options_(std::move(options)),
+        lock_(std::move(lock)),
+        database_(std::move(database)),
+        history_(std::move(history)),
+        memory_(std::make_shared<Memory>(history_.publish(options_.now(), 0))),
+        thread_([this] { run(); }) {}
 
   ~Embedded() override {
     {
@@ -130,8 +136,8 @@ class Embedded final : public EmbeddedStore {
   void write(Write write, UniqueFunction<void(Result<WriteResult>)> done) override {
     if (write.key.empty()) return done(fail(Code::invalid, "write: the key is empty"));
     if (write.value.size() > options_.value_bytes) {
-      return done(fail(Code::too_large, "write " + write.key + ": the value has " + std::to_string(write.value.size()) + " bytes, at most " +
-                                            std::to_string(options_.value_bytes) + " are allowed"));
+      return done(fail(Code::too_large, "write " + write.key + ": the value has " + std::to_string(write.value.size()) +
+                                            " bytes, at most " + std::to_string(options_.value_bytes) + " are allowed"));
     }
     bool first;
     {
@@ -161,7 +167,8 @@ class Embedded final : public EmbeddedStore {
  private:
   Result<void> check(const Snapshot& snapshot, Revision at) const {
     if (at > snapshot.revision) {
-      return fail(Code::invalid, "revision " + std::to_string(at) + " is in the future, the newest is " + std::to_string(snapshot.revision));
+      return fail(Code::invalid,
+                  "revision " + std::to_string(at) + " is in the future, the newest is " + std::to_string(snapshot.revision));
     }
     Revision floor = memory_->floor(snapshot);
     if (at < floor) return fail(Code::gone, "revision " + std::to_string(at) + " is too old, history starts at " + std::to_string(floor));

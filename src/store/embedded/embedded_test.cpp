@@ -44,8 +44,12 @@ Result<WriteResult> write(Store& store, Write write) {
   answered.get_future().wait();
   return std::move(*result);
 }
-Result<WriteResult> put(Store& store, std::string key, std::string value) { return write(store, {Write::Kind::put, std::move(key), std::move(value), Write::any, nullptr}); }
-Result<WriteResult> remove(Store& store, std::string key) { return write(store, {Write::Kind::remove, std::move(key), {}, Write::any, nullptr}); }
+Result<WriteResult> put(Store& store, std::string key, std::string value) {
+  return write(store, {Write::Kind::put, std::move(key), std::move(value), Write::any, nullptr});
+}
+Result<WriteResult> remove(Store& store, std::string key) {
+  return write(store, {Write::Kind::remove, std::move(key), {}, Write::any, nullptr});
+}
 
 class EmbeddedFile : public testing::Test {
  public:
@@ -129,7 +133,8 @@ TEST_F(EmbeddedFile, ClosingAnswersTheWritesThatWait) {
   {
     auto store = must_open();
     for (int i = 0; i < 500; ++i) {
-      store->write({Write::Kind::put, "/k/" + std::to_string(i), "v", 0, nullptr}, [&](Result<WriteResult> r) { answered += r.has_value(); });
+      store->write({Write::Kind::put, "/k/" + std::to_string(i), "v", 0, nullptr},
+                   [&](Result<WriteResult> r) { answered += r.has_value(); });
     }
   }
   EXPECT_EQ(answered, 500);

@@ -87,7 +87,8 @@ void SnapshotCell::store(Ref<Snapshot> next) {
   Ref<Snapshot>::release_raw(pointer(old), bias - static_cast<uint32_t>(old >> 48));
 }
 
-History::History(HistoryLimits limits, Revision start, Tree tree) : limits_(limits), revision_(start), tree_(std::move(tree)), ring_(new Ring) {
+History::History(HistoryLimits limits, Revision start, Tree tree)
+    : limits_(limits), revision_(start), tree_(std::move(tree)), ring_(new Ring) {
   ring_->floor = start;
 }
 
@@ -121,7 +122,8 @@ void History::trim(Instant now, Revision compacted) {
   while (drop < chunks.size()) {
     const Chunk& chunk = *chunks[drop];
     Revision last = chunk.first + static_cast<Revision>(chunk.used) - 1;
-    bool surplus = (events_ > limits_.events || bytes_ > limits_.bytes) && now - chunk.last_at > limits_.least_age && drop + 1 < chunks.size();
+    bool surplus =
+        (events_ > limits_.events || bytes_ > limits_.bytes) && now - chunk.last_at > limits_.least_age && drop + 1 < chunks.size();
     if (!surplus && last > floor) break;
     events_ -= chunk.used;
     bytes_ -= chunk.bytes;

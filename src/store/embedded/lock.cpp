@@ -56,7 +56,8 @@ Result<DirectoryLock> DirectoryLock::take(const std::string& directory) {
   DirectoryLock lock(fd);
   if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
     if (errno != EWOULDBLOCK) return fail_errno("lock " + path);
-    return fail(Code::conflict, "data directory " + directory + " is in use by " + holder_of(fd) + "; stop it, or choose another directory");
+    return fail(Code::conflict,
+                "data directory " + directory + " is in use by " + holder_of(fd) + "; stop it, or choose another directory");
   }
   // The pid only serves the message above: a full disk must not keep a store from opening.
   std::string pid = std::to_string(getpid()) + "\n";

@@ -2,7 +2,8 @@
 
 namespace estiba::store {
 
-RingWatch::RingWatch(std::shared_ptr<Memory> memory, std::string_view prefix, Revision after) : memory_(std::move(memory)), position_(after) {
+RingWatch::RingWatch(std::shared_ptr<Memory> memory, std::string_view prefix, Revision after)
+    : memory_(std::move(memory)), position_(after) {
   slot_.prefix = prefix;
 }
 

@@ -472,7 +472,8 @@ TEST_P(StoreSuite, ManyKeysArePagedCompletely) {
   std::atomic<int> answered{0};
   for (int i = 0; i < count - 1; ++i) {
     int key = static_cast<int>((i * 7919LL) % count);
-    store_->write({Write::Kind::put, "/m/" + std::to_string(100000 + key), "v", 0, nullptr}, [&](Result<WriteResult> r) { answered += r.has_value(); });
+    store_->write({Write::Kind::put, "/m/" + std::to_string(100000 + key), "v", 0, nullptr},
+                  [&](Result<WriteResult> r) { answered += r.has_value(); });
   }
   int last = static_cast<int>(((count - 1) * 7919LL) % count);
   set("/m/" + std::to_string(100000 + last), "v");
