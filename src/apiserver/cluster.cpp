@@ -1,0 +1,55 @@
+#include "apiserver/cluster.h"
+
+#include "apiserver/api_errors.h"
+#include "apiserver/kept.h"
+
+namespace estiba::apiserver {
+namespace {
+
+// The resource in the group's preferred version that has it.
+const Resource* preferred(std::string_view group, std::string_view name) {
+  const model::schema::Group* found = model::schema::find_group(group);
+  if (!found) return nullptr;
+  for (const auto& version : found->versions) {
+    if (const Resource* resource = model::schema::find_resource(group, version.name, name)) return resource;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Cluster>> Cluster::open(store::Store& store, ClusterOptions options) {
+  auto services = TRY(ServiceAllocator::make(options.service_cidr, options.first_node_port, options.last_node_port));
+  std::unique_ptr<Cluster> out(new Cluster(store, std::move(options), std::move(services)));
+  for (const model::ObjectRef& service : TRY(out->all("", "services"))) {
+    json::Document doc = TRY(json::Document::parse(service.object->json()));
+    out->services_.adopt(doc.root());
+  }
+  return out;
+}
+
+Result<model::ObjectRef> Cluster::find(std::string_view group, std::string_view resource, std::string_view ns, std::string_view name) const {
+  const Resource* row = preferred(group, resource);
+  if (!row) return no_such_resource();
+  auto entry = store_.get(key_of(*row, ns, name));
+  if (!entry) {
+    if (entry.error().code == Code::not_found) return not_found(*row, name);
+    return std::unexpected(std::move(entry.error()));
+  }
+  return object_of(**entry, *row);
+}
+
+Result<std::vector<model::ObjectRef>> Cluster::all(std::string_view group, std::string_view resource, std::string_view ns) const {
+  const Resource* row = preferred(group, resource);
+  if (!row) return no_such_resource();
+  std::vector<model::ObjectRef> out;
+  for (const store::EntryPtr& entry : TRY(store_.list(prefix_of(*row, ns))).entries) out.push_back(TRY(object_of(*entry, *row)));
+  return out;
+}
+
+WallTime Cluster::now() const {
+  if (Executor* executor = Executor::current()) return executor->wall_now();
+  return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+}
+
+}  // namespace estiba::apiserver

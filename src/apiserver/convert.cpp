@@ -1,0 +1,78 @@
+#include "apiserver/convert.h"
+
+#include "apiserver/edit.h"
+#include "base/strings.h"
+
+namespace estiba::apiserver {
+namespace {
+
+// Whether "apps/v1" is this resource's version, without building a string.
+bool is_version_of(std::string_view api_version, const model::schema::Resource& resource) {
+  if (resource.group.empty()) return api_version == resource.version;
+  return api_version.size() == resource.group.size() + 1 + resource.version.size() && api_version.starts_with(resource.group) &&
+         api_version[resource.group.size()] == '/' && api_version.ends_with(resource.version);
+}
+
+struct Rename {
+  std::string_view core, events;
+};
+constexpr Rename event_renames[] = {
+    {"involvedObject", "regarding"},          {"message", "note"},
+    {"reportingComponent", "reportingController"}, {"source", "deprecatedSource"},
+    {"firstTimestamp", "deprecatedFirstTimestamp"}, {"lastTimestamp", "deprecatedLastTimestamp"},
+    {"count", "deprecatedCount"},
+};
+
+void rename(json::Document& doc, json::Node& object, std::string_view from, std::string_view to) {
+  const json::Node* value = object.find(from);
+  if (!value) return;
+  doc.set(object, to, doc.copy(*value));
+  doc.remove(object, from);
+}
+
+void convert_event(json::Document& doc, json::Node& object, bool to_core) {
+  for (auto [core, events] : event_renames) rename(doc, object, to_core ? events : core, to_core ? core : events);
+}
+
+// autoscaling/v1 has one target, v2 a list of metrics; v1 keeps the other metrics of v2 in an annotation, which is not
+// done here: they are shown by v2 only.
+void convert_autoscaler(json::Document& doc, json::Node& object, bool to_v1) {
+  json::Node* spec = object.find("spec");
+  if (!present(spec)) return;
+  if (to_v1) {
+    const json::Node* metrics = spec->find("metrics");
+    if (!metrics) return;
+    for (const json::Node& metric : *metrics) {
+      const json::Node* target = metric.at("resource", "target", "averageUtilization");
+      if (metric.string_at("resource", "name") == "cpu" && present(target)) set_copy(doc, *spec, "targetCPUUtilizationPercentage", target);
+    }
+    doc.remove(*spec, "metrics");
+    doc.remove(*spec, "behavior");
+    return;
+  }
+  const json::Node* target = spec->find("targetCPUUtilizationPercentage");
+  if (!present(target)) return;
+  auto metric = json::Document::parse(R"({"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization"}}})");
+  json::Node& added = doc.copy(metric->root());
+  doc.set(*added.find("resource")->find("target"), "averageUtilization", doc.copy(*target));
+  doc.append(ensure_array(doc, *spec, "metrics"), added);
+  doc.remove(*spec, "targetCPUUtilizationPercentage");
+}
+
+}  // namespace
+
+void convert(json::Document& doc, json::Node& object, const model::schema::Resource& resource) {
+  if (is_version_of(object.string_at("apiVersion"), resource)) return;
+  doc.set(object, "apiVersion", model::schema::join_api_version(resource.group, resource.version));
+  if (resource.kind == "Event") convert_event(doc, object, resource.group.empty());
+  if (resource.kind == "HorizontalPodAutoscaler") convert_autoscaler(doc, object, resource.version == "v1");
+}
+
+Result<model::ObjectPtr> in_version(const model::ObjectPtr& object, const model::schema::Resource& resource) {
+  if (is_version_of(object->meta().api_version, resource)) [[likely]] return object;
+  json::Document doc = TRY(json::Document::parse(object->json()));
+  convert(doc, doc.root(), resource);
+  return model::Object::make(doc.root());
+}
+
+}  // namespace estiba::apiserver

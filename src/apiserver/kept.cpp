@@ -1,0 +1,46 @@
+#include "apiserver/kept.h"
+
+#include "apiserver/convert.h"
+
+namespace estiba::apiserver {
+
+std::string prefix_of(const Resource& resource) {
+  bool core = resource.group.empty() || (resource.group == "events.k8s.io" && resource.plural == "events");
+  std::string out = "/registry/";
+  out.append(core ? "core" : resource.group).append("/").append(resource.plural).append("/");
+  return out;
+}
+
+std::string prefix_of(const Resource& resource, std::string_view ns) {
+  std::string out = prefix_of(resource);
+  if (!ns.empty()) out.append(ns).append("/");
+  return out;
+}
+
+std::string key_of(const Resource& resource, std::string_view ns, std::string_view name) {
+  return prefix_of(resource, resource.namespaced ? ns : std::string_view{}).append(name);
+}
+
+Result<std::shared_ptr<const Kept>> make_kept(const json::Node& root, const Strategy& strategy) {
+  auto out = std::make_shared<Kept>();
+  out->object = TRY(model::Object::make(root));
+  out->selectable.reserve(strategy.fields.size());
+  for (const SelectableField& field : strategy.fields) out->selectable.push_back(selectable_value(field, root));
+  return out;
+}
+
+Result<std::shared_ptr<const Kept>> kept(const store::Entry& entry, const Strategy& strategy) {
+  auto there = entry.attachment();
+  if (!there) {
+    auto parsed = TRY_AS("stored object " + entry.key, json::Document::parse(entry.value));
+    there = entry.attach(TRY_AS("stored object " + entry.key, make_kept(parsed.root(), strategy)));
+  }
+  return std::static_pointer_cast<const Kept>(std::move(there));
+}
+
+Result<model::ObjectRef> object_of(const store::Entry& entry, const Resource& resource) {
+  auto facts = TRY(kept(entry, strategy_of(resource)));
+  return model::ObjectRef{TRY(in_version(facts->object, resource)), entry.mod_revision};
+}
+
+}  // namespace estiba::apiserver

@@ -1,0 +1,37 @@
+// Where objects stand in the store, and what is kept beside each stored version: the parsed facts (model::Object) and the
+// values that field selectors compare, made at most once.
+//
+// Keys: /registry/<group>/<resource>/<namespace>/<name>, without the namespace for cluster-scoped resources; the core
+// group is "core". All versions of a group share a key; events of events.k8s.io are those of the core group.
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apiserver/strategy.h"
+#include "model/object.h"
+#include "store/store.h"
+
+namespace estiba::apiserver {
+
+/// "/registry/apps/deployments/"
+std::string prefix_of(const Resource& resource);
+/// With the namespace, when one is given: "/registry/apps/deployments/default/".
+std::string prefix_of(const Resource& resource, std::string_view ns);
+std::string key_of(const Resource& resource, std::string_view ns, std::string_view name);
+
+struct Kept final : store::Attachment {
+  model::ObjectPtr object;
+  std::vector<std::string> selectable;  ///< by Strategy::fields
+};
+
+/// From a document that is about to be written.
+Result<std::shared_ptr<const Kept>> make_kept(const json::Node& root, const Strategy& strategy);
+/// What is kept beside an entry; parsed now if the entry came from disk.
+Result<std::shared_ptr<const Kept>> kept(const store::Entry& entry, const Strategy& strategy);
+
+/// The entry as the resource's version shows it.
+Result<model::ObjectRef> object_of(const store::Entry& entry, const Resource& resource);
+
+}  // namespace estiba::apiserver

@@ -1,0 +1,16 @@
+// Services: defaults, cluster addresses and node ports, and what a change of type means for them.
+#pragma once
+#include "apiserver/strategy.h"
+
+namespace estiba::apiserver::service {
+
+void defaults(json::Document& doc, json::Node& object);
+void prepare(Draft& draft);
+void validate(Draft& draft);
+/// Takes the cluster address and the node ports, the asked ones or free ones. 422 when an asked one is taken or out of range.
+Result<void> allocate(Draft& draft);
+void undo(Draft& draft);
+void committed(Cluster& cluster, const json::Node& old, const json::Node* now);
+extern const SelectableField fields[2];
+
+}  // namespace estiba::apiserver::service

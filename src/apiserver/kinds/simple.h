@@ -1,0 +1,58 @@
+// Kinds whose rules are a few lines each.
+#pragma once
+#include "apiserver/strategy.h"
+
+namespace estiba::apiserver::simple {
+
+// Namespace: the finalizer `kubernetes`, its name as a label, its phase.
+void default_namespace(json::Document& doc, json::Node& object);
+void prepare_namespace(Draft& draft);
+extern const SelectableField namespace_fields[1];
+
+// Node
+void prepare_node(Draft& draft);
+void validate_node(Draft& draft);
+extern const SelectableField node_fields[1];
+
+// Secret and ConfigMap
+void default_secret(json::Document& doc, json::Node& object);
+void validate_secret(Draft& draft);
+void validate_config_map(Draft& draft);
+extern const SelectableField secret_fields[1];
+
+// Event
+void validate_event(Draft& draft);
+extern const SelectableField event_fields[11];
+
+// Endpoints, EndpointSlice
+void default_endpoints(json::Document& doc, json::Node& object);
+void default_endpoint_slice(json::Document& doc, json::Node& object);
+void validate_endpoint_slice(Draft& draft);
+
+// Storage
+void default_volume_claim(json::Document& doc, json::Node& object);
+void prepare_volume_claim(Draft& draft);
+void default_volume(json::Document& doc, json::Node& object);
+void prepare_volume(Draft& draft);
+void default_storage_class(json::Document& doc, json::Node& object);
+
+// Networking
+void default_network_policy(json::Document& doc, json::Node& object);
+void default_ingress_class(json::Document& doc, json::Node& object);
+void validate_ingress(Draft& draft);
+
+// RBAC
+void default_binding(json::Document& doc, json::Node& object);
+void validate_binding(Draft& draft);
+
+// Scheduling, autoscaling, coordination, certificates
+void default_priority_class(json::Document& doc, json::Node& object);
+void default_autoscaler(json::Document& doc, json::Node& object);
+void validate_lease(Draft& draft);
+void validate_disruption_budget(Draft& draft);
+void prepare_signing_request(Draft& draft);
+
+/// Kinds with a status that clients do not set: empty when created, kept by updates.
+void reset_status(Draft& draft);
+
+}  // namespace estiba::apiserver::simple

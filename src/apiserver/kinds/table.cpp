@@ -1,0 +1,63 @@
+// The kinds that have rules of their own, one line each.
+#include "apiserver/kinds/pod.h"
+#include "apiserver/kinds/service.h"
+#include "apiserver/kinds/simple.h"
+#include "apiserver/kinds/workloads.h"
+#include "apiserver/strategy.h"
+
+namespace estiba::apiserver {
+namespace {
+
+using namespace simple;
+using namespace workload;
+
+constexpr std::string_view apps = "apps", batch = "batch", rbac = "rbac.authorization.k8s.io", networking = "networking.k8s.io";
+
+// clang-format off
+const Strategy rows[] = {
+    {.group = "", .resource = "pods", .defaults = pod::defaults, .admit = pod::admit, .prepare = pod::prepare, .validate = pod::validate, .fields = pod::fields, .generation = true},
+    {.group = "", .resource = "services", .defaults = service::defaults, .prepare = service::prepare, .validate = service::validate, .allocate = service::allocate, .undo = service::undo, .committed = service::committed, .fields = service::fields},
+    {.group = "", .resource = "namespaces", .defaults = default_namespace, .prepare = prepare_namespace, .fields = namespace_fields},
+    {.group = "", .resource = "nodes", .prepare = prepare_node, .validate = validate_node, .fields = node_fields},
+    {.group = "", .resource = "secrets", .defaults = default_secret, .validate = validate_secret, .fields = secret_fields},
+    {.group = "", .resource = "configmaps", .validate = validate_config_map},
+    {.group = "", .resource = "events", .validate = validate_event, .fields = event_fields, .create_on_update = true},
+    {.group = "events.k8s.io", .resource = "events", .fields = event_fields, .create_on_update = true},
+    {.group = "", .resource = "endpoints", .defaults = default_endpoints, .create_on_update = true},
+    {.group = "discovery.k8s.io", .resource = "endpointslices", .defaults = default_endpoint_slice, .validate = validate_endpoint_slice, .generation = true},
+    {.group = "", .resource = "persistentvolumeclaims", .defaults = default_volume_claim, .prepare = prepare_volume_claim},
+    {.group = "", .resource = "persistentvolumes", .defaults = default_volume, .prepare = prepare_volume},
+    {.group = "", .resource = "replicationcontrollers", .defaults = default_replication_controller, .prepare = reset_status, .validate = validate_replication_controller, .fields = replica_fields, .generation = true},
+    {.group = "", .resource = "resourcequotas", .prepare = reset_status},
+    {.group = apps, .resource = "deployments", .defaults = default_deployment, .prepare = reset_status, .validate = validate_deployment, .generation = true},
+    {.group = apps, .resource = "replicasets", .defaults = default_replica_set, .prepare = reset_status, .validate = validate_replica_set, .fields = replica_fields, .generation = true},
+    {.group = apps, .resource = "statefulsets", .defaults = default_stateful_set, .prepare = reset_status, .validate = validate_stateful_set, .generation = true},
+    {.group = apps, .resource = "daemonsets", .defaults = default_daemon_set, .prepare = reset_status, .validate = validate_daemon_set, .generation = true},
+    {.group = batch, .resource = "jobs", .defaults = default_job, .prepare = prepare_job, .validate = validate_job, .fields = job_fields, .generation = true},
+    {.group = batch, .resource = "cronjobs", .defaults = default_cron_job, .prepare = reset_status, .validate = validate_cron_job, .generation = true},
+    {.group = networking, .resource = "ingresses", .prepare = reset_status, .validate = validate_ingress, .generation = true},
+    {.group = networking, .resource = "networkpolicies", .defaults = default_network_policy, .generation = true},
+    {.group = networking, .resource = "ingressclasses", .defaults = default_ingress_class, .generation = true},
+    {.group = rbac, .resource = "rolebindings", .defaults = default_binding, .validate = validate_binding},
+    {.group = rbac, .resource = "clusterrolebindings", .defaults = default_binding, .validate = validate_binding},
+    {.group = "storage.k8s.io", .resource = "storageclasses", .defaults = default_storage_class},
+    {.group = "scheduling.k8s.io", .resource = "priorityclasses", .defaults = default_priority_class, .generation = true},
+    {.group = "autoscaling", .resource = "horizontalpodautoscalers", .defaults = default_autoscaler, .prepare = reset_status},
+    {.group = "policy", .resource = "poddisruptionbudgets", .prepare = reset_status, .validate = validate_disruption_budget, .generation = true},
+    {.group = "coordination.k8s.io", .resource = "leases", .validate = validate_lease, .create_on_update = true},
+    {.group = "certificates.k8s.io", .resource = "certificatesigningrequests", .prepare = prepare_signing_request},
+};
+// clang-format on
+const Strategy plain{};
+const Strategy plain_with_status{.prepare = reset_status};
+
+}  // namespace
+
+const Strategy& strategy_of(const Resource& resource) {
+  for (const Strategy& row : rows) {
+    if (row.resource == resource.plural && row.group == resource.group) return row;
+  }
+  return resource.find_subresource("status") ? plain_with_status : plain;
+}
+
+}  // namespace estiba::apiserver

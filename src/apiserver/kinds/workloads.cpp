@@ -1,0 +1,230 @@
+#include "apiserver/kinds/workloads.h"
+
+#include "apiserver/edit.h"
+#include "apiserver/kinds/pod_spec.h"
+#include "apiserver/kinds/rules.h"
+#include "base/strings.h"
+
+namespace estiba::apiserver::workload {
+namespace {
+
+json::Node& spec_of(json::Document& doc, json::Node& object) {
+  return ensure(doc, object, "spec");
+}
+
+void default_rolling_update(json::Document& doc, json::Node& strategy, std::string_view unavailable, std::string_view surge) {
+  default_string(doc, strategy, "type", "RollingUpdate");
+  if (strategy.string_at("type") != "RollingUpdate") return;
+  json::Node& rolling = ensure(doc, strategy, "rollingUpdate");
+  auto value = [&](std::string_view key, std::string_view text) {
+    if (has(rolling, key)) return;
+    if (auto number = parse_number<int64_t>(text)) set_int(doc, rolling, key, *number);
+    else doc.set(rolling, key, text);
+  };
+  value("maxUnavailable", unavailable);
+  value("maxSurge", surge);
+}
+
+void default_claim_templates(json::Document& doc, json::Node& spec) {
+  json::Node* templates = spec.find("volumeClaimTemplates");
+  if (!templates) return;
+  for (json::Node& claim : *templates) {
+    default_string(doc, claim, "apiVersion", "v1");
+    default_string(doc, claim, "kind", "PersistentVolumeClaim");
+    default_string(doc, ensure(doc, claim, "spec"), "volumeMode", "Filesystem");
+    default_string(doc, ensure(doc, claim, "status"), "phase", "Pending");
+  }
+}
+
+void default_job_spec(json::Document& doc, json::Node& spec) {
+  if (!has(spec, "completions") && !has(spec, "parallelism")) set_int(doc, spec, "completions", 1);
+  default_int(doc, spec, "parallelism", 1);
+  if (!has(spec, "backoffLimit")) set_int(doc, spec, "backoffLimit", has(spec, "backoffLimitPerIndex") ? 2147483647 : 6);
+  default_string(doc, spec, "completionMode", "NonIndexed");
+  default_bool(doc, spec, "suspend", false);
+  default_string(doc, spec, "podReplacementPolicy", has(spec, "podFailurePolicy") ? "Failed" : "TerminatingOrFailed");
+  default_pod_template(doc, spec);
+}
+
+void validate_template(const json::Node& spec, FieldErrors& errors) {
+  if (const json::Node* pod_spec = spec.at("template", "spec"); present(pod_spec)) validate_pod_spec(*pod_spec, "spec.template.spec", errors);
+}
+
+// What replicated workloads share: replicas, selector against template, the template itself, an unchanging selector.
+void validate_replicated(Draft& draft) {
+  json::Node& spec = draft.spec();
+  require_not_negative(spec, "replicas", "spec.replicas", draft.errors);
+  require_not_negative(spec, "minReadySeconds", "spec.minReadySeconds", draft.errors);
+  validate_selector_matches_template(spec, draft.errors);
+  validate_template(spec, draft.errors);
+  validate_template_restart(spec, {"Always"}, draft.errors);
+  if (!draft.creating()) require_unchanged(draft, "spec.selector");
+}
+
+}  // namespace
+
+const SelectableField replica_fields[1] = {{"status.replicas", "", "0"}};
+const SelectableField job_fields[1] = {{"status.successful", "status.succeeded", "0"}};
+
+void default_deployment(json::Document& doc, json::Node& object) {
+  json::Node& spec = spec_of(doc, object);
+  default_int(doc, spec, "replicas", 1);
+  default_rolling_update(doc, ensure(doc, spec, "strategy"), "25%", "25%");
+  default_int(doc, spec, "revisionHistoryLimit", 10);
+  default_int(doc, spec, "progressDeadlineSeconds", 600);
+  default_pod_template(doc, spec);
+}
+
+void default_replica_set(json::Document& doc, json::Node& object) {
+  json::Node& spec = spec_of(doc, object);
+  default_int(doc, spec, "replicas", 1);
+  default_pod_template(doc, spec);
+}
+
+void default_stateful_set(json::Document& doc, json::Node& object) {
+  json::Node& spec = spec_of(doc, object);
+  default_int(doc, spec, "replicas", 1);
+  default_string(doc, spec, "podManagementPolicy", "OrderedReady");
+  json::Node& strategy = ensure(doc, spec, "updateStrategy");
+  default_string(doc, strategy, "type", "RollingUpdate");
+  if (strategy.string_at("type") == "RollingUpdate") default_int(doc, ensure(doc, strategy, "rollingUpdate"), "partition", 0);
+  default_int(doc, spec, "revisionHistoryLimit", 10);
+  json::Node& retention = ensure(doc, spec, "persistentVolumeClaimRetentionPolicy");
+  default_string(doc, retention, "whenDeleted", "Retain");
+  default_string(doc, retention, "whenScaled", "Retain");
+  default_claim_templates(doc, spec);
+  default_pod_template(doc, spec);
+}
+
+void default_daemon_set(json::Document& doc, json::Node& object) {
+  json::Node& spec = spec_of(doc, object);
+  default_rolling_update(doc, ensure(doc, spec, "updateStrategy"), "1", "0");
+  default_int(doc, spec, "revisionHistoryLimit", 10);
+  default_pod_template(doc, spec);
+}
+
+void default_replication_controller(json::Document& doc, json::Node& object) {
+  json::Node& spec = spec_of(doc, object);
+  default_int(doc, spec, "replicas", 1);
+  const json::Node* labels = spec.at("template", "metadata", "labels");
+  if (present(labels)) {
+    if (!has_value(spec, "selector")) set_copy(doc, spec, "selector", labels);
+    json::Node& metadata = ensure(doc, object, "metadata");
+    if (!has_value(metadata, "labels")) set_copy(doc, metadata, "labels", labels);
+  }
+  default_pod_template(doc, spec);
+}
+
+void default_job(json::Document& doc, json::Node& object) {
+  json::Node& spec = spec_of(doc, object);
+  default_job_spec(doc, spec);
+  json::Node& metadata = ensure(doc, object, "metadata");
+  const json::Node* labels = spec.at("template", "metadata", "labels");
+  if (present(labels) && !has_value(metadata, "labels")) set_copy(doc, metadata, "labels", labels);
+}
+
+void default_cron_job(json::Document& doc, json::Node& object) {
+  json::Node& spec = spec_of(doc, object);
+  default_string(doc, spec, "concurrencyPolicy", "Allow");
+  default_bool(doc, spec, "suspend", false);
+  default_int(doc, spec, "successfulJobsHistoryLimit", 3);
+  default_int(doc, spec, "failedJobsHistoryLimit", 1);
+  if (json::Node* job = spec.find("jobTemplate"); present(job)) {
+    if (json::Node* job_spec = job->find("spec"); present(job_spec) && present(job_spec->find("template"))) {
+      default_pod_spec(doc, ensure(doc, *job_spec->find("template"), "spec"));
+    }
+  }
+}
+
+void prepare_job(Draft& draft) {
+  if (!draft.creating()) return draft.keep_old("status");
+  draft.doc.set(draft.object, "status", draft.doc.make_object());
+  json::Node& spec = draft.spec();
+  const json::Node* manual = spec.find("manualSelector");
+  if (manual && manual->as_bool()) return;
+  std::string uid(draft.metadata().string_at("uid"));
+  json::Node& labels = ensure(draft.doc, ensure(draft.doc, ensure(draft.doc, spec, "template"), "metadata"), "labels");
+  draft.doc.set(labels, "controller-uid", uid);
+  draft.doc.set(labels, "batch.kubernetes.io/controller-uid", uid);
+  draft.doc.set(labels, "job-name", draft.name());
+  draft.doc.set(labels, "batch.kubernetes.io/job-name", draft.name());
+  json::Node& match = ensure(draft.doc, ensure(draft.doc, spec, "selector"), "matchLabels");
+  draft.doc.set(match, "batch.kubernetes.io/controller-uid", uid);
+}
+
+void validate_deployment(Draft& draft) {
+  validate_replicated(draft);
+  const json::Node& spec = draft.spec();
+  require_not_negative(spec, "revisionHistoryLimit", "spec.revisionHistoryLimit", draft.errors);
+  require_one_of(spec.at("strategy", "type"), "spec.strategy.type", {"Recreate", "RollingUpdate"}, draft.errors);
+  const json::Node* rolling = spec.at("strategy", "rollingUpdate");
+  if (present(rolling) && spec.string_at("strategy", "type") == "Recreate") {
+    draft.errors.forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'");
+  } else if (present(rolling)) {
+    validate_rolling_update(*rolling, "spec.strategy.rollingUpdate", draft.errors);
+  }
+}
+
+void validate_replica_set(Draft& draft) {
+  validate_replicated(draft);
+}
+
+void validate_stateful_set(Draft& draft) {
+  validate_replicated(draft);
+  const json::Node& spec = draft.spec();
+  require_one_of(spec.find("podManagementPolicy"), "spec.podManagementPolicy", {"OrderedReady", "Parallel"}, draft.errors);
+  require_one_of(spec.at("updateStrategy", "type"), "spec.updateStrategy", {"RollingUpdate", "OnDelete"}, draft.errors);
+  if (draft.creating()) return;
+  for (std::string_view field : {"serviceName", "podManagementPolicy", "volumeClaimTemplates"}) {
+    if (same(spec.find(field), draft.old->at("spec", field))) continue;
+    draft.errors.forbidden("spec",
+                           "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
+                           "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden");
+    return;
+  }
+}
+
+void validate_daemon_set(Draft& draft) {
+  const json::Node& spec = draft.spec();
+  require_not_negative(spec, "minReadySeconds", "spec.minReadySeconds", draft.errors);
+  validate_selector_matches_template(spec, draft.errors);
+  validate_template(spec, draft.errors);
+  validate_template_restart(spec, {"Always"}, draft.errors);
+  require_one_of(spec.at("updateStrategy", "type"), "spec.updateStrategy.type", {"OnDelete", "RollingUpdate"}, draft.errors);
+  if (!draft.creating()) require_unchanged(draft, "spec.selector");
+}
+
+void validate_replication_controller(Draft& draft) {
+  const json::Node& spec = draft.spec();
+  require_not_negative(spec, "replicas", "spec.replicas", draft.errors);
+  if (!has_value(spec, "selector")) draft.errors.required("spec.selector");
+  if (!has(spec, "template")) draft.errors.required("spec.template");
+  validate_template(spec, draft.errors);
+}
+
+void validate_job(Draft& draft) {
+  const json::Node& spec = draft.spec();
+  for (std::string_view field : {"parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"}) {
+    require_not_negative(spec, field, "spec." + std::string(field), draft.errors);
+  }
+  validate_template(spec, draft.errors);
+  validate_template_restart(spec, {"OnFailure", "Never"}, draft.errors);
+  if (draft.creating()) return;
+  for (std::string_view field : {"spec.completions", "spec.selector", "spec.template", "spec.completionMode"}) {
+    const json::Node* suspended = draft.old->at("spec", "suspend");
+    if (field == "spec.template" && suspended && suspended->as_bool()) continue;  // scheduling directives may change then
+    require_unchanged(draft, field);
+  }
+}
+
+void validate_cron_job(Draft& draft) {
+  const json::Node& spec = draft.spec();
+  if (!has_value(spec, "schedule")) draft.errors.required("spec.schedule");
+  require_one_of(spec.find("concurrencyPolicy"), "spec.concurrencyPolicy", {"Allow", "Forbid", "Replace"}, draft.errors);
+  const json::Node* pod_spec = spec.at("jobTemplate", "spec", "template", "spec");
+  if (!present(pod_spec)) return draft.errors.required("spec.jobTemplate.spec.template.spec.containers");
+  validate_pod_spec(*pod_spec, "spec.jobTemplate.spec.template.spec", draft.errors);
+  require_one_of(pod_spec->find("restartPolicy"), "spec.jobTemplate.spec.template.spec.restartPolicy", {"OnFailure", "Never"}, draft.errors);
+}
+
+}  // namespace estiba::apiserver::workload

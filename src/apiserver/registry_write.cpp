@@ -1,0 +1,263 @@
+// Registry: create, update and patch.
+#include "apiserver/api_errors.h"
+#include "apiserver/body.h"
+#include "apiserver/convert.h"
+#include "apiserver/edit.h"
+#include "apiserver/metadata.h"
+#include "apiserver/registry.h"
+#include "base/strings.h"
+#include "base/time.h"
+#include "model/patch.h"
+
+namespace estiba::apiserver {
+namespace {
+
+constexpr int max_attempts = 64;
+constexpr int max_generated_names = 8;
+
+// The stored object as a document, in the action's version and with its resourceVersion.
+Result<json::Document> read_document(const store::Entry& entry, const Resource& resource) {
+  json::Document doc = TRY_AS("stored object " + entry.key, json::Document::parse(entry.value));
+  convert(doc, doc.root(), resource);
+  doc.set(doc.ensure_object(doc.root(), "metadata"), "resourceVersion", std::to_string(entry.mod_revision));
+  return doc;
+}
+
+Result<void> check_identity(const Action& action, json::Document& doc) {
+  json::Node& metadata = doc.ensure_object(doc.root(), "metadata");
+  std::string_view name = metadata.string_at("name"), ns = metadata.string_at("namespace");
+  if (!action.name.empty() && name != action.name) {
+    if (!name.empty()) return bad_request("the name of the object (" + std::string(name) + ") does not match the name on the URL (" + action.name + ")");
+    doc.set(metadata, "name", action.name);
+  }
+  if (!action.resource->namespaced) {
+    if (!ns.empty()) return bad_request("namespace is not allowed for the cluster-scoped " + std::string(action.resource->kind));
+    return {};
+  }
+  if (!ns.empty() && ns != action.ns) return bad_request("the namespace of the provided object does not match the namespace sent on the request");
+  doc.set(metadata, "namespace", action.ns);
+  return {};
+}
+
+Result<void> refuse_invalid(Draft& draft, const Action& action) {
+  if (draft.errors.empty()) return {};
+  return invalid(*action.resource, action.resource->kind, draft.name(), draft.errors.take());
+}
+
+}  // namespace
+
+Result<void> Registry::check_namespace(const Action& action) {
+  if (!action.resource->namespaced) return {};
+  auto found = cluster_.find("", "namespaces", "", action.ns);
+  if (!found) return std::unexpected(std::move(found.error()));
+  if (found->meta().deletion_timestamp.empty()) return {};
+  auto error = forbidden(*action.resource, action.name, "unable to create new content in namespace " + action.ns + " because it is being terminated");
+  error.error().details->causes.push_back({"NamespaceTerminating", "namespace " + action.ns + " is being terminated", "metadata.namespace"});
+  return error;
+}
+
+Task<Result<model::ObjectRef>> Registry::commit(const Action& action, store::Write write, std::shared_ptr<const Kept> facts) {
+  write.value = facts->object->json();
+  write.attachment = facts;
+  if (action.write.dry_run) co_return model::ObjectRef{facts->object, write.expect > 0 ? write.expect : 0};
+  auto written = CO_TRY(co_await store_.commit(std::move(write)));
+  co_return model::ObjectRef{facts->object, written.revision};
+}
+
+Task<Result<Outcome>> Registry::create(Action action) {
+  Decoded decoded = CO_TRY(decode_object(action));
+  co_return co_await create_document(std::move(action), std::move(decoded.doc), std::move(decoded.warnings));
+}
+
+Task<Result<Outcome>> Registry::create_document(Action action, json::Document doc, std::vector<std::string> warnings) {
+  CO_TRY(check_identity(action, doc));
+  CO_TRY(check_namespace(action));
+  json::Node& metadata = doc.ensure_object(doc.root(), "metadata");
+  if (!metadata.string_at("resourceVersion").empty()) co_return bad_request("resourceVersion should not be set on objects to be created");
+  std::string base(metadata.string_at("generateName"));
+  bool generated = metadata.string_at("name").empty() && !base.empty();
+  std::string original = generated ? json::print(doc.root()) : std::string{};
+  for (int attempt = 1;; attempt++) {
+    // Kubernetes cuts the base so that a name of 63 characters results.
+    if (generated) doc.set(doc.ensure_object(doc.root(), "metadata"), "name", base.substr(0, 58) + random_suffix(5));
+    auto outcome = co_await create_named(action, doc, warnings);
+    bool again = !outcome && generated && outcome.error().code == Code::already_exists && attempt < max_generated_names;
+    if (!again) co_return outcome;
+    doc = CO_TRY(json::Document::parse(original));
+  }
+}
+
+Task<Result<Outcome>> Registry::create_named(const Action& action, json::Document& doc, std::vector<std::string>& warnings) {
+  const Strategy& strategy = strategy_of(*action.resource);
+  FieldErrors errors;
+  Draft draft{doc, doc.root(), nullptr, action, cluster_, errors, warnings};
+  if (strategy.defaults) strategy.defaults(doc, doc.root());
+  fill_new_metadata(draft, strategy.generation, cluster_.now());
+  if (strategy.admit) CO_TRY(strategy.admit(draft));
+  if (strategy.prepare) strategy.prepare(draft);
+  validate_metadata(draft);
+  if (strategy.validate) strategy.validate(draft);
+  CO_TRY(refuse_invalid(draft, action));
+  if (strategy.allocate) CO_TRY(strategy.allocate(draft));
+
+  auto facts = make_kept(doc.root(), strategy);
+  Result<model::ObjectRef> written = facts ? Result<model::ObjectRef>{} : std::unexpected(facts.error());
+  if (facts) {
+    std::string key = key_of(*action.resource, action.ns, draft.name());
+    if (action.write.dry_run && store_.get(key)) written = already_exists(*action.resource, draft.name());
+    else written = co_await commit(action, {.key = std::move(key), .expect = 0}, *facts);
+  }
+  if (strategy.undo && (!written || action.write.dry_run)) strategy.undo(draft);
+  if (!written) {
+    if (written.error().code == Code::already_exists) co_return already_exists(*action.resource, draft.name());
+    co_return std::unexpected(std::move(written.error()));
+  }
+  co_return Outcome{201, std::move(*written), {}, std::move(warnings)};
+}
+
+Task<Result<Outcome>> Registry::update(Action action) {
+  Decoded decoded = CO_TRY(decode_object(action));
+  CO_TRY(check_identity(action, decoded.doc));
+  if (strategy_of(*action.resource).create_on_update && action.subresource.empty() && !store_.get(key_of(*action.resource, action.ns, action.name))) {
+    co_return co_await create_document(std::move(action), std::move(decoded.doc), std::move(decoded.warnings));
+  }
+  Part part = action.subresource == "status" ? Part::status : Part::main;
+  std::string text = json::print(decoded.doc.root());
+  auto outcome = co_await modify(std::move(action), part, [text = std::move(text)](const json::Node&) { return json::Document::parse(text); });
+  if (outcome) outcome->warnings.insert(outcome->warnings.begin(), decoded.warnings.begin(), decoded.warnings.end());
+  co_return outcome;
+}
+
+namespace {
+
+Result<json::Document> apply_patch(const Action& action, const json::Node& old, const json::Node& patch) {
+  switch (action.body_type) {
+    case BodyType::json_patch: return model::apply_json_patch(old, patch);
+    case BodyType::merge_patch: return model::apply_merge_patch(old, patch);
+    case BodyType::strategic_patch: return model::apply_strategic_patch(old, patch, *action.resource->type);
+    default: return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+  }
+}
+
+Result<json::Document> patched(const Action& action, const json::Node& old, const json::Node& patch, std::vector<std::string>& warnings) {
+  auto doc = apply_patch(action, old, patch);
+  if (!doc) {
+    if (action.body_type != BodyType::json_patch || doc.error().code != Code::invalid) return doc;
+    Error error = std::move(doc.error());
+    return std::unexpected(std::move(error).context("the server rejected our request due to an error in our request"));
+  }
+  warnings.clear();
+  TRY(check_document(action, *doc, warnings));
+  if (doc->root().string_at("metadata", "name") != action.name) {
+    FieldErrors errors;
+    errors.invalid_string("metadata.name", doc->root().string_at("metadata", "name"), "field is immutable");
+    return invalid(*action.resource, action.resource->kind, action.name, errors.take());
+  }
+  return doc;
+}
+
+}  // namespace
+
+Task<Result<Outcome>> Registry::patch(Action action) {
+  if (action.body_type == BodyType::apply_patch) {
+    co_return unsupported_media_type(
+        "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json (server-side apply is not offered)");
+  }
+  auto parsed = json::Document::parse(action.body);
+  if (!parsed) co_return bad_request("error decoding patch: " + parsed.error().message);
+  auto patch = std::make_shared<json::Document>(std::move(*parsed));
+  auto warnings = std::make_shared<std::vector<std::string>>();
+  auto shared = std::make_shared<const Action>(action);
+  Part part = action.subresource == "status" ? Part::status : Part::main;
+  auto outcome = co_await modify(std::move(action), part, [patch, warnings, shared](const json::Node& old) {
+    return patched(*shared, old, patch->root(), *warnings);
+  });
+  if (outcome) outcome->warnings.insert(outcome->warnings.begin(), warnings->begin(), warnings->end());
+  co_return outcome;
+}
+
+namespace {
+
+// What a write of the status keeps from the stored object: all but the status, and for the kinds whose agents write labels
+// and annotations with it, those too.
+void keep_all_but_status(Draft& draft) {
+  json::Node& fresh = draft.doc.copy(*draft.old);
+  set_copy(draft.doc, fresh, "status", draft.object.find("status"));
+  std::string_view kind = draft.action.resource->kind;
+  if (kind == "Pod" || kind == "Node" || kind == "PersistentVolume" || kind == "PersistentVolumeClaim") {
+    set_copy(draft.doc, fresh, "metadata", draft.object.find("metadata"));
+  }
+  draft.doc.assign(draft.object, fresh);
+}
+
+bool removal_is_due(const json::Node& object, const json::Node& old) {
+  if (old.string_at("metadata", "deletionTimestamp").empty()) return false;
+  const json::Node* finalizers = object.at("metadata", "finalizers");
+  if (present(finalizers) && !finalizers->empty()) return false;
+  const json::Node* grace = old.at("metadata", "deletionGracePeriodSeconds");
+  if (present(grace) && grace->as_int().value_or(0) > 0) return false;
+  const json::Node* spec_finalizers = object.at("spec", "finalizers");
+  return object.string_at("kind") != "Namespace" || !present(spec_finalizers) || spec_finalizers->empty();
+}
+
+}  // namespace
+
+Task<Result<Outcome>> Registry::modify(Action action, Part part, Mutation mutate) {
+  const Strategy& strategy = strategy_of(*action.resource);
+  std::string key = key_of(*action.resource, action.ns, action.name);
+  for (int attempt = 1;; attempt++) {
+    auto entry = store_.get(key);
+    if (!entry) {
+      if (entry.error().code == Code::not_found) co_return not_found(*action.resource, action.name);
+      co_return std::unexpected(std::move(entry.error()));
+    }
+    json::Document old = CO_TRY(read_document(**entry, *action.resource));
+    json::Document doc = CO_TRY(mutate(old.root()));
+    CO_TRY(check_identity(action, doc));
+    std::string uid(doc.root().string_at("metadata", "uid")), old_uid(old.root().string_at("metadata", "uid"));
+    if (!uid.empty() && uid != old_uid) {
+      co_return conflict(*action.resource, action.name, "Precondition failed: UID in precondition: " + uid + ", UID in object meta: " + old_uid);
+    }
+    std::string revision(doc.root().string_at("metadata", "resourceVersion"));
+    if (!revision.empty() && revision != "0" && revision != std::to_string((*entry)->mod_revision)) co_return conflict(*action.resource, action.name);
+
+    std::vector<std::string> warnings;
+    FieldErrors errors;
+    Draft draft{doc, doc.root(), &old.root(), action, cluster_, errors, warnings};
+    if (part == Part::status) keep_all_but_status(draft);
+    if (strategy.defaults) strategy.defaults(doc, doc.root());
+    if (part == Part::main) {
+      if (strategy.admit) CO_TRY(strategy.admit(draft));
+      if (strategy.prepare) strategy.prepare(draft);
+    }
+    keep_metadata(draft, strategy.generation && part != Part::status);
+    validate_metadata(draft);
+    if (strategy.validate && part == Part::main) strategy.validate(draft);
+    CO_TRY(refuse_invalid(draft, action));
+
+    doc.remove(doc.ensure_object(doc.root(), "metadata"), "resourceVersion");
+    old.remove(old.ensure_object(old.root(), "metadata"), "resourceVersion");
+    bool due = removal_is_due(doc.root(), old.root());
+    if (!due && json::equal(doc.root(), old.root())) co_return Outcome{200, CO_TRY(object_of(**entry, *action.resource)), {}, std::move(warnings)};
+    if (due) {
+      auto removed = co_await remove_entry(action, *entry);
+      if (!removed && removed.error().code == Code::conflict && attempt < max_attempts) continue;
+      co_return removed;
+    }
+    bool allocates = strategy.allocate && part == Part::main;
+    if (allocates) CO_TRY(strategy.allocate(draft));
+    auto facts = make_kept(doc.root(), strategy);
+    Result<model::ObjectRef> written = facts ? Result<model::ObjectRef>{} : std::unexpected(facts.error());
+    if (facts) written = co_await commit(action, {.key = key, .expect = (*entry)->mod_revision}, *facts);
+    if (allocates && strategy.undo && (!written || action.write.dry_run)) strategy.undo(draft);
+    if (written) {
+      if (allocates && strategy.committed && !action.write.dry_run) strategy.committed(cluster_, old.root(), &doc.root());
+      co_return Outcome{200, std::move(*written), {}, std::move(warnings)};
+    }
+    if (written.error().code == Code::not_found) co_return not_found(*action.resource, action.name);
+    if (written.error().code != Code::conflict) co_return std::unexpected(std::move(written.error()));
+    if (attempt == max_attempts) co_return conflict(*action.resource, action.name);
+  }
+}
+
+}  // namespace estiba::apiserver
