@@ -14,14 +14,9 @@ void validate_name(Draft& draft) {
   std::string name(draft.name());
   if (name.empty()) return draft.errors.required("metadata.name", "name or generateName is required");
   std::string_view kind = draft.action.resource->kind, group = draft.action.resource->group;
-  if (group == "rbac.authorization.k8s.io") {
-    // Roles are named like "system:node": any one path segment.
-    if (name == "." || name == ".." || name.find_first_of("/%") != std::string::npos) {
-      draft.errors.invalid_string("metadata.name", name, "may not be '.', '..' or contain '/' or '%'");
-    }
-    return;
-  }
-  if (group.empty() && (kind == "Namespace" || kind == "Service")) require_dns_label(name, "metadata.name", draft.errors);
+  if (group == "rbac.authorization.k8s.io") require_path_segment(name, "metadata.name", draft.errors);
+  else if (group.empty() && kind == "Namespace") require_dns_label(name, "metadata.name", draft.errors);
+  else if (group.empty() && kind == "Service") require_service_name(name, "metadata.name", draft.errors);
   else require_dns_subdomain(name, "metadata.name", draft.errors);
 }
 

@@ -7,6 +7,7 @@
 #include "apiserver/registry.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "model/names.h"
 #include "model/patch.h"
 
 namespace estiba::apiserver {
@@ -78,8 +79,7 @@ Task<Result<Outcome>> Registry::create_document(Action action, json::Document do
   bool generated = metadata.string_at("name").empty() && !base.empty();
   std::string original = generated ? json::print(doc.root()) : std::string{};
   for (int attempt = 1;; attempt++) {
-    // Kubernetes cuts the base so that a name of 63 characters results.
-    if (generated) doc.set(doc.ensure_object(doc.root(), "metadata"), "name", base.substr(0, 58) + random_suffix(5));
+    if (generated) doc.set(doc.ensure_object(doc.root(), "metadata"), "name", model::generate_name(base));
     auto outcome = co_await create_named(action, doc, warnings);
     bool again = !outcome && generated && outcome.error().code == Code::already_exists && attempt < max_generated_names;
     if (!again) co_return outcome;

@@ -22,8 +22,7 @@ void validate_ports(const json::Node& container, const std::string& path, FieldE
   for (const json::Node& port : *ports) {
     std::string here = at(path + ".ports", i++);
     std::string name(port.string_at("name"));
-    if (name.size() > 15) errors.invalid_string(here + ".name", name, "must be no more than 15 characters");
-    else if (!name.empty()) require_dns_label(name, here + ".name", errors);
+    if (!name.empty()) require_port_name(name, here + ".name", errors);
     if (!name.empty() && !names.insert(name).second) errors.duplicate(here + ".name", name);
     if (!has_value(port, "containerPort")) errors.required(here + ".containerPort");
     else require_port_number(port.find("containerPort"), here + ".containerPort", errors);

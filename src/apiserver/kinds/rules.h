@@ -22,6 +22,11 @@ void validate_rolling_update(const json::Node& rolling, const std::string& path,
 void require_port_number(const json::Node* value, std::string field, FieldErrors& errors);
 /// A string that is a lower-case RFC 1123 label; empty is a missing value.
 void require_dns_label(std::string_view value, std::string field, FieldErrors& errors);
+/// What a Service may be called: as a label, beginning with a letter.
+void require_service_name(std::string_view value, std::string field, FieldErrors& errors);
+/// Anything that can be one segment of a path (names of roles).
+void require_path_segment(std::string_view value, std::string field, FieldErrors& errors);
+void require_port_name(std::string_view value, std::string field, FieldErrors& errors);
 void require_dns_subdomain(std::string_view value, std::string field, FieldErrors& errors);
 /// "example.com/name" or "name".
 void require_qualified_name(std::string_view value, std::string field, FieldErrors& errors);

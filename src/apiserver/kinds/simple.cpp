@@ -3,6 +3,7 @@
 #include "apiserver/edit.h"
 #include "apiserver/kinds/rules.h"
 #include "base/strings.h"
+#include "model/names.h"
 
 namespace estiba::apiserver::simple {
 
@@ -80,23 +81,12 @@ namespace {
 
 constexpr size_t max_data_bytes = 1024 * 1024;
 
-bool valid_data_key(std::string_view key) {
-  if (key.empty() || key.size() > 253 || key == "." || key.starts_with("..")) return false;
-  return std::all_of(key.begin(), key.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-  });
-}
-
 size_t validate_data(const json::Node& object, std::string_view member, FieldErrors& errors) {
   const json::Node* data = object.find(member);
   if (!present(data)) return 0;
   size_t total = 0;
   for (const json::Node& entry : *data) {
-    if (!valid_data_key(entry.key())) {
-      errors.invalid_string(at(member, entry.key()), entry.key(),
-                            "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
-                            "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')");
-    }
+    for (const std::string& problem : model::check_config_key(entry.key())) errors.invalid_string(at(member, entry.key()), entry.key(), problem);
     total += entry.as_string().size();
   }
   return total;
