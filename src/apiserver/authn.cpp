@@ -32,7 +32,7 @@ Result<void> check_bound(const Cluster& cluster, const json::Node& claims, std::
   return {};
 }
 
-void bind(std::string& out, std::string_view claim, const std::string& name, const std::string& uid) {
+void append_bound(std::string& out, std::string_view claim, const std::string& name, const std::string& uid) {
   if (name.empty()) return;
   out += ",\"" + std::string(claim) + "\":{\"name\":";
   json::append_string(out, name);
@@ -124,10 +124,10 @@ Result<std::string> Authenticator::issue_token(const TokenSubject& subject, cons
   json::append_string(out, cluster_.options().issuer());
   out += ",\"jti\":\"" + random_uuid() + "\",\"kubernetes.io\":{\"namespace\":";
   json::append_string(out, subject.ns);
-  bind(out, "node", subject.node, subject.node_uid);
-  bind(out, "pod", subject.pod, subject.pod_uid);
-  bind(out, "secret", subject.secret, subject.secret_uid);
-  bind(out, "serviceaccount", subject.service_account, subject.service_account_uid);
+  append_bound(out, "node", subject.node, subject.node_uid);
+  append_bound(out, "pod", subject.pod, subject.pod_uid);
+  append_bound(out, "secret", subject.secret, subject.secret_uid);
+  append_bound(out, "serviceaccount", subject.service_account, subject.service_account_uid);
   out += "},\"nbf\":" + std::to_string(unix_seconds(from)) + ",\"sub\":";
   json::append_string(out, "system:serviceaccount:" + subject.ns + ":" + subject.service_account);
   return signer_.sign(out + "}");

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "apiserver/strategy.h"
+#include "base/executor.h"
 
 namespace estiba::apiserver {
 

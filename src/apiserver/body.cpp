@@ -1,0 +1,67 @@
+#include "apiserver/body.h"
+
+#include "apiserver/api_errors.h"
+#include "apiserver/encodings.h"
+#include "base/strings.h"
+
+namespace estiba::apiserver {
+namespace {
+
+namespace schema = model::schema;
+
+constexpr std::string_view accepted_bodies = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
+Result<json::Document> parse_text(std::string_view text, std::vector<std::string>* duplicates) {
+  if (trim(text).empty()) return bad_request("the body of the request is empty");
+  auto doc = json::Document::parse(text, {.allow_duplicate_keys = true, .duplicates = duplicates});
+  if (!doc) return bad_request("couldn't parse the body: " + doc.error().message);
+  if (!doc->root().is_object()) return bad_request("couldn't get version/kind; json parse error: expected an object, got " + std::string(json::to_string(doc->root().type())));
+  return doc;
+}
+
+Result<json::Document> parse_body(const Action& action, std::vector<std::string>* duplicates) {
+  switch (action.body_type) {
+    case BodyType::none:
+    case BodyType::json: return parse_text(action.body, duplicates);
+    case BodyType::yaml: return parse_text(TRY(decode_yaml(action.body)), duplicates);
+    case BodyType::protobuf: return parse_text(TRY(decode_protobuf(action.body)), nullptr);
+    default: return unsupported_media_type(accepted_bodies);
+  }
+}
+
+Result<void> check_kind(json::Document& doc, std::string_view group, std::string_view version, std::string_view kind) {
+  std::string expected = schema::join_api_version(group, version);
+  std::string_view api_version = doc.root().string_at("apiVersion"), got = doc.root().string_at("kind");
+  if (!got.empty() && got != kind) {
+    return bad_request("the object provided is unrecognized (must be of type " + std::string(kind) + "): it is of kind " + quoted(got));
+  }
+  if (!api_version.empty() && api_version != expected) {
+    return bad_request("the API version in the data (" + std::string(api_version) + ") does not match the expected API version (" + expected + ")");
+  }
+  doc.set(doc.root(), "kind", kind);
+  doc.set(doc.root(), "apiVersion", expected);
+  return {};
+}
+
+}  // namespace
+
+Result<void> check_document(const Action&, json::Document&, std::vector<std::string>&) {
+  return {};
+}
+
+Result<Decoded> decode_object(const Action& action) {
+  std::vector<std::string> duplicates;
+  Decoded out{TRY(parse_body(action, &duplicates)), {}};
+  const Resource& resource = *action.resource;
+  TRY(check_kind(out.doc, resource.group, resource.version, resource.kind));
+  TRY(check_document(action, out.doc, out.warnings));
+  return out;
+}
+
+Result<Decoded> decode_as(const Action& action, const schema::Type& type) {
+  Decoded out{TRY(parse_body(action, nullptr)), {}};
+  (void)type;
+  return out;
+}
+
+}  // namespace estiba::apiserver

@@ -1,0 +1,12 @@
+// PartialObjectMetadata: objects without spec and status, for callers that only look at metadata.
+#pragma once
+#include <string>
+
+#include "apiserver/registry.h"
+
+namespace estiba::apiserver {
+
+Result<std::string> partial_json(const model::ObjectRef& object, bool v1beta1);
+Result<std::string> partial_list_json(const Page& page, bool v1beta1);
+
+}  // namespace estiba::apiserver

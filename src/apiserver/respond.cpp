@@ -1,0 +1,130 @@
+#include "apiserver/respond.h"
+
+#include "apiserver/api_errors.h"
+#include "apiserver/encodings.h"
+#include "apiserver/partial.h"
+#include "apiserver/table.h"
+
+namespace estiba::apiserver {
+namespace {
+
+void append_list_meta(std::string& out, const Page& page) {
+  out += "\"metadata\":{\"resourceVersion\":\"" + std::to_string(page.revision) + '"';
+  if (!page.continue_token.empty()) {
+    out += ",\"continue\":\"" + page.continue_token + '"';
+    if (page.remaining) out += ",\"remainingItemCount\":" + std::to_string(*page.remaining);
+  }
+  out += '}';
+}
+
+std::string list_json(const Action& action, const Page& page) {
+  size_t size = 256;
+  for (const model::ObjectRef& item : page.items) size += item.object->json().size() + 48;
+  std::string out;
+  out.reserve(size);
+  out += "{\"kind\":\"" + std::string(action.resource->kind) + "List\",\"apiVersion\":\"" +
+         model::schema::join_api_version(action.resource->group, action.resource->version) + "\",";
+  append_list_meta(out, page);
+  out += ",\"items\":[";
+  for (size_t i = 0; i < page.items.size(); i++) {
+    if (i > 0) out += ',';
+    page.items[i].object->print_to(out, page.items[i].revision);
+  }
+  return out + "]}";
+}
+
+Result<std::string> object_json(const Action& action, const model::ObjectRef& object, bool headers) {
+  switch (action.wanted.shape) {
+    case Shape::object: {
+      std::string out;
+      out.reserve(object.object->json().size() + 48);
+      object.object->print_to(out, object.revision);
+      return out;
+    }
+    case Shape::partial: return partial_json(object, action.wanted.shape_v1beta1);
+    case Shape::table: {
+      Page one;
+      one.revision = object.revision;
+      one.items.push_back(object);
+      return table_json(action, one, headers);
+    }
+  }
+  return std::string{};
+}
+
+std::string_view type_name(WatchItem::Kind kind) {
+  switch (kind) {
+    case WatchItem::Kind::added: return "ADDED";
+    case WatchItem::Kind::modified: return "MODIFIED";
+    case WatchItem::Kind::removed: return "DELETED";
+    case WatchItem::Kind::bookmark: return "BOOKMARK";
+  }
+  return "";
+}
+
+std::string bookmark_json(const Action& action, const WatchItem& item) {
+  std::string metadata = "\"metadata\":{\"resourceVersion\":\"" + std::to_string(item.revision) + "\",\"creationTimestamp\":null";
+  if (item.initial_end) metadata += ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}";
+  metadata += '}';
+  switch (action.wanted.shape) {
+    case Shape::table: return "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"" + std::to_string(item.revision) +
+                              "\"},\"columnDefinitions\":[],\"rows\":[{\"cells\":[],\"object\":{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":"
+                              "\"meta.k8s.io/v1\"," + metadata + "}}]}";
+    case Shape::partial: return "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\"," + metadata + "}";
+    case Shape::object: break;
+  }
+  return "{\"kind\":\"" + std::string(action.resource->kind) + "\",\"apiVersion\":\"" +
+         model::schema::join_api_version(action.resource->group, action.resource->version) + "\"," + metadata + "}";
+}
+
+}  // namespace
+
+Rendered render_json(const Wanted& wanted, std::string json) {
+  std::string fallback = wanted.encoding == Encoding::json && !wanted.pretty ? std::string{} : json;
+  auto encoded = encode(wanted, std::move(json));
+  if (encoded) return {content_type_of(wanted.encoding), std::move(*encoded)};
+  return {content_type_of(Encoding::json), std::move(fallback)};
+}
+
+Rendered render_error(const Wanted& wanted, const Error& error) {
+  return render_json(wanted, status_json(error));
+}
+
+Result<Rendered> render_object(const Action& action, const model::ObjectRef& object) {
+  return Rendered{content_type_of(action.wanted.encoding), TRY(encode(action.wanted, TRY(object_json(action, object, true))))};
+}
+
+Result<Rendered> render_list(const Action& action, const Page& page) {
+  std::string json;
+  switch (action.wanted.shape) {
+    case Shape::object: json = list_json(action, page); break;
+    case Shape::partial: json = TRY(partial_list_json(page, action.wanted.shape_v1beta1)); break;
+    case Shape::table: json = TRY(table_json(action, page, true)); break;
+  }
+  return Rendered{content_type_of(action.wanted.encoding), TRY(encode(action.wanted, std::move(json)))};
+}
+
+Result<std::string> render_event(const Action& action, const WatchItem& item) {
+  std::string_view type = type_name(item.kind);
+  std::string out;
+  if (item.object && action.wanted.shape == Shape::object && action.wanted.encoding == Encoding::json) {
+    out.reserve(item.object.object->json().size() + 96);
+    out.append("{\"type\":\"").append(type).append("\",\"object\":");
+    item.object.object->print_to(out, item.object.revision);
+    return out += "}\n";
+  }
+  std::string object = item.object ? TRY(object_json(action, item.object, true)) : bookmark_json(action, item);
+  return frame_event(action.wanted, type, std::move(object));
+}
+
+std::string render_watch_error(const Action& action, const Error& error) {
+  auto framed = frame_event(action.wanted, "ERROR", status_json(error));
+  return framed ? *framed : std::string{};
+}
+
+std::string_view watch_content_type(const Wanted& wanted) {
+  if (wanted.encoding == Encoding::protobuf) return "application/vnd.kubernetes.protobuf;stream=watch";
+  return "application/json";
+}
+
+}  // namespace estiba::apiserver

@@ -1,0 +1,154 @@
+#include "apiserver/server.h"
+
+#include "apiserver/api_errors.h"
+#include "apiserver/request.h"
+#include "apiserver/respond.h"
+#include "apiserver/subresources.h"
+#include "base/log.h"
+#include "base/strings.h"
+
+namespace estiba::apiserver {
+namespace {
+
+// Quoted as RFC 9110 wants; what cannot stand in a header is left out.
+std::string warning_header(std::string_view text) {
+  std::string out = "299 - \"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) out += c;
+  }
+  return out + '"';
+}
+
+void send(io::Response& response, int status, Rendered rendered) {
+  response.send(status, {{"Content-Type", std::string(rendered.content_type)}, {"Cache-Control", "no-cache, private"}}, std::move(rendered.body));
+}
+
+void send_error(io::Response& response, const Wanted& wanted, const Error& error) {
+  if (http_status(error) >= 500) log::warn("apiserver", "request failed", {{"error", error}});
+  if (error.details && error.details->retry_after_seconds > 0) response.always("Retry-After", std::to_string(error.details->retry_after_seconds));
+  send(response, http_status(error), render_error(wanted, error));
+}
+
+std::string version_json(const std::string& git_version) {
+  std::string out = R"({"major":"1","minor":"36","gitVersion":)";
+  json::append_string(out, git_version);
+#if defined(__aarch64__)
+  constexpr std::string_view platform = "linux/arm64";
+#else
+  constexpr std::string_view platform = "linux/amd64";
+#endif
+  out += R"(,"gitCommit":"","gitTreeState":"clean","buildDate":"1970-01-01T00:00:00Z","goVersion":"","compiler":"clang","platform":")";
+  return out + std::string(platform) + "\"}";
+}
+
+bool is_stream(const Action& action) {
+  return action.resource->plural == "pods" && (action.subresource == "log" || action.subresource == "exec" || action.subresource == "attach" ||
+                                               action.subresource == "portforward");
+}
+
+}  // namespace
+
+Api::Api(std::unique_ptr<Cluster> cluster, std::unique_ptr<Authenticator> authenticator, const ServerOptions& options)
+    : cluster_(std::move(cluster)),
+      registry_(*cluster_),
+      authenticator_(std::move(authenticator)),
+      authorizer_(*cluster_),
+      discovery_(options.cluster.advertise_address + ":" + std::to_string(options.cluster.port)),
+      version_json_(version_json(options.git_version)),
+      node_proxy_(options.node_proxy) {}
+
+Result<std::unique_ptr<Api>> Api::make(store::Store& store, const ServerOptions& options) {
+  auto cluster = TRY(Cluster::open(store, options.cluster));
+  auto authenticator = TRY(Authenticator::make(*cluster, options.signing_key_pem));
+  return std::unique_ptr<Api>(new Api(std::move(cluster), std::move(authenticator), options));
+}
+
+Task<void> Api::serve(io::Request& request, io::Response& response) {
+  auto user = authenticator_->authenticate(request);
+  if (!user) co_return send_error(response, {}, user.error());
+  auto target = parse_request(request);
+  if (!target) {
+    // What is not served is told only to those who may look around.
+    Decision decision = user->name == anonymous_name ? Decision{} : Decision{true, {}};
+    if (decision.allowed) co_return send_error(response, {}, target.error());
+    co_return send_error(response, {}, Error{Code::forbidden, 0, denial(*user, {.verb = to_lower(request.method), .path = request.path}), nullptr});
+  }
+  if (!target->resource) co_return co_await serve_path(*user, target->path, request, response);
+  target->action.user = std::move(*user);
+  co_await serve_resource(std::move(target->action), request, response);
+}
+
+Task<void> Api::serve_resource(Action action, io::Request& request, io::Response& response) {
+  Attributes asked = attributes_of(action);
+  if (!authorizer_.authorize(action.user, asked).allowed) {
+    co_return send_error(response, action.wanted, forbidden(*action.resource, action.name, denial(action.user, asked)).error());
+  }
+  auto result = co_await act(action, request, response);
+  if (!result && !response.begun()) send_error(response, action.wanted, result.error());
+}
+
+Task<Result<void>> Api::act(Action& action, io::Request& request, io::Response& response) {
+  if (is_stream(action)) co_return co_await forward_to_node(action, request, response);
+  bool plain = action.subresource.empty() || action.subresource == "status";
+  if (plain && action.verb == Verb::get && !special_action(action)) {
+    auto object = registry_.get(action);
+    if (!object) co_return std::unexpected(std::move(object.error()));
+    send(response, 200, CO_TRY(render_object(action, *object)));
+    co_return {};
+  }
+  if (plain && action.verb == Verb::list && !special_action(action)) {
+    auto page = registry_.list(action);
+    if (!page) co_return std::unexpected(std::move(page.error()));
+    send(response, 200, CO_TRY(render_list(action, *page)));
+    co_return {};
+  }
+  if (action.verb == Verb::watch) co_return co_await stream_watch(action, request, response);
+  co_return co_await write(action, request, response);
+}
+
+Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response& response) {
+  auto type = body_type_of(request.headers.get("Content-Type"));
+  bool patch = action.verb == Verb::patch;
+  bool patch_type = type && *type >= BodyType::json_patch;
+  if (!type || patch != patch_type) {
+    co_return unsupported_media_type(patch ? "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json"
+                                           : "application/json, application/yaml, application/vnd.kubernetes.protobuf");
+  }
+  action.body_type = *type;
+  action.body = CO_TRY(co_await request.body());
+  Wanted wanted = action.wanted;
+  Action shown = action;  // what the answer is rendered for
+  shown.body.clear();
+  Result<Outcome> outcome;
+  if (Act special = special_action(action)) {
+    outcome = co_await special(*this, std::move(action));
+  } else {
+    switch (action.verb) {
+      case Verb::create: outcome = co_await registry_.create(std::move(action)); break;
+      case Verb::update: outcome = co_await registry_.update(std::move(action)); break;
+      case Verb::patch: outcome = co_await registry_.patch(std::move(action)); break;
+      case Verb::remove:
+        CO_TRY(read_delete_options(action));
+        outcome = co_await registry_.remove(std::move(action));
+        break;
+      case Verb::remove_collection: {
+        CO_TRY(read_delete_options(action));
+        Page page = CO_TRY(co_await registry_.remove_collection(std::move(action)));
+        send(response, 200, CO_TRY(render_list(shown, page)));
+        co_return {};
+      }
+      default: co_return method_not_allowed();
+    }
+  }
+  if (!outcome) {
+    if (outcome.error().code == Code::internal || !outcome.error().details) outcome.error().context(to_string(shown.verb));
+    co_return std::unexpected(std::move(outcome.error()));
+  }
+  for (const std::string& warning : outcome->warnings) response.always("Warning", warning_header(warning));
+  if (outcome->object) send(response, outcome->status, CO_TRY(render_object(shown, outcome->object)));
+  else send(response, outcome->status, render_json(wanted, std::move(outcome->json)));
+  co_return {};
+}
+
+}  // namespace estiba::apiserver

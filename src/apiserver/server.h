@@ -1,0 +1,81 @@
+// The API server on HTTP: authenticates, parses, authorizes, dispatches, answers.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apiserver/authn.h"
+#include "apiserver/authz.h"
+#include "apiserver/cluster.h"
+#include "apiserver/discovery.h"
+#include "apiserver/node_proxy.h"
+#include "apiserver/registry.h"
+#include "io/http_server.h"
+#include "observe/metrics.h"
+
+namespace estiba::apiserver {
+
+struct ServerOptions {
+  ClusterOptions cluster;
+  std::string listen_host = "0.0.0.0";
+  uint16_t listen_port = 6443;       ///< 0 takes a free one
+  std::string certificate_pem, key_pem;  ///< of the server
+  std::string client_ca_pem;         ///< signs clients' certificates
+  std::string signing_key_pem;       ///< signs service accounts' tokens
+  std::string git_version = "v1.36.0+estiba";
+  NodeProxy* node_proxy = nullptr;   ///< null: logs and exec answer 503
+};
+
+/// Answers HTTP requests; HttpServer's handler. Any loop.
+class Api {
+ public:
+  static Result<std::unique_ptr<Api>> make(store::Store& store, const ServerOptions& options);
+
+  Task<void> serve(io::Request& request, io::Response& response);
+  /// Makes what a cluster has from the beginning: namespaces, Service default/kubernetes, roles. Afterwards it is ready.
+  Task<Result<void>> bootstrap();
+
+  Registry& registry() { return registry_; }
+  Cluster& cluster() { return *cluster_; }
+  Authenticator& authenticator() { return *authenticator_; }
+  Authorizer& authorizer() { return authorizer_; }
+  bool ready() const { return ready_.load(); }
+
+ private:
+  Api(std::unique_ptr<Cluster> cluster, std::unique_ptr<Authenticator> authenticator, const ServerOptions& options);
+  Task<void> serve_resource(Action action, io::Request& request, io::Response& response);
+  Task<Result<void>> act(Action& action, io::Request& request, io::Response& response);
+  Task<Result<void>> write(Action& action, io::Request& request, io::Response& response);
+  Task<Result<void>> stream_watch(const Action& action, io::Request& request, io::Response& response);
+  Task<Result<void>> forward_to_node(const Action& action, io::Request& request, io::Response& response);
+  Task<void> serve_path(const User& user, const std::string& path, io::Request& request, io::Response& response);
+  void serve_health(const std::string& path, io::Request& request, io::Response& response);
+
+  std::unique_ptr<Cluster> cluster_;
+  Registry registry_;
+  std::unique_ptr<Authenticator> authenticator_;
+  Authorizer authorizer_;
+  Discovery discovery_;
+  std::string version_json_;
+  NodeProxy* node_proxy_;
+  std::atomic<bool> ready_ = false;
+};
+
+/// The whole: an Api behind TLS.
+class ApiServer {
+ public:
+  static Result<std::unique_ptr<ApiServer>> make(store::Store& store, std::vector<io::Loop*> loops, const ServerOptions& options);
+  /// Listens; requests other than health checks are answered from now on.
+  Result<void> listen();
+  Api& api() { return *api_; }
+  io::HttpServer& http() { return *http_; }
+  uint16_t port() const { return http_->port(); }
+
+ private:
+  ApiServer() = default;
+  ServerOptions options_;
+  std::unique_ptr<Api> api_;
+  std::unique_ptr<io::HttpServer> http_;
+};
+
+}  // namespace estiba::apiserver

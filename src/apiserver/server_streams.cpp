@@ -1,0 +1,138 @@
+// Api: answers that go on: watches, and what a pod's node serves.
+#include "apiserver/api_errors.h"
+#include "apiserver/edit.h"
+#include "apiserver/respond.h"
+#include "apiserver/server.h"
+#include "base/strings.h"
+
+namespace estiba::apiserver {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration bookmark_interval = 60s;
+
+// Where a watch without timeoutSeconds ends: after half an hour to an hour, so that clients do not all come back at once.
+Duration default_watch_time() {
+  uint8_t random = static_cast<uint8_t>(random_bytes(1)[0]);
+  return 30min + 7s * random;
+}
+
+using Items = Result<std::vector<WatchItem>>;
+
+struct Ended {
+  static Items none() { return std::vector<WatchItem>{}; }
+};
+
+// The next items, or none once `limit` has passed.
+Task<Items> next_within(Watcher& watcher, Duration limit) {
+  auto items = co_await with_timeout(limit, watcher.next());
+  co_return items ? std::move(*items) : Ended::none();
+}
+
+Task<Result<void>> send_items(const Action& action, const std::vector<WatchItem>& items, io::Response& response) {
+  std::string out;
+  for (const WatchItem& item : items) out += CO_TRY(render_event(action, item));
+  co_return co_await response.write(std::move(out));
+}
+
+// The container to show when none was asked for: the annotated default, else the first.
+std::string default_container(const json::Node& pod) {
+  if (const json::Node* name = pod.at("metadata", "annotations", "kubectl.kubernetes.io/default-container")) return std::string(name->as_string());
+  const json::Node* containers = pod.at("spec", "containers");
+  return containers && !containers->empty() ? std::string((*containers)[0].string_at("name")) : std::string{};
+}
+
+bool has_container(const json::Node& pod, std::string_view name) {
+  for (std::string_view list : {"containers", "initContainers", "ephemeralContainers"}) {
+    const json::Node* containers = pod.at("spec", list);
+    if (!containers) continue;
+    for (const json::Node& container : *containers) {
+      if (container.string_at("name") == name) return true;
+    }
+  }
+  return false;
+}
+
+std::string internal_ip(const json::Node& node) {
+  const json::Node* addresses = node.at("status", "addresses");
+  if (!addresses) return {};
+  for (const json::Node& address : *addresses) {
+    if (address.string_at("type") == "InternalIP") return std::string(address.string_at("address"));
+  }
+  return {};
+}
+
+}  // namespace
+
+Task<Result<void>> Api::stream_watch(const Action& action, io::Request& request, io::Response& response) {
+  (void)request;
+  auto watcher = CO_TRY(registry_.watch(action));
+  CO_TRY(co_await response.start(200, {{"Content-Type", std::string(watch_content_type(action.wanted))}, {"Cache-Control", "no-cache, private"}}));
+  Executor& executor = *Executor::current();
+  Duration total = action.list.timeout_seconds ? Duration(std::chrono::seconds(*action.list.timeout_seconds)) : default_watch_time();
+  Instant end = executor.now() + total;
+  store::Revision told = watcher->position();
+  while (executor.now() < end) {
+    Duration wait = end - executor.now();
+    if (action.list.allow_bookmarks) wait = std::min(wait, bookmark_interval);
+    auto items = co_await next_within(*watcher, wait);
+    if (!items) {
+      co_await response.write(render_watch_error(action, items.error()));
+      co_return {};
+    }
+    if (items->empty() && action.list.allow_bookmarks && watcher->position() > told) {
+      items->push_back({WatchItem::Kind::bookmark, false, {}, watcher->position()});
+    }
+    if (items->empty()) continue;
+    told = std::max(told, items->back().revision);
+    if (auto sent = co_await send_items(action, *items, response); !sent) co_return {};
+  }
+  co_return {};
+}
+
+Task<Result<void>> Api::forward_to_node(const Action& action, io::Request& request, io::Response& response) {
+  auto object = registry_.get(action);
+  if (!object) co_return std::unexpected(std::move(object.error()));
+  json::Document pod = CO_TRY(json::Document::parse(object->object->json()));
+  NodeTarget target;
+  target.node = pod.root().string_at("spec", "nodeName");
+  if (target.node.empty()) {
+    co_return bad_request("pod " + action.name + " does not have a host assigned");
+  }
+  target.ns = action.ns;
+  target.pod = action.name;
+  target.uid = object->meta().uid;
+  target.subresource = action.subresource;
+  if (action.subresource != "portforward") {
+    target.container = request.query.get("container");
+    if (target.container.empty()) target.container = default_container(pod.root());
+    if (!has_container(pod.root(), target.container)) co_return bad_request("container " + target.container + " is not valid for pod " + action.name);
+  }
+  auto node = cluster_->find("", "nodes", "", target.node);
+  if (node) {
+    json::Document doc = CO_TRY(json::Document::parse(node->object->json()));
+    target.address = internal_ip(doc.root());
+    const json::Node* port = doc.root().at("status", "daemonEndpoints", "kubeletEndpoint", "Port");
+    if (port) target.port = static_cast<uint16_t>(port->as_int().value_or(10250));
+  }
+  if (!node_proxy_) co_return fail(Code::unavailable, "this server has no way to reach node " + target.node);
+  co_return co_await node_proxy_->forward(std::move(target), request, response);
+}
+
+Result<std::unique_ptr<ApiServer>> ApiServer::make(store::Store& store, std::vector<io::Loop*> loops, const ServerOptions& options) {
+  std::unique_ptr<ApiServer> out(new ApiServer());
+  out->options_ = options;
+  out->api_ = TRY(Api::make(store, options));
+  Api* api = out->api_.get();
+  out->http_ = std::make_unique<io::HttpServer>(std::move(loops), io::HttpServerOptions{},
+                                                [api](io::Request& request, io::Response& response) { return api->serve(request, response); });
+  return out;
+}
+
+Result<void> ApiServer::listen() {
+  auto tls = TRY(io::make_tls_server({.certificate_pem = options_.certificate_pem, .key_pem = options_.key_pem, .client_ca_pem = options_.client_ca_pem}));
+  return http_->listen_tcp(options_.listen_host, options_.listen_port, tls);
+}
+
+}  // namespace estiba::apiserver
