@@ -3,6 +3,7 @@
 #include "apiserver/api_errors.h"
 #include "apiserver/encodings.h"
 #include "base/strings.h"
+#include "model/check.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -45,8 +46,37 @@ Result<void> check_kind(json::Document& doc, std::string_view group, std::string
 
 }  // namespace
 
-Result<void> check_document(const Action&, json::Document&, std::vector<std::string>&) {
+namespace {
+
+std::unexpected<Error> cannot_be_handled(const Action& action, std::string_view why) {
+  std::string kind(action.resource->kind);
+  return bad_request(kind + " in version " + quoted(action.resource->version) + " cannot be handled as a " + kind + ": " + std::string(why));
+}
+
+// Unknown and duplicate fields: refused, told or ignored, as the caller wants.
+Result<void> report_strict(const Action& action, const std::vector<std::string>& problems, std::vector<std::string>& warnings) {
+  if (problems.empty() || action.write.validation == FieldValidation::ignore) return {};
+  if (action.write.validation == FieldValidation::strict) return cannot_be_handled(action, "strict decoding error: " + join(problems, ", "));
+  warnings.insert(warnings.end(), problems.begin(), problems.end());
   return {};
+}
+
+Result<void> check(const Action& action, json::Document& doc, const std::vector<std::string>& duplicates, std::vector<std::string>& warnings) {
+  const schema::Type& type = *action.resource->type;
+  auto unknown = model::conform(doc, doc.root(), type);
+  if (!unknown) return cannot_be_handled(action, unknown.error().message);
+  std::vector<std::string> problems;
+  for (const std::string& field : *unknown) problems.push_back("unknown field " + quoted(field));
+  for (const std::string& field : duplicates) problems.push_back("duplicate field " + quoted(field));
+  TRY(report_strict(action, problems, warnings));
+  model::set_defaults(doc, doc.root(), type);
+  return {};
+}
+
+}  // namespace
+
+Result<void> check_document(const Action& action, json::Document& doc, std::vector<std::string>& warnings) {
+  return check(action, doc, {}, warnings);
 }
 
 Result<Decoded> decode_object(const Action& action) {
@@ -54,13 +84,15 @@ Result<Decoded> decode_object(const Action& action) {
   Decoded out{TRY(parse_body(action, &duplicates)), {}};
   const Resource& resource = *action.resource;
   TRY(check_kind(out.doc, resource.group, resource.version, resource.kind));
-  TRY(check_document(action, out.doc, out.warnings));
+  TRY(check(action, out.doc, duplicates, out.warnings));
   return out;
 }
 
 Result<Decoded> decode_as(const Action& action, const schema::Type& type) {
   Decoded out{TRY(parse_body(action, nullptr)), {}};
-  (void)type;
+  auto unknown = model::conform(out.doc, out.doc.root(), type);
+  if (!unknown) return bad_request(std::string(type.name) + " cannot be read: " + unknown.error().message);
+  model::set_defaults(out.doc, out.doc.root(), type);
   return out;
 }
 

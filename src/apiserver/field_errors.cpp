@@ -4,17 +4,23 @@
 
 namespace estiba::apiserver {
 
+void FieldErrors::add(FieldCause cause) {
+  bool once = cause.reason == "FieldValueRequired" || cause.reason == "FieldValueNotSupported";
+  bool there = once && std::any_of(causes_.begin(), causes_.end(), [&](const FieldCause& c) { return c.field == cause.field && c.reason == cause.reason; });
+  if (!there) causes_.push_back(std::move(cause));
+}
+
 void FieldErrors::required(std::string field, std::string_view detail) {
   std::string message = "Required value";
   if (!detail.empty()) message.append(": ").append(detail);
-  causes_.push_back({"FieldValueRequired", std::move(message), std::move(field)});
+  add({"FieldValueRequired", std::move(message), std::move(field)});
 }
 
 void FieldErrors::invalid(std::string field, std::string_view value, std::string_view detail) {
   std::string message = "Invalid value: ";
   message.append(value);
   if (!detail.empty()) message.append(": ").append(detail);
-  causes_.push_back({"FieldValueInvalid", std::move(message), std::move(field)});
+  add({"FieldValueInvalid", std::move(message), std::move(field)});
 }
 
 void FieldErrors::invalid(std::string field, const json::Node* value, std::string_view detail) {
@@ -28,23 +34,23 @@ void FieldErrors::invalid_string(std::string field, std::string_view value, std:
 void FieldErrors::not_supported(std::string field, std::string_view value, std::span<const std::string_view> allowed) {
   std::string message = "Unsupported value: " + quoted(value);
   for (size_t i = 0; i < allowed.size(); i++) message.append(i == 0 ? ": supported values: " : ", ").append(quoted(allowed[i]));
-  causes_.push_back({"FieldValueNotSupported", std::move(message), std::move(field)});
+  add({"FieldValueNotSupported", std::move(message), std::move(field)});
 }
 
 void FieldErrors::duplicate(std::string field, std::string_view value) {
-  causes_.push_back({"FieldValueDuplicate", "Duplicate value: " + quoted(value), std::move(field)});
+  add({"FieldValueDuplicate", "Duplicate value: " + quoted(value), std::move(field)});
 }
 
 void FieldErrors::forbidden(std::string field, std::string_view detail) {
-  causes_.push_back({"FieldValueForbidden", "Forbidden: " + std::string(detail), std::move(field)});
+  add({"FieldValueForbidden", "Forbidden: " + std::string(detail), std::move(field)});
 }
 
 void FieldErrors::not_found(std::string field, std::string_view value) {
-  causes_.push_back({"FieldValueNotFound", "Not found: " + quoted(value), std::move(field)});
+  add({"FieldValueNotFound", "Not found: " + quoted(value), std::move(field)});
 }
 
 void FieldErrors::too_long(std::string field, size_t limit) {
-  causes_.push_back({"FieldValueTooLong", "Too long: may not be more than " + std::to_string(limit) + " bytes", std::move(field)});
+  add({"FieldValueTooLong", "Too long: may not be more than " + std::to_string(limit) + " bytes", std::move(field)});
 }
 
 std::string at(std::string_view path, size_t index) {

@@ -26,7 +26,8 @@ class FieldErrors {
   void forbidden(std::string field, std::string_view detail);
   void not_found(std::string field, std::string_view value);
   void too_long(std::string field, size_t limit);
-  void add(FieldCause cause) { causes_.push_back(std::move(cause)); }
+  /// The same complaint about the same field (a missing value, a value outside of an enum) is kept once.
+  void add(FieldCause cause);
 
   bool empty() const { return causes_.empty(); }
   std::vector<FieldCause> take() { return std::move(causes_); }

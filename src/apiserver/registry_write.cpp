@@ -7,16 +7,9 @@
 #include "apiserver/registry.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "model/check.h"
 #include "model/names.h"
-#if __has_include("model/patch.h")
 #include "model/patch.h"
-#else
-namespace estiba::model {
-inline Result<void> apply_json_patch(json::Document&, const json::Node&) { return {}; }
-inline Result<void> apply_merge_patch(json::Document&, const json::Node&) { return {}; }
-inline Result<void> apply_strategic_merge_patch(json::Document&, const json::Node&, const schema::Type&) { return {}; }
-}
-#endif
 
 namespace estiba::apiserver {
 namespace {
@@ -48,7 +41,14 @@ Result<void> check_identity(const Action& action, json::Document& doc) {
   return {};
 }
 
-Result<void> refuse_invalid(Draft& draft, const Action& action) {
+// Metadata, required fields and enums of the tables, then the kind's own rules.
+Result<void> validate(Draft& draft, const Strategy& strategy, bool whole) {
+  const Action& action = draft.action;
+  validate_metadata(draft);
+  if (whole) {
+    for (FieldCause& cause : model::check_required(draft.object, *action.resource->type)) draft.errors.add(std::move(cause));
+    if (strategy.validate) strategy.validate(draft);
+  }
   if (draft.errors.empty()) return {};
   return invalid(*action.resource, action.resource->kind, draft.name(), draft.errors.take());
 }
@@ -103,9 +103,7 @@ Task<Result<Outcome>> Registry::create_named(const Action& action, json::Documen
   fill_new_metadata(draft, strategy.generation, cluster_.now());
   if (strategy.admit) CO_TRY(strategy.admit(draft));
   if (strategy.prepare) strategy.prepare(draft);
-  validate_metadata(draft);
-  if (strategy.validate) strategy.validate(draft);
-  CO_TRY(refuse_invalid(draft, action));
+  CO_TRY(validate(draft, strategy, true));
   if (strategy.allocate) CO_TRY(strategy.allocate(draft));
 
   auto facts = make_kept(doc.root(), strategy);
@@ -243,9 +241,7 @@ Task<Result<Outcome>> Registry::modify(Action action, Part part, Mutation mutate
       if (strategy.prepare) strategy.prepare(draft);
     }
     keep_metadata(draft, strategy.generation && part != Part::status);
-    validate_metadata(draft);
-    if (strategy.validate && part == Part::main) strategy.validate(draft);
-    CO_TRY(refuse_invalid(draft, action));
+    CO_TRY(validate(draft, strategy, part == Part::main));
 
     doc.remove(doc.ensure_object(doc.root(), "metadata"), "resourceVersion");
     old.remove(old.ensure_object(old.root(), "metadata"), "resourceVersion");

@@ -42,6 +42,10 @@ std::string version_json(const std::string& git_version) {
   return out + std::string(platform) + "\"}";
 }
 
+Task<Result<Outcome>> refuse_method() {
+  co_return method_not_allowed();
+}
+
 bool is_stream(const Action& action) {
   return action.resource->plural == "pods" && (action.subresource == "log" || action.subresource == "exec" || action.subresource == "attach" ||
                                                action.subresource == "portforward");
@@ -107,6 +111,17 @@ Task<Result<void>> Api::act(Action& action, io::Request& request, io::Response& 
   co_return co_await write(action, request, response);
 }
 
+Task<Result<Outcome>> Api::run(Action action) {
+  if (Act special = special_action(action)) return special(*this, std::move(action));
+  switch (action.verb) {
+    case Verb::create: return registry_.create(std::move(action));
+    case Verb::update: return registry_.update(std::move(action));
+    case Verb::patch: return registry_.patch(std::move(action));
+    case Verb::remove: return registry_.remove(std::move(action));
+    default: return refuse_method();
+  }
+}
+
 Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response& response) {
   auto type = body_type_of(request.headers.get("Content-Type"));
   bool patch = action.verb == Verb::patch;
@@ -120,27 +135,13 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
   Wanted wanted = action.wanted;
   Action shown = action;  // what the answer is rendered for
   shown.body.clear();
-  Result<Outcome> outcome;
-  if (Act special = special_action(action)) {
-    outcome = co_await special(*this, std::move(action));
-  } else {
-    switch (action.verb) {
-      case Verb::create: outcome = co_await registry_.create(std::move(action)); break;
-      case Verb::update: outcome = co_await registry_.update(std::move(action)); break;
-      case Verb::patch: outcome = co_await registry_.patch(std::move(action)); break;
-      case Verb::remove:
-        CO_TRY(read_delete_options(action));
-        outcome = co_await registry_.remove(std::move(action));
-        break;
-      case Verb::remove_collection: {
-        CO_TRY(read_delete_options(action));
-        Page page = CO_TRY(co_await registry_.remove_collection(std::move(action)));
-        send(response, 200, CO_TRY(render_list(shown, page)));
-        co_return {};
-      }
-      default: co_return method_not_allowed();
-    }
+  if (action.verb == Verb::remove || action.verb == Verb::remove_collection) CO_TRY(read_delete_options(action));
+  if (action.verb == Verb::remove_collection) {
+    Page page = CO_TRY(co_await registry_.remove_collection(std::move(action)));
+    send(response, 200, CO_TRY(render_list(shown, page)));
+    co_return {};
   }
+  auto outcome = co_await run(std::move(action));
   if (!outcome) {
     if (outcome.error().code == Code::internal || !outcome.error().details) outcome.error().context(to_string(shown.verb));
     co_return std::unexpected(std::move(outcome.error()));

@@ -32,6 +32,8 @@ class Api {
   static Result<std::unique_ptr<Api>> make(store::Store& store, const ServerOptions& options);
 
   Task<void> serve(io::Request& request, io::Response& response);
+  /// Runs a create, update, patch or delete, subresources and reviews included, without asking the authorizer.
+  Task<Result<Outcome>> run(Action action);
   /// Makes what a cluster has from the beginning: namespaces, Service default/kubernetes, roles. Afterwards it is ready.
   Task<Result<void>> bootstrap();
 
