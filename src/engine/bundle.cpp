@@ -1,0 +1,246 @@
+#include "engine/bundle.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "engine/capabilities.h"
+#include "engine/devices.h"
+#include "engine/errors.h"
+#include "model/json.h"
+#include "runtime/seccomp_default.h"
+
+namespace estiba::engine {
+namespace {
+
+using json::Document;
+using json::Node;
+
+bool exists(const std::string& path) {
+  struct stat info;
+  return ::stat(path.c_str(), &info) == 0;
+}
+
+class Bundle {
+ public:
+  explicit Bundle(const BundleInput& input) : in_(input), spec_(input.spec) {}
+
+  Result<std::string> text() {
+    Node& root = doc_.make_object();
+    doc_.set_root(root);
+    doc_.set(root, "ociVersion", "1.2.0");
+    capabilities_ = TRY(container_capabilities(spec_));
+    TRY(process(doc_.set(root, "process", doc_.make_object())));
+    Node& rootfs = doc_.set(root, "root", doc_.make_object());
+    doc_.set(rootfs, "path", in_.root_path);
+    doc_.set(rootfs, "readonly", doc_.make_bool(spec_.readonly_root));
+    TRY(mounts(doc_.set(root, "mounts", doc_.make_array())));
+    TRY(linux_part(doc_.set(root, "linux", doc_.make_object())));
+    return json::print(root);
+  }
+
+ private:
+  Node& strings(const std::vector<std::string>& list) {
+    Node& out = doc_.make_array();
+    for (const auto& item : list) doc_.append(out, doc_.make_string(item));
+    return out;
+  }
+
+  Result<void> process(Node& out) {
+    doc_.set(out, "terminal", doc_.make_bool(spec_.tty));
+    Node& user = doc_.set(out, "user", doc_.make_object());
+    doc_.set(user, "uid", doc_.make_int(in_.identity.uid));
+    doc_.set(user, "gid", doc_.make_int(in_.identity.gid));
+    if (!in_.identity.groups.empty()) {
+      Node& groups = doc_.set(user, "additionalGids", doc_.make_array());
+      for (uint32_t gid : in_.identity.groups) doc_.append(groups, doc_.make_int(gid));
+    }
+    doc_.set(out, "args", strings(TRY(command_line(spec_, in_.image))));
+    doc_.set(out, "env", strings(environment()));
+    std::string cwd = !spec_.working_dir.empty() ? spec_.working_dir : in_.image.working_dir;
+    if (cwd.empty()) cwd = "/";
+    if (!cwd.starts_with('/')) cwd = "/" + cwd;
+    doc_.set(out, "cwd", cwd);
+    Node& caps = doc_.set(out, "capabilities", doc_.make_object());
+    for (const char* set : {"bounding", "effective", "permitted"}) doc_.set(caps, set, strings(capabilities_));
+    doc_.set(out, "noNewPrivileges", doc_.make_bool(spec_.no_new_privileges && !spec_.privileged));
+    if (spec_.resources.oom_score_adj) doc_.set(out, "oomScoreAdj", doc_.make_int(*spec_.resources.oom_score_adj));
+    return {};
+  }
+
+  std::vector<std::string> environment() const {
+    std::vector<std::string> out;
+    auto put = [&](std::string_view name, std::string text) {
+      for (auto& item : out) {
+        if (item.starts_with(name) && item.size() > name.size() && item[name.size()] == '=') {
+          item = std::move(text);
+          return;
+        }
+      }
+      out.push_back(std::move(text));
+    };
+    put("PATH", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    if (!in_.sandbox.hostname.empty()) put("HOSTNAME", "HOSTNAME=" + in_.sandbox.hostname);
+    if (spec_.tty) put("TERM", "TERM=xterm");
+    put("HOME", "HOME=" + in_.identity.home);
+    for (const auto& item : in_.image.env) put(split_once(item, '=').first, item);
+    for (const auto& [name, value] : spec_.env) put(name, name + "=" + value);
+    return out;
+  }
+
+  void mount(Node& list, std::string_view destination, std::string_view type, std::string_view source, const std::vector<std::string>& options) {
+    Node& out = doc_.append(list, doc_.make_object());
+    doc_.set(out, "destination", destination);
+    doc_.set(out, "type", type);
+    doc_.set(out, "source", source);
+    doc_.set(out, "options", strings(options));
+  }
+
+  bool mounted_by_spec(std::string_view path) const {
+    return std::any_of(spec_.mounts.begin(), spec_.mounts.end(), [&](const Mount& m) { return m.container_path == path; });
+  }
+
+  Result<void> mounts(Node& list) {
+    const char* access = spec_.privileged ? "rw" : "ro";
+    mount(list, "/proc", "proc", "proc", {"nosuid", "noexec", "nodev"});
+    if (!mounted_by_spec("/dev")) {
+      mount(list, "/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"});
+      mount(list, "/dev/pts", "devpts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"});
+      mount(list, "/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"});
+    }
+    if (!mounted_by_spec("/sys")) {
+      mount(list, "/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access});
+      mount(list, "/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", access});
+    }
+    const std::string shm = in_.sandbox.host_ipc ? "/dev/shm" : in_.pod_files + "/shm";
+    if (!mounted_by_spec("/dev/shm") && exists(shm)) mount(list, "/dev/shm", "bind", shm, {"rbind", "rprivate", "rw"});
+    for (const char* name : {"resolv.conf", "hosts", "hostname"}) {
+      const std::string target = std::string("/etc/") + name, source = in_.pod_files + "/" + name;
+      if (mounted_by_spec(target) || !exists(source)) continue;
+      mount(list, target, "bind", source, {"rbind", "rprivate", spec_.readonly_root ? "ro" : "rw"});
+    }
+    // Parents before what lies below them, whatever the order of the spec.
+    std::vector<const Mount*> sorted;
+    for (const auto& m : spec_.mounts) sorted.push_back(&m);
+    auto depth = [](const Mount* m) { return std::count(m->container_path.begin(), m->container_path.end(), '/'); };
+    std::stable_sort(sorted.begin(), sorted.end(), [&](const Mount* a, const Mount* b) { return depth(a) < depth(b); });
+    for (const Mount* m : sorted) TRY(user_mount(list, *m));
+    return {};
+  }
+
+  Result<void> user_mount(Node& list, const Mount& m) {
+    if (!m.container_path.starts_with('/')) return failed(reason::create_container_config, Code::invalid, "the mount path " + quoted(m.container_path) + " is not absolute");
+    if (!exists(m.host_path)) return failed(reason::create_container_config, Code::not_found, "the source of mount " + m.container_path + ", " + m.host_path + ", does not exist on the node");
+    const char* propagation = m.propagation == Mount::Propagation::bidirectional ? "rshared" : m.propagation == Mount::Propagation::host_to_container ? "rslave" : "rprivate";
+    mount(list, m.container_path, "bind", m.host_path, {"rbind", propagation, m.readonly ? "ro" : "rw"});
+    return {};
+  }
+
+  Result<void> linux_part(Node& out) {
+    Node& namespaces = doc_.set(out, "namespaces", doc_.make_array());
+    // What is not listed is the pod's: network, IPC and host name always are.
+    auto add = [&](const char* type) { doc_.set(doc_.append(namespaces, doc_.make_object()), "type", type); };
+    add("mount");
+    if (!spec_.privileged) add("cgroup");
+    if (!in_.sandbox.host_pid && !in_.sandbox.share_process_namespace) add("pid");
+    if (!in_.sandbox.cgroup_parent.empty()) doc_.set(out, "cgroupsPath", cgroup_path(in_.sandbox, spec_.id));
+    auto nodes = TRY(container_devices(spec_));
+    devices(out, nodes);
+    TRY(resources(out, nodes));
+    if (!spec_.privileged && spec_.default_masked_paths) {
+      doc_.set(out, "maskedPaths", strings({"/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
+                                            "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"}));
+      doc_.set(out, "readonlyPaths", strings({"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}));
+    }
+    auto shared = [](const Mount& m) { return m.propagation == Mount::Propagation::bidirectional; };
+    auto follows = [](const Mount& m) { return m.propagation == Mount::Propagation::host_to_container; };
+    if (std::any_of(spec_.mounts.begin(), spec_.mounts.end(), shared)) doc_.set(out, "rootfsPropagation", "rshared");
+    else if (std::any_of(spec_.mounts.begin(), spec_.mounts.end(), follows)) doc_.set(out, "rootfsPropagation", "rslave");
+    if (spec_.seccomp == ContainerSpec::Seccomp::runtime_default && !spec_.privileged) {
+      Document profile = TRY(Document::parse(runtime::default_seccomp_json(capabilities_)));
+      doc_.set(out, "seccomp", doc_.copy(profile.root()));
+    }
+    return {};
+  }
+
+  void devices(Node& out, const std::vector<DeviceNode>& nodes) {
+    if (nodes.empty()) return;
+    Node& list = doc_.set(out, "devices", doc_.make_array());
+    for (const auto& node : nodes) {
+      Node& item = doc_.append(list, doc_.make_object());
+      doc_.set(item, "path", node.path);
+      doc_.set(item, "type", std::string(1, node.type));
+      doc_.set(item, "major", doc_.make_int(node.major));
+      doc_.set(item, "minor", doc_.make_int(node.minor));
+      doc_.set(item, "fileMode", doc_.make_int(node.mode));
+      doc_.set(item, "uid", doc_.make_int(node.uid));
+      doc_.set(item, "gid", doc_.make_int(node.gid));
+    }
+  }
+
+  void rule(Node& list, bool allow, char type, int64_t major, int64_t minor, std::string_view access) {
+    Node& item = doc_.append(list, doc_.make_object());
+    doc_.set(item, "allow", doc_.make_bool(allow));
+    if (type != 'a') doc_.set(item, "type", std::string(1, type));
+    if (major >= 0) doc_.set(item, "major", doc_.make_int(major));
+    if (minor >= 0) doc_.set(item, "minor", doc_.make_int(minor));
+    doc_.set(item, "access", access);
+  }
+
+  Result<void> resources(Node& out, const std::vector<DeviceNode>& nodes) {
+    Document limits = TRY(Document::parse(resources_json(spec_.resources)));
+    Node& copied = doc_.set(out, "resources", doc_.copy(limits.root()));
+    Node& rules = doc_.set(copied, "devices", doc_.make_array());
+    if (spec_.privileged) {
+      rule(rules, true, 'a', -1, -1, "rwm");
+      return {};
+    }
+    rule(rules, false, 'a', -1, -1, "rwm");
+    // Nodes may be made, but only the harmless ones be used: null, zero, full, random, urandom, tty, console, ptmx, pts.
+    rule(rules, true, 'c', -1, -1, "m");
+    rule(rules, true, 'b', -1, -1, "m");
+    for (int64_t minor : {3, 5, 7, 8, 9}) rule(rules, true, 'c', 1, minor, "rwm");
+    for (int64_t minor : {0, 1, 2}) rule(rules, true, 'c', 5, minor, "rwm");
+    rule(rules, true, 'c', 136, -1, "rwm");
+    for (const auto& node : nodes) rule(rules, true, node.type, node.major, node.minor, node.permissions);
+    return {};
+  }
+
+  const BundleInput& in_;
+  const ContainerSpec& spec_;
+  Document doc_;
+  std::vector<std::string> capabilities_;
+};
+
+}  // namespace
+
+Result<std::vector<std::string>> command_line(const ContainerSpec& spec, const image::Config& image) {
+  std::vector<std::string> out = spec.command.empty() ? image.entrypoint : spec.command;
+  const auto& rest = !spec.args.empty() || !spec.command.empty() ? spec.args : image.cmd;
+  out.insert(out.end(), rest.begin(), rest.end());
+  if (out.empty()) return failed(reason::create_container, Code::invalid, "no command specified: neither the container nor its image has one");
+  return out;
+}
+
+std::string cgroup_path(const SandboxSpec& sandbox, std::string_view container_id) { return sandbox.cgroup_parent + "/" + std::string(container_id); }
+
+std::string resources_json(const Resources& r) {
+  Document doc;
+  Node& root = doc.make_object();
+  doc.set_root(root);
+  auto put = [&](const char* section, const char* key, int64_t value) { doc.set(doc.ensure_object(root, section), key, doc.make_int(value)); };
+  if (r.cpu_shares) put("cpu", "shares", int64_t(*r.cpu_shares));
+  if (r.cpu_quota_us) put("cpu", "quota", *r.cpu_quota_us);
+  if (r.cpu_quota_us || r.cpu_period_us) put("cpu", "period", int64_t(r.cpu_period_us.value_or(100000)));
+  if (!r.cpuset_cpus.empty()) doc.set(doc.ensure_object(root, "cpu"), "cpus", r.cpuset_cpus);
+  if (!r.cpuset_mems.empty()) doc.set(doc.ensure_object(root, "cpu"), "mems", r.cpuset_mems);
+  if (r.memory_bytes) put("memory", "limit", *r.memory_bytes);
+  if (r.memory_swap_bytes) put("memory", "swap", *r.memory_swap_bytes);
+  if (r.pids) put("pids", "limit", *r.pids);
+  return json::print(root);
+}
+
+Result<std::string> bundle_config(const BundleInput& input) { return Bundle(input).text(); }
+
+}  // namespace estiba::engine

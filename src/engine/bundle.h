@@ -1,0 +1,32 @@
+// From a ContainerSpec and an image's configuration to the config.json of an OCI bundle (runtime-spec 1.2).
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/identity.h"
+#include "engine/spec.h"
+#include "image/manifest.h"
+
+namespace estiba::engine {
+
+struct BundleInput {
+  const SandboxSpec& sandbox;
+  const ContainerSpec& spec;  ///< with its id
+  const image::Config& image;
+  const Identity& identity;
+  std::string root_path;      ///< the mounted root file system
+  std::string pod_files;      ///< directory with resolv.conf, hosts, hostname (those that exist are mounted) and shm/
+};
+
+/// The words that are executed: spec.command and spec.args over the image's Entrypoint and Cmd, as Kubernetes defines it.
+Result<std::vector<std::string>> command_line(const ContainerSpec& spec, const image::Config& image);
+/// The container's cgroup: below the pod's.
+std::string cgroup_path(const SandboxSpec& sandbox, std::string_view container_id);
+/// `linux.resources`, as the runtime takes it for containers and pods.
+std::string resources_json(const Resources& resources);
+/// The text of config.json. Fails with reason CreateContainerError or CreateContainerConfigError.
+Result<std::string> bundle_config(const BundleInput& input);
+
+}  // namespace estiba::engine
