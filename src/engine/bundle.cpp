@@ -223,7 +223,7 @@ Result<std::vector<std::string>> command_line(const ContainerSpec& spec, const i
   return out;
 }
 
-std::string cgroup_path(const SandboxSpec& sandbox, std::string_view container_id) { return sandbox.cgroup_parent + "/" + std::string(container_id); }
+std::string cgroup_path(const SandboxRecord& sandbox, std::string_view container_id) { return sandbox.cgroup_parent + "/" + std::string(container_id); }
 
 std::string resources_json(const Resources& r) {
   Document doc;

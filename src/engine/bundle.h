@@ -6,13 +6,14 @@
 
 #include "base/result.h"
 #include "engine/identity.h"
+#include "engine/record.h"
 #include "engine/spec.h"
 #include "image/manifest.h"
 
 namespace estiba::engine {
 
 struct BundleInput {
-  const SandboxSpec& sandbox;
+  const SandboxRecord& sandbox;
   const ContainerSpec& spec;  ///< with its id
   const image::Config& image;
   const Identity& identity;
@@ -23,7 +24,7 @@ struct BundleInput {
 /// The words that are executed: spec.command and spec.args over the image's Entrypoint and Cmd, as Kubernetes defines it.
 Result<std::vector<std::string>> command_line(const ContainerSpec& spec, const image::Config& image);
 /// The container's cgroup: below the pod's.
-std::string cgroup_path(const SandboxSpec& sandbox, std::string_view container_id);
+std::string cgroup_path(const SandboxRecord& sandbox, std::string_view container_id);
 /// `linux.resources`, as the runtime takes it for containers and pods.
 std::string resources_json(const Resources& resources);
 /// The text of config.json. Fails with reason CreateContainerError or CreateContainerConfigError.

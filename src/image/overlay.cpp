@@ -1,9 +1,13 @@
 #include "image/overlay.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/fd.h"
+#include "image/stream.h"
 #include "os/file.h"
 #include "os/mount.h"
 
@@ -69,6 +73,38 @@ Result<std::string> mount_container_root(const std::vector<std::string>& layers,
   }
   TRY(mount_overlay(layers, dir + "/upper", dir + "/work", root));
   return root;
+}
+
+Result<std::string> read_in_root(const std::string& root, std::string_view path, uint64_t limit) {
+  Fd dir = TRY(os::open_file(root, O_PATH | O_DIRECTORY));
+  auto fd = os::open_in_root(dir.get(), path, O_RDONLY | O_NONBLOCK);
+  if (!fd) return fd.error().sys == ENOENT || fd.error().sys == ENOTDIR ? Result<std::string>("") : std::unexpected(fd.error());
+  auto info = TRY(os::fstat_file(fd->get()));
+  if (!S_ISREG(info.st_mode)) return "";
+  FileSource source(fd->get(), 0, std::min<uint64_t>(uint64_t(info.st_size), limit));
+  return read_all(source, limit);
+}
+
+namespace {
+Result<void> add_usage(int dir, Usage& usage) {
+  for (const auto& entry : TRY(os::list_dir(dir))) {
+    struct stat info;
+    if (::fstatat(dir, entry.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) continue;  // gone meanwhile
+    usage.bytes += uint64_t(info.st_blocks) * 512;
+    ++usage.inodes;
+    if (!S_ISDIR(info.st_mode)) continue;
+    auto child = os::open_at(dir, entry.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (child) TRY(add_usage(child->get(), usage));
+  }
+  return {};
+}
+}  // namespace
+
+Result<Usage> disk_usage(const std::string& dir) {
+  Usage usage;
+  Fd fd = TRY(os::open_file(dir, O_RDONLY | O_DIRECTORY));
+  TRY(add_usage(fd.get(), usage));
+  return usage;
 }
 
 Result<void> remove_container_root(const std::string& dir) {

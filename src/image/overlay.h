@@ -1,6 +1,8 @@
 // Overlay mounts: the roots of containers, and layers being unpacked on top of others.
 #pragma once
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -14,6 +16,13 @@ Result<void> mount_overlay(const std::vector<std::string>& layers, const std::st
 /// The root of container `dir` (a directory of ours): makes upper/, work/ and rootfs/ in it and mounts. A mount that is
 /// there already is kept.
 Result<std::string> mount_container_root(const std::vector<std::string>& layers, const std::string& dir);
+/// A file of a mounted root, its symlinks resolved inside; empty when there is none. At most `limit` bytes are read.
+Result<std::string> read_in_root(const std::string& root, std::string_view path, uint64_t limit);
+struct Usage {
+  uint64_t bytes = 0, inodes = 0;
+};
+/// What the tree `dir` takes on disk.
+Result<Usage> disk_usage(const std::string& dir);
 /// Unmounts and removes all of `dir`. Missing is fine.
 Result<void> remove_container_root(const std::string& dir);
 

@@ -1,0 +1,106 @@
+// EngineImpl: sandboxes.
+#include "engine/bundle.h"
+#include "engine/engine_impl.h"
+#include "engine/files.h"
+#include "volume/shared_memory.h"
+
+namespace estiba::engine {
+
+Task<Result<void>> EngineImpl::run_sandbox(SandboxSpec spec) {
+  if (spec.uid.empty() || spec.uid.find('/') != std::string::npos) co_return failed(reason::create_sandbox, Code::invalid, "a sandbox needs a uid without slashes");
+  if (PodRef there = find_pod(spec.uid)) {
+    if (there->ready && !there->removing) co_return {};
+    co_return failed(reason::create_sandbox, Code::conflict, "sandbox " + spec.uid + " has ended and is not yet removed");
+  }
+  auto pod = std::make_shared<Pod>();
+  pod->record = {spec.uid, spec.name, spec.ns, spec.hostname, spec.netns_path, spec.cgroup_parent, spec.log_dir, spec.host_pid, spec.host_ipc,
+                 spec.share_process_namespace, false, executor_.wall_now(), spec.labels, spec.annotations};
+  pods_.emplace(spec.uid, pod);
+  auto launched = co_await launch(pod, std::move(spec));
+  if (!launched) {
+    co_await destroy(pod);
+    co_return reasoned(reason::create_sandbox, within("sandbox of pod " + pod->record.ns + "/" + pod->record.name, std::move(launched)));
+  }
+  co_return {};
+}
+
+Task<Result<void>> EngineImpl::launch(PodRef pod, SandboxSpec spec) {
+  runtime::PodOptions options;
+  options.id = spec.uid;
+  options.dir = paths_.pod(spec.uid);
+  options.shim = options_.oci_program;
+  options.network_namespace = spec.netns_path;
+  options.hostname = spec.hostname;
+  options.host_ipc = spec.host_ipc;
+  options.share_pid = spec.share_process_namespace;
+  options.host_pid = spec.host_pid;
+  options.cgroup = spec.cgroup_parent;
+  if (std::string limits = resources_json(spec.resources); limits != "{}") options.resources = std::move(limits);
+  options.sysctls.assign(spec.sysctls.begin(), spec.sysctls.end());
+  CO_TRY(co_await pool_.run([paths = paths_, record = pod->record, spec = std::move(spec)] { return prepare_pod(paths, record, spec); }));
+  pod->shim = CO_TRY(co_await runtime::ShimClient::launch(std::move(options)));
+  watch(pod);
+  pod->ready = true;
+  co_return {};
+}
+
+Task<Result<void>> EngineImpl::stop_sandbox(std::string uid, Duration grace) {
+  PodRef pod = find_pod(uid);
+  if (!pod) co_return {};
+  pod->ready = false;
+  pod->record.stopped = true;
+  auto saved = co_await pool_.run([paths = paths_, record = pod->record] { return save(paths, record); });
+  if (!saved) log::warn("engine", "the stop of a sandbox could not be noted", {{"pod", uid}, {"error", saved.error()}});
+  TaskGroup group;
+  Result<void> error;
+  std::vector<std::string> running;
+  for (const auto& container : pod->containers) running.push_back(container->status().id);
+  for (auto& id : running) group.start(stop_one(std::move(id), grace, &error));
+  co_await group.join();
+  co_return error;
+}
+
+Task<void> EngineImpl::stop_one(std::string id, Duration grace, Result<void>* first_error) {
+  auto done = co_await stop_container(std::move(id), grace);
+  if (!done && *first_error) *first_error = std::move(done);
+}
+
+Task<Result<void>> EngineImpl::remove_sandbox(std::string uid) {
+  PodRef pod = find_pod(uid);
+  if (!pod) co_return {};
+  pod->removing = true;
+  pod->ready = false;
+  auto noted = co_await pool_.run([path = paths_.files(uid)] { return write_file(path + "/removing", ""); });
+  if (!noted && pod->shim && !pod->shim->closed()) log::warn("engine", "the removal of a sandbox could not be noted", {{"pod", uid}, {"error", noted.error()}});
+  co_return within("remove sandbox " + uid, co_await destroy(std::move(pod)));
+}
+
+Task<Result<void>> EngineImpl::destroy(PodRef pod) {
+  pod->removing = true;
+  pod->ready = false;
+  const std::string uid = pod->record.uid, dir = paths_.pod(uid);
+  // What is mounted below the directory would keep the shim from deleting it.
+  (void)co_await pool_.run([path = paths_.files(uid) + "/shm"] { return volume::unmount_memory(path); });
+  bool gone = false;
+  if (pod->shim && !pod->shim->closed()) {
+    auto ended = co_await pod->shim->shutdown();
+    gone = ended.has_value();
+    if (!ended) log::warn("engine", "a shim did not shut down", {{"pod", uid}, {"error", ended.error()}});
+  }
+  std::vector<std::string> containers;
+  for (const auto& container : pod->containers) {
+    containers.push_back(container->status().id);
+    if (container->status().state == ContainerState::running) set_exited(*pod, container, 137, 9, false, executor_.wall_now());
+  }
+  auto cleared = co_await pool_.run([paths = paths_, uid, dir, gone, containers]() -> Result<void> {
+    if (!gone) {
+      if (auto killed = runtime::cleanup_pod(dir); !killed && killed.error().code != Code::not_found) return std::unexpected(std::move(killed.error()));
+    }
+    return clear_pod(paths, uid, containers);
+  });
+  if (!cleared) co_return cleared;
+  if (auto it = pods_.find(uid); it != pods_.end() && it->second == pod) pods_.erase(it);
+  co_return {};
+}
+
+}  // namespace estiba::engine
