@@ -189,8 +189,9 @@ Task<Result<void>> Informer::list_once() {
   co_return {};
 }
 
-Task<Result<void>> Informer::watch_once(bool* progressed) {
+Task<Result<void>> Informer::watch_once(bool* began, bool* progressed) {
   std::unique_ptr<WatchStream> stream = CO_TRY(co_await client_.watch(resource_, ns_, revision_, options_));
+  *began = true;
   for (;;) {
     const std::vector<WatchEvent> batch = CO_TRY(co_await stream->next());
     *progressed = true;
@@ -203,16 +204,16 @@ Task<void> Informer::run() {
   bool must_list = true, said = false;
   for (;;) {
     Result<void> result;
-    bool progressed = false;
+    bool began = false, progressed = false;
     if (must_list) result = co_await list_once();
     if (result) {
       must_list = false;
-      result = co_await watch_once(&progressed);
+      result = co_await watch_once(&began, &progressed);
       if (!result && result.error().code == Code::gone) must_list = true;
     }
     if (progressed) backoff.reset();
     // A watch that ends is normal: a server's time limit, a restart. What does not begin is worth a line.
-    const bool failing = !result && !progressed;
+    const bool failing = !result && !began;
     if (failing && !said) log::info("informer", "waiting to list and watch again", {{"resource", std::string(resource_.name)}, {"error", result.error()}});
     said = failing;
     co_await sleep_for(backoff.next());

@@ -98,7 +98,7 @@ class Informer {
 
   Task<void> run();
   Task<Result<void>> list_once();
-  Task<Result<void>> watch_once(bool* progressed);
+  Task<Result<void>> watch_once(bool* began, bool* progressed);
   void apply(const WatchEvent& event);
   void replace(const List& list);
   void put(const model::ObjectRef& object);

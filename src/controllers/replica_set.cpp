@@ -85,8 +85,9 @@ class ReplicaSetController final : public Controller {
   Task<Result<void>> manage(ObjectRef set, std::vector<ObjectRef> pods) {
     const size_t want = size_t(std::max(0, set.as<ReplicaSet>().spec.replicas.value_or(1)));
     if (pods.size() < want) co_return co_await create_pods(set, std::min(burst, want - pods.size()));
-    if (pods.size() > want) co_return co_await delete_pods(set, pods_to_delete(std::move(pods), std::min(burst, pods.size() - want)));
-    co_return {};
+    if (pods.size() == want) co_return {};
+    const size_t surplus = std::min(burst, pods.size() - want);
+    co_return co_await delete_pods(set, pods_to_delete(std::move(pods), surplus));
   }
 
   struct Outcome {
