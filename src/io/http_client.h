@@ -20,6 +20,7 @@ struct HttpClientOptions {
   std::string unix_path;      ///< connects here whatever the URL's host says
   std::string bearer_token;   ///< sent as Authorization, unless the request has one
   std::string user_agent = "estiba";
+  bool http2_prior_knowledge = false;  ///< speaks HTTP/2 at once where there is no TLS (gRPC on unix sockets)
   size_t max_idle_connections = 8;    ///< kept per origin
   size_t max_header_bytes = 64 * 1024;
   Duration connect_timeout = std::chrono::seconds(10);

@@ -1,5 +1,6 @@
 #include "io/loop.h"
 
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -63,6 +64,9 @@ Loop::~Loop() {
 // --- running -----------------------------------------------------------------------------------------------------------
 
 void Loop::run() {
+  // A peer that has gone shows as EPIPE, which the writer handles, not as a signal.
+  // (Programs that are started from here reset it.)
+  signal(SIGPIPE, SIG_IGN);
   Executor* previous = set_current(this);
   Loop* previous_loop = std::exchange(current_loop, this);
   while (!stop_.load(std::memory_order_acquire)) {
@@ -185,7 +189,23 @@ void Loop::pin(int fd) { entry(fd).pinned = true; }
 
 void Loop::interrupt(int fd) {
   Entry* entry = find(fd);
-  if (entry) dispatch(fd, entry->generation, EPOLLIN | EPOLLOUT | EPOLLHUP);
+  if (!entry) return;
+  bool had = interrupted_ != nullptr;
+  for (Readiness*& head : entry->waiters) {
+    while (Readiness* waiter = head) {
+      waiter->unlink();
+      waiter->link(&interrupted_);
+    }
+  }
+  if (interrupted_ && !had) post([this] { resume_interrupted(); });
+  release_if_unused(*entry);
+}
+
+void Loop::resume_interrupted() {
+  while (Readiness* waiter = interrupted_) {
+    waiter->unlink();
+    waiter->handle_.resume();
+  }
 }
 
 void Loop::unwatch(int fd) {

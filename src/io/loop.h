@@ -58,7 +58,7 @@ class Loop final : public Executor {
 
   /// Keeps an fd in epoll between waits, which saves two system calls a wait; unwatch() before closing it.
   void pin(int fd);
-  /// Resumes all who wait for this fd.
+  /// Resumes, soon, all who wait for this fd; it may be closed right after.
   void interrupt(int fd);
 
   /// Armed timers; a test of idleness asserts on it.
@@ -75,6 +75,7 @@ class Loop final : public Executor {
   void call_back(Entry& entry, uint32_t events);
   void run_posted();
   void run_timers();
+  void resume_interrupted();
   void wait();
   void wake();
 
@@ -83,6 +84,7 @@ class Loop final : public Executor {
   std::atomic<bool> stop_ = false;
   uint32_t next_generation_ = 1;
   std::vector<std::unique_ptr<Entry>> entries_;  // by fd
+  Readiness* interrupted_ = nullptr;  // waiters that interrupt() took off their fds
   TimerHeap timers_;
   std::vector<Work> local_;  // posted from this thread
   std::mutex mutex_;

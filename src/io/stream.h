@@ -64,9 +64,9 @@ class Stream {
   virtual Task<Result<void>> shutdown_write() = 0;
   /// Ends it now; reads and writes under way fail with Code::cancelled.
   virtual void close() = 0;
-  /// Calls back once when the peer goes away or shuts down its side, without reading; null stops it. Streams that cannot
-  /// tell never call.
-  virtual void on_hangup(UniqueFunction<void()> callback);
+  /// Sets `event` when the peer goes away or shuts down its side, without reading; null stops that. Streams that cannot
+  /// tell never set it.
+  virtual void notify_hangup(Event* event);
   virtual const Peer& peer() const;
 };
 using StreamPtr = std::unique_ptr<Stream>;
@@ -111,7 +111,6 @@ class Listener {
  private:
   Listener(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
   int fd_ = -1;
-  Loop* loop_ = nullptr;  // where accept() waits
   std::string path_;      // to unlink at the end
 };
 

@@ -44,6 +44,7 @@ class TlsStream : public Stream {
 /// fail the handshake: peer().certificate_error says why, and the authenticator answers 401.
 Task<Result<std::unique_ptr<TlsStream>>> tls_accept(TlsContextRef context, int fd);
 /// Connects and shakes hands; verifies the server's certificate for `host`. Resumes an earlier session when there is one.
-Task<Result<std::unique_ptr<TlsStream>>> connect_tls(TlsContextRef context, std::string host, uint16_t port);
+/// `alpn`, when not empty, is offered instead of the context's protocols.
+Task<Result<std::unique_ptr<TlsStream>>> connect_tls(TlsContextRef context, std::string host, uint16_t port, std::string alpn = {});
 
 }  // namespace estiba::io

@@ -1,0 +1,285 @@
+// The server's side of an HTTP/1.1 connection.
+#include "base/log.h"
+#include "base/strings.h"
+#include "io/http_connection.h"
+
+namespace estiba::io {
+
+using namespace std::chrono_literals;
+
+Http1Connection::Http1Connection(ServerContext& context, StreamPtr stream)
+    : context_(context), stream_(std::move(stream)), peer_(std::make_shared<Peer>(stream_->peer())), watchdog_([this] {
+        if (stream_) stream_->close();
+      }) {}
+
+StreamPtr Http1Connection::take_stream() { return with_prefix(in_.take(), std::move(stream_)); }
+
+void Http1Connection::drain() {
+  draining_ = true;
+  if (idle_ && stream_) stream_->close();
+}
+
+// --- reading requests ------------------------------------------------------------------------------------------------------
+
+// Waits for a whole head and returns its length; 0: the client has left between requests.
+Task<Result<size_t>> Http1Connection::read_head() {
+  if (in_.empty()) {
+    in_.release();
+    idle_ = true;
+    watchdog_.within(context_.options.idle_timeout);
+    co_await stream_->readable();
+    idle_ = false;
+  }
+  size_t searched = 0;
+  bool waited = false;
+  for (;;) {
+    std::string_view bytes = in_.bytes();
+    // Empty lines before a request are ignored (RFC 9112, 2.2).
+    while (bytes.starts_with("\r\n")) {
+      in_.consume(2);
+      bytes = in_.bytes();
+      searched = 0;
+    }
+    size_t end = find_head_end(bytes, searched);
+    if (end != bytes.npos && end <= context_.options.max_header_bytes) {
+      watchdog_.off();
+      co_return end;
+    }
+    if (bytes.size() > context_.options.max_header_bytes) co_return fail(Code::too_large, "the request's header is larger than " + std::to_string(context_.options.max_header_bytes) + " bytes");
+    searched = bytes.size();
+    if (!waited && !bytes.empty()) {
+      watchdog_.within(context_.options.header_timeout);
+      waited = true;
+    }
+    if (CO_TRY(co_await in_.fill(*stream_)) == 0) {
+      if (in_.empty()) co_return 0;
+      co_return fail(Code::unavailable, "the connection ended within a request's header");
+    }
+  }
+}
+
+Result<void> Http1Connection::parse_head(std::string_view head, Request& request) {
+  size_t line_end = head.find("\r\n");
+  RequestLine line = TRY(parse_request_line(head.substr(0, line_end)));
+  request.headers = TRY(parse_header_lines(head.substr(line_end + 2), {context_.options.max_header_bytes, context_.options.max_headers}));
+  request.method = line.method;
+  request.http_version = version_ = line.version;
+  std::string_view target = line.target;
+  request.host = request.headers.get("Host");
+  if (target.starts_with("http://") || target.starts_with("https://")) {
+    Url url = TRY(Url::parse(target));
+    request.host = url.authority();
+    TRY(request.set_target(std::move(url.target)));
+  } else {
+    TRY(request.set_target(std::string(target)));
+  }
+  if (version_ == 11 && !request.headers.has("Host")) return fail(Code::malformed, "the Host header is missing");
+  body_ = TRY(BodyReader::of_request(request.headers));
+  request.content_length = body_.length();
+  head_only_ = request.method == "HEAD";
+  expects_continue_ = !body_.done() && version_ == 11 && equals_ignore_case(request.headers.get("Expect"), "100-continue");
+  close_after_ = version_ == 10 ? !request.headers.has_token("Connection", "keep-alive") : request.headers.has_token("Connection", "close");
+  request.exchange_ = this;
+  request.peer_ = peer_;
+  request.body_limit_ = context_.options.max_body_bytes;
+  return {};
+}
+
+static int refusal_status(const Error& error) { return error.code == Code::too_large ? 431 : 400; }
+
+Task<bool> Http1Connection::run() {
+  for (;;) {
+    auto head = co_await read_head();
+    if (!head && (head.error().code == Code::too_large || head.error().code == Code::malformed)) co_await refuse(refusal_status(head.error()), head.error().message);
+    if (!head || *head == 0) co_return false;
+    std::string_view bytes = in_.bytes().substr(0, *head);
+    if (bytes == "PRI * HTTP/2.0\r\n\r\n") co_return true;
+    Request request;
+    auto parsed = parse_head(bytes, request);
+    if (!parsed) {
+      co_await refuse(refusal_status(parsed.error()), parsed.error().message);
+      co_return false;
+    }
+    in_.consume(*head);
+    context_.stats.requests.fetch_add(1, std::memory_order_relaxed);
+    if (!co_await serve(request)) co_return false;
+  }
+}
+
+// Answers one request; false when the connection ends with it.
+Task<bool> Http1Connection::serve(Request& request) {
+  Response response;
+  response.exchange_ = this;
+  response_ = &response;
+  handler_done_ = false;
+  upgraded_ = chunked_ = false;
+  {
+    struct Run {
+      static Task<void> go(Http1Connection* self, Request* request, Response* response) {
+        co_await run_handler(&self->context_, request, response);
+        self->handler_done_ = true;
+        self->wake_.set();
+      }
+    };
+    Job job(Run::go(this, &request, &response));
+    if (!handler_done_ && !co_await wait_for_handler(job)) co_return false;
+  }
+  if (upgraded_) co_return false;
+  if (draining_ || (!body_.done() && expects_continue_)) close_after_ = true;
+  auto sent = co_await finish(response);
+  if (!sent) co_return false;
+  bool body_read = co_await discard_body();
+  if (!close_after_ && body_read) co_return true;
+  if (!body_read) co_await linger();
+  co_return false;
+}
+
+// Waits until the handler has returned; false if the client went away first: then the handler is dropped.
+Task<bool> Http1Connection::wait_for_handler(Job& job) {
+  // As long as the body comes, its reader learns of the end.
+  if (body_.done() && !upgraded_) stream_->notify_hangup(&wake_);
+  for (;;) {
+    wake_.reset();
+    co_await wake_.wait();
+    if (handler_done_) break;
+    if (upgraded_) continue;  // the stream's new owner minds it
+    job.cancel();
+    stream_->close();
+    co_return false;
+  }
+  if (stream_) stream_->notify_hangup(nullptr);
+  co_return true;
+}
+
+Task<Result<std::string>> Http1Connection::read_body() {
+  if (upgraded_) co_return fail(Code::internal, "the connection was upgraded");
+  if (body_.done()) co_return std::string();
+  if (expects_continue_) {
+    expects_continue_ = false;
+    if (!response_->started()) CO_TRY(co_await stream_->write("HTTP/1.1 100 Continue\r\n\r\n"));
+  }
+  auto piece = co_await body_.next(in_, *stream_);
+  if (!piece) close_after_ = true;
+  if (body_.done() && !handler_done_ && stream_) stream_->notify_hangup(&wake_);
+  co_return piece;
+}
+
+// Reads what the handler left of the body, as far as that is cheaper than a new connection.
+Task<bool> Http1Connection::discard_body() {
+  size_t discarded = 0;
+  watchdog_.within(context_.options.header_timeout);
+  while (!body_.done() && !expects_continue_ && discarded < 256 * 1024) {
+    auto piece = co_await body_.next(in_, *stream_);
+    if (!piece) co_return false;
+    discarded += piece->size();
+  }
+  watchdog_.off();
+  co_return body_.done();
+}
+
+// --- answering ---------------------------------------------------------------------------------------------------------------
+
+std::string Http1Connection::head_text(int status, const Headers& headers, const Headers* always, std::optional<size_t> length) {
+  std::string out;
+  out.reserve(320);
+  out += "HTTP/1.1 ";
+  out += std::to_string(status);
+  out += ' ';
+  out += status_text(status);
+  out += "\r\n";
+  for (const Header& header : headers) append_header(out, header.name, header.value);
+  if (always)
+    for (const Header& header : *always) append_header(out, header.name, header.value);
+  if (!headers.has("Date")) append_header(out, "Date", date_now());
+  if (!context_.options.server_name.empty()) append_header(out, "Server", context_.options.server_name);
+  if (length && !headers.has("Content-Length")) append_header(out, "Content-Length", std::to_string(*length));
+  if (chunked_) append_header(out, "Transfer-Encoding", "chunked");
+  if (close_after_) {
+    append_header(out, "Connection", "close");
+  } else if (version_ == 10) {
+    append_header(out, "Connection", "keep-alive");
+  }
+  out += "\r\n";
+  return out;
+}
+
+static bool has_no_body(int status) { return status == 204 || status == 304 || status / 100 == 1; }
+
+Task<Result<void>> Http1Connection::start(int status, const Headers& headers, std::optional<size_t>) {
+  chunked_ = !headers.has("Content-Length") && version_ == 11 && !has_no_body(status);
+  if (!headers.has("Content-Length") && version_ == 10) close_after_ = true;
+  if (draining_) close_after_ = true;
+  std::string head = head_text(status, headers, &response_->always_, std::nullopt);
+  co_return co_await stream_->write(head);
+}
+
+Task<Result<void>> Http1Connection::write(Chunk chunk) {
+  if (upgraded_) co_return fail(Code::internal, "the connection was upgraded");
+  if (head_only_ || chunk.size() == 0) co_return {};
+  if (!chunked_) co_return co_await stream_->write(chunk.bytes());
+  char size[24];
+  int length = snprintf(size, sizeof size, "%zx\r\n", chunk.size());
+  std::string_view parts[] = {{size, size_t(length)}, chunk.bytes(), "\r\n"};
+  co_return co_await stream_->write_parts(parts);
+}
+
+Task<Result<void>> Http1Connection::finish(Response& response) {
+  // A client that stops reading is given up: 16 KiB a second is the least that it must take.
+  watchdog_.within(context_.options.idle_timeout + response.body_.size() / (16 * 1024) * 1s);
+  if (response.started_) {
+    if (chunked_ && !head_only_) co_return co_await stream_->write("0\r\n\r\n");
+    co_return {};
+  }
+  const Body& body = response.body_;
+  std::optional<size_t> length;
+  if (!has_no_body(response.status_)) length = body.size();
+  std::string head = head_text(response.status_, response.headers_, &response.always_, length);
+  if (head_only_ || body.size() == 0 || !length) co_return co_await stream_->write(head);
+  if (body.chunks().size() == 1) {
+    std::string_view parts[] = {head, body.chunks()[0].bytes()};
+    co_return co_await stream_->write_parts(parts);
+  }
+  std::vector<std::string_view> parts;
+  parts.reserve(body.chunks().size() + 1);
+  parts.push_back(head);
+  for (const Chunk& chunk : body.chunks()) parts.push_back(chunk.bytes());
+  co_return co_await stream_->write_parts(parts);
+}
+
+Task<Result<StreamPtr>> Http1Connection::upgrade(int status, Headers headers) {
+  if (!body_.done() && body_.kind() != BodyReader::Kind::length) co_return fail(Code::invalid, "a request with a chunked body cannot be upgraded");
+  stream_->notify_hangup(nullptr);
+  std::string head = "HTTP/1.1 " + std::to_string(status) + " " + std::string(status_text(status)) + "\r\n";
+  for (const Header& header : headers) append_header(head, header.name, header.value);
+  for (const Header& header : response_->always_) append_header(head, header.name, header.value);
+  head += "\r\n";
+  auto sent = co_await stream_->write(head);
+  if (!sent) co_return std::unexpected(sent.error());
+  upgraded_ = true;
+  co_return take_stream();
+}
+
+// Refuses a request that cannot be understood, and ends the connection.
+Task<void> Http1Connection::refuse(int status, std::string reason) {
+  context_.stats.protocol_errors.fetch_add(1, std::memory_order_relaxed);
+  close_after_ = true;
+  chunked_ = false;
+  reason += "\n";
+  std::string text = head_text(status, {{"Content-Type", "text/plain; charset=utf-8"}}, nullptr, reason.size()) + reason;
+  watchdog_.within(5s);
+  if (co_await stream_->write(text)) co_await linger();
+}
+
+// A client that is still sending would lose the answer if the connection were reset under it.
+Task<void> Http1Connection::linger() {
+  watchdog_.within(2s);
+  if (!co_await stream_->shutdown_write()) co_return;
+  char discard[4096];
+  for (size_t total = 0; total < 4 * 1024 * 1024;) {
+    auto got = co_await stream_->read(discard, sizeof discard);
+    if (!got || *got == 0) break;
+    total += *got;
+  }
+}
+
+}  // namespace estiba::io

@@ -1,0 +1,35 @@
+// The client's side of an HTTP/2 connection. Internal to io/.
+#pragma once
+#include "io/http2.h"
+#include "io/http_client.h"
+
+namespace estiba::io {
+
+class Http2ClientConnection final : public Http2Connection, public std::enable_shared_from_this<Http2ClientConnection> {
+ public:
+  Http2ClientConnection(StreamPtr stream, Duration idle_timeout);
+  /// Starts to run, by itself until the connection ends.
+  void start();
+  /// Whether a new request may be sent.
+  bool usable();
+  /// `headers` has all that goes out; returns at the answer's head.
+  Task<Result<std::unique_ptr<ClientResponse>>> send(std::string method, Url url, Headers headers, Body body);
+
+ private:
+  struct ClientStream;
+  class Answer;
+  std::unique_ptr<Http2Stream> make_stream() override;
+  bool pseudo_header(Http2Stream& stream, std::string_view name, std::string_view value) override;
+  void on_head(Http2Stream& stream) override;
+  void after_receive() override {}
+  bool may_forget(Http2Stream& stream) override;
+  void on_streams_changed() override;
+  static Task<void> run(Http2ClientConnection* self);
+
+  Duration idle_timeout_;
+  Watchdog watchdog_;
+  bool ended_ = false;
+  Job job_;
+};
+
+}  // namespace estiba::io

@@ -1,0 +1,350 @@
+#include "io/http_client.h"
+
+#include <list>
+#include <map>
+
+#include "base/strings.h"
+#include "io/http1.h"
+#include "io/http2_client.h"
+
+namespace estiba::io {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// One HTTP/1.1 connection of a client. While it is kept, a job watches for the server closing it.
+struct Connection {
+  StreamPtr stream;
+  ReadBuffer in;
+  bool reused = false;
+  Instant kept_since;
+  bool dead = false;
+  Job watch;  // only while kept
+
+  static Task<void> watch_for_end(Connection* self) {
+    co_await self->stream->readable();
+    self->dead = true;  // nothing may come unasked, so whatever came ends it
+    self->stream->close();
+  }
+};
+
+struct Origin {
+  std::list<std::unique_ptr<Connection>> idle;
+  std::shared_ptr<Http2ClientConnection> http2;
+  bool only_http1 = false;  // so it said when asked last
+  int connecting = 0;
+  Event changed;
+};
+
+// A connection, of either kind.
+struct Acquired {
+  std::unique_ptr<Connection> http1;
+  std::shared_ptr<Http2ClientConnection> http2;
+};
+
+}  // namespace
+
+struct HttpClient::State : std::enable_shared_from_this<HttpClient::State> {
+  HttpClientOptions options;
+  std::map<std::string, std::unique_ptr<Origin>> origins;
+  Executor* executor = nullptr;
+  Executor::Timer expiry;
+
+  ~State() {
+    if (expiry.id) executor->cancel(expiry);
+  }
+
+  Origin& origin(const Url& url) {
+    auto& slot = origins[options.unix_path.empty() ? url.scheme + "://" + url.authority() : options.unix_path];
+    if (!slot) slot = std::make_unique<Origin>();
+    return *slot;
+  }
+  Result<TlsContextRef> tls() {
+    if (!options.tls) options.tls = TRY(make_tls_client({.alpn = {"h2", "http/1.1"}}));
+    return options.tls;
+  }
+
+  void keep(const Url& url, std::unique_ptr<Connection> connection);
+  void drop_expired();
+  Headers outgoing_headers(const ClientRequest& request);
+
+  static Task<Result<StreamPtr>> connect(State* self, Url url, bool http1, bool* http2);
+  static Task<Result<Acquired>> acquire(State* self, Url url, bool fresh);
+  static Task<Result<std::unique_ptr<ClientResponse>>> send(std::shared_ptr<State> self, ClientRequest request);
+  static Task<Result<FetchResult>> fetch(std::shared_ptr<State> self, ClientRequest request, size_t max_body);
+  static Task<Result<UpgradeResult>> upgrade(std::shared_ptr<State> self, ClientRequest request);
+  static Task<Result<Headers>> exchange_heads(State* self, Connection* connection, const ClientRequest* request, const Url* url, StatusLine* status);
+};
+
+namespace {
+
+// An answer by HTTP/1.1. At its end the connection is kept.
+template <class Keep>
+class Http1Answer final : public ClientResponse {
+ public:
+  Http1Answer(std::unique_ptr<Connection> connection, BodyReader body, Keep keep) : connection_(std::move(connection)), body_(body), keep_(std::move(keep)) { settle(); }
+
+  Task<Result<std::string>> read() override {
+    if (!connection_) co_return std::string();
+    auto piece = co_await body_.next(connection_->in, *connection_->stream);
+    settle();
+    co_return piece;
+  }
+
+ private:
+  void settle() {
+    if (body_.done() && connection_) keep_(std::move(connection_));
+  }
+  std::unique_ptr<Connection> connection_;
+  BodyReader body_;
+  Keep keep_;
+};
+
+bool may_repeat(std::string_view method) { return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "PUT" || method == "DELETE"; }
+
+std::string describe(const ClientRequest& request) { return request.method + " " + request.url; }
+
+std::unexpected<Error> timed_out(const ClientRequest& request) {
+  auto seconds = std::chrono::duration_cast<std::chrono::milliseconds>(request.timeout).count();
+  return fail(Code::timeout, describe(request) + ": no answer within " + std::to_string(seconds) + " ms");
+}
+
+}  // namespace
+
+// --- connections -----------------------------------------------------------------------------------------------------------
+
+Task<Result<StreamPtr>> HttpClient::State::connect(State* self, Url url, bool http1, bool* http2) {
+  struct Run {
+    static Task<Result<StreamPtr>> go(State* self, Url url, bool http1, bool* http2) {
+      if (!self->options.unix_path.empty()) {
+        *http2 = self->options.http2_prior_knowledge;
+        co_return co_await connect_unix(self->options.unix_path);
+      }
+      if (url.scheme != "https" && url.scheme != "wss") {
+        *http2 = self->options.http2_prior_knowledge;
+        co_return co_await connect_tcp(url.host, url.port);
+      }
+      auto stream = CO_TRY(co_await connect_tls(CO_TRY(self->tls()), url.host, url.port, http1 ? "http/1.1" : ""));
+      *http2 = stream->alpn() == "h2";
+      co_return std::move(stream);
+    }
+  };
+  Duration limit = self->options.connect_timeout;
+  auto stream = co_await with_timeout(limit, Run::go(self, url, http1, http2));
+  if (!stream) co_return fail(Code::timeout, "no connection within " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count()) + " ms");
+  co_return std::move(*stream);
+}
+
+Task<Result<Acquired>> HttpClient::State::acquire(State* self, Url url, bool fresh) {
+  Origin& origin = self->origin(url);
+  bool may_be_http2 = (url.scheme == "https" && self->options.unix_path.empty()) || self->options.http2_prior_knowledge;
+  while (!fresh) {
+    if (origin.http2 && origin.http2->usable()) co_return Acquired{.http2 = origin.http2};
+    origin.http2.reset();
+    while (!origin.idle.empty()) {
+      auto connection = std::move(origin.idle.front());
+      origin.idle.pop_front();
+      connection->watch.cancel();
+      if (connection->dead) continue;
+      connection->reused = true;
+      co_return Acquired{.http1 = std::move(connection)};
+    }
+    // Where HTTP/2 may come of it, one connection is made for all who wait.
+    if (!origin.connecting || !may_be_http2 || origin.only_http1) break;
+    origin.changed.reset();
+    co_await origin.changed.wait();
+  }
+  struct Connecting {
+    Origin& origin;
+    explicit Connecting(Origin& origin) : origin(origin) { ++origin.connecting; }
+    ~Connecting() {
+      --origin.connecting;
+      origin.changed.set();
+    }
+  } connecting(origin);
+  bool http2 = false;
+  StreamPtr stream = CO_TRY(co_await connect(self, url, false, &http2));
+  if (!http2) {
+    origin.only_http1 = true;
+    auto connection = std::make_unique<Connection>();
+    connection->stream = std::move(stream);
+    co_return Acquired{.http1 = std::move(connection)};
+  }
+  origin.http2 = std::make_shared<Http2ClientConnection>(std::move(stream), self->options.idle_timeout);
+  origin.http2->start();
+  co_return Acquired{.http2 = origin.http2};
+}
+
+void HttpClient::State::keep(const Url& url, std::unique_ptr<Connection> connection) {
+  if (!connection->in.empty()) return;  // bytes that nobody asked for
+  connection->in.release();
+  Origin& origin = this->origin(url);
+  std::erase_if(origin.idle, [](const auto& kept) { return kept->dead; });
+  if (origin.idle.size() >= options.max_idle_connections) return;
+  executor = Executor::current();
+  connection->kept_since = executor->now();
+  connection->watch = Job(Connection::watch_for_end(connection.get()));
+  origin.idle.push_front(std::move(connection));
+  if (!expiry.id) expiry = executor->after(options.idle_timeout, [this] { drop_expired(); });
+}
+
+void HttpClient::State::drop_expired() {
+  expiry = {};
+  Instant now = executor->now();
+  std::optional<Instant> next;
+  for (auto& [_, origin] : origins) {
+    std::erase_if(origin->idle, [&](const auto& kept) { return kept->dead || kept->kept_since + options.idle_timeout <= now; });
+    for (auto& kept : origin->idle) next = std::min(next.value_or(kept->kept_since), kept->kept_since);
+  }
+  if (next) expiry = executor->at(*next + options.idle_timeout, [this] { drop_expired(); });
+}
+
+// --- requests ----------------------------------------------------------------------------------------------------------------
+
+Headers HttpClient::State::outgoing_headers(const ClientRequest& request) {
+  Headers headers = request.headers;
+  if (!options.user_agent.empty() && !headers.has("User-Agent")) headers.add("User-Agent", options.user_agent);
+  if (!options.bearer_token.empty() && !headers.has("Authorization")) headers.add("Authorization", "Bearer " + options.bearer_token);
+  bool has_body = request.body.size() > 0 || request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
+  if (has_body) headers.set("Content-Length", std::to_string(request.body.size()));
+  return headers;
+}
+
+// Sends a request on an HTTP/1.1 connection and reads the answer's head.
+Task<Result<Headers>> HttpClient::State::exchange_heads(State* self, Connection* connection, const ClientRequest* request, const Url* url, StatusLine* status) {
+  std::string head = request->method + " " + url->target + " HTTP/1.1\r\n";
+  if (!request->headers.has("Host")) append_header(head, "Host", self->options.unix_path.empty() ? url->authority() : url->host);
+  for (const Header& header : self->outgoing_headers(*request)) append_header(head, header.name, header.value);
+  head += "\r\n";
+  std::vector<std::string_view> parts{head};
+  for (const Chunk& chunk : request->body.chunks()) parts.push_back(chunk.bytes());
+  auto sent = co_await connection->stream->write_parts(parts);
+  // A server that refuses a long body answers before it has read it: so a failed write may have an answer.
+  size_t searched = 0;
+  for (;;) {
+    std::string_view bytes = connection->in.bytes();
+    size_t end = find_head_end(bytes, searched);
+    if (end == bytes.npos) {
+      searched = bytes.size();
+      if (bytes.size() > self->options.max_header_bytes) co_return fail(Code::too_large, "the answer's header is too large");
+      auto got = co_await connection->in.fill(*connection->stream);
+      if (!sent && (!got || *got == 0)) co_return std::unexpected(sent.error());
+      if (!got) co_return std::unexpected(got.error());
+      if (*got == 0) co_return fail(Code::unavailable, searched ? "the connection ended within the answer's header" : "the server closed the connection without an answer");
+      continue;
+    }
+    std::string_view text = bytes.substr(0, end);
+    size_t line_end = text.find("\r\n");
+    *status = CO_TRY(parse_status_line(text.substr(0, line_end)));
+    Headers headers = CO_TRY(parse_header_lines(text.substr(line_end + 2), {self->options.max_header_bytes, 500}));
+    connection->in.consume(end);
+    searched = 0;
+    if (status->status / 100 != 1 || status->status == 101) co_return headers;
+  }
+}
+
+Task<Result<std::unique_ptr<ClientResponse>>> HttpClient::State::send(std::shared_ptr<State> self, ClientRequest request) {
+  Url url = CO_TRY_AS(request.method, Url::parse(request.url));
+  for (bool fresh = false;; fresh = true) {
+    Acquired acquired = CO_TRY_AS(describe(request), co_await acquire(self.get(), url, fresh));
+    if (acquired.http2) {
+      auto answer = co_await acquired.http2->send(request.method, url, self->outgoing_headers(request), request.body);
+      if (!answer && !fresh && may_repeat(request.method) && answer.error().code == Code::unavailable) continue;
+      co_return within(describe(request), std::move(answer));
+    }
+    auto& connection = acquired.http1;
+    StatusLine status;
+    auto headers = co_await exchange_heads(self.get(), connection.get(), &request, &url, &status);
+    // A kept connection may have been closed by the server in the same moment.
+    if (!headers && connection->reused && !fresh && may_repeat(request.method)) continue;
+    if (!headers) co_return std::unexpected(std::move(headers.error()).context(describe(request)));
+    BodyReader body = CO_TRY_AS(describe(request), BodyReader::of_response(*headers, request.method, status.status));
+    bool keep = status.version == 11 && !headers->has_token("Connection", "close") && body.kind() != BodyReader::Kind::until_close;
+    auto keeper = [weak = std::weak_ptr<State>(self), url, keep](std::unique_ptr<Connection> connection) {
+      auto state = weak.lock();
+      if (keep && state) state->keep(url, std::move(connection));
+    };
+    auto answer = std::make_unique<Http1Answer<decltype(keeper)>>(std::move(connection), body, std::move(keeper));
+    answer->status = status.status;
+    answer->headers = std::move(*headers);
+    co_return std::unique_ptr<ClientResponse>(std::move(answer));
+  }
+}
+
+Task<Result<FetchResult>> HttpClient::State::fetch(std::shared_ptr<State> self, ClientRequest request, size_t max_body) {
+  std::string what = describe(request);
+  auto answer = CO_TRY(co_await send(std::move(self), std::move(request)));
+  FetchResult result{.status = answer->status, .headers = std::move(answer->headers)};
+  result.body = CO_TRY_AS(what, co_await answer->text(max_body));
+  co_return result;
+}
+
+Task<Result<UpgradeResult>> HttpClient::State::upgrade(std::shared_ptr<State> self, ClientRequest request) {
+  std::string what = describe(request);
+  Url url = CO_TRY_AS(request.method, Url::parse(request.url));
+  Connection connection;
+  bool http2 = false;
+  connection.stream = CO_TRY_AS(what, co_await connect(self.get(), url, true, &http2));
+  StatusLine status;
+  UpgradeResult result;
+  result.headers = CO_TRY_AS(what, co_await exchange_heads(self.get(), &connection, &request, &url, &status));
+  result.status = status.status;
+  // Docker's older daemons answer 200 to a hijack.
+  bool raw = status.status == 200 && result.headers.get("Content-Type").starts_with("application/vnd.docker.");
+  if (status.status == 101 || raw) {
+    result.stream = with_prefix(connection.in.take(), std::move(connection.stream));
+    co_return result;
+  }
+  BodyReader body = CO_TRY_AS(what, BodyReader::of_response(result.headers, request.method, status.status));
+  while (result.refusal.size() < 64 * 1024) {
+    std::string piece = CO_TRY_AS(what, co_await body.next(connection.in, *connection.stream));
+    if (piece.empty()) break;
+    result.refusal += piece;
+  }
+  co_return result;
+}
+
+// --- the public face -----------------------------------------------------------------------------------------------------------
+
+Task<Result<std::string>> ClientResponse::text(size_t limit) {
+  std::string all;
+  for (;;) {
+    std::string piece = CO_TRY(co_await read());
+    if (piece.empty()) co_return all;
+    if (all.size() + piece.size() > limit) co_return fail(Code::too_large, "the answer is larger than the limit of " + std::to_string(limit) + " bytes");
+    all += piece;
+  }
+}
+
+HttpClient::HttpClient(HttpClientOptions options) : state_(std::make_shared<State>()) { state_->options = std::move(options); }
+HttpClient::~HttpClient() = default;
+HttpClient::HttpClient(HttpClient&&) noexcept = default;
+HttpClient& HttpClient::operator=(HttpClient&&) noexcept = default;
+void HttpClient::set_bearer_token(std::string token) { state_->options.bearer_token = std::move(token); }
+
+template <class T>
+static Task<Result<T>> limited(ClientRequest request, Task<Result<T>> task) {
+  if (request.timeout == Duration(0)) co_return co_await std::move(task);
+  auto result = co_await with_timeout(request.timeout, std::move(task));
+  if (!result) co_return timed_out(request);
+  co_return std::move(*result);
+}
+
+// What a timeout's message needs of a request, without its body.
+static ClientRequest outline(const ClientRequest& request) { return {.method = request.method, .url = request.url, .timeout = request.timeout}; }
+
+Task<Result<std::unique_ptr<ClientResponse>>> HttpClient::send(ClientRequest request) {
+  ClientRequest about = outline(request);
+  return limited(std::move(about), State::send(state_, std::move(request)));
+}
+Task<Result<FetchResult>> HttpClient::fetch(ClientRequest request, size_t max_body) {
+  ClientRequest about = outline(request);
+  return limited(std::move(about), State::fetch(state_, std::move(request), max_body));
+}
+Task<Result<UpgradeResult>> HttpClient::upgrade(ClientRequest request) {
+  ClientRequest about = outline(request);
+  return limited(std::move(about), State::upgrade(state_, std::move(request)));
+}
+
+}  // namespace estiba::io
