@@ -70,12 +70,13 @@ class Tables:
     def more_of(self, f):
         if not (f.keys or f.merge_key or f.default or f.enum):
             return "nullptr"
-        key = (tuple(f.keys), f.merge_key, f.default, tuple(f.enum))
+        key = (tuple(f.keys), f.merge_key, f.default, f.published, tuple(f.enum))
         if key not in self.more:
             keys, allowed = self.string_list(f.keys), self.string_list(f.enum)
             name = f"m{len(self.more)}"
             self.more[key] = name
-            self.head.append(f"constexpr FieldMore {name} = {{{keys}, {quote(f.merge_key)}, {quote(f.default)}, {allowed}}};")
+            self.head.append(f"constexpr FieldMore {name} = {{{keys}, {quote(f.merge_key)}, {quote(f.default)}, {allowed}, "
+                             f"{int(f.published)}}};")
         return "&" + self.more[key]
 
     def field(self, f):
@@ -83,7 +84,7 @@ class Tables:
         if kind is None:
             kind = "message" if self.schema.types[f.base].form == "message" else "special"
             type_ = f"all + {self.index[f.base]}"
-        flags = ", ".join(str(int(b)) for b in (f.required, f.pointer, f.merge, f.replace, f.retain_keys))
+        flags = ", ".join(str(int(bool(b))) for b in (f.required, f.pointer, f.merge, f.replace, f.retain_keys, f.wrapped))
         return (f"{{{quote(f.name)}, {type_}, {self.more_of(f)}, {f.number}, Kind::{kind}, Shape::{f.shape}, "
                 f"ListType::{f.list_type or 'none'}, MapType::{f.map_type or 'none'}, {f.embed}, {flags}}},")
 
@@ -98,7 +99,7 @@ class Tables:
                 for row in rows:
                     target.append(self.field(row) if kind == "fields" else f"{{{row[0]}, {row[1]}}},")
             package = self.schema.packages.index(t.package)
-            types.append(f"{{{quote(t.name)}, package_list + {package}, {spans[0]}, {spans[1]}, {quote(t.json)}, Form::{t.form}, "
+            types.append(f"{{{quote(t.name)}, package_list + {package}, {spans[0]}, {spans[1]}, {quote(t.json_type)}, Form::{t.form}, "
                          f"MapType::{t.map_type or 'none'}, {int(t.kind)}, {int(t.everywhere)}}},")
         return fields, embeds, types
 

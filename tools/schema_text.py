@@ -1,5 +1,6 @@
 """Reads the schema texts (src/model/schema/*.api, notation in docs/schema.md) into plain objects."""
 
+import json
 import re
 import sys
 from dataclasses import dataclass, field
@@ -34,8 +35,10 @@ class Field:
     replace: bool = False
     retain_keys: bool = False
     map_type: str = ""
-    default: str = ""
+    default: str = ""  # JSON
+    published: bool = False  # the default is in OpenAPI too
     enum: list = field(default_factory=list)
+    wrapped: str = ""  # in protobuf the list is field 1 of a message of this name
     embed: int = 0  # index into Type.embeds + 1; 0: directly in the message
 
 
@@ -49,7 +52,7 @@ class Type:
     everywhere: bool = False  # belongs to every group and version
     map_type: str = ""
     form: str = "message"
-    json: str = "object"  # scalars: how JSON writes it, "string:date-time"
+    json_type: str = "object"  # scalars: how JSON writes it, "string:date-time"
     fields: list = field(default_factory=list)
     embeds: list = field(default_factory=list)  # (number, index of the parent embed + 1)
 
@@ -240,14 +243,14 @@ class Reader:
         self.type = None
 
     def top_scalar(self, words):
-        name, json, form = words
+        name, json_type, form = words
         if form not in FORMS:
             self.fail(f"unknown form {form}")
-        self.new_type(name, json=json, form=form)
+        self.new_type(name, json_type=json_type, form=form)
         self.type = None
 
     FIELD = re.compile(r"(\S+)\s+(\d+|-)\s+(\S+)\s*(.*)")
-    MODIFIER = re.compile(r"= (?P<default>.+)|(?P<word>\w+)(?:\((?P<args>[^)]*)\))?")
+    MODIFIER = re.compile(r"(?P<hidden>:)?= (?P<default>.+)|(?P<word>\w+)(?:\((?P<args>[^)]*)\))?")
 
     def field(self, depth, text):
         match = self.FIELD.fullmatch(text)
@@ -277,18 +280,24 @@ class Reader:
     def modifier(self, f, match):
         word, args = match["word"], match["args"]
         if match["default"]:
-            f.default = match["default"]
+            f.default, f.published = match["default"], not match["hidden"]
+            try:
+                json.loads(f.default)
+            except ValueError:
+                self.fail(f"the default {f.default} is no JSON")
         elif word in ("required", "optional", "replace"):
             setattr(f, word, True)
         elif word == "retainKeys":
             f.retain_keys = True
-        elif word in ("atomic", "granular") and f.shape != "list":
+        elif word in ("atomic", "granular") and f.shape != "list" and f.base != "bytes":
             f.map_type = word
         elif word in ("atomic", "set", "map"):
             f.list_type = word
             f.keys = args.split(",") if args else []
         elif word == "merge":
             f.merge, f.merge_key = True, args or ""
+        elif word == "wrapped":
+            f.wrapped = args
         elif word == "enum":
             f.enum = args.split(",")
         else:

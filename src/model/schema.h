@@ -43,6 +43,7 @@ struct FieldMore {
   std::string_view merge_key;              ///< for strategic merge patches
   std::string_view default_value;          ///< JSON text
   std::span<const std::string_view> allowed;  ///< an enum's values
+  bool default_published;  ///< the default stands in OpenAPI too; the others are only set by the server
 };
 
 struct Field {
@@ -60,6 +61,7 @@ struct Field {
   bool merge : 1;    ///< strategic merge patches merge this list
   bool replace : 1;
   bool retain_keys : 1;
+  bool wrapped : 1;  ///< in protobuf the list is field 1 of a message of its own
 
   std::string_view merge_key() const { return more ? more->merge_key : std::string_view{}; }
   std::string_view default_value() const { return more ? more->default_value : std::string_view{}; }
@@ -100,7 +102,8 @@ struct Subresource {
   std::span<const std::string_view> verbs;
 };
 
-/// A column of `kubectl get`. `source` is a path like ".spec.replicas", or the name of a computation ("pod-status").
+/// A column of `kubectl get`. `source` is a path (".spec.nodeName", with "|<none>" what stands for an absent value), a
+/// function of one ("count:.data"), or the name of a computation ("pod-status"); docs/schema.md lists them.
 struct Column {
   std::string_view name, type, source;
   bool wide;
