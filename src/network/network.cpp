@@ -3,7 +3,7 @@
 #include <map>
 
 #include "base/log.h"
-#include "client/informer.h"
+#include "network/dns/feed.h"
 #include "network/pod_network.h"
 #include "network/proxy/proxy.h"
 #include "network/worker.h"
@@ -33,8 +33,9 @@ struct Network::Impl {
 
   std::unique_ptr<PodNetwork> pods;        // used by the worker's thread only
   std::map<std::string, PodNet, std::less<>> attached;  // what this thread knows of it
-  std::unique_ptr<client::Informer> services, slices;
+  std::unique_ptr<ServiceObjects> objects;
   std::unique_ptr<Proxy> proxy;
+  std::unique_ptr<dns::Feed> dns;
   Event work;  // an attach or a detach: the pool wants filling, or something wants sweeping
   Worker worker;
   Job maintenance;  // last: ends first
@@ -75,19 +76,24 @@ Task<Result<void>> Network::start() {
 
 void Network::Impl::watch_objects() {
   if (!options.proxy && !options.dns) return;
-  services = std::make_unique<client::Informer>(client, client::services);
-  slices = std::make_unique<client::Informer>(client, client::endpoint_slices);
+  objects = std::make_unique<ServiceObjects>(client);
   if (options.proxy)
     proxy = std::make_unique<Proxy>(
         ProxyTable::Config{.bridge = options.bridge, .pod_cidr = pod_cidr, .cluster_cidr = cluster_cidr, .service_cidr = service_cidr, .dns = dns_address},
-        options.node_name, *services, *slices);
+        options.node_name, *objects);
+  if (options.dns)
+    dns = std::make_unique<dns::Feed>(
+        dns::Server::Config{.address = dns_address,
+                            .zone = {.domain = options.cluster_domain, .server = dns_address, .owned = {cluster_cidr, service_cidr}},
+                            .resolv_conf = options.resolv_conf},
+        *objects);
 }
 
 void Network::Impl::end_watches() {
   maintenance.cancel();
+  dns.reset();
   proxy.reset();
-  services.reset();
-  slices.reset();
+  objects.reset();
 }
 
 Task<Result<void>> Network::Impl::load_pods() {
@@ -198,6 +204,9 @@ Task<void> Network::Impl::maintain() {
 
 std::string Network::dns_address() const { return impl_->dns_address.text(); }
 std::string Network::gateway() const { return impl_->gateway.text(); }
-bool Network::services_ready() const { return !impl_->proxy || impl_->proxy->ready(); }
+bool Network::services_ready() const {
+  const Impl& self = *impl_;
+  return (!self.proxy || self.proxy->ready()) && (!self.dns || self.dns->ready());
+}
 
 }  // namespace estiba::network

@@ -59,7 +59,7 @@ class Network {
   std::string dns_address() const;
   /// The bridge's address, which host processes are seen under by pods: "10.42.0.1".
   std::string gateway() const;
-  /// True when the first lists have been applied: services answer.
+  /// True when the first lists have been applied: services and the DNS answer.
   bool services_ready() const;
 
   /// Ends watches and DNS. Pods and services keep working. When no pod is attached, removes everything.

@@ -64,6 +64,8 @@ TEST_F(NetworkTest, AServiceIsServedFollowedAndOutlivesTheServer) {
                R"({"endpoints":[{"addresses":[")" + a.ips[0] + R"("],"conditions":{"ready":false}},{"addresses":[")" + b.ips[0] + R"("]}]})");
     run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(30)); }(0));
     EXPECT_EQ(sh(get, client.netns_path), "b\n");
+    EXPECT_EQ(sh("dig +short +tries=1 @10.43.0.10 web.default.svc.cluster.local", client.netns_path), "10.43.0.5\n");
+    EXPECT_EQ(sh("dig +short +tries=1 +tcp @10.43.0.10 web.default.svc.cluster.local"), "10.43.0.5\n") << "from the node";
     ASSERT_TRUE(run(network.stop()));
     EXPECT_EQ(sh(get, client.netns_path), "b\n") << "the server has stopped";
   }

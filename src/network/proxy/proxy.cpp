@@ -5,39 +5,15 @@
 
 namespace estiba::network {
 
-using model::core_v1::Service;
-using model::discovery_v1::EndpointSlice;
-
-static constexpr std::string_view kServiceLabel = "kubernetes.io/service-name";
-
-std::string Proxy::service_of(const model::Meta& slice) {
-  std::string_view name = slice.label(kServiceLabel);
-  return name.empty() ? std::string() : client::key_of(slice.ns, name);
-}
-
-Proxy::Proxy(ProxyTable::Config config, std::string node_name, client::Informer& services, client::Informer& slices)
-    : table_(config), node_name_(std::move(node_name)), services_(services), slices_(slices), slices_by_service_(by_service()),
-      state_(config.cluster_cidr), worker_("estiba-nft") {
-  services_.on_change([this](const model::ObjectRef& before, const model::ObjectRef& after) { mark(client::key_of(after ? after : before)); });
-  slices_.on_change([this](const model::ObjectRef& before, const model::ObjectRef& after) {
-    if (before) mark(service_of(before.meta()));
-    if (after) mark(service_of(after.meta()));
+Proxy::Proxy(ProxyTable::Config config, std::string node_name, ServiceObjects& objects)
+    : table_(config), node_name_(std::move(node_name)), objects_(objects), state_(config.cluster_cidr), worker_("estiba-nft") {
+  objects_.on_change([this](const std::string& service) {
+    dirty_.insert(service);
+    wake_.set();
   });
 }
 
 Proxy::~Proxy() = default;
-
-client::Informer::Index Proxy::by_service() {
-  return slices_.add_index([](const model::Object& slice, std::vector<std::string>& values) {
-    if (std::string service = service_of(slice.meta()); !service.empty()) values.push_back(std::move(service));
-  });
-}
-
-void Proxy::mark(const std::string& service) {
-  if (service.empty()) return;
-  dirty_.insert(service);
-  wake_.set();
-}
 
 Task<Result<void>> Proxy::start() {
   socket_ = CO_TRY(os::netlink::Socket::open(NETLINK_NETFILTER));
@@ -55,17 +31,12 @@ void Proxy::set_host_ports(const std::string& uid, const std::vector<HostPort>& 
 }
 
 void Proxy::refresh(const std::string& key) {
-  model::ObjectRef service = services_.get(key);
-  if (!service) return state_.set(key, {});
-  auto refs = slices_.find(slices_by_service_, key);
-  std::vector<const EndpointSlice*> slices;
-  for (const model::ObjectRef& slice : refs) slices.push_back(&slice.as<EndpointSlice>());
-  state_.set(key, entries_of(service.as<Service>(), slices, node_name_));
+  const auto* service = objects_.service(key);
+  state_.set(key, service ? entries_of(*service, objects_.slices(key), node_name_) : std::vector<Entry>{});
 }
 
 Task<void> Proxy::run() {
-  co_await services_.wait_synced();
-  co_await slices_.wait_synced();
+  co_await objects_.wait_synced();
   for (Duration delay = std::chrono::milliseconds(100);;) {
     wake_.reset();
     for (const std::string& service : std::exchange(dirty_, {})) refresh(service);

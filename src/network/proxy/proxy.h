@@ -8,16 +8,16 @@
 #include <vector>
 
 #include "base/task.h"
-#include "client/informer.h"
 #include "network/proxy/table.h"
+#include "network/service_objects.h"
 #include "network/worker.h"
 
 namespace estiba::network {
 
 class Proxy {
  public:
-  /// The informers outlive the Proxy.
-  Proxy(ProxyTable::Config config, std::string node_name, client::Informer& services, client::Informer& slices);
+  /// `objects` outlives the Proxy.
+  Proxy(ProxyTable::Config config, std::string node_name, ServiceObjects& objects);
   ~Proxy();
   Proxy(const Proxy&) = delete;
 
@@ -40,15 +40,10 @@ class Proxy {
   Task<void> forget_flows(const Change& change);
   Task<void> forget_stale_flows();
   void refresh(const std::string& service);
-  void mark(const std::string& service);
-  client::Informer::Index by_service();
-  static std::string service_of(const model::Meta& slice);
 
   ProxyTable table_;
   std::string node_name_;
-  client::Informer& services_;
-  client::Informer& slices_;
-  client::Informer::Index slices_by_service_;
+  ServiceObjects& objects_;
   ProxyState state_;
   std::set<std::string> dirty_;
   bool whole_ = true;  // the next write replaces the table
