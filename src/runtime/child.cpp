@@ -168,6 +168,8 @@ class Child {
     TRY(become_user(process_, plan_.seccomp ? &*plan_.seccomp : nullptr, may_set_groups()));
     // A directory that only the user may enter (a home on NFS), or, the first time, only root.
     if (!in_directory) TRY(change_directory(process_.cwd));
+    // Changing the user has cleared it (prctl(2), PR_SET_PDEATHSIG).
+    if (options_.die_with_parent) TRY(os::set_parent_death_signal(SIGKILL));
     program_ = TRY(find_program(process_));
     for (std::string& arg : process_.args) argv_.push_back(arg.data());
     for (std::string& entry : process_.env) envp_.push_back(entry.data());

@@ -1,4 +1,76 @@
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "model/json.h"
+#include "os/fd.h"
+#include "os/process.h"
 #include "runtime/shim.h"
+#include "runtime/shim_server.h"
+#include "runtime/shim_wire.h"
+
 namespace estiba::runtime {
-int shim_main(int, char**) { return 1; }
+
+namespace {
+
+constexpr int init_fd = 3;  // the socket that the server passes
+
+Result<PodOptions> receive_options(int socket) {
+  wire::Reader reader;
+  while (true) {
+    if (auto frame = reader.next()) {
+      json::Document document = TRY(json::Document::parse(frame->text, {.max_depth = 64}));
+      const json::Node* arguments = document.root().find("args");
+      if (document.root().string_at("op") != "init" || !arguments) return fail(Code::malformed, "shim: an init request is wanted first");
+      return parse_pod_options(*arguments);
+    }
+    pollfd poll_for{socket, POLLIN, 0};
+    poll(&poll_for, 1, -1);
+    if (!TRY(reader.fill(socket))) return fail(Code::cancelled, "the server has gone away");
+  }
 }
+
+Result<void> serve(os::Fd socket, std::unique_ptr<ShimServer>& server) {
+  PodOptions options = TRY(receive_options(socket.get()));
+  server = std::make_unique<ShimServer>(std::move(options));
+  os::Fd first = TRY(os::duplicate(socket.get()));
+  return server->open(std::move(first));
+}
+
+void tell_failure(int socket, const Error& error) {
+  json::Document document;
+  json::Node& node = document.make_object();
+  document.set(node, "event", std::string_view("failed"));
+  wire::put_error(document, node, error);
+  wire::Writer writer;
+  writer.add(json::print(node));
+  (void)writer.flush(socket);
+}
+
+}  // namespace
+
+int shim_main(int, char**) {
+  // The server waits for this first process; the second one belongs to nobody and so is nobody's zombie.
+  auto pid = os::clone_process({});
+  if (!pid) return 1;
+  if (*pid > 0) return 0;
+  setsid();
+  if (chdir("/") < 0) return 1;
+  os::block_signals();
+  os::set_process_name("estiba-shim");
+  os::Fd socket(init_fd);
+  (void)os::set_cloexec(init_fd, true);
+  std::unique_ptr<ShimServer> server;
+  os::Fd mine;
+  if (auto copy = os::duplicate(socket.get())) mine = std::move(*copy);
+  if (auto done = serve(std::move(socket), server); !done) {
+    tell_failure(mine.get(), done.error());
+    return 1;
+  }
+  mine.reset();
+  server->run();
+  return 0;
+}
+
+}  // namespace estiba::runtime
