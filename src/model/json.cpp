@@ -204,6 +204,10 @@ Node& Document::set(Node& object, std::string_view key, Node& value) {
     if (object.last_ == child) object.last_ = &value;
     return value;
   }
+  return add(object, key, value);
+}
+
+Node& Document::add(Node& object, std::string_view key, Node& value) {
   value.key_ = arena_->keep(key);
   return append(object, value);
 }

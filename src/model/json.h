@@ -140,6 +140,8 @@ class Document {
   /// Adds or replaces (in place) the member `key` of an object; returns `value`.
   Node& set(Node& object, std::string_view key, Node& value);
   Node& set(Node& object, std::string_view key, std::string_view text) { return set(object, key, make_string(text)); }
+  /// Adds the member `key`, which the object must not have: without looking for it.
+  Node& add(Node& object, std::string_view key, Node& value);
   /// The object member `key` of `object`, made when missing or null.
   Node& ensure_object(Node& object, std::string_view key);
   Node& append(Node& array, Node& value);

@@ -1,0 +1,28 @@
+// YAML to and from JSON documents, read as Kubernetes reads it: YAML 1.1 ("yes" and 0644 are a boolean and 420), anchors,
+// merge keys, several documents in a text.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/json.h"
+
+namespace estiba::model {
+
+struct YamlOptions {
+  int max_depth = 512;
+  size_t max_copied_nodes = 200'000;  ///< what aliases may expand to, in all
+  bool allow_duplicate_keys = false;  ///< the last one wins
+  std::vector<std::string>* duplicates = nullptr;  ///< the paths of duplicates, when they are allowed
+};
+
+/// The documents of a text; empty ones are left out. Errors name the line.
+Result<std::vector<json::Document>> parse_yaml_documents(std::string_view text, const YamlOptions& options = {});
+/// The only document of a text: none gives null, several are an error.
+Result<json::Document> parse_yaml(std::string_view text, const YamlOptions& options = {});
+
+/// Block style, members in their order.
+std::string print_yaml(const json::Node& node);
+
+}  // namespace estiba::model
