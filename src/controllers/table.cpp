@@ -3,10 +3,16 @@
 namespace estiba::controllers {
 
 static constexpr ControllerEntry table[] = {
+    {"serviceaccount", make_service_account_controller},
+    {"root-ca", make_root_ca_controller},
     {"deployment", make_deployment_controller},
     {"replicaset", make_replica_set_controller},
     {"endpointslice", make_endpoint_slice_controller},
     {"endpoints", make_endpoints_controller},
+    {"namespace", make_namespace_controller},
+    {"node-lifecycle", make_node_lifecycle_controller},
+    {"pod-garbage-collector", make_pod_collector},
+    {"garbage-collector", make_garbage_collector},
 };
 
 std::span<const ControllerEntry> controller_table() { return table; }
