@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/task.h"
+#include "io/frame_lock.h"
 #include "io/http_client.h"
 #include "io/http_server.h"
 
@@ -24,7 +25,6 @@ class WebSocket {
     std::string data;
   };
   WebSocket(StreamPtr stream, Options options);
-  ~WebSocket();
 
   /// The next message; pings are answered on the way. nullopt: the peer has closed properly.
   Task<Result<std::optional<Message>>> read();
@@ -35,6 +35,9 @@ class WebSocket {
   Task<Result<void>> ping(std::string data);
   /// Sends a close frame (1000 normal, 1001 going away, 1011 internal error) and waits a moment for the peer's.
   Task<void> close(uint16_t code = 1000, std::string reason = {});
+
+  /// Ends the connection now, without a close frame.
+  void abort() { stream_->close(); }
 
   const std::string& protocol() const { return options_.protocol; }
   const Peer& peer() const { return stream_->peer(); }
@@ -50,13 +53,18 @@ class WebSocket {
   Task<Result<void>> write_frame(uint8_t opcode, std::string_view first, std::string_view second);
   Task<Result<void>> control(const Frame& frame);
 
+  Task<Result<void>> fail_connection(uint16_t code, std::string reason);
+
   StreamPtr stream_;
   Options options_;
+  FrameLock lock_;
   std::string in_;
   size_t in_at_ = 0;
-  bool close_sent_ = false, close_received_ = false, writing_ = false;
-  Event written_;
+  bool close_sent_ = false, close_received_ = false;
 };
+
+/// The bytes of binary messages as a stream, as SPDY inside a WebSocket wants it.
+StreamPtr stream_over_websocket(std::unique_ptr<WebSocket> socket);
 
 /// Whether the request asks for a WebSocket.
 bool is_websocket_request(const Request& request);

@@ -1,0 +1,102 @@
+#include "io/pki.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/strings.h"
+#include "io/jwt.h"
+
+namespace estiba::io {
+namespace {
+
+using namespace std::chrono_literals;
+
+WallTime today() { return WallTime(std::chrono::seconds(1'790'000'000)); }
+
+TEST(Pki, ACertificateSaysWhatWasAskedFor) {
+  auto ca = make_ca("estiba-ca", today());
+  ASSERT_TRUE(ca);
+  auto pair = make_certificate(
+      *ca, {.common_name = "kube", .organizations = {"a", "b"}, .dns_names = {"kubernetes", "kubernetes.default"}, .ip_addresses = {"10.43.0.1", "::1"}, .server = true, .lifetime = 24h}, today());
+  ASSERT_TRUE(pair) << pair.error().message;
+  auto info = *inspect_certificate(pair->certificate_pem);
+  EXPECT_EQ(info.common_name, "kube");
+  EXPECT_EQ(info.organizations, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(info.dns_names, (std::vector<std::string>{"kubernetes", "kubernetes.default"}));
+  EXPECT_EQ(info.ip_addresses, (std::vector<std::string>{"10.43.0.1", "::1"}));
+  EXPECT_EQ(info.issuer_common_name, "estiba-ca");
+  EXPECT_EQ(info.not_after, today() + 24h);
+  EXPECT_FALSE(info.ca);
+  EXPECT_TRUE(inspect_certificate(ca->certificate_pem)->ca);
+  EXPECT_EQ(public_key_hash(ca->certificate_pem)->size(), 7u + 64);
+  EXPECT_FALSE(make_certificate(*ca, {.common_name = "x", .ip_addresses = {"localhost"}}, today()));
+}
+
+TEST(Pki, FilesComeBackAndTheKeyIsPrivate) {
+  std::string base = "/tmp/estiba-pki-test-" + std::to_string(getpid());
+  auto ca = *make_ca("x", today());
+  ASSERT_TRUE(store_key_pair(ca, base + ".crt", base + ".key"));
+  struct stat info;
+  stat((base + ".key").c_str(), &info);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  auto loaded = load_key_pair(base + ".crt", base + ".key");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->key_pem, ca.key_pem);
+  ASSERT_TRUE(store_key_pair({make_ca("y", today())->certificate_pem, ca.key_pem}, base + ".crt", base + ".key"));
+  EXPECT_FALSE(load_key_pair(base + ".crt", base + ".key")) << "a key of another certificate was accepted";
+  unlink((base + ".crt").c_str());
+  unlink((base + ".key").c_str());
+  EXPECT_EQ(load_key_pair(base + ".crt", base + ".key").error().code, Code::not_found);
+}
+
+TEST(Jwt, WhatIsSignedVerifies) {
+  auto key = *make_private_key();
+  auto signer = *JwtSigner::make(key);
+  JwtVerifier verifier;
+  ASSERT_TRUE(verifier.add_key(*public_key_of(key)));
+  auto token = *signer.sign(R"({"sub":"system:serviceaccount:default:web"})");
+  auto claims = verifier.verify(token);
+  ASSERT_TRUE(claims) << claims.error().message;
+  EXPECT_EQ(*claims, R"({"sub":"system:serviceaccount:default:web"})");
+  EXPECT_EQ(signer.algorithm(), "ES256");
+  EXPECT_NE(signer.jwk().find("\"kty\":\"EC\""), std::string::npos);
+}
+
+TEST(Jwt, WhatIsNotSignedByUsIsRefused) {
+  auto key = *make_private_key();
+  auto signer = *JwtSigner::make(key);
+  JwtVerifier verifier, other;
+  ASSERT_TRUE(verifier.add_key(key));
+  ASSERT_TRUE(other.add_key(*make_private_key()));
+  auto token = *signer.sign("{}");
+  EXPECT_EQ(other.verify(token).error().code, Code::unauthorized);
+  auto changed = token;
+  changed[changed.find('.') + 1] ^= 1;
+  EXPECT_FALSE(verifier.verify(changed));
+  auto encoded = [](std::string_view header) { return base64url_encode(header) + "." + base64url_encode("{}") + "."; };
+  EXPECT_FALSE(verifier.verify(encoded(R"({"alg":"none"})")));
+  EXPECT_FALSE(verifier.verify(encoded(R"({"alg":"HS256"})") + base64url_encode("x")));
+  EXPECT_FALSE(verifier.verify(encoded(R"({"x":"alg","alg":"RS256"})") + token.substr(token.rfind('.') + 1)));
+  for (const char* bad : {"", ".", "..", "a.b", "a.b.c", "!.!.!"}) EXPECT_FALSE(verifier.verify(bad)) << bad;
+}
+
+// A 2048-bit key is made here, because a key in the source would look like a secret.
+TEST(Jwt, RsaKeysSignToo) {
+  FILE* pipe = popen("openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 2>/dev/null", "r");
+  std::string key;
+  char buffer[1024];
+  size_t got;
+  while ((got = fread(buffer, 1, sizeof buffer, pipe)) > 0) key.append(buffer, got);
+  pclose(pipe);
+  if (key.empty()) GTEST_SKIP() << "needs the openssl program";
+  auto signer = JwtSigner::make(key);
+  ASSERT_TRUE(signer) << signer.error().message;
+  JwtVerifier verifier;
+  ASSERT_TRUE(verifier.add_key(key));
+  EXPECT_EQ(*verifier.verify(*signer->sign("{\"a\":1}")), "{\"a\":1}");
+  EXPECT_EQ(signer->algorithm(), "RS256");
+}
+
+}  // namespace
+}  // namespace estiba::io
