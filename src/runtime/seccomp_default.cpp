@@ -30,7 +30,7 @@ constexpr std::string_view allowed[] = {
     "process_mrelease",
     // Processes, threads, scheduling, limits.
     "arch_prctl cacheflush capget capset execve execveat exit exit_group fork get_robust_list get_thread_area getcpu getpgid getpgrp "
-    "getpid getppid getpriority getrlimit getrusage getsid gettid ioprio_get ioprio_set kill modify_ldt nanosleep pause pidfd_open "
+    "getpid getppid getpriority process_vm_readv process_vm_writev ptrace getrlimit getrusage getsid gettid ioprio_get ioprio_set kill modify_ldt nanosleep pause pidfd_open "
     "pidfd_send_signal prctl prlimit64 restart_syscall rseq sched_get_priority_max sched_get_priority_min sched_getaffinity "
     "sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_rr_get_interval_time64 sched_setaffinity sched_setattr "
     "sched_setparam sched_setscheduler sched_yield set_robust_list set_thread_area set_tid_address set_tls setpgid setpriority setrlimit setsid "
@@ -69,7 +69,7 @@ constexpr Guarded guarded[] = {
     {"CAP_SYS_CHROOT", "chroot"},
     {"CAP_SYS_MODULE", "delete_module finit_module init_module"},
     {"CAP_SYS_PACCT", "acct"},
-    {"CAP_SYS_PTRACE", "kcmp pidfd_getfd process_madvise process_vm_readv process_vm_writev ptrace"},
+    {"CAP_SYS_PTRACE", "kcmp pidfd_getfd process_madvise"},
     {"CAP_SYS_RAWIO", "ioperm iopl"},
     {"CAP_SYS_TIME", "clock_settime clock_settime64 settimeofday stime"},
     {"CAP_SYS_TTY_CONFIG", "vhangup"},
