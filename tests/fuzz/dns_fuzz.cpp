@@ -1,4 +1,4 @@
-// Links: estiba_network
+// links: network
 // Messages from anybody: questions as pods send them, answers as other servers do.
 #include <cstdlib>
 
