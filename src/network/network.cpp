@@ -157,6 +157,7 @@ Task<Result<void>> Network::detach(std::string uid) {
   if (!self.pods) co_return {};
   self.forget(uid);
   auto noted = co_await self.worker.run([&self, uid] { return self.pods->detach(uid); });
+  self.forget(uid);  // again: an attach that was under way may have come between
   self.work.set();
   co_return noted;
 }

@@ -118,6 +118,24 @@ TEST_F(NetworkTest, ThePoolIsFilledAndTheDetachedSweptInTheBackground) {
   ASSERT_TRUE(run(network.remove_all()));
 }
 
+TEST_F(NetworkTest, AUdpClientThatKeepsItsPortIsLedToTheNewEndpoint) {
+  Network network(options(), api_, loop_);
+  ASSERT_TRUE(run(network.start()));
+  std::map<std::string, PodNet> pods;
+  for (std::string uid : {"a", "b", "client"}) pods[uid] = *run(network.attach({.uid = uid}));
+  for (std::string uid : {"a", "b"}) start("exec socat -T3 UDP4-RECVFROM:53,fork SYSTEM:\"echo " + uid + "\"", pods[uid].netns_path);
+  auto endpoint = [&](const std::string& uid) { return R"({"endpoints":[{"addresses":[")" + pods[uid].ips[0] + R"("]}]})"; };
+  api_.add(client::services, "default", service("dns", R"({"clusterIP":"10.43.0.6","ports":[{"port":53,"protocol":"UDP"}]})"));
+  api_.add(client::endpoint_slices, "default", slice("dns", "[]", R"([{"name":"","port":53,"protocol":"UDP"}])"));
+  std::string ask = "echo | socat -T0.3 - UDP4:10.43.0.6:53,sourceport=4242";
+  for (std::string uid : {"a", "b", "a"}) {
+    api_.merge(client::endpoint_slices, "default", "dns-x", endpoint(uid));
+    run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(60)); }(0));
+    EXPECT_EQ(sh(ask, pods["client"].netns_path), uid + "\n");
+  }
+  ASSERT_TRUE(run(network.remove_all()));
+}
+
 TEST_F(NetworkTest, WrongCidrsAreNamed) {
   auto overlapping = options();
   overlapping.service_cidr = "10.42.0.0/16";

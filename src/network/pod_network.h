@@ -40,7 +40,7 @@ class PodNetwork {
   /// Makes one slot for the pool if it wants one; false when it is full.
   Result<bool> refill();
   Result<void> drop_pool();
-  /// Slots, bridge, sysctls of ours and files.
+  /// Slots, bridge and files. IP forwarding stays on: others may have come to rely on it.
   Result<void> remove_all();
 
   std::vector<PodRequest> pods() const;
