@@ -240,7 +240,7 @@ Task<Result<Outcome>> Registry::modify(Action action, Part part, Mutation mutate
       if (strategy.admit) CO_TRY(strategy.admit(draft));
       if (strategy.prepare) strategy.prepare(draft);
     }
-    keep_metadata(draft, strategy.generation && part != Part::status);
+    keep_metadata(draft, strategy.generation && part == Part::main);
     CO_TRY(validate(draft, strategy, part == Part::main));
 
     doc.remove(doc.ensure_object(doc.root(), "metadata"), "resourceVersion");

@@ -3,7 +3,7 @@
 #include "apiserver/api_errors.h"
 #include "apiserver/request.h"
 #include "apiserver/respond.h"
-#include "apiserver/subresources.h"
+#include "apiserver/special/special.h"
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -123,6 +123,16 @@ Task<Result<Outcome>> Api::run(Action action) {
 }
 
 Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response& response) {
+  if (action.verb == Verb::get || action.verb == Verb::list) {
+    // A read of a subresource that is another kind (scale), or of something that nothing stores.
+    Wanted as = action.wanted;
+    Act special = special_action(action);
+    if (!special) co_return method_not_allowed();
+    Outcome outcome = CO_TRY(co_await special(*this, action));
+    if (outcome.object) send(response, 200, CO_TRY(render_object(action, outcome.object)));
+    else send(response, 200, render_json(as, std::move(outcome.json)));
+    co_return {};
+  }
   auto type = body_type_of(request.headers.get("Content-Type"));
   bool patch = action.verb == Verb::patch;
   bool patch_type = type && *type >= BodyType::json_patch;

@@ -1,0 +1,115 @@
+// scale: the number of replicas of a workload as an autoscaling/v1 Scale.
+#include "apiserver/api_errors.h"
+#include "apiserver/body.h"
+#include "apiserver/edit.h"
+#include "apiserver/printers/printers.h"
+#include "apiserver/server.h"
+#include "apiserver/special/special.h"
+#include "base/strings.h"
+#include "model/patch.h"
+
+namespace estiba::apiserver {
+namespace {
+
+// The selector as text, which is what a Scale shows. A ReplicationController's is a plain map.
+std::string selector_of(const json::Node& object) {
+  const json::Node* selector = object.at("spec", "selector");
+  if (!present(selector) || selector->empty()) return {};
+  std::string text = object.string_at("kind") == "ReplicationController" ? printers::map_text(selector) : printers::selector_text(selector);
+  return text == "<none>" ? std::string{} : text;
+}
+
+// The Scale of an object whose metadata has its resourceVersion.
+json::Document scale_of(const json::Node& object) {
+  json::Document doc;
+  json::Node& scale = doc.make_object();
+  doc.set_root(scale);
+  doc.set(scale, "kind", "Scale");
+  doc.set(scale, "apiVersion", "autoscaling/v1");
+  json::Node& metadata = doc.ensure_object(scale, "metadata");
+  for (std::string_view field : {"name", "namespace", "uid", "resourceVersion", "creationTimestamp"}) {
+    set_copy(doc, metadata, field, object.at("metadata", field));
+  }
+  json::Node& spec = doc.ensure_object(scale, "spec");
+  if (int64_t replicas = printers::count_of(object, "spec.replicas"); replicas != 0) set_int(doc, spec, "replicas", replicas);
+  json::Node& status = doc.ensure_object(scale, "status");
+  set_int(doc, status, "replicas", printers::count_of(object, "status.replicas"));
+  if (std::string selector = selector_of(object); !selector.empty()) doc.set(status, "selector", selector);
+  return doc;
+}
+
+Result<Outcome> show(const model::ObjectRef& object) {
+  json::Document doc = TRY(json::Document::parse(object.print()));
+  return Outcome{200, {}, json::print(scale_of(doc.root()).root()), {}};
+}
+
+Result<json::Document> with_replicas(const Action& action, const json::Node& old, const json::Node& scale) {
+  std::string_view name = scale.string_at("metadata", "name");
+  if (!name.empty() && name != action.name) {
+    return bad_request("the name of the object (" + std::string(name) + ") does not match the name on the URL (" + action.name + ")");
+  }
+  int64_t replicas = printers::count_of(scale, "spec.replicas");
+  if (replicas < 0) {
+    FieldErrors errors;
+    errors.invalid("spec.replicas", scale.at("spec", "replicas"), "must be greater than or equal to 0");
+    auto error = invalid(*action.resource, "Scale", action.name, errors.take());
+    return error;
+  }
+  json::Document doc;
+  doc.set_root(doc.copy(old));
+  set_int(doc, doc.ensure_object(doc.root(), "spec"), "replicas", replicas);
+  if (std::string_view revision = scale.string_at("metadata", "resourceVersion"); !revision.empty()) {
+    doc.set(doc.ensure_object(doc.root(), "metadata"), "resourceVersion", revision);
+  }
+  return doc;
+}
+
+Result<void> patch_scale(const Action& action, json::Document& scale, const json::Node& patch) {
+  switch (action.body_type) {
+    case BodyType::json_patch: return model::apply_json_patch(scale, patch);
+    case BodyType::merge_patch: return model::apply_merge_patch(scale, patch);
+    case BodyType::strategic_patch: return model::apply_merge_patch(scale, patch);  // a Scale has no lists: the same
+    default: return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+  }
+}
+
+Task<Result<Outcome>> act(Api& api, Action action) {
+  if (action.verb == Verb::get) {
+    auto object = api.registry().get(action);
+    if (!object) co_return std::unexpected(std::move(object.error()));
+    co_return show(*object);
+  }
+  json::Document body;
+  if (action.verb == Verb::patch) {
+    auto patch = json::Document::parse(action.body);
+    if (!patch) co_return bad_request("error decoding patch: " + patch.error().message);
+    body = std::move(*patch);
+  } else {
+    body = std::move(CO_TRY(decode_as(action, *model::schema::find_type("autoscaling", "v1", "Scale"))).doc);
+  }
+  auto shared = std::make_shared<std::pair<Action, json::Document>>(action, std::move(body));
+  auto outcome = co_await api.registry().modify(std::move(action), Part::main, [shared](const json::Node& old) -> Result<json::Document> {
+    const auto& [asked, given] = *shared;
+    if (asked.verb != Verb::patch) return with_replicas(asked, old, given.root());
+    json::Document scale = scale_of(old);
+    TRY(patch_scale(asked, scale, given.root()));
+    return with_replicas(asked, old, scale.root());
+  });
+  if (!outcome) co_return outcome;
+  co_return show(outcome->object);
+}
+
+constexpr Special rows[] = {
+    {"apps", "deployments", "scale", act},
+    {"apps", "replicasets", "scale", act},
+    {"apps", "statefulsets", "scale", act},
+    {"", "replicationcontrollers", "scale", act},
+};
+
+}  // namespace
+
+std::span<const Special> scale_actions() {
+  return rows;
+}
+
+}  // namespace estiba::apiserver

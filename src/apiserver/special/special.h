@@ -1,0 +1,27 @@
+// Actions that are no plain reads and writes of objects: subresources (scale, binding, eviction, tokens, finalize) and the
+// reviews, which nothing stores. One file a family; special/table.cpp gathers them.
+#pragma once
+#include <span>
+
+#include "apiserver/registry.h"
+
+namespace estiba::apiserver {
+
+class Api;
+
+using Act = Task<Result<Outcome>> (*)(Api& api, Action action);
+struct Special {
+  std::string_view group, resource, subresource;
+  Act act;
+};
+
+std::span<const Special> scale_actions();
+std::span<const Special> pod_actions();
+std::span<const Special> namespace_actions();
+std::span<const Special> token_actions();
+std::span<const Special> review_actions();
+
+/// What acts on this action; null when the registry does. Also for reads of a subresource that is another kind (scale).
+Act special_action(const Action& action);
+
+}  // namespace estiba::apiserver
