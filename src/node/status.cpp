@@ -1,0 +1,215 @@
+#include "node/status.h"
+
+#include "base/strings.h"
+#include "base/time.h"
+
+namespace estiba::node {
+
+using namespace model::core_v1;
+using engine::ContainerState;
+
+bool is_sidecar(const Container& container) { return container.restartPolicy == "Always"; }
+
+namespace {
+
+const ContainerFacts& facts_of(const PodFacts& facts, const std::string& name) {
+  static const ContainerFacts none;
+  auto found = facts.containers.find(name);
+  return found == facts.containers.end() ? none : found->second;
+}
+
+bool running(const ContainerFacts& c) { return c.current && c.current->state == ContainerState::running; }
+bool exited(const ContainerFacts& c) { return c.current && c.current->state == ContainerState::exited; }
+
+bool init_done(const Container& container, const ContainerFacts& c) {
+  if (is_sidecar(container)) return running(c) && c.started;
+  return exited(c) && c.current->exit_code == 0;
+}
+
+std::string text(WallTime time) { return time == WallTime{} ? std::string() : format_rfc3339(time); }
+
+ContainerStateTerminated terminated(const engine::ContainerStatus& status) {
+  ContainerStateTerminated out;
+  out.exitCode = status.exit_code;
+  out.reason = status.oom_killed ? "OOMKilled" : !status.reason.empty() ? status.reason : status.exit_code == 0 ? "Completed" : "Error";
+  out.message = status.message;
+  out.startedAt = text(status.started);
+  out.finishedAt = text(status.finished);
+  out.containerID = "estiba://" + status.id;
+  return out;
+}
+
+model::core_v1::ContainerState state_of(const ContainerFacts& c, bool pod_initialized, bool init, bool terminating) {
+  model::core_v1::ContainerState out;
+  if (running(c)) {
+    out.running.emplace().startedAt = text(c.current->started);
+  } else if (exited(c) && (c.waiting_reason.empty() || terminating)) {
+    *out.terminated.emplace() = terminated(*c.current);
+  } else {
+    auto& waiting = out.waiting.emplace();
+    waiting.reason = !c.waiting_reason.empty() ? c.waiting_reason : pod_initialized || init ? "ContainerCreating" : "PodInitializing";
+    waiting.message = c.waiting_message;
+  }
+  return out;
+}
+
+model::core_v1::ContainerStatus container_status(const Container& spec, const ContainerFacts& c, bool pod_initialized, bool init, bool terminating) {
+  model::core_v1::ContainerStatus out;
+  out.name = spec.name;
+  out.image = c.current && !c.current->image.empty() ? c.current->image : spec.image;
+  out.restartCount = int32_t(c.restarts);
+  if (c.current) {
+    out.imageID = c.current->image_ref;
+    out.containerID = "estiba://" + c.current->id;
+  }
+  out.state.emplace() = state_of(c, pod_initialized, init, terminating);
+  // A container that exited and waits for its restart shows its exit as the last state.
+  if (exited(c) && !c.waiting_reason.empty() && !terminating) *out.lastState.emplace().terminated.emplace() = terminated(*c.current);
+  else if (c.previous) *out.lastState.emplace().terminated.emplace() = terminated(*c.previous);
+  out.ready = init && !is_sidecar(spec) ? exited(c) && c.current->exit_code == 0 : running(c) && c.ready;
+  out.started = running(c) && c.started;
+  return out;
+}
+
+struct Condition {
+  std::string type;
+  bool holds;
+  std::string reason, message;
+};
+
+void set_condition(std::vector<PodCondition>& conditions, const Condition& wanted, int64_t generation, WallTime now) {
+  const std::string status = wanted.holds ? "True" : "False";
+  PodCondition* found = nullptr;
+  for (PodCondition& condition : conditions)
+    if (condition.type == wanted.type) found = &condition;
+  if (!found) {
+    found = &conditions.emplace_back();
+    found->type = wanted.type;
+  }
+  if (found->status != status) found->lastTransitionTime = format_rfc3339(now);
+  found->status = status;
+  found->reason = wanted.reason;
+  found->message = wanted.message;
+  if (generation > 0) found->observedGeneration = generation;
+}
+
+std::string list_names(const std::vector<std::string>& names) { return "[" + join(names, " ") + "]"; }
+
+bool gates_hold(const Pod& pod) {
+  for (const auto& gate : pod.spec.readinessGates) {
+    bool holds = false;
+    for (const auto& condition : pod.status.conditions) holds |= condition.type == gate.conditionType && condition.status == "True";
+    if (!holds) return false;
+  }
+  return true;
+}
+
+void add_conditions(PodStatus& status, const Pod& pod, const PodFacts& facts, WallTime now) {
+  std::vector<std::string> unready, incomplete;
+  for (const Container& container : pod.spec.initContainers) {
+    if (!init_done(container, facts_of(facts, container.name))) incomplete.push_back(container.name);
+    if (is_sidecar(container) && !(running(facts_of(facts, container.name)) && facts_of(facts, container.name).ready)) unready.push_back(container.name);
+  }
+  for (const Container& container : pod.spec.containers)
+    if (!(running(facts_of(facts, container.name)) && facts_of(facts, container.name).ready)) unready.push_back(container.name);
+  const bool done = status.phase == "Succeeded", failed = status.phase == "Failed";
+  const int64_t generation = pod.metadata.generation.value_or(0);
+  auto set = [&](std::string type, bool holds, std::string reason = {}, std::string message = {}) {
+    set_condition(status.conditions, {std::move(type), holds, std::move(reason), std::move(message)}, generation, now);
+  };
+  set("PodReadyToStartContainers", facts.sandbox_ready);
+  const bool init = initialized(pod, facts) || done;
+  set("Initialized", init, init ? (done ? "PodCompleted" : "") : "ContainersNotInitialized",
+      init ? "" : "containers with incomplete status: " + list_names(incomplete));
+  const bool ready = unready.empty() && !done && !failed;
+  const std::string reason = ready ? "" : done ? "PodCompleted" : failed ? "PodFailed" : "ContainersNotReady";
+  const std::string message = ready || done || failed ? "" : "containers with unready status: " + list_names(unready);
+  const bool gates = gates_hold(pod);
+  set("Ready", ready && gates, ready && !gates ? "ReadinessGatesNotReady" : reason, ready && !gates ? "a readiness gate of the pod does not hold" : message);
+  set("ContainersReady", ready, reason, message);
+  for (const auto& condition : status.conditions)
+    if (condition.type == "PodScheduled") return;
+  set("PodScheduled", true);
+}
+
+}  // namespace
+
+bool initialized(const Pod& pod, const PodFacts& facts) {
+  for (const Container& container : pod.spec.initContainers)
+    if (!init_done(container, facts_of(facts, container.name))) return false;
+  return true;
+}
+
+std::string phase_of(const Pod& pod, const PodFacts& facts) {
+  if (!facts.failed_reason.empty()) return "Failed";
+  // Once ended, always ended.
+  if (pod.status.phase == "Succeeded" || pod.status.phase == "Failed") return pod.status.phase;
+  const std::string& policy = pod.spec.restartPolicy;
+  for (const Container& container : pod.spec.initContainers) {
+    const ContainerFacts& c = facts_of(facts, container.name);
+    if (!is_sidecar(container) && exited(c) && c.current->exit_code != 0 && policy == "Never") return "Failed";
+  }
+  int runs = 0, waits = 0, stopped = 0, succeeded = 0;
+  for (const Container& container : pod.spec.containers) {
+    const ContainerFacts& c = facts_of(facts, container.name);
+    if (running(c)) {
+      ++runs;
+    } else if (exited(c)) {
+      ++stopped;
+      succeeded += c.current->exit_code == 0;
+    } else if (c.previous) {
+      ++stopped;
+    } else {
+      ++waits;
+    }
+  }
+  if (!initialized(pod, facts) && runs == 0 && stopped == 0) return "Pending";
+  if (waits > 0) return "Pending";
+  if (runs > 0) return "Running";
+  if (stopped == succeeded && (policy != "Always" || facts.terminating)) return "Succeeded";
+  if (policy == "Never" || facts.terminating) return "Failed";
+  return "Running";
+}
+
+PodStatus compute_status(const Pod& pod, const PodFacts& facts, WallTime now) {
+  PodStatus status;
+  status.conditions = pod.status.conditions;
+  status.nominatedNodeName = pod.status.nominatedNodeName;
+  status.phase = phase_of(pod, facts);
+  status.reason = facts.failed_reason;
+  status.message = facts.failed_message;
+  status.qosClass = pod.status.qosClass.empty() ? qos_class(pod) : pod.status.qosClass;
+  if (facts.start_time != WallTime{}) status.startTime = format_rfc3339(facts.start_time);
+  if (auto generation = pod.metadata.generation) status.observedGeneration = *generation;
+  if (!facts.host_ips.empty()) status.hostIP = facts.host_ips[0];
+  for (const std::string& ip : facts.host_ips) status.hostIPs.emplace_back().ip = ip;
+  if (!facts.pod_ips.empty()) status.podIP = facts.pod_ips[0];
+  for (const std::string& ip : facts.pod_ips) status.podIPs.emplace_back().ip = ip;
+  const bool init = initialized(pod, facts), ended = status.phase == "Succeeded" || status.phase == "Failed";
+  for (const Container& container : pod.spec.initContainers)
+    status.initContainerStatuses.push_back(container_status(container, facts_of(facts, container.name), init, true, facts.terminating || ended));
+  for (const Container& container : pod.spec.containers)
+    status.containerStatuses.push_back(container_status(container, facts_of(facts, container.name), init, false, facts.terminating || ended));
+  add_conditions(status, pod, facts, now);
+  return status;
+}
+
+std::string qos_class(const Pod& pod) {
+  bool any = false, guaranteed = true;
+  auto look = [&](const Container& container) {
+    for (const char* resource : {"cpu", "memory"}) {
+      std::string request, limit;
+      if (container.resources) {
+        if (auto it = container.resources->requests.find(resource); it != container.resources->requests.end()) request = it->second;
+        if (auto it = container.resources->limits.find(resource); it != container.resources->limits.end()) limit = it->second;
+      }
+      any |= !request.empty() || !limit.empty();
+      guaranteed &= !limit.empty() && (request.empty() || request == limit);
+    }
+  };
+  for (const Container& container : pod.spec.initContainers) look(container);
+  for (const Container& container : pod.spec.containers) look(container);
+  return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
+}
+
+}  // namespace estiba::node

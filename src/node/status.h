@@ -1,0 +1,49 @@
+// A pod's status as the API shows it, computed from the spec and from what is known of its containers. Pure functions.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "engine/spec.h"
+#include "model/types/core_v1.h"
+
+namespace estiba::node {
+
+/// What the node knows of one container of a pod.
+struct ContainerFacts {
+  std::optional<engine::ContainerStatus> current, previous;
+  uint32_t restarts = 0;
+  bool ready = false;    ///< readiness probe (or none) says so
+  bool started = false;  ///< startup probe has passed
+  std::string waiting_reason, waiting_message;  ///< when it is not running and ought to
+};
+
+struct PodFacts {
+  std::map<std::string, ContainerFacts> containers;  ///< by name, of all kinds
+  bool sandbox_ready = false;
+  std::vector<std::string> pod_ips;
+  std::vector<std::string> host_ips;
+  WallTime start_time{};
+  bool terminating = false;  ///< the pod is being ended
+  std::string failed_reason, failed_message;  ///< evicted, deadline exceeded, refused: the phase is Failed
+};
+
+/// Whether an init container keeps running beside the main ones (restartPolicy: Always).
+bool is_sidecar(const model::core_v1::Container& container);
+
+/// The pod's phase: Pending, Running, Succeeded or Failed.
+std::string phase_of(const model::core_v1::Pod& pod, const PodFacts& facts);
+
+/// The whole status. Conditions that the node does not own are taken over from the pod's present status, and transition
+/// times are kept where nothing changed.
+model::core_v1::PodStatus compute_status(const model::core_v1::Pod& pod, const PodFacts& facts, WallTime now);
+
+/// Guaranteed, Burstable or BestEffort.
+std::string qos_class(const model::core_v1::Pod& pod);
+
+/// Whether all that must succeed or be ready to make the pod Initialized has done so.
+bool initialized(const model::core_v1::Pod& pod, const PodFacts& facts);
+
+}  // namespace estiba::node
