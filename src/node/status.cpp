@@ -44,7 +44,7 @@ model::core_v1::ContainerState state_of(const ContainerFacts& c, bool pod_initia
   if (running(c)) {
     out.running.emplace().startedAt = text(c.current->started);
   } else if (exited(c) && (c.waiting_reason.empty() || terminating)) {
-    *out.terminated.emplace() = terminated(*c.current);
+    out.terminated.emplace() = terminated(*c.current);
   } else {
     auto& waiting = out.waiting.emplace();
     waiting.reason = !c.waiting_reason.empty() ? c.waiting_reason : pod_initialized || init ? "ContainerCreating" : "PodInitializing";
@@ -64,8 +64,8 @@ model::core_v1::ContainerStatus container_status(const Container& spec, const Co
   }
   out.state.emplace() = state_of(c, pod_initialized, init, terminating);
   // A container that exited and waits for its restart shows its exit as the last state.
-  if (exited(c) && !c.waiting_reason.empty() && !terminating) *out.lastState.emplace().terminated.emplace() = terminated(*c.current);
-  else if (c.previous) *out.lastState.emplace().terminated.emplace() = terminated(*c.previous);
+  if (exited(c) && !c.waiting_reason.empty() && !terminating) out.lastState.emplace().terminated.emplace() = terminated(*c.current);
+  else if (c.previous) out.lastState.emplace().terminated.emplace() = terminated(*c.previous);
   out.ready = init && !is_sidecar(spec) ? exited(c) && c.current->exit_code == 0 : running(c) && c.ready;
   out.started = running(c) && c.started;
   return out;

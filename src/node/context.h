@@ -1,0 +1,42 @@
+// What every part of the node works with. All of it lives on the node's thread.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "base/task.h"
+#include "client/client.h"
+#include "client/events.h"
+#include "client/informer.h"
+#include "engine/engine.h"
+#include "io/pool.h"
+#include "network/network.h"
+
+namespace estiba::node {
+
+struct Options {
+  std::string node_name;
+  std::vector<std::string> node_ips;
+  std::string data_dir = "/var/lib/estiba";  ///< pods/<uid>/volumes below it
+  std::string run_dir = "/run/estiba";       ///< volumes/<uid>: what must not reach a disk (secrets, tokens)
+  std::string log_root = "/var/log/pods", log_links = "/var/log/containers";
+  std::string cgroup_root = "/estiba";       ///< parent of all pods' groups
+  std::string cluster_domain = "cluster.local";
+  std::string pod_cidr;                      ///< written to the Node when not empty
+  std::string version = "v1.36.0+estiba";
+  uint16_t api_port = 10250;
+  std::string resolv_conf = "/etc/resolv.conf";
+  int64_t max_pods = 250;
+};
+
+struct Context {
+  Options options;
+  Executor& loop;
+  client::Client& client;
+  client::Informers& informers;
+  engine::Engine& engine;
+  network::Network& network;
+  io::Pool& pool;
+  client::EventRecorder& events;
+};
+
+}  // namespace estiba::node

@@ -1,0 +1,207 @@
+#include "node/volumes.h"
+
+#include "base/strings.h"
+#include "base/time.h"
+#include "model/codec.h"
+#include "model/quantity.h"
+#include "model/types/authentication_v1.h"
+#include "node/sources.h"
+#include "volume/directory.h"
+
+namespace estiba::node {
+
+using namespace model::core_v1;
+
+namespace {
+
+bool has_files(const Volume& volume) { return volume.configMap || volume.secret || volume.projected || volume.downwardAPI; }
+
+std::optional<gid_t> fs_group(const Pod& pod) {
+  if (pod.spec.securityContext && pod.spec.securityContext->fsGroup) return gid_t(*pod.spec.securityContext->fsGroup);
+  return std::nullopt;
+}
+
+Result<bool> add_downward(const Pod& pod, const DownwardAPIVolumeFile& item, mode_t mode, volume::Files* files) {
+  const mode_t own = item.mode ? mode_t(*item.mode) : mode;
+  if (item.fieldRef) {
+    const std::string ip = pod.status.podIP, host = pod.status.hostIP;
+    (*files)[item.path] = {TRY(field_value(pod, item.fieldRef->fieldPath, ip, host)), own};
+  } else if (item.resourceFieldRef) {
+    const auto& ref = *item.resourceFieldRef;
+    (*files)[item.path] = {TRY(resource_value(pod, ref.containerName, ref.resource, ref.divisor, {})), own};
+  }
+  return true;
+}
+
+}  // namespace
+
+PodVolumes::PodVolumes(const Context& context, std::string uid) : context_(context), uid_(std::move(uid)) {}
+
+std::string PodVolumes::path_of(const Volume& volume) const {
+  if (volume.hostPath) return volume.hostPath->path;
+  if (volume.secret || volume.projected) return context_.options.run_dir + "/volumes/" + uid_ + "/" + volume.name;
+  return context_.options.data_dir + "/pods/" + uid_ + "/volumes/" + volume.name;
+}
+
+bool PodVolumes::uses(const Pod& pod, bool secret, std::string_view name) {
+  for (const Volume& volume : pod.spec.volumes) {
+    if (!secret && volume.configMap && volume.configMap->name == name) return true;
+    if (secret && volume.secret && volume.secret->secretName == name) return true;
+    if (!volume.projected) continue;
+    for (const auto& source : volume.projected->sources) {
+      if (!secret && source.configMap && source.configMap->name == name) return true;
+      if (secret && source.secret && source.secret->name == name) return true;
+    }
+  }
+  return false;
+}
+
+bool PodVolumes::uses_metadata(const Pod& pod) {
+  for (const Volume& volume : pod.spec.volumes) {
+    if (volume.downwardAPI) return true;
+    if (volume.projected)
+      for (const auto& source : volume.projected->sources)
+        if (source.downwardAPI) return true;
+  }
+  return false;
+}
+
+Instant PodVolumes::next_refresh() const {
+  Instant next = Instant::max();
+  for (const auto& [_, token] : tokens_) next = std::min(next, token.refresh_at);
+  return next;
+}
+
+Task<Result<void>> PodVolumes::prepare(model::ObjectRef ref) {
+  const Pod& pod = ref.as<Pod>();
+  for (const Volume& volume : pod.spec.volumes)
+    CO_TRY_AS("MountVolume.SetUp failed for volume " + quoted(volume.name), co_await prepare_one(pod, volume));
+  co_return {};
+}
+
+Task<Result<void>> PodVolumes::prepare_one(const Pod& pod, const Volume& volume) {
+  const std::string path = path_of(volume);
+  const auto group = fs_group(pod);
+  if (volume.emptyDir) {
+    const bool memory = volume.emptyDir->medium == "Memory";
+    const uint64_t size = memory && !volume.emptyDir->sizeLimit.empty() ? uint64_t(model::Quantity::parse(volume.emptyDir->sizeLimit).value_or({}).to_int64()) : 0;
+    co_return co_await context_.pool.run([=] { return memory ? volume::make_memory_dir(path, size, group) : volume::make_empty_dir(path, group); });
+  }
+  if (volume.hostPath) {
+    const std::string type = volume.hostPath->type;
+    co_return co_await context_.pool.run([=] { return volume::check_host_path(path, type); });
+  }
+  if (!has_files(volume)) co_return fail(Code::unsupported, "this node knows emptyDir, hostPath, configMap, secret, projected and downwardAPI volumes only");
+  volume::Files files;
+  if (volume.configMap) {
+    const auto& source = *volume.configMap;
+    CO_TRY(co_await add_object(pod, false, source.name, source.items, source.optional.value_or(false), mode_t(source.defaultMode.value_or(0644)), &files));
+  } else if (volume.secret) {
+    const auto& source = *volume.secret;
+    CO_TRY(co_await add_object(pod, true, source.secretName, source.items, source.optional.value_or(false), mode_t(source.defaultMode.value_or(0644)), &files));
+  } else if (volume.downwardAPI) {
+    for (const auto& item : volume.downwardAPI->items) CO_TRY(add_downward(pod, item, mode_t(volume.downwardAPI->defaultMode.value_or(0644)), &files));
+  } else {
+    for (const auto& source : volume.projected->sources)
+      CO_TRY(co_await add_source(pod, source, mode_t(volume.projected->defaultMode.value_or(0644)), &files));
+  }
+  const WallTime now = context_.loop.wall_now();
+  auto written = co_await context_.pool.run([=, files = std::move(files)]() -> Result<bool> {
+    TRY(volume::make_plain_dir(path));
+    return volume::write_atomically(path, files, now, group);
+  });
+  if (!written) co_return std::unexpected(std::move(written.error()));
+  co_return {};
+}
+
+Task<Result<bool>> PodVolumes::add_source(const Pod& pod, const VolumeProjection& source, mode_t mode, volume::Files* files) {
+  if (source.configMap)
+    co_return co_await add_object(pod, false, source.configMap->name, source.configMap->items, source.configMap->optional.value_or(false), mode, files);
+  if (source.secret)
+    co_return co_await add_object(pod, true, source.secret->name, source.secret->items, source.secret->optional.value_or(false), mode, files);
+  if (source.downwardAPI) {
+    for (const auto& item : source.downwardAPI->items) CO_TRY(add_downward(pod, item, mode, files));
+    co_return true;
+  }
+  if (source.serviceAccountToken) {
+    // A token is its pod's own: readable by the user the pod runs as, which only root's group bit can grant here.
+    (*files)[source.serviceAccountToken->path] = {CO_TRY(co_await token(pod, *source.serviceAccountToken)), mode};
+    co_return true;
+  }
+  co_return fail(Code::unsupported, "a projected source is of a kind that this node does not know");
+}
+
+Task<Result<bool>> PodVolumes::add_object(const Pod& pod, bool secret, std::string name, std::vector<KeyToPath> items, bool optional, mode_t mode,
+                                          volume::Files* files) {
+  auto data = co_await read_object(context_, secret, pod.metadata.namespace_, name);
+  if (!data) {
+    if (optional && data.error().code == Code::not_found) co_return false;
+    co_return std::unexpected(std::move(data.error()));
+  }
+  if (items.empty()) {
+    for (auto& [key, value] : *data) (*files)[key] = {std::move(value), mode};
+    co_return true;
+  }
+  for (const KeyToPath& item : items) {
+    auto found = data->find(item.key);
+    if (found != data->end()) (*files)[item.path] = {found->second, item.mode ? mode_t(*item.mode) : mode};
+    else if (!optional) co_return fail(Code::not_found, (secret ? "secret " : "configmap ") + quoted(name) + " has no key " + quoted(item.key));
+  }
+  co_return true;
+}
+
+Task<Result<std::string>> PodVolumes::token(const Pod& pod, const ServiceAccountTokenProjection& source) {
+  const std::string key = source.audience + "|" + source.path;
+  const Instant now = context_.loop.now();
+  if (auto known = tokens_.find(key); known != tokens_.end() && now < known->second.refresh_at) co_return known->second.text;
+  const int64_t seconds = source.expirationSeconds.value_or(3600);
+  model::authentication_v1::TokenRequest request;
+  request.spec.expirationSeconds = seconds;
+  if (!source.audience.empty()) request.spec.audiences = {source.audience};
+  auto& bound = request.spec.boundObjectRef.emplace();
+  bound.apiVersion = "v1";
+  bound.kind = "Pod";
+  bound.name = pod.metadata.name;
+  bound.uid = pod.metadata.uid;
+  const std::string account = pod.spec.serviceAccountName.empty() ? "default" : pod.spec.serviceAccountName;
+  auto answer = co_await context_.client.call(client::service_accounts, pod.metadata.namespace_, account, "token", model::encode(request));
+  if (!answer) co_return std::unexpected(std::move(answer.error()).context("token of service account " + quoted(account)));
+  auto document = CO_TRY(json::Document::parse(*answer));
+  Token token{std::string(document.root().string_at("status", "token")), now + std::chrono::seconds(seconds) * 4 / 5};
+  co_return (tokens_[key] = std::move(token)).text;
+}
+
+Task<Result<std::vector<engine::Mount>>> PodVolumes::mounts(model::ObjectRef ref, const Container& container, Environment environment) {
+  const Pod& pod = ref.as<Pod>();
+  std::vector<engine::Mount> out;
+  for (const VolumeMount& mount : container.volumeMounts) {
+    const Volume* volume = nullptr;
+    for (const Volume& candidate : pod.spec.volumes)
+      if (candidate.name == mount.name) volume = &candidate;
+    if (!volume) co_return fail(Code::invalid, "container " + quoted(container.name) + ": volume " + quoted(mount.name) + " is not one of the pod's");
+    engine::Mount made;
+    made.host_path = path_of(*volume);
+    made.container_path = mount.mountPath.starts_with('/') ? mount.mountPath : "/" + mount.mountPath;
+    made.readonly = mount.readOnly.value_or(false);
+    if (mount.mountPropagation == "HostToContainer") made.propagation = engine::Mount::Propagation::host_to_container;
+    if (mount.mountPropagation == "Bidirectional") made.propagation = engine::Mount::Propagation::bidirectional;
+    const std::string sub = mount.subPathExpr.empty() ? mount.subPath : expand(mount.subPathExpr, environment);
+    if (!sub.empty()) {
+      const std::string root = made.host_path;
+      made.host_path = CO_TRY_AS("volume " + quoted(volume->name), co_await context_.pool.run([=] { return volume::resolve_sub_path(root, sub, true); }));
+    }
+    out.push_back(std::move(made));
+  }
+  co_return out;
+}
+
+Task<Result<void>> PodVolumes::remove() {
+  const std::string disk = context_.options.data_dir + "/pods/" + uid_, memory = context_.options.run_dir + "/volumes/" + uid_;
+  tokens_.clear();
+  co_return co_await context_.pool.run([=]() -> Result<void> {
+    TRY(volume::remove_dir_tree(disk));
+    return volume::remove_dir_tree(memory);
+  });
+}
+
+}  // namespace estiba::node

@@ -1,0 +1,57 @@
+// One pod's volumes: makes them before the containers start, keeps those that come from API objects equal to their
+// sources, and removes them at the end.
+//
+//   <data-dir>/pods/<uid>/volumes/<name>   emptyDir, configMap, downwardAPI
+//   <run-dir>/volumes/<uid>/<name>         secret, projected: on a tmpfs where /run is one
+#pragma once
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/task.h"
+#include "engine/spec.h"
+#include "model/object.h"
+#include "model/types/core_v1.h"
+#include "node/context.h"
+#include "node/env.h"
+#include "volume/atomic_writer.h"
+
+namespace estiba::node {
+
+class PodVolumes {
+ public:
+  PodVolumes(const Context& context, std::string uid);
+
+  /// Makes what is missing and refreshes what has a source. The error names the volume as the kubelet's FailedMount event
+  /// does. Repeating it is cheap: what is the same is not written.
+  Task<Result<void>> prepare(model::ObjectRef pod);
+  /// Whether a volume of the pod reads this ConfigMap or Secret.
+  static bool uses(const model::core_v1::Pod& pod, bool secret, std::string_view name);
+  /// Whether the volumes follow the pod's own metadata (downwardAPI).
+  static bool uses_metadata(const model::core_v1::Pod& pod);
+  /// When a token must be renewed; the far future when there is none.
+  Instant next_refresh() const;
+
+  /// The engine's mounts for a container. Sub paths are resolved, and made where they are missing.
+  Task<Result<std::vector<engine::Mount>>> mounts(model::ObjectRef pod, const model::core_v1::Container& container, Environment environment);
+  Task<Result<void>> remove();
+
+ private:
+  struct Token {
+    std::string text;
+    Instant refresh_at{};
+  };
+  Task<Result<void>> prepare_one(const model::core_v1::Pod& pod, const model::core_v1::Volume& volume);
+  Task<Result<bool>> add_source(const model::core_v1::Pod& pod, const model::core_v1::VolumeProjection& source, mode_t mode, volume::Files* files);
+  Task<Result<bool>> add_object(const model::core_v1::Pod& pod, bool secret, std::string name, std::vector<model::core_v1::KeyToPath> items,
+                                bool optional, mode_t mode, volume::Files* files);
+  Task<Result<std::string>> token(const model::core_v1::Pod& pod, const model::core_v1::ServiceAccountTokenProjection& source);
+  std::string path_of(const model::core_v1::Volume& volume) const;
+
+  const Context& context_;
+  const std::string uid_;
+  std::map<std::string, Token> tokens_;  // by audience and path
+};
+
+}  // namespace estiba::node
