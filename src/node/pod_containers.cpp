@@ -1,0 +1,357 @@
+// The containers of a pod: their order, starts, restarts and probes.
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "node/checks.h"
+#include "node/container_spec.h"
+#include "node/pod_worker.h"
+#include "node/sources.h"
+
+namespace estiba::node {
+
+using namespace model::core_v1;
+using namespace std::chrono_literals;
+using client::EventType;
+
+const Container* PodWorker::find_spec(std::string_view name) const {
+  for (const Container& container : spec().spec.initContainers)
+    if (container.name == name) return &container;
+  for (const Container& container : spec().spec.containers)
+    if (container.name == name) return &container;
+  return nullptr;
+}
+
+std::optional<engine::ContainerStatus> PodWorker::current(const PodContainer& c) const {
+  return c.id.empty() ? std::nullopt : context_.engine.container(c.id);
+}
+
+bool PodWorker::is_running(const PodContainer& c) const {
+  const auto status = current(c);
+  return status && status->state == engine::ContainerState::running;
+}
+
+Task<void> PodWorker::sync_containers() {
+  if (!co_await sync_init()) co_return;
+  for (auto& c : containers_)
+    if (c->kind == Kind::main) co_await sync_container(*c);
+}
+
+// Init containers one after another, sidecars started on the way; true when the main ones may run. Once those have run, a
+// finished init container never runs again in this sandbox.
+Task<bool> PodWorker::sync_init() {
+  bool main_ran = false;
+  for (const auto& c : containers_) main_ran |= c->kind == Kind::main && !c->id.empty();
+  for (auto& c : containers_) {
+    if (c->kind == Kind::main) break;
+    const auto status = current(*c);
+    if (c->kind == Kind::init) {
+      if (main_ran) continue;
+      if (status && status->state == engine::ContainerState::exited && status->exit_code == 0) {
+        c->waiting_reason.clear();
+        take_exit_message(*status);
+        continue;
+      }
+      co_await sync_container(*c);
+      co_return false;
+    }
+    co_await sync_container(*c);
+    if (!main_ran && !(is_running(*c) && c->started)) co_return false;
+  }
+  co_return true;
+}
+
+Task<bool> PodWorker::sync_container(PodContainer& c) {
+  auto status = current(c);
+  if (status && status->state == engine::ContainerState::running) {
+    const Container* spec = find_spec(c.name);
+    if (spec && status->image != spec->image && c.kill_why.empty()) c.kill_why = "Container " + c.name + " definition changed";
+    if (c.kill_why.empty()) {
+      arrange_probes(c);
+      co_return true;
+    }
+    event(EventType::normal, "Killing", c.kill_why + ", will be restarted", c.name);
+    co_await kill_container(c, c.kill_grace.value_or(grace()));
+    c.kill_why.clear();
+    c.kill_grace.reset();
+    status = current(c);
+  }
+  if (status && status->state == engine::ContainerState::exited) {
+    stop_probes(c);
+    take_exit_message(*status);
+    if (!may_restart(c, *status)) {
+      c.waiting_reason.clear();
+      co_return true;
+    }
+    if (backed_off(c, *status)) co_return false;
+  }
+  if (!ensure_pulled(c)) co_return false;
+  co_await start_container(c);
+  co_return is_running(c);
+}
+
+bool PodWorker::may_restart(const PodContainer& c, const engine::ContainerStatus& exited) const {
+  if (c.kind == Kind::sidecar) return true;
+  const Container* container = find_spec(c.name);
+  const std::string& policy = container && !container->restartPolicy.empty() ? container->restartPolicy : spec().spec.restartPolicy;
+  if (c.kind == Kind::init) return policy != "Never" || exited.exit_code == 0;
+  if (policy == "Never") return false;
+  return policy == "Always" || policy.empty() || exited.exit_code != 0;
+}
+
+// True while the container has to wait for its next start.
+bool PodWorker::backed_off(PodContainer& c, const engine::ContainerStatus& exited) {
+  const Instant now = context_.loop.now();
+  if (c.counted_id != c.id) {
+    c.counted_id = c.id;
+    if (exited.finished - exited.started > Backoff::forget) c.restarts.reset();
+    c.restarts.failed(now);
+  }
+  if (c.restarts.allowed(now)) return false;
+  wake_at(c.restarts.next());
+  if (c.waiting_reason != "CrashLoopBackOff") {
+    const std::string about = "restarting failed container=" + c.name + " pod=" + pod_.meta().name + "_" + pod_.meta().ns + "(" + uid_ + ")";
+    c.waiting_message = "back-off " + std::to_string(c.restarts.wait() / 1s) + "s " + about;
+    event(EventType::warning, "BackOff", "Back-off restarting failed container " + c.name + " in pod " + pod_.meta().name + "_" + pod_.meta().ns + "(" + uid_ + ")", c.name);
+  }
+  c.waiting_reason = "CrashLoopBackOff";
+  return true;
+}
+
+// --- images ----------------------------------------------------------------------------------------------------------
+
+// True when the image is here; otherwise a pull is under way or waits for its next try.
+bool PodWorker::ensure_pulled(PodContainer& c) {
+  const Container* container = find_spec(c.name);
+  if (!c.image_id.empty() && container->imagePullPolicy != "Always") return true;
+  if (!c.image_id.empty() && c.id.empty()) return true;  // pulled for this very start
+  if (!c.pull.done()) return false;
+  const Instant now = context_.loop.now();
+  if (!c.pulls.allowed(now)) {
+    if (c.pull_failed && c.waiting_reason == "ErrImagePull") {
+      c.waiting_reason = "ImagePullBackOff";
+      c.waiting_message = "Back-off pulling image " + quoted(container->image) + ": " + c.waiting_message;
+      event(EventType::normal, "BackOff", "Back-off pulling image " + quoted(container->image), c.name);
+    }
+    wake_at(c.pulls.next());
+    return false;
+  }
+  c.image_id.clear();
+  c.pull = Job(pull_image(this, &c, *container));
+  return !c.image_id.empty();
+}
+
+Task<void> PodWorker::pull_image(PodWorker* self, PodContainer* c, Container container) {
+  using engine::PullPolicy;
+  const PullPolicy policy = container.imagePullPolicy == "Always" ? PullPolicy::always : container.imagePullPolicy == "Never" ? PullPolicy::never : PullPolicy::if_not_present;
+  auto present = co_await self->context_.engine.image_status(container.image);
+  const bool here = present && *present;
+  if (here && policy != PullPolicy::always) {
+    c->image_id = (*present)->id;
+    self->event(EventType::normal, "Pulled", "Container image " + quoted(container.image) + " already present on machine", c->name);
+    c->pulls.reset();
+    c->pull_failed = false;
+    self->wake();
+    co_return;
+  }
+  const Instant begin = self->context_.loop.now();
+  if (policy != PullPolicy::never) self->event(EventType::normal, "Pulling", "Pulling image " + quoted(container.image), c->name);
+  auto pulled = co_await self->context_.engine.ensure_image(container.image, policy, co_await pull_credentials(self->context_, self->pod_));
+  if (pulled) {
+    c->image_id = pulled->id;
+    c->pulls.reset();
+    c->pull_failed = false;
+    const auto ms = (self->context_.loop.now() - begin) / 1ms;
+    self->event(EventType::normal, "Pulled", "Successfully pulled image " + quoted(container.image) + " in " + std::to_string(ms) + "ms. Image size: " +
+                                                 std::to_string(pulled->size) + " bytes.", c->name);
+  } else {
+    const std::string reason(engine::reason_of(pulled.error()));
+    c->waiting_reason = reason.empty() ? "ErrImagePull" : reason;
+    c->waiting_message = pulled.error().message;
+    c->pull_failed = true;
+    c->pulls.failed_waiting(self->context_.loop.now());
+    self->event(EventType::warning, "Failed", "Failed to pull image " + quoted(container.image) + ": " + pulled.error().message, c->name);
+    self->event(EventType::warning, "Failed", "Error: " + c->waiting_reason, c->name);
+  }
+  self->status_changed();
+  self->wake();
+}
+
+// --- starting --------------------------------------------------------------------------------------------------------
+
+Task<Result<Environment>> PodWorker::environment(const Container& container) {
+  const Pod& pod = spec();
+  std::vector<model::ObjectRef> kept;
+  std::vector<const Service*> services;
+  const bool links = pod.spec.enableServiceLinks.value_or(true);
+  context_.informers.of(client::services).each([&](const model::ObjectRef& service) {
+    const bool api = service.meta().ns == "default" && service.meta().name == "kubernetes";
+    if (api || (links && service.meta().ns == pod_.meta().ns)) kept.push_back(service);
+  });
+  for (const auto& service : kept) services.push_back(&service.as<Service>());
+  std::sort(services.begin(), services.end(), [](const Service* a, const Service* b) { return a->metadata.name < b->metadata.name; });
+  ObjectData objects = co_await read_referenced(context_, pod.metadata.namespace_, container);
+  EnvSources sources;
+  sources.config_map = [&](std::string_view name) { return objects.config_map(name); };
+  sources.secret = [&](std::string_view name) { return objects.secret(name); };
+  const std::string ip = ips_.empty() ? "" : ips_[0], host = context_.options.node_ips.empty() ? "" : context_.options.node_ips[0];
+  sources.field = [&](const ObjectFieldSelector& field) { return field_value(pod, field.fieldPath, ip, host); };
+  sources.resource = [&](const ResourceFieldSelector& ref) {
+    return resource_value(pod, ref.containerName.empty() ? container.name : ref.containerName, ref.resource, ref.divisor, {});
+  };
+  co_return make_environment(container, service_environment(services), sources);
+}
+
+Task<Result<engine::ContainerSpec>> PodWorker::container_spec(PodContainer& c) {
+  const Container& container = *find_spec(c.name);
+  auto env = co_await environment(container);
+  if (!env) co_return std::unexpected(config_error(std::move(env.error())));
+  auto mounts = co_await volumes_.mounts(pod_, container, *env);
+  if (!mounts) co_return std::unexpected(config_error(std::move(mounts.error())));
+  const uint32_t attempt = c.id.empty() ? c.attempt : c.attempt + 1;
+  co_return make_container_spec(context_.options, spec(), container, attempt, std::move(*env), std::move(*mounts));
+}
+
+Task<void> PodWorker::start_container(PodContainer& c) {
+  const Container container = *find_spec(c.name);
+  auto fail_with = [&](const Error& error, std::string_view fallback) {
+    const std::string_view reason = engine::reason_of(error);
+    c.waiting_reason = reason.empty() ? fallback : reason;
+    c.waiting_message = error.message;
+    event(EventType::warning, "Failed", "Error: " + error.message, c.name);
+    c.restarts.failed_waiting(context_.loop.now());
+    wake_at(c.restarts.next());
+  };
+  // Without a container to count its failures by, the errors of making one wait here.
+  const auto before = current(c);
+  if (!c.restarts.allowed(context_.loop.now()) && (!before || before->state != engine::ContainerState::exited)) {
+    wake_at(c.restarts.next());
+    co_return;
+  }
+  auto made = co_await container_spec(c);
+  if (!made) co_return fail_with(made.error(), "CreateContainerConfigError");
+  const uint32_t attempt = made->attempt;
+  auto created = co_await context_.engine.create_container(uid_, std::move(*made));
+  if (!created) {
+    if (created.error().code == Code::not_found) c.image_id.clear();  // the image may have gone
+    co_return fail_with(created.error(), "CreateContainerError");
+  }
+  if (!c.previous_id.empty()) {
+    exit_messages_.erase(c.previous_id);
+    (void)co_await context_.engine.remove_container(c.previous_id);
+  }
+  c.previous_id = std::exchange(c.id, *created);
+  c.attempt = attempt;
+  c.started = c.ready = false;
+  event(EventType::normal, "Created", "Container created", c.name);
+  auto started = co_await context_.engine.start_container(c.id);
+  if (!started) {
+    event(EventType::warning, "Failed", "Error: " + started.error().message, c.name);
+    c.waiting_reason = "RunContainerError";
+    c.waiting_message = started.error().message;
+    wake();  // it has exited with StartError: the restart policy decides
+    co_return;
+  }
+  c.waiting_reason.clear();
+  c.waiting_message.clear();
+  event(EventType::normal, "Started", "Container started", c.name);
+  link_log(context_.options, spec(), c.name, c.id);
+  if (container.lifecycle && container.lifecycle->postStart) c.hook = Job(post_start(this, &c, container, c.id));
+  arrange_probes(c);
+  status_changed();
+}
+
+Task<void> PodWorker::post_start(PodWorker* self, PodContainer* c, Container container, std::string id) {
+  auto done = co_await run_hook(self->context_, *container.lifecycle->postStart, container, id, self->ips_.empty() ? "" : self->ips_[0]);
+  if (!done && c->id == id) {
+    self->event(EventType::warning, "FailedPostStartHook", "PostStartHook failed: " + done.error().message, c->name);
+    c->kill_why = "FailedPostStartHook";
+    self->wake();
+  }
+}
+
+// The end of the container's termination log becomes its exit message.
+void PodWorker::take_exit_message(const engine::ContainerStatus& exited) {
+  if (exit_messages_.contains(exited.id)) return;
+  const Container* container = find_spec(exited.name);
+  if (!container) return;
+  exit_messages_[exited.id] = read_exit_message(context_.options, spec(), *container, exited);
+}
+
+// --- probes ----------------------------------------------------------------------------------------------------------
+
+// Starts the probes whose time has come: the startup probe first, the others once it has passed.
+void PodWorker::arrange_probes(PodContainer& c) {
+  const Container* container = find_spec(c.name);
+  if (!container || !is_running(c)) return;
+  if (container->startupProbe && !c.started) {
+    if (!c.startup) c.startup = make_prober(c, ProbeKind::startup, *container->startupProbe);
+    return;
+  }
+  c.startup.reset();
+  if (!c.started) {
+    c.started = true;
+    status_changed();
+    if (c.kind == Kind::sidecar) wake();
+  }
+  if (container->livenessProbe && !c.liveness) c.liveness = make_prober(c, ProbeKind::liveness, *container->livenessProbe);
+  if (container->readinessProbe && !c.readiness) c.readiness = make_prober(c, ProbeKind::readiness, *container->readinessProbe);
+  if (!container->readinessProbe && !c.ready) {
+    c.ready = true;
+    status_changed();
+  }
+}
+
+std::unique_ptr<Prober> PodWorker::make_prober(PodContainer& c, ProbeKind kind, const Probe& probe) {
+  Check check = make_check(
+      context_, probe, *find_spec(c.name), [&c] { return c.id; }, [this] { return ips_.empty() ? std::string() : ips_[0]; });
+  static constexpr const char* names[] = {"Startup", "Liveness", "Readiness"};
+  const bool initially = kind == ProbeKind::liveness || (kind == ProbeKind::readiness && c.ready);
+  return std::make_unique<Prober>(
+      context_.loop, kind, probe, std::move(check), initially,
+      [this, &c, kind](bool healthy, const std::string& message) { probed(c, kind, healthy, message); },
+      [this, &c, kind](const std::string& message) {
+        event(EventType::warning, "Unhealthy", std::string(names[int(kind)]) + " probe failed: " + message, c.name);
+      });
+}
+
+void PodWorker::probed(PodContainer& c, ProbeKind kind, bool healthy, const std::string&) {
+  if (kind == ProbeKind::readiness) {
+    c.ready = healthy;
+  } else if (kind == ProbeKind::startup && healthy) {
+    c.started = true;
+    wake();
+  } else if (!healthy && c.kill_why.empty()) {
+    c.kill_why = "Container " + c.name + " failed " + (kind == ProbeKind::startup ? "startup" : "liveness") + " probe";
+    const Container* container = find_spec(c.name);
+    const auto& probe = kind == ProbeKind::startup ? container->startupProbe : container->livenessProbe;
+    if (probe && probe->terminationGracePeriodSeconds) c.kill_grace = std::chrono::seconds(*probe->terminationGracePeriodSeconds);
+    wake();
+  }
+  status_changed();
+}
+
+void PodWorker::stop_probes(PodContainer& c) {
+  c.startup.reset();
+  c.liveness.reset();
+  c.readiness.reset();
+  c.hook.cancel();
+  c.started = c.ready = false;
+}
+
+// preStop and then the stop signal, both within `grace`.
+Task<void> PodWorker::kill_container(PodContainer& c, Duration grace) {
+  const Container* found = find_spec(c.name);
+  stop_probes(c);
+  const Instant end = context_.loop.now() + grace;
+  if (found && found->lifecycle && found->lifecycle->preStop && grace > 0s) {
+    auto ran = co_await with_timeout(grace, run_hook(context_, *found->lifecycle->preStop, *found, c.id, ips_.empty() ? "" : ips_[0]));
+    if (ran && !*ran) event(EventType::warning, "FailedPreStopHook", "PreStopHook failed: " + ran->error().message, c.name);
+  }
+  // Even a hook that has used the grace up leaves the process two seconds to hear the signal.
+  const Duration left = grace > 0s ? std::max<Duration>(end - context_.loop.now(), std::min<Duration>(grace, 2s)) : grace;
+  auto stopped = co_await context_.engine.stop_container(c.id, left);
+  if (!stopped) log::warn("node", "container not stopped", {{"pod", client::key_of(pod_)}, {"container", c.name}, {"error", stopped.error()}});
+}
+
+}  // namespace estiba::node

@@ -1,0 +1,314 @@
+#include "node/pod_worker.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/time.h"
+#include "model/codec.h"
+#include "node/sandbox_spec.h"
+
+namespace estiba::node {
+
+using namespace model::core_v1;
+using namespace std::chrono_literals;
+
+PodWorker::PodWorker(const Context& context, model::ObjectRef pod, std::function<void()> on_finished)
+    : context_(context), uid_(pod.meta().uid), pod_(std::move(pod)), on_finished_(std::move(on_finished)), volumes_(context, uid_) {
+  for (const Container& container : spec().spec.initContainers) {
+    auto& c = *containers_.emplace_back(std::make_unique<PodContainer>());
+    c.name = container.name;
+    c.kind = is_sidecar(container) ? Kind::sidecar : Kind::init;
+  }
+  for (const Container& container : spec().spec.containers) containers_.emplace_back(std::make_unique<PodContainer>())->name = container.name;
+  adopt();
+  writer_ = Job(write_status(this));
+  job_ = Job(run(this));
+}
+
+PodWorker::~PodWorker() = default;
+
+// --- what an earlier server left -------------------------------------------------------------------------------------
+
+void PodWorker::adopt() {
+  const PodStatus& known = spec().status;
+  if (auto started = parse_rfc3339(known.startTime)) start_time_ = *started;
+  else start_time_ = context_.loop.wall_now();
+  if (known.phase == "Failed") {
+    failed_reason_ = known.reason.empty() ? "Failed" : known.reason;
+    failed_message_ = known.message;
+  }
+  auto sandbox = context_.engine.sandbox(uid_);
+  if (!sandbox) return;
+  if (spec().spec.hostNetwork.value_or(false)) {
+    ips_ = context_.options.node_ips;
+  } else if (auto net = context_.network.find(uid_)) {
+    ips_ = net->ips;
+  }
+  sandbox_ready_ = sandbox->ready && !ips_.empty();
+  adopt_containers(*sandbox);
+}
+
+void PodWorker::adopt_containers(const engine::SandboxStatus& sandbox) {
+  const PodStatus& known = spec().status;
+  for (auto& c : containers_) {
+    for (const engine::ContainerStatus& found : sandbox.containers) {
+      if (found.name != c->name) continue;
+      if (!c->id.empty() && found.attempt < c->attempt) {
+        c->previous_id = found.id;
+        continue;
+      }
+      c->previous_id = c->id;
+      c->id = found.id;
+      c->attempt = found.attempt;
+    }
+    // What was ready stays ready until a probe says otherwise: endpoints must not flap because a server restarted.
+    for (const auto* list : {&known.containerStatuses, &known.initContainerStatuses})
+      for (const ContainerStatus& status : *list)
+        if (status.name == c->name && status.containerID == "estiba://" + c->id && is_running(*c)) {
+          c->ready = status.ready;
+          c->started = status.started.value_or(false);
+        }
+  }
+}
+
+// --- what happens ----------------------------------------------------------------------------------------------------
+
+void PodWorker::update(model::ObjectRef pod) {
+  const bool labels_changed = pod.meta().labels != pod_.meta().labels || pod.meta().annotations != pod_.meta().annotations;
+  const bool hurried = stopping_ && pod.meta().deletion_grace_seconds >= 0 && pod.meta().deletion_grace_seconds < pod_.meta().deletion_grace_seconds;
+  pod_ = std::move(pod);
+  if (labels_changed && PodVolumes::uses_metadata(spec())) volumes_stale_ = true;
+  if (hurried) {
+    const Duration limit = std::chrono::seconds(pod_.meta().deletion_grace_seconds);
+    for (auto& c : containers_)
+      if (is_running(*c))
+        hurry_.start([](engine::Engine* engine, std::string id, Duration grace) -> Task<void> { (void)co_await engine->stop_container(id, grace); }(
+            &context_.engine, c->id, limit));
+  }
+  status_changed();
+  wake();
+}
+
+void PodWorker::gone() {
+  gone_ = true;
+  wake();
+}
+
+void PodWorker::source_changed(bool secret, std::string_view name) {
+  if (!PodVolumes::uses(spec(), secret, name)) {
+    // Something else may wait for it: a container whose environment names it.
+    for (auto& c : containers_)
+      if (c->waiting_reason == "CreateContainerConfigError") c->restarts.reset(), wake();
+    return;
+  }
+  volumes_stale_ = true;
+  volume_backoff_.reset();
+  wake();
+}
+
+void PodWorker::engine_event(const engine::Event& event) {
+  if (event.type == engine::Event::Type::sandbox_died) sandbox_ready_ = false;
+  status_changed();
+  wake();
+}
+
+std::optional<engine::ContainerStatus> PodWorker::container(std::string_view name, bool previous) const {
+  for (const auto& c : containers_)
+    if (c->name == name) {
+      const std::string& id = previous ? c->previous_id : c->id;
+      return id.empty() ? std::nullopt : context_.engine.container(id);
+    }
+  return std::nullopt;
+}
+
+void PodWorker::event(client::EventType type, std::string_view reason, std::string_view message, std::string_view container) {
+  client::EventTarget target = client::EventTarget::of(pod_);
+  if (!container.empty()) {
+    bool init = false;
+    for (const Container& c : spec().spec.initContainers) init |= c.name == container;
+    target.field_path = std::string(init ? "spec.initContainers{" : "spec.containers{") + std::string(container) + "}";
+  }
+  context_.events.record(target, type, reason, message);
+}
+
+void PodWorker::retry_later(Backoff& backoff, std::string_view reason, const Error& error) {
+  event(client::EventType::warning, reason, error.message);
+  log::warn("node", "will try again", {{"pod", client::key_of(pod_)}, {"reason", reason}, {"error", error}});
+  backoff.failed_waiting(context_.loop.now());
+  wake_at(backoff.next());
+}
+
+// --- status ----------------------------------------------------------------------------------------------------------
+
+PodFacts PodWorker::facts() const {
+  PodFacts out;
+  out.sandbox_ready = sandbox_ready_;
+  out.pod_ips = ips_;
+  out.host_ips = context_.options.node_ips;
+  out.start_time = start_time_;
+  out.terminating = ending();
+  out.failed_reason = failed_reason_;
+  out.failed_message = failed_message_;
+  auto with_message = [&](std::optional<engine::ContainerStatus> status) {
+    if (status && status->message.empty())
+      if (auto found = exit_messages_.find(status->id); found != exit_messages_.end()) status->message = found->second;
+    return status;
+  };
+  for (const auto& c : containers_) {
+    ContainerFacts& f = out.containers[c->name];
+    f.current = with_message(current(*c));
+    if (!c->previous_id.empty()) f.previous = with_message(context_.engine.container(c->previous_id));
+    f.restarts = c->attempt;
+    f.ready = c->ready;
+    f.started = c->started;
+    f.waiting_reason = c->waiting_reason;
+    f.waiting_message = c->waiting_message;
+  }
+  return out;
+}
+
+PodStatus PodWorker::status() const { return compute_status(spec(), facts(), context_.loop.wall_now()); }
+
+Task<void> PodWorker::write_status(PodWorker* self) {
+  for (;;) {
+    co_await self->dirty_.wait();
+    self->dirty_.reset();
+    if (self->gone_) continue;
+    const PodStatus status = self->status();
+    auto put = co_await self->put_status(status);
+    if (put || put.error().code == Code::not_found || put.error().code == Code::invalid) continue;
+    log::warn("node", "status not written", {{"pod", client::key_of(self->pod_)}, {"error", put.error()}});
+    co_await sleep_for(1s);
+    self->dirty_.set();
+  }
+}
+
+// The whole status is replaced, if the pod is still this one: the test of the uid makes the patch fail otherwise.
+Task<Result<void>> PodWorker::put_status(const PodStatus& status) {
+  std::string text = model::encode(status);
+  if (text == written_status_ || (written_status_.empty() && text == model::encode(spec().status))) co_return {};
+  std::string patch = R"([{"op":"test","path":"/metadata/uid","value":)";
+  json::append_string(patch, uid_);
+  patch += R"(},{"op":"add","path":"/status","value":)" + text + "}]";
+  auto written = co_await context_.client.patch(client::pods, pod_.meta().ns, pod_.meta().name, client::PatchType::json, std::move(patch),
+                                                {.subresource = "status", .field_manager = "node"});
+  if (!written) co_return std::unexpected(std::move(written.error()));
+  written_status_ = std::move(text);
+  co_return {};
+}
+
+// --- the loop --------------------------------------------------------------------------------------------------------
+
+Task<void> PodWorker::run(PodWorker* self) {
+  co_await yield_now();  // the constructor has returned
+  while (!self->finished_) {
+    self->wake_.reset();
+    self->deadline_ = Instant::max();
+    co_await self->sync();
+    self->status_changed();
+    if (self->finished_) break;
+    if (self->deadline_ == Instant::max()) co_await self->wake_.wait();
+    else co_await self->wake_.wait_until(self->deadline_);
+  }
+  self->on_finished_();
+}
+
+Task<void> PodWorker::sync() {
+  if (ending()) {
+    co_await end();
+    co_return;
+  }
+  if (rested_) co_return;
+  if (co_await check_deadline()) co_return;
+  const std::string phase = phase_of(spec(), facts());
+  if (phase == "Succeeded" || phase == "Failed") {
+    co_await rest();
+    co_return;
+  }
+  if (!co_await ensure_volumes()) co_return;
+  if (!co_await ensure_sandbox()) co_return;
+  co_await sync_containers();
+  const std::string after = phase_of(spec(), facts());
+  if (after == "Succeeded" || after == "Failed") co_await rest();
+}
+
+// activeDeadlineSeconds: true when the pod has failed by it.
+Task<bool> PodWorker::check_deadline() {
+  const auto seconds = spec().spec.activeDeadlineSeconds;
+  if (!seconds || !failed_reason_.empty()) co_return false;
+  const Duration left = start_time_ + std::chrono::seconds(*seconds) - context_.loop.wall_now();
+  if (left > 0s) {
+    wake_at(context_.loop.now() + left);
+    co_return false;
+  }
+  failed_reason_ = "DeadlineExceeded";
+  failed_message_ = "Pod was active on the node longer than the specified deadline";
+  event(client::EventType::normal, failed_reason_, failed_message_);
+  co_await rest();
+  co_return true;
+}
+
+Task<bool> PodWorker::ensure_volumes() {
+  if (context_.loop.now() >= volumes_.next_refresh()) volumes_stale_ = true;
+  if (volumes_.next_refresh() != Instant::max()) wake_at(std::max(volumes_.next_refresh(), context_.loop.now() + 1s));
+  if (!volumes_stale_) co_return true;
+  if (!volume_backoff_.allowed(context_.loop.now())) {
+    wake_at(volume_backoff_.next());
+    co_return volumes_ready_;
+  }
+  volumes_stale_ = false;
+  auto prepared = co_await volumes_.prepare(pod_);
+  if (!prepared) {
+    volumes_stale_ = true;
+    retry_later(volume_backoff_, "FailedMount", prepared.error());
+    co_return volumes_ready_;  // a refresh that fails leaves the old content in place
+  }
+  volume_backoff_.reset();
+  volumes_ready_ = true;
+  if (volumes_.next_refresh() != Instant::max()) wake_at(volumes_.next_refresh());
+  co_return true;
+}
+
+Task<bool> PodWorker::ensure_sandbox() {
+  if (sandbox_ready_) co_return true;
+  if (!sandbox_backoff_.allowed(context_.loop.now())) {
+    wake_at(sandbox_backoff_.next());
+    co_return false;
+  }
+  auto made = co_await make_sandbox();
+  if (!made) {
+    retry_later(sandbox_backoff_, "FailedCreatePodSandBox", made.error().context("Failed to create pod sandbox"));
+    co_return false;
+  }
+  sandbox_backoff_.reset();
+  sandbox_ready_ = true;
+  co_return true;
+}
+
+Task<Result<void>> PodWorker::make_sandbox() {
+  if (context_.engine.sandbox(uid_)) {
+    // Its shim has died, and the containers with it: all start anew.
+    event(client::EventType::normal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+    CO_TRY(co_await context_.engine.remove_sandbox(uid_));
+    for (auto& c : containers_) {
+      stop_probes(*c);
+      if (!c->id.empty()) ++c->attempt;
+      c->id.clear();
+      c->previous_id.clear();
+    }
+  }
+  const Pod& pod = spec();
+  std::string netns;
+  if (pod.spec.hostNetwork.value_or(false)) {
+    ips_ = context_.options.node_ips;
+  } else {
+    network::PodRequest request{.uid = uid_, .ns = pod.metadata.namespace_, .name = pod.metadata.name, .host_ports = host_ports(pod)};
+    auto net = CO_TRY_AS("network", co_await context_.network.attach(std::move(request)));
+    ips_ = net.ips;
+    netns = net.netns_path;
+  }
+  co_return co_await context_.engine.run_sandbox(CO_TRY(sandbox_spec(context_.options, pod, netns, ips_, context_.network.dns_address())));
+}
+
+}  // namespace estiba::node

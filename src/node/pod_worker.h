@@ -1,0 +1,139 @@
+// PodWorker: makes the kernel match one pod. It is level-triggered: whatever happens (the pod changed, a container exited, a
+// probe's verdict, a source of a volume, a timer) wakes it, and sync() compares what is with what should be and takes the
+// next steps. Nothing it waits for long (image pulls, hooks, probes) blocks sync; those run as jobs that wake it.
+//
+// Lives on the node's thread. The node destroys it once finished() says so.
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/task.h"
+#include "model/object.h"
+#include "model/types/core_v1.h"
+#include "node/backoff.h"
+#include "node/context.h"
+#include "node/prober.h"
+#include "node/status.h"
+#include "node/volumes.h"
+
+namespace estiba::node {
+
+class PodWorker {
+ public:
+  /// `on_finished` is called once, when everything of the pod is gone; it must not destroy the worker itself.
+  PodWorker(const Context& context, model::ObjectRef pod, std::function<void()> on_finished);
+  ~PodWorker();
+
+  /// A newer version of the pod. Another uid under the same name is another worker's.
+  void update(model::ObjectRef pod);
+  /// The pod is no longer in the API.
+  void gone();
+  /// A ConfigMap or Secret has changed.
+  void source_changed(bool secret, std::string_view name);
+  void engine_event(const engine::Event& event);
+
+  const model::ObjectRef& pod() const { return pod_; }
+  const std::string& uid() const { return uid_; }
+  bool finished() const { return finished_; }
+  /// The container's present (or, with `previous`, its last) incarnation; nullopt when there is none.
+  std::optional<engine::ContainerStatus> container(std::string_view name, bool previous = false) const;
+  /// The status as the node sees it now.
+  model::core_v1::PodStatus status() const;
+
+ private:
+  enum class Kind : unsigned char { init, sidecar, main };
+
+  struct PodContainer {
+    std::string name;
+    Kind kind = Kind::main;
+    std::string id, previous_id;  ///< of the engine's containers; empty: none
+    uint32_t attempt = 0;         ///< of `id`; the next one is attempt + 1
+    Backoff restarts, pulls;
+    std::string counted_id;       ///< the exited container whose failure `restarts` knows of
+    std::string waiting_reason, waiting_message;
+    std::string image_id;         ///< the image is here
+    Job pull, hook;
+    bool pull_failed = false;
+    bool started = false, ready = false;
+    std::string kill_why;         ///< it is to be stopped and, if the policy says so, started again
+    std::optional<Duration> kill_grace;  ///< instead of the pod's
+    std::unique_ptr<Prober> startup, liveness, readiness;
+  };
+
+  // pod_worker.cpp
+  static Task<void> run(PodWorker* self);
+  static Task<void> write_status(PodWorker* self);
+  Task<Result<void>> put_status(const model::core_v1::PodStatus& status);
+  void adopt();
+  void adopt_containers(const engine::SandboxStatus& sandbox);
+  Task<void> sync();
+  Task<bool> ensure_volumes();
+  Task<bool> ensure_sandbox();
+  Task<Result<void>> make_sandbox();
+  Task<bool> check_deadline();
+  PodFacts facts() const;
+  void wake() { wake_.set(); }
+  void status_changed() { dirty_.set(); }
+  void wake_at(Instant when) { deadline_ = std::min(deadline_, when); }
+  void retry_later(Backoff& backoff, std::string_view reason, const Error& error);
+  void event(client::EventType type, std::string_view reason, std::string_view message, std::string_view container = {});
+  const model::core_v1::Pod& spec() const { return pod_.as<model::core_v1::Pod>(); }
+
+  // pod_containers.cpp
+  const model::core_v1::Container* find_spec(std::string_view name) const;
+  std::optional<engine::ContainerStatus> current(const PodContainer& c) const;
+  bool is_running(const PodContainer& c) const;
+  Task<void> sync_containers();
+  Task<bool> sync_init();
+  /// Takes one container a step towards running; true when nothing more is to be done for it now.
+  Task<bool> sync_container(PodContainer& c);
+  bool may_restart(const PodContainer& c, const engine::ContainerStatus& exited) const;
+  bool backed_off(PodContainer& c, const engine::ContainerStatus& exited);
+  bool ensure_pulled(PodContainer& c);
+  static Task<void> pull_image(PodWorker* self, PodContainer* c, model::core_v1::Container spec);
+  static Task<void> post_start(PodWorker* self, PodContainer* c, model::core_v1::Container spec, std::string id);
+  Task<void> start_container(PodContainer& c);
+  Task<Result<engine::ContainerSpec>> container_spec(PodContainer& c);
+  Task<Result<Environment>> environment(const model::core_v1::Container& container);
+  void arrange_probes(PodContainer& c);
+  std::unique_ptr<Prober> make_prober(PodContainer& c, ProbeKind kind, const model::core_v1::Probe& probe);
+  void probed(PodContainer& c, ProbeKind kind, bool healthy, const std::string& message);
+  void stop_probes(PodContainer& c);
+  Task<void> kill_container(PodContainer& c, Duration grace);
+  void take_exit_message(const engine::ContainerStatus& exited);
+
+  // pod_end.cpp
+  bool ending() const;
+  Duration grace() const;
+  Task<void> end();
+  Task<void> stop_all();
+  static Task<void> stop_one(PodWorker* self, PodContainer* c, Instant deadline);
+  Task<bool> clean_up();
+  Task<void> delete_object();
+  Task<void> rest();
+
+  const Context& context_;
+  const std::string uid_;
+  model::ObjectRef pod_;
+  std::function<void()> on_finished_;
+  PodVolumes volumes_;
+  std::vector<std::unique_ptr<PodContainer>> containers_;  // init ones first, in the spec's order
+  std::map<std::string, std::string> exit_messages_;       // by container id, from the termination log
+
+  bool gone_ = false, finished_ = false, rested_ = false, stopping_ = false;
+  bool volumes_ready_ = false, volumes_stale_ = true, sandbox_ready_ = false;
+  std::string failed_reason_, failed_message_;
+  std::vector<std::string> ips_;
+  WallTime start_time_{};
+  Backoff volume_backoff_, sandbox_backoff_, end_backoff_;
+  Instant deadline_ = Instant::max();
+  std::string written_status_;
+
+  Event wake_, dirty_;
+  Job writer_, job_;       // last: they end first
+  TaskGroup hurry_;        // stops with a shorter grace
+};
+
+}  // namespace estiba::node
