@@ -162,4 +162,15 @@ Task<void> yield_now() {
   co_await event->wait();
 }
 
+Task<bool> with_timeout(Duration limit, Task<void> task) {
+  Job job(std::move(task));
+  if (job.done()) co_return true;
+  Event ended;
+  Job watch([](Job* job, Event* ended) -> Task<void> {
+    co_await job->join();
+    ended->set();
+  }(&job, &ended));
+  co_return co_await ended.wait_for(limit);
+}
+
 }  // namespace estiba

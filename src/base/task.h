@@ -312,6 +312,9 @@ class OneShot {
   std::shared_ptr<State> state_;
 };
 
+/// Runs `task`, but drops (cancels) it when `limit` passes first: whether it ended in time.
+Task<bool> with_timeout(Duration limit, Task<void> task);
+
 /// Runs `task`, but drops (cancels) it when `limit` passes first: then nullopt.
 template <class T>
 Task<std::optional<T>> with_timeout(Duration limit, Task<T> task) {

@@ -9,14 +9,14 @@ using namespace model::core_v1;
 using namespace std::chrono_literals;
 
 Result<uint16_t> resolve_port(const model::IntOrString& port, const Container& container) {
-  if (port.is_int()) {
-    if (port.int_value() > 0 && port.int_value() < 65536) return uint16_t(port.int_value());
-    return fail(Code::invalid, "port " + std::to_string(port.int_value()) + " is not between 1 and 65535");
+  if (port.is_number()) {
+    if (port.number > 0 && port.number < 65536) return uint16_t(port.number);
+    return fail(Code::invalid, "port " + std::to_string(port.number) + " is not between 1 and 65535");
   }
   for (const ContainerPort& candidate : container.ports)
-    if (candidate.name == port.string_value()) return uint16_t(candidate.containerPort);
-  if (auto number = parse_number<uint16_t>(port.string_value())) return *number;
-  return fail(Code::not_found, "container " + quoted(container.name) + " has no port named " + quoted(port.string_value()));
+    if (candidate.name == port.text) return uint16_t(candidate.containerPort);
+  if (auto number = parse_number<uint16_t>(port.text)) return *number;
+  return fail(Code::not_found, "container " + quoted(container.name) + " has no port named " + quoted(port.text));
 }
 
 namespace {

@@ -15,6 +15,17 @@ using Data = std::map<std::string, std::string>;
 /// `configmap "x" not found`.
 Task<Result<Data>> read_object(const Context& context, bool secret, std::string ns, std::string name);
 
+/// What a container's environment names, fetched beforehand.
+struct ObjectData {
+  std::map<std::string, Result<Data>, std::less<>> config_maps, secrets;
+  Result<Data> config_map(std::string_view name) const;
+  Result<Data> secret(std::string_view name) const;
+};
+Task<ObjectData> read_referenced(const Context& context, std::string ns, const model::core_v1::Container& container);
+
+/// What the pod's imagePullSecrets say, in their order; unreadable ones are left out.
+Task<std::vector<engine::Credentials>> pull_credentials(const Context& context, model::ObjectRef pod);
+
 /// The value of a field of the pod (metadata.name, metadata.labels['x'], spec.nodeName, status.podIP, …). Labels and
 /// annotations as a whole are printed as `key="value"` lines.
 Result<std::string> field_value(const model::core_v1::Pod& pod, const std::string& path, const std::string& ip, const std::string& host_ip);

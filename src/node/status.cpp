@@ -42,11 +42,11 @@ ContainerStateTerminated terminated(const engine::ContainerStatus& status) {
 model::core_v1::ContainerState state_of(const ContainerFacts& c, bool pod_initialized, bool init, bool terminating) {
   model::core_v1::ContainerState out;
   if (running(c)) {
-    out.running.emplace().startedAt = text(c.current->started);
+    out.running.ensure().startedAt = text(c.current->started);
   } else if (exited(c) && (c.waiting_reason.empty() || terminating)) {
-    out.terminated.emplace() = terminated(*c.current);
+    out.terminated.ensure() = terminated(*c.current);
   } else {
-    auto& waiting = out.waiting.emplace();
+    auto& waiting = out.waiting.ensure();
     waiting.reason = !c.waiting_reason.empty() ? c.waiting_reason : pod_initialized || init ? "ContainerCreating" : "PodInitializing";
     waiting.message = c.waiting_message;
   }
@@ -62,10 +62,10 @@ model::core_v1::ContainerStatus container_status(const Container& spec, const Co
     out.imageID = c.current->image_ref;
     out.containerID = "estiba://" + c.current->id;
   }
-  out.state.emplace() = state_of(c, pod_initialized, init, terminating);
+  out.state.ensure() = state_of(c, pod_initialized, init, terminating);
   // A container that exited and waits for its restart shows its exit as the last state.
-  if (exited(c) && !c.waiting_reason.empty() && !terminating) out.lastState.emplace().terminated.emplace() = terminated(*c.current);
-  else if (c.previous) out.lastState.emplace().terminated.emplace() = terminated(*c.previous);
+  if (exited(c) && !c.waiting_reason.empty() && !terminating) out.lastState.ensure().terminated.ensure() = terminated(*c.current);
+  else if (c.previous) out.lastState.ensure().terminated.ensure() = terminated(*c.previous);
   out.ready = init && !is_sidecar(spec) ? exited(c) && c.current->exit_code == 0 : running(c) && c.ready;
   out.started = running(c) && c.started;
   return out;

@@ -158,7 +158,7 @@ Task<Result<std::string>> PodVolumes::token(const Pod& pod, const ServiceAccount
   model::authentication_v1::TokenRequest request;
   request.spec.expirationSeconds = seconds;
   if (!source.audience.empty()) request.spec.audiences = {source.audience};
-  auto& bound = request.spec.boundObjectRef.emplace();
+  auto& bound = request.spec.boundObjectRef.ensure();
   bound.apiVersion = "v1";
   bound.kind = "Pod";
   bound.name = pod.metadata.name;

@@ -1,0 +1,109 @@
+#include "node/api.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "io/port_forward.h"
+#include "node/log_reader.h"
+#include "node/streams.h"
+#include "observe/metrics.h"
+
+namespace estiba::node {
+
+namespace {
+
+void answer(io::Response& response, int status, std::string text) { response.send(status, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(text)); }
+
+int status_of(const Error& error) {
+  switch (error.code) {
+    case Code::not_found: return 404;
+    case Code::malformed:
+    case Code::invalid: return 400;
+    case Code::conflict: return 409;
+    default: return 500;
+  }
+}
+
+bool allowed(const io::Peer& peer) {
+  if (!peer.tls || peer.common_name.empty()) return false;
+  return peer.common_name == "kube-apiserver-kubelet-client" ||
+         std::find(peer.organizations.begin(), peer.organizations.end(), "system:masters") != peer.organizations.end();
+}
+
+struct Target {
+  PodWorker* worker = nullptr;
+  std::string container;
+};
+
+Result<Target> find(Node& node, const std::vector<std::string_view>& parts) {
+  PodWorker* worker = node.find(parts[2], parts[3]);
+  if (!worker) return fail(Code::not_found, "pod " + std::string(parts[2]) + "/" + std::string(parts[3]) + " does not run on this node");
+  return Target{worker, parts.size() > 4 ? std::string(parts[4]) : std::string()};
+}
+
+Task<void> logs(Node& node, io::Request& request, io::Response& response, Target target) {
+  const bool previous = request.query.get("previous") == "true";
+  auto options = LogOptions::from_query(request.query, node.context().loop.wall_now());
+  if (!options) co_return answer(response, 400, options.error().message);
+  auto status = target.worker->container(target.container, previous);
+  if (!status) {
+    co_return answer(response, 400, previous ? "previous terminated container " + quoted(target.container) + " in pod " + quoted(target.worker->pod().meta().name) + " not found"
+                                             : "container " + quoted(target.container) + " in pod " + quoted(target.worker->pod().meta().name) + " is waiting to start");
+  }
+  auto started = co_await response.start(200, {{"Content-Type", "text/plain; charset=utf-8"}});
+  if (!started) co_return;
+  engine::Engine* engine = &node.context().engine;
+  const std::string id = status->id;
+  auto running = [engine, id] {
+    auto now = engine->container(id);
+    return now && now->state == engine::ContainerState::running;
+  };
+  ExitWatch exit(node, id);
+  auto read = co_await read_log(status->log_path, *options, running, exit.event(), [&response](std::string text) { return response.write(std::move(text)); });
+  if (!read && read.error().code == Code::not_found) co_return;  // nothing was ever written
+}
+
+Task<void> list_pods(Node& node, io::Response& response) {
+  std::string out = R"({"kind":"PodList","apiVersion":"v1","metadata":{},"items":[)";
+  bool first = true;
+  for (const auto& [uid, worker] : node.workers()) {
+    if (!std::exchange(first, false)) out += ',';
+    out += worker->pod().print();
+  }
+  response.send(200, {{"Content-Type", "application/json"}}, out + "]}");
+  co_return;
+}
+
+}  // namespace
+
+NodeApi::NodeApi(Node& node, io::Loop& loop)
+    : node_(node), server_({&loop}, {}, [this](io::Request& request, io::Response& response) { return handle(&node_, request, response); }) {}
+
+Result<void> NodeApi::listen(const std::string& host, uint16_t port, io::TlsContextRef tls) { return server_.listen_tcp(host, port, std::move(tls)); }
+
+Task<void> NodeApi::handle(Node* node, io::Request& request, io::Response& response) {
+  if (request.path == "/healthz") co_return answer(response, 200, "ok");
+  if (!allowed(request.peer())) co_return answer(response, 401, "Unauthorized");
+  const auto parts = split(request.path, '/');
+  const std::string_view verb = parts.size() > 1 ? parts[1] : std::string_view{};
+  if (verb == "pods") co_return co_await list_pods(*node, response);
+  if (verb == "metrics") co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, observe::Registry::global().print());
+  const bool of_container = verb == "containerLogs" || verb == "exec" || verb == "attach";
+  if (!(of_container && parts.size() == 5) && !(verb == "portForward" && parts.size() >= 4)) co_return answer(response, 404, "404 page not found");
+  auto target = find(*node, parts);
+  if (!target) co_return answer(response, status_of(target.error()), target.error().message);
+  if (verb == "containerLogs") co_return co_await logs(*node, request, response, *target);
+  if (verb == "portForward") {
+    engine::Engine* engine = &node->context().engine;
+    const std::string uid = target->worker->uid();
+    (void)co_await io::serve_port_forward(request, response, [engine, uid](uint16_t port) { return dial_pod(engine, uid, port); });
+    co_return;
+  }
+  auto status = target->worker->container(target->container);
+  if (!status || status->state != engine::ContainerState::running)
+    co_return answer(response, 400, "container " + quoted(target->container) + " of pod " + quoted(target->worker->pod().meta().name) + " is not running");
+  if (verb == "exec") co_await serve_exec(node->context(), request, response, status->id);
+  else co_await serve_attach(node->context(), request, response, status->id);
+}
+
+}  // namespace estiba::node

@@ -1,0 +1,33 @@
+// The node's own API (the kubelet's, port 10250): logs, exec, attach and port-forward for the API server, and health.
+//
+//   GET  /containerLogs/{ns}/{pod}/{container}?follow=…&tailLines=…
+//   GET|POST /exec/{ns}/{pod}/{container}?command=…&input=1&output=1&error=1&tty=1      WebSocket or SPDY
+//   GET|POST /attach/{ns}/{pod}/{container}?input=1&output=1&error=1&tty=1
+//   GET|POST /portForward/{ns}/{pod}
+//   GET  /healthz, /pods, /metrics
+//
+// Callers are known by client certificates of the cluster's CA: members of system:masters, the API server's client
+// (kube-apiserver-kubelet-client) and nobody else.
+#pragma once
+#include <memory>
+
+#include "io/http_server.h"
+#include "io/loop.h"
+#include "node/node.h"
+
+namespace estiba::node {
+
+class NodeApi {
+ public:
+  /// On the node's loop. `tls` must ask for client certificates.
+  NodeApi(Node& node, io::Loop& loop);
+  Result<void> listen(const std::string& host, uint16_t port, io::TlsContextRef tls);
+  Task<void> stop() { return server_.drain(std::chrono::seconds(0)); }
+
+ private:
+  static Task<void> handle(Node* node, io::Request& request, io::Response& response);
+  Node& node_;
+  io::HttpServer server_;
+};
+
+}  // namespace estiba::node

@@ -1,0 +1,264 @@
+#include "node/container_spec.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/fd.h"
+#include "base/strings.h"
+#include "model/quantity.h"
+#include "node/sandbox_spec.h"
+#include "node/status.h"
+
+namespace estiba::node {
+
+using namespace model::core_v1;
+
+namespace {
+
+int64_t quantity(const std::map<std::string, std::string>& list, const char* name, bool milli) {
+  auto found = list.find(name);
+  if (found == list.end()) return 0;
+  auto parsed = model::Quantity::parse(found->second);
+  if (!parsed) return 0;
+  return milli ? parsed->to_milli() : parsed->to_int64();
+}
+
+struct Amounts {
+  int64_t cpu_request = 0, cpu_limit = 0, memory_request = 0, memory_limit = 0;  // thousandths of a CPU, bytes
+};
+
+Amounts amounts(const Container& container) {
+  Amounts a;
+  if (!container.resources) return a;
+  a.cpu_request = quantity(container.resources->requests, "cpu", true);
+  a.cpu_limit = quantity(container.resources->limits, "cpu", true);
+  a.memory_request = quantity(container.resources->requests, "memory", false);
+  a.memory_limit = quantity(container.resources->limits, "memory", false);
+  if (!a.cpu_request) a.cpu_request = a.cpu_limit;
+  if (!a.memory_request) a.memory_request = a.memory_limit;
+  return a;
+}
+
+engine::Resources resources_of(const Amounts& a) {
+  engine::Resources out;
+  out.cpu_shares = uint64_t(std::clamp<int64_t>(a.cpu_request * 1024 / 1000, 2, 262144));
+  if (a.cpu_limit > 0) {
+    out.cpu_period_us = 100'000;
+    out.cpu_quota_us = std::max<int64_t>(a.cpu_limit * 100, 1000);
+  }
+  if (a.memory_limit > 0) out.memory_bytes = out.memory_swap_bytes = a.memory_limit;
+  return out;
+}
+
+int64_t node_memory() { return int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE); }
+
+// The kubelet's table: guaranteed pods are killed last, best-effort ones first, the others by how much they asked for.
+int oom_score(const Pod& pod, const Amounts& a) {
+  if (pod.spec.priorityClassName == "system-node-critical") return -997;
+  const std::string qos = qos_class(pod);
+  if (qos == "Guaranteed") return -997;
+  if (qos == "BestEffort") return 1000;
+  const int64_t adjust = 1000 - 1000 * a.memory_request / std::max<int64_t>(node_memory(), 1);
+  return int(std::clamp<int64_t>(adjust, 3, 999));
+}
+
+void add_security(engine::ContainerSpec& out, const Pod& pod, const Container& container) {
+  const PodSecurityContext* shared = pod.spec.securityContext.get();
+  const SecurityContext* own = container.securityContext.get();
+  if (shared) {
+    out.user.uid = shared->runAsUser;
+    out.user.gid = shared->runAsGroup;
+    out.user.groups = shared->supplementalGroups;
+    if (shared->fsGroup) out.user.groups.push_back(*shared->fsGroup);
+    out.user.groups_from_image = shared->supplementalGroupsPolicy != "Strict";
+    out.user.must_not_be_root = shared->runAsNonRoot.value_or(false);
+  }
+  const SeccompProfile* seccomp = shared ? shared->seccompProfile.get() : nullptr;
+  if (own) {
+    if (own->runAsUser) out.user.uid = own->runAsUser;
+    if (own->runAsGroup) out.user.gid = own->runAsGroup;
+    if (own->runAsNonRoot) out.user.must_not_be_root = *own->runAsNonRoot;
+    if (own->seccompProfile) seccomp = own->seccompProfile.get();
+    out.privileged = own->privileged.value_or(false);
+    out.readonly_root = own->readOnlyRootFilesystem.value_or(false);
+    out.no_new_privileges = !own->allowPrivilegeEscalation.value_or(true);
+    out.default_masked_paths = own->procMount != "Unmasked";
+    if (own->capabilities) {
+      out.capabilities_add = own->capabilities->add;
+      out.capabilities_drop = own->capabilities->drop;
+    }
+  }
+  if (seccomp && seccomp->type == "RuntimeDefault") out.seccomp = engine::ContainerSpec::Seccomp::runtime_default;
+}
+
+std::string message_path(const Options& options, const std::string& uid, const std::string& container, uint32_t attempt) {
+  return options.data_dir + "/pods/" + uid + "/containers/" + container + "/" + std::to_string(attempt);
+}
+
+Result<void> make_directories(const std::string& path) {
+  for (size_t at = 1; at != std::string::npos;) {
+    at = path.find('/', at + 1);
+    const std::string part = path.substr(0, at);
+    if (::mkdir(part.c_str(), 0755) != 0 && errno != EEXIST) return fail_errno("mkdir " + part);
+  }
+  return {};
+}
+
+std::string link_name(const Options& options, const Pod& pod, const std::string& container, const std::string& id) {
+  return options.log_links + "/" + pod.metadata.name + "_" + pod.metadata.namespace_ + "_" + container + "-" + id + ".log";
+}
+
+constexpr size_t message_limit = 4096;
+
+}  // namespace
+
+Error config_error(Error error) {
+  if (engine::reason_of(error).empty()) {
+    if (!error.details) error.details = std::make_shared<ErrorDetails>();
+    error.details->reason = "CreateContainerConfigError";
+  }
+  return error;
+}
+
+engine::Resources container_resources(const Pod& pod, const Container& container) {
+  const Amounts a = amounts(container);
+  engine::Resources out = resources_of(a);
+  out.oom_score_adj = oom_score(pod, a);
+  return out;
+}
+
+engine::Resources pod_resources(const Pod& pod) {
+  Amounts sum;
+  bool cpu_limited = true, memory_limited = true;
+  auto add = [&](const Container& container) {
+    const Amounts a = amounts(container);
+    sum.cpu_request += a.cpu_request;
+    sum.cpu_limit += a.cpu_limit;
+    sum.memory_limit += a.memory_limit;
+    cpu_limited &= a.cpu_limit > 0;
+    memory_limited &= a.memory_limit > 0;
+  };
+  for (const Container& container : pod.spec.containers) add(container);
+  for (const Container& container : pod.spec.initContainers) {
+    if (is_sidecar(container)) {
+      add(container);
+      continue;
+    }
+    const Amounts a = amounts(container);
+    sum.cpu_request = std::max(sum.cpu_request, a.cpu_request);
+    sum.cpu_limit = std::max(sum.cpu_limit, a.cpu_limit);
+    sum.memory_limit = std::max(sum.memory_limit, a.memory_limit);
+    cpu_limited &= a.cpu_limit > 0;
+    memory_limited &= a.memory_limit > 0;
+  }
+  if (!cpu_limited) sum.cpu_limit = 0;
+  if (!memory_limited) sum.memory_limit = 0;
+  return resources_of(sum);
+}
+
+Result<engine::ContainerSpec> make_container_spec(const Options& options, const Pod& pod, const Container& container, uint32_t attempt,
+                                                  Environment environment, std::vector<engine::Mount> mounts) {
+  engine::ContainerSpec out;
+  out.name = container.name;
+  out.attempt = attempt;
+  out.image = container.image;
+  for (const std::string& part : container.command) out.command.push_back(expand(part, environment));
+  for (const std::string& part : container.args) out.args.push_back(expand(part, environment));
+  out.working_dir = container.workingDir;
+  out.mounts = std::move(mounts);
+  out.resources = container_resources(pod, container);
+  add_security(out, pod, container);
+  out.tty = container.tty.value_or(false);
+  out.stdin_open = container.stdin.value_or(false);
+  out.stdin_once = container.stdinOnce.value_or(false);
+  out.log_path = container.name + "/" + std::to_string(attempt) + ".log";
+  out.labels = {{"io.kubernetes.container.name", container.name},
+                {"io.kubernetes.pod.name", pod.metadata.name},
+                {"io.kubernetes.pod.namespace", pod.metadata.namespace_},
+                {"io.kubernetes.pod.uid", pod.metadata.uid}};
+  const std::string target = container.terminationMessagePath.empty() ? "/dev/termination-log" : container.terminationMessagePath;
+  const std::string file = message_path(options, pod.metadata.uid, container.name, attempt);
+  TRY(make_directories(file.substr(0, file.rfind('/'))));
+  Fd made(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!made) return fail_errno("create the termination log " + file);
+  (void)::fchmod(made.get(), 0666);  // whoever the container runs as writes it
+  out.mounts.push_back({.host_path = file, .container_path = target});
+  out.env = std::move(environment);
+  return out;
+}
+
+std::string read_text_file(const std::string& path) {
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string out;
+  char buffer[4096];
+  for (ssize_t n; fd && (n = ::read(fd.get(), buffer, sizeof buffer)) > 0;) out.append(buffer, size_t(n));
+  return out;
+}
+
+std::string read_exit_message(const Options& options, const Pod& pod, const Container& container, const engine::ContainerStatus& exited) {
+  std::string message = read_text_file(message_path(options, pod.metadata.uid, container.name, exited.attempt));
+  if (message.size() > message_limit) message.resize(message_limit);
+  if (!message.empty() || container.terminationMessagePolicy != "FallbackToLogsOnError" || exited.exit_code == 0) return message;
+  // The last 80 lines or 2048 bytes of the log, without the CRI format's heads.
+  Fd fd(::open(exited.log_path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return {};
+  const off_t size = ::lseek(fd.get(), 0, SEEK_END);
+  std::string tail(size_t(std::min<off_t>(size, 16384)), '\0');
+  const ssize_t n = ::pread(fd.get(), tail.data(), tail.size(), size - off_t(tail.size()));
+  tail.resize(n > 0 ? size_t(n) : 0);
+  for (std::string_view line : split(tail, '\n')) {
+    size_t at = 0;
+    for (int field = 0; field < 3 && at != std::string_view::npos; ++field) at = line.find(' ', at ? at + 1 : 0);
+    if (at != std::string_view::npos) message.append(line.substr(at + 1)).append("\n");
+  }
+  if (message.size() > 2048) message.erase(0, message.size() - 2048);
+  return message;
+}
+
+void link_log(const Options& options, const Pod& pod, const std::string& container, const std::string& id) {
+  (void)make_directories(options.log_links);
+  const std::string log = log_directory(options, pod) + "/" + container;
+  // The newest attempt's file: its name is the restart count.
+  std::string newest;
+  if (DIR* dir = ::opendir(log.c_str())) {
+    int best = -1;
+    while (dirent* entry = ::readdir(dir))
+      if (auto number = parse_number<int>(split_once(entry->d_name, '.').first); number && *number > best) best = *number, newest = entry->d_name;
+    ::closedir(dir);
+  }
+  if (!newest.empty()) (void)::symlink((log + "/" + newest).c_str(), link_name(options, pod, container, id).c_str());
+}
+
+void unlink_logs(const Options& options, const Pod& pod) {
+  const std::string logs = log_directory(options, pod), prefix = pod.metadata.name + "_" + pod.metadata.namespace_ + "_";
+  if (DIR* dir = ::opendir(options.log_links.c_str())) {
+    while (dirent* entry = ::readdir(dir)) {
+      const std::string path = options.log_links + "/" + entry->d_name;
+      char target[4096];
+      if (!std::string_view(entry->d_name).starts_with(prefix)) continue;
+      const ssize_t n = ::readlink(path.c_str(), target, sizeof target);
+      if (n > 0 && std::string_view(target, size_t(n)).starts_with(logs + "/")) (void)::unlink(path.c_str());
+    }
+    ::closedir(dir);
+  }
+  if (DIR* dir = ::opendir(logs.c_str())) {
+    while (dirent* entry = ::readdir(dir)) {
+      const std::string container = logs + "/" + entry->d_name;
+      if (entry->d_name[0] == '.') continue;
+      if (DIR* inner = ::opendir(container.c_str())) {
+        while (dirent* file = ::readdir(inner))
+          if (file->d_name[0] != '.') (void)::unlink((container + "/" + file->d_name).c_str());
+        ::closedir(inner);
+      }
+      (void)::rmdir(container.c_str());
+    }
+    ::closedir(dir);
+    (void)::rmdir(logs.c_str());
+  }
+}
+
+}  // namespace estiba::node

@@ -1,0 +1,90 @@
+#include "node/node.h"
+
+#include "base/log.h"
+#include "node/streams.h"
+
+namespace estiba::node {
+
+Node::Node(Options options, Executor& loop, client::Client& client, engine::Engine& engine, network::Network& network, io::Pool& pool)
+    : informers_(client),
+      events_(client, loop, "kubelet", options.node_name),
+      context_{std::move(options), loop, client, informers_, engine, network, pool, events_},
+      registration_(context_) {}
+
+Node::~Node() = default;
+
+Task<Result<void>> Node::start() {
+  context_.engine.on_event([this](const engine::Event& event) {
+    if (event.type == engine::Event::Type::container_exited)
+      for (ExitWatch* watch : exit_watches_)
+        if (watch->id_ == event.container_id) watch->event_.set();
+    if (auto found = workers_.find(event.pod_uid); found != workers_.end()) found->second->engine_event(event);
+  });
+  CO_TRY(co_await context_.engine.recover());
+  std::vector<std::string> uids;
+  for (const auto& sandbox : context_.engine.sandboxes()) uids.push_back(sandbox.uid);
+  CO_TRY(co_await context_.network.recover(std::move(uids)));
+  CO_TRY(co_await registration_.start());
+
+  auto& pods = informers_.of(client::pods, "", {.field_selector = "spec.nodeName=" + context_.options.node_name});
+  auto& maps = informers_.of(client::configmaps);
+  auto& secrets = informers_.of(client::secrets);
+  auto& services = informers_.of(client::services);
+  co_await services.wait_synced();
+  co_await maps.wait_synced();
+  co_await secrets.wait_synced();
+  co_await pods.wait_synced();
+  maps.on_change([this](const model::ObjectRef& before, const model::ObjectRef& after) { source_changed(false, after ? after : before); });
+  secrets.on_change([this](const model::ObjectRef& before, const model::ObjectRef& after) { source_changed(true, after ? after : before); });
+  pods.on_change([this](const model::ObjectRef& before, const model::ObjectRef& after) { pod_changed(before, after); });
+  running_ = true;
+  co_await remove_orphans();
+  co_return {};
+}
+
+void Node::source_changed(bool secret, const model::ObjectRef& object) {
+  if (!running_) return;
+  for (auto& [uid, worker] : workers_)
+    if (worker->pod().meta().ns == object.meta().ns) worker->source_changed(secret, object.meta().name);
+}
+
+void Node::pod_changed(const model::ObjectRef& before, const model::ObjectRef& after) {
+  if (before && (!after || after.meta().uid != before.meta().uid)) {
+    if (auto found = workers_.find(before.meta().uid); found != workers_.end()) found->second->gone();
+  }
+  if (!after) return;
+  auto found = workers_.find(after.meta().uid);
+  if (found != workers_.end()) found->second->update(after);
+  else start_worker(after);
+}
+
+void Node::start_worker(const model::ObjectRef& pod) {
+  const std::string uid = pod.meta().uid;
+  workers_[uid] = std::make_unique<PodWorker>(context_, pod, [this, uid] {
+    // Called from the worker's own code: it is destroyed when that has returned.
+    context_.loop.post([this, uid] { worker_finished(uid); });
+  });
+}
+
+void Node::worker_finished(const std::string& uid) { workers_.erase(uid); }
+
+PodWorker* Node::find(std::string_view ns, std::string_view name) {
+  PodWorker* best = nullptr;
+  for (auto& [uid, worker] : workers_)
+    if (worker->pod().meta().name == name && worker->pod().meta().ns == ns && (!best || !worker->finished())) best = worker.get();
+  return best;
+}
+
+// Sandboxes whose pods were deleted while no server ran.
+Task<void> Node::remove_orphans() {
+  for (const auto& sandbox : context_.engine.sandboxes()) {
+    if (workers_.contains(sandbox.uid)) continue;
+    log::info("node", "removing a pod that is no longer in the API", {{"pod", sandbox.ns + "/" + sandbox.name}, {"uid", sandbox.uid}});
+    if (auto removed = co_await context_.engine.remove_sandbox(sandbox.uid); !removed) log::warn("node", "orphan not removed", {{"error", removed.error()}});
+    (void)co_await context_.network.detach(sandbox.uid);
+    PodVolumes volumes(context_, sandbox.uid);
+    (void)co_await volumes.remove();
+  }
+}
+
+}  // namespace estiba::node

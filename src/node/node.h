@@ -1,0 +1,51 @@
+// The node: watches the pods that are bound to it and has a PodWorker make each of them real. It knows the API server only
+// through client::Client, so it runs the same in the server's process and at the other end of a network.
+#pragma once
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "base/task.h"
+#include "node/context.h"
+#include "node/pod_worker.h"
+#include "node/registration.h"
+
+namespace estiba::node {
+
+class ExitWatch;
+
+class Node {
+ public:
+  /// All references must outlive the node; everything happens on `loop`'s thread. Construct it there.
+  Node(Options options, Executor& loop, client::Client& client, engine::Engine& engine, network::Network& network, io::Pool& pool);
+  ~Node();
+  Node(const Node&) = delete;
+
+  /// Finds the containers of an earlier run again, registers the node, and starts to run pods. Returns when that is done.
+  Task<Result<void>> start();
+
+  /// The worker of a pod, or null; by name because that is what clients give.
+  PodWorker* find(std::string_view ns, std::string_view name);
+  const Context& context() const { return context_; }
+  void add_exit_watch(ExitWatch* watch) { exit_watches_.push_back(watch); }
+  void remove_exit_watch(ExitWatch* watch) { exit_watches_.remove(watch); }
+  const std::unordered_map<std::string, std::unique_ptr<PodWorker>>& workers() const { return workers_; }
+
+ private:
+  void pod_changed(const model::ObjectRef& before, const model::ObjectRef& after);
+  void start_worker(const model::ObjectRef& pod);
+  void worker_finished(const std::string& uid);
+  void source_changed(bool secret, const model::ObjectRef& object);
+  Task<void> remove_orphans();
+
+  client::Informers informers_;
+  client::EventRecorder events_;
+  Context context_;
+  Registration registration_;
+  std::unordered_map<std::string, std::unique_ptr<PodWorker>> workers_;  // by uid
+  std::list<ExitWatch*> exit_watches_;
+  bool running_ = false;
+};
+
+}  // namespace estiba::node

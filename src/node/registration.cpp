@@ -1,0 +1,184 @@
+#include "node/registration.h"
+
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/time.h"
+#include "model/codec.h"
+#include "model/types/coordination_v1.h"
+#include "node/container_spec.h"
+
+namespace estiba::node {
+
+using namespace model::core_v1;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int lease_seconds = 40;
+
+std::string os_name() {
+  for (std::string_view line : split(read_text_file("/etc/os-release"), '\n'))
+    if (line.starts_with("PRETTY_NAME=")) {
+      line.remove_prefix(12);
+      if (line.size() >= 2 && line.front() == '"') line = line.substr(1, line.size() - 2);
+      return std::string(line);
+    }
+  return "Linux";
+}
+
+std::string architecture(const char* machine) {
+  const std::string_view name(machine);
+  return name == "x86_64" ? "amd64" : name == "aarch64" ? "arm64" : std::string(name);
+}
+
+NodeSystemInfo system_info(const Options& options) {
+  NodeSystemInfo info;
+  utsname names{};
+  uname(&names);
+  info.machineID = trim(read_text_file("/etc/machine-id"));
+  info.systemUUID = trim(read_text_file("/sys/class/dmi/id/product_uuid"));
+  if (info.systemUUID.empty()) info.systemUUID = info.machineID;
+  info.bootID = trim(read_text_file("/proc/sys/kernel/random/boot_id"));
+  info.kernelVersion = names.release;
+  info.osImage = os_name();
+  info.containerRuntimeVersion = "estiba://" + options.version.substr(1);
+  info.kubeletVersion = options.version;
+  info.kubeProxyVersion = "";
+  info.operatingSystem = "linux";
+  info.architecture = architecture(names.machine);
+  return info;
+}
+
+std::map<std::string, std::string> capacity(const Options& options) {
+  struct statvfs disk {};
+  uint64_t bytes = 0;
+  if (statvfs(options.data_dir.c_str(), &disk) == 0) bytes = uint64_t(disk.f_blocks) * disk.f_frsize;
+  return {{"cpu", std::to_string(sysconf(_SC_NPROCESSORS_ONLN))},
+          {"memory", std::to_string(uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGESIZE)) / 1024) + "Ki"},
+          {"ephemeral-storage", std::to_string(bytes / 1024) + "Ki"},
+          {"hugepages-1Gi", "0"},
+          {"hugepages-2Mi", "0"},
+          {"pods", std::to_string(options.max_pods)}};
+}
+
+void add_condition(NodeStatus& status, const char* type, const char* value, const char* reason, const char* message, const std::string& now) {
+  NodeCondition& condition = status.conditions.emplace_back();
+  condition.type = type;
+  condition.status = value;
+  condition.reason = reason;
+  condition.message = message;
+  condition.lastHeartbeatTime = now;
+  condition.lastTransitionTime = now;
+}
+
+}  // namespace
+
+NodeStatus machine_status(const Options& options, WallTime wall) {
+  NodeStatus status;
+  const std::string now = format_rfc3339(wall);
+  status.capacity = status.allocatable = capacity(options);
+  status.nodeInfo.ensure() = system_info(options);
+  for (const std::string& ip : options.node_ips) {
+    NodeAddress& address = status.addresses.emplace_back();
+    address.type = "InternalIP";
+    address.address = ip;
+  }
+  NodeAddress& host = status.addresses.emplace_back();
+  host.type = "Hostname";
+  host.address = options.node_name;
+  add_condition(status, "MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", now);
+  add_condition(status, "DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", now);
+  add_condition(status, "PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available", now);
+  add_condition(status, "Ready", "True", "KubeletReady", "kubelet is posting ready status", now);
+  status.daemonEndpoints.ensure().kubeletEndpoint.ensure().Port = options.api_port;
+  return status;
+}
+
+Registration::Registration(const Context& context) : context_(context) {}
+
+Task<Result<void>> Registration::start() {
+  CO_TRY(co_await put_node());
+  CO_TRY(co_await put_status());
+  CO_TRY(co_await renew_lease());
+  job_ = Job(keep_alive(this));
+  co_return {};
+}
+
+Task<void> Registration::keep_alive(Registration* self) {
+  Instant next_status = self->context_.loop.now() + 5min;
+  for (;;) {
+    co_await sleep_for(10s);
+    auto renewed = co_await self->renew_lease();
+    if (!renewed) log::warn("node", "lease not renewed", {{"error", renewed.error()}});
+    if (self->context_.loop.now() < next_status) continue;
+    next_status += 5min;
+    if (auto put = co_await self->put_status(); !put) log::warn("node", "node status not written", {{"error", put.error()}});
+  }
+}
+
+Task<Result<void>> Registration::put_node() {
+  const Options& options = context_.options;
+  Node node;
+  node.metadata.name = options.node_name;
+  utsname names{};
+  uname(&names);
+  const std::string arch = architecture(names.machine);
+  node.metadata.labels = {{"kubernetes.io/hostname", options.node_name}, {"kubernetes.io/os", "linux"},      {"kubernetes.io/arch", arch},
+                          {"beta.kubernetes.io/os", "linux"},             {"beta.kubernetes.io/arch", arch}};
+  node.spec.podCIDR = options.pod_cidr;
+  if (!options.pod_cidr.empty()) node.spec.podCIDRs = {options.pod_cidr};
+  auto created = co_await context_.client.create(client::nodes, "", model::encode(node));
+  if (!created && created.error().code != Code::already_exists) co_return std::unexpected(std::move(created.error()).context("register node " + options.node_name));
+  auto there = created ? std::move(created) : co_await context_.client.get(client::nodes, "", options.node_name);
+  if (!there) co_return std::unexpected(std::move(there.error()));
+  node_uid_ = there->meta().uid;
+  co_return {};
+}
+
+// Keeps transition times where nothing changed: the present conditions are read first.
+Task<Result<void>> Registration::put_status() {
+  auto there = co_await context_.client.get(client::nodes, "", context_.options.node_name);
+  if (!there) {
+    if (there.error().code != Code::not_found) co_return std::unexpected(std::move(there.error()));
+    CO_TRY(co_await put_node());
+    there = co_await context_.client.get(client::nodes, "", context_.options.node_name);
+    if (!there) co_return std::unexpected(std::move(there.error()));
+  }
+  NodeStatus status = machine_status(context_.options, context_.loop.wall_now());
+  const Node& before = there->as<Node>();
+  for (NodeCondition& condition : status.conditions)
+    for (const NodeCondition& old : before.status.conditions)
+      if (old.type == condition.type && old.status == condition.status && !old.lastTransitionTime.empty()) condition.lastTransitionTime = old.lastTransitionTime;
+  const std::string patch = R"([{"op":"add","path":"/status","value":)" + model::encode(status) + "}]";
+  auto written = co_await context_.client.patch(client::nodes, "", context_.options.node_name, client::PatchType::json, patch, {.subresource = "status", .field_manager = "node"});
+  if (!written) co_return std::unexpected(std::move(written.error()).context("status of node " + context_.options.node_name));
+  co_return {};
+}
+
+Task<Result<void>> Registration::renew_lease() {
+  const std::string ns = "kube-node-lease", name = context_.options.node_name, now = format_rfc3339_micro(context_.loop.wall_now());
+  const std::string patch = R"({"spec":{"holderIdentity":")" + name + R"(","leaseDurationSeconds":)" + std::to_string(lease_seconds) + R"(,"renewTime":")" + now + "\"}}";
+  auto patched = co_await context_.client.patch(client::leases, ns, name, client::PatchType::merge, patch);
+  if (patched) co_return {};
+  if (patched.error().code != Code::not_found) co_return std::unexpected(std::move(patched.error()));
+  model::coordination_v1::Lease lease;
+  lease.metadata.name = name;
+  lease.metadata.namespace_ = ns;
+  auto& owner = lease.metadata.ownerReferences.emplace_back();
+  owner.apiVersion = "v1";
+  owner.kind = "Node";
+  owner.name = name;
+  owner.uid = node_uid_;
+  lease.spec.holderIdentity = name;
+  lease.spec.leaseDurationSeconds = lease_seconds;
+  lease.spec.renewTime = now;
+  auto created = co_await context_.client.create(client::leases, ns, model::encode(lease));
+  if (!created && created.error().code != Code::already_exists) co_return std::unexpected(std::move(created.error()).context("lease of node " + name));
+  co_return {};
+}
+
+}  // namespace estiba::node
