@@ -87,7 +87,7 @@ Task<void> NodeApi::handle(Node* node, io::Request& request, io::Response& respo
   const auto parts = split(request.path, '/');
   const std::string_view verb = parts.size() > 1 ? parts[1] : std::string_view{};
   if (verb == "pods") co_return co_await list_pods(*node, response);
-  if (verb == "metrics") co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, observe::Registry::global().print());
+  if (verb == "metrics") co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, observe::metrics().print());
   const bool of_container = verb == "containerLogs" || verb == "exec" || verb == "attach";
   if (!(of_container && parts.size() == 5) && !(verb == "portForward" && parts.size() >= 4)) co_return answer(response, 404, "404 page not found");
   auto target = find(*node, parts);

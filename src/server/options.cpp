@@ -1,0 +1,114 @@
+#include "server/options.h"
+
+#include <unistd.h>
+
+#include "base/strings.h"
+#include "base/time.h"
+#include "model/json.h"
+#include "model/yaml.h"
+#include "os/file.h"
+
+namespace estiba::server {
+
+namespace {
+
+void declare(cli::Flags& flags, Options& o) {
+  flags.add("data-dir", &o.data_dir, "where what must last is kept");
+  flags.add("run-dir", &o.run_dir, "sockets, namespaces and process state; gone after a reboot");
+  flags.add("config", &o.config, "YAML file with these flags as keys");
+  flags.add("listen", &o.listen, "address and port of the Kubernetes API");
+  flags.add("advertise-address", &o.advertise_address, "address that clients and pods reach this server by; found when empty");
+  flags.add("tls-san", &o.tls_sans, "further name or address for the server's certificate; may be repeated");
+  flags.add("write-kubeconfig", &o.write_kubeconfig, "where the administrator's kubeconfig is written (mode 0600)");
+  flags.add("node-name", &o.node_name, "name of this machine's Node; the host name when empty");
+  flags.add("node", &o.node, "run a node in this process; --node=false is a control plane only");
+  flags.add("pod-cidr", &o.pod_cidr, "addresses of pods");
+  flags.add("service-cidr", &o.service_cidr, "addresses of services");
+  flags.add("cluster-domain", &o.cluster_domain, "DNS domain of the cluster");
+  flags.add("datastore", &o.datastore, "where objects are kept: embedded");
+  flags.add("node-api-port", &o.node_port, "port of the node's own API");
+  flags.add("log-format", &o.log_format, "text or json");
+  flags.add("verbosity,v", &o.verbosity, "0 logs what happens, 1 and more also details");
+}
+
+// The line of a key at the start of a line, for messages.
+size_t line_of(std::string_view text, std::string_view key) {
+  size_t number = 1;
+  for (std::string_view line : split(text, '\n')) {
+    if (line.starts_with(key) && trim(line.substr(key.size())).starts_with(':')) return number;
+    ++number;
+  }
+  return 1;
+}
+
+std::string scalar(const json::Node& node) {
+  if (node.is_bool()) return node.as_bool() ? "true" : "false";
+  if (node.is_number()) return std::string(node.number_text());
+  return std::string(node.as_string());
+}
+
+Result<void> check(Options& o) {
+  const size_t colon = o.listen.rfind(':');
+  auto port = colon == std::string::npos ? std::nullopt : parse_number<uint16_t>(std::string_view(o.listen).substr(colon + 1));
+  if (!port) return fail(Code::invalid, "--listen must be ADDRESS:PORT, not " + quoted(o.listen));
+  o.listen_host = o.listen.substr(0, colon);
+  if (o.listen_host.starts_with('[') && o.listen_host.ends_with(']')) o.listen_host = o.listen_host.substr(1, o.listen_host.size() - 2);
+  o.listen_port = *port;
+  if (o.log_format != "text" && o.log_format != "json") return fail(Code::invalid, "--log-format is text or json, not " + quoted(o.log_format));
+  if (o.datastore != "embedded") return fail(Code::unsupported, "--datastore " + quoted(o.datastore) + ": this version keeps objects in its embedded store only");
+  for (const auto* dir : {&o.data_dir, &o.run_dir})
+    if (!dir->starts_with('/')) return fail(Code::invalid, "--data-dir and --run-dir must be absolute paths, not " + quoted(*dir));
+  if (o.node_name.empty()) {
+    char name[256] = {};
+    gethostname(name, sizeof name - 1);
+    o.node_name = to_lower(name);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string Options::pki_dir() const { return data_dir == "/var/lib/estiba" ? "/etc/estiba/pki" : data_dir + "/pki"; }
+
+Result<void> apply_config(cli::Flags& flags, const std::string& file, std::string_view text) {
+  auto document = model::parse_yaml(text);
+  if (!document) return std::unexpected(document.error().context(file));
+  const json::Node& root = document->root();
+  if (root.is_null()) return {};
+  if (!root.is_object()) return fail(Code::invalid, file + ": it must be a mapping of flag names to values");
+  for (const json::Node& entry : root) {
+    const std::string key(entry.key());
+    const std::string where = file + ":" + std::to_string(line_of(text, key)) + ": " + key;
+    if (flags.given(key)) continue;
+    if (entry.is_array()) {
+      for (const json::Node& item : entry) TRY_AS(where, flags.set(key, scalar(item)));
+      continue;
+    }
+    if (entry.is_object() || entry.is_null()) return fail(Code::invalid, where + ": it must have a plain value or a list of them");
+    TRY_AS(where, flags.set(key, scalar(entry)));
+  }
+  return {};
+}
+
+Result<Options> read_options(const cli::Arguments& arguments) {
+  Options options;
+  cli::Flags flags("estiba server [FLAGS]");
+  declare(flags, options);
+  const cli::Arguments rest = TRY(flags.parse(arguments));
+  if (flags.help_wanted()) {
+    options.help = true;
+    Options defaults;
+    cli::Flags fresh("estiba server [FLAGS]");
+    declare(fresh, defaults);
+    options.help_text = fresh.help();
+    return options;
+  }
+  if (!rest.empty()) return fail(Code::invalid, "it takes flags only, not " + quoted(rest[0]));
+  auto text = os::read_file(options.config);
+  if (text) TRY(apply_config(flags, options.config, *text));
+  else if (text.error().code != Code::not_found || flags.given("config")) return std::unexpected(text.error().context("configuration"));
+  TRY(check(options));
+  return options;
+}
+
+}  // namespace estiba::server

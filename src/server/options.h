@@ -1,0 +1,47 @@
+// What `estiba server` is told: flags, and the same names as keys of a YAML file. Flags win over the file.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/flags.h"
+
+namespace estiba::server {
+
+struct Options {
+  std::string data_dir = "/var/lib/estiba";
+  std::string run_dir = "/run/estiba";
+  std::string config = "/etc/estiba/config.yaml";
+  std::string listen = "0.0.0.0:6443";
+  std::string advertise_address;  ///< empty: the address of the default route's interface
+  std::vector<std::string> tls_sans;
+  std::string write_kubeconfig = "/etc/estiba/kubeconfig";
+  std::string node_name;  ///< empty: the host name
+  bool node = true;
+  std::string pod_cidr = "10.42.0.0/16";
+  std::string service_cidr = "10.43.0.0/16";
+  std::string cluster_domain = "cluster.local";
+  std::string datastore = "embedded";
+  std::string log_format = "text";
+  int64_t verbosity = 0;
+  int64_t node_port = 10250;  ///< of the node's own API
+  bool help = false;
+  std::string help_text;
+
+  std::string listen_host;  ///< the two parts of `listen`
+  uint16_t listen_port = 0;
+
+  /// Where keys and certificates are: /etc/estiba/pki, or below another data directory.
+  std::string pki_dir() const;
+};
+
+/// From flags and the configuration file. An unreadable file, an unknown key or a value of the wrong type names file, line
+/// and key. The default file may be missing.
+Result<Options> read_options(const cli::Arguments& arguments);
+
+/// Applies the keys of a YAML mapping to flags that the command line has not given; for tests.
+Result<void> apply_config(cli::Flags& flags, const std::string& file, std::string_view text);
+
+}  // namespace estiba::server

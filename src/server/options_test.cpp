@@ -1,0 +1,47 @@
+#include "server/options.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "os/file.h"
+
+namespace estiba::server {
+namespace {
+
+struct ServerOptions : testing::Test {
+  std::string file = "/tmp/estiba-config-" + std::to_string(getpid()) + ".yaml";
+  std::string flag = "--config=" + file;
+  void TearDown() override { unlink(file.c_str()); }
+  Result<Options> read(const std::string& text, cli::Arguments more = {}) {
+    EXPECT_TRUE(os::write_file_atomic(file, text, 0600, false));
+    more.push_back(flag);
+    return read_options(more);
+  }
+};
+
+TEST_F(ServerOptions, FlagsWinOverTheFile) {
+  auto options = read("node-name: from-file\npod-cidr: 10.1.0.0/16\nnode: false\ntls-san: [a, b]\n", {"--node-name=from-flag"});
+  ASSERT_TRUE(options) << options.error().message;
+  EXPECT_EQ(options->node_name, "from-flag");
+  EXPECT_EQ(options->pod_cidr, "10.1.0.0/16");
+  EXPECT_FALSE(options->node);
+  EXPECT_EQ(options->tls_sans, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(options->listen_port, 6443);
+}
+
+TEST_F(ServerOptions, BadFilesNameFileLineAndKey) {
+  EXPECT_EQ(read("node-name: x\npod-cdir: y\n").error().message, file + ":2: pod-cdir: unknown flag --pod-cdir; did you mean --pod-cidr? (--help lists them)");
+  EXPECT_EQ(read("\nnode: perhaps\n").error().message, file + ":2: node: --node is true or false, not \"perhaps\"");
+  EXPECT_TRUE(read("a: [\n").error().message.starts_with(file));
+  EXPECT_EQ(read("- a\n").error().message, file + ": it must be a mapping of flag names to values");
+  EXPECT_FALSE(read_options({"--config=/nonexistent/estiba.yaml"}));
+}
+
+TEST_F(ServerOptions, BadFlagsSayWhatIsAllowed) {
+  EXPECT_EQ(read("", {"--listen=6443"}).error().message, "--listen must be ADDRESS:PORT, not \"6443\"");
+  EXPECT_EQ(read("", {"--log-format=xml"}).error().message, "--log-format is text or json, not \"xml\"");
+  EXPECT_FALSE(read("", {"extra"}));
+}
+
+}  // namespace
+}  // namespace estiba::server
