@@ -163,6 +163,56 @@ class Cluster:
     def kubectl(self, *arguments, **options):
         return run(self.kubectl_command(*arguments), timeout=options.pop("timeout", 120), **options).stdout
 
+    def apply(self, *objects, check=True):
+        """kubectl apply of Python values in the test's namespace."""
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        result = run(self.kubectl_command("-n", self.ns, "apply", "-f", "-"), input=text, check=check, timeout=60)
+        return result.stdout if check else result
+
+    def k(self, *arguments, **options):
+        """kubectl in the test's namespace."""
+        return self.kubectl("-n", self.ns, *arguments, **options)
+
+    def pod(self, name):
+        return self.get("-n", self.ns, "pod", name)
+
+    def wait_pod(self, name, condition, what, seconds=30):
+        """Waits until condition(pod) holds and returns the pod."""
+        def check():
+            pod = self.pod(name)
+            return pod if condition(pod) else None
+        try:
+            return wait_for(f"pod {name}: {what}", check, seconds, 0.05)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{json.dumps(self.pod(name).get('status'), indent=1)}") from None
+
+    def wait_running(self, name, seconds=30):
+        return self.wait_pod(name, lambda pod: pod["status"].get("phase") == "Running" and all(c["ready"] for c in pod["status"].get("containerStatuses", [])), "running and ready", seconds)
+
+    def wait_ended(self, name, seconds=30):
+        return self.wait_pod(name, lambda pod: pod["status"].get("phase") in ("Succeeded", "Failed"), "ended", seconds)
+
+    def request(self, method, path, body=None, headers=(), raw=False):
+        """A bare API request with the administrator's certificate: (status, parsed body)."""
+        if not (self.dir / "admin.crt").exists():
+            import base64
+            import re
+            text = self.kubeconfig.read_text()
+            for key, name in (("client-certificate-data", "admin.crt"), ("client-key-data", "admin.key"), ("certificate-authority-data", "ca.crt")):
+                (self.dir / name).write_bytes(base64.b64decode(re.search(key + r": (\S+)", text).group(1)))
+        command = ["curl", "-sS", "--max-time", "20", "--cert", self.dir / "admin.crt", "--key", self.dir / "admin.key", "--cacert", self.dir / "ca.crt", "-X", method,
+                   "-w", "\n%{http_code}", f"https://127.0.0.1:6443{path}"]
+        for header in headers:
+            command += ["-H", header]
+        options = {}
+        if body is not None:
+            command += ["--data-binary", "@-"]
+            options["input"] = body if isinstance(body, str) else json.dumps(body)
+            if not any(header.lower().startswith("content-type") for header in headers):
+                command += ["-H", "Content-Type: application/json"]
+        text, _, status = self.sandbox.inside(command, **options).stdout.rpartition("\n")
+        return int(status), text if raw else (json.loads(text) if text.startswith(("{", "[")) else text)
+
     def get(self, *arguments):
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 

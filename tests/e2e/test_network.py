@@ -1,0 +1,76 @@
+"""Services, names and addresses, from inside and outside."""
+import json
+
+from cluster import NODE_ADDRESS, wait_for
+from manifests import WEB, deployment, pod, service
+
+
+def test_service_balances_by_name_and_address(cluster):
+    cluster.apply(deployment("web", 2, *WEB, readinessProbe={"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}), service("web"), pod("client"))
+    cluster.k("rollout", "status", "deployment/web", "--timeout=30s")
+    cluster.wait_running("client")
+    get = lambda url: cluster.k("exec", "client", "--", "wget", "-q", "-T", "2", "-O", "-", url).strip()
+    names = {p["metadata"]["name"] for p in cluster.get("-n", cluster.ns, "pods", "-l", "app=web")["items"]}
+    wait_for("both pods to answer", lambda: {get("http://web/") for _ in range(10)} == names, 10)
+    assert get(f"http://web.{cluster.ns}.svc.cluster.local/") in names
+    ip = cluster.get("-n", cluster.ns, "service", "web")["spec"]["clusterIP"]
+    assert get(f"http://{ip}/") in names
+    assert cluster.sandbox.inside(["curl", "-sS", "--max-time", "3", f"http://{ip}/"]).stdout.strip() in names
+
+
+def test_a_pod_reaches_itself_through_its_service(cluster):
+    cluster.apply(deployment("web", 1, *WEB, readinessProbe={"tcpSocket": {"port": 8080}, "periodSeconds": 1}), service("web"))
+    cluster.k("rollout", "status", "deployment/web", "--timeout=30s")
+    name = cluster.get("-n", cluster.ns, "pods")["items"][0]["metadata"]["name"]
+    wait_for("the answer", lambda: cluster.k("exec", name, "--", "wget", "-q", "-T", "2", "-O", "-", "http://web/", check=False).strip() == name, 10)
+
+
+def test_node_port_from_outside_and_inside(cluster):
+    cluster.apply(deployment("web", 2, *WEB, readinessProbe={"tcpSocket": {"port": 8080}, "periodSeconds": 1}), service("web", type="NodePort"))
+    cluster.k("rollout", "status", "deployment/web", "--timeout=30s")
+    port = cluster.get("-n", cluster.ns, "service", "web")["spec"]["ports"][0]["nodePort"]
+    assert 30000 <= port <= 32767
+    wait_for("both pods to answer", lambda: len({cluster.fetch(f"http://{NODE_ADDRESS}:{port}/") for _ in range(12)} - {None}) == 2, 10)
+    assert cluster.sandbox.inside(["curl", "-sS", "--max-time", "3", f"http://127.0.0.1:{port}/"]).stdout
+
+
+def test_services_without_endpoints_refuse(cluster):
+    cluster.apply(service("nobody"))
+    ip = cluster.get("-n", cluster.ns, "service", "nobody")["spec"]["clusterIP"]
+    def refused():
+        result = cluster.sandbox.inside(["curl", "-sS", "--max-time", "2", f"http://{ip}/"], check=False)
+        return "refused" in result.stderr.lower() or "could not connect" in result.stderr.lower() or "couldn't connect" in result.stderr.lower()
+    wait_for("the refusal", refused, 10)
+
+
+def test_names_of_headless_services_and_pods(cluster):
+    cluster.apply(deployment("db", 2), service("db", clusterIP="None"), pod("client"))
+    cluster.k("rollout", "status", "deployment/db", "--timeout=30s")
+    cluster.wait_running("client")
+    ips = {p["status"]["podIP"] for p in cluster.get("-n", cluster.ns, "pods", "-l", "app=db")["items"]}
+    dig = lambda *what: set(cluster.sandbox.inside(["dig", "+short", "+time=2", "@10.43.0.10", *what]).stdout.split())
+    wait_for("all addresses", lambda: dig(f"db.{cluster.ns}.svc.cluster.local") == ips, 10)
+    ip = sorted(ips)[0]
+    assert dig(f"{ip.replace('.', '-')}.{cluster.ns}.pod.cluster.local") == {ip}
+    assert dig(f"none.{cluster.ns}.svc.cluster.local") == set()
+    assert "10.43.0.1" in dig("kubernetes.default.svc.cluster.local")
+    assert "db" in cluster.k("exec", "client", "--", "nslookup", f"db.{cluster.ns}.svc.cluster.local")
+
+
+def test_endpoints_follow_readiness(cluster):
+    cluster.apply(pod("web", "sh", "-c", "sleep 3600", readinessProbe={"exec": {"command": ["test", "-e", "/tmp/ready"]}, "periodSeconds": 1, "failureThreshold": 1}), service("web"))
+    cluster.wait_pod("web", lambda p: p["status"].get("podIP"), "an address")
+    addresses = lambda: [e["addresses"][0] for s in cluster.get("-n", cluster.ns, "endpointslices", "-l", "kubernetes.io/service-name=web")["items"]
+                         for e in s["endpoints"] or [] if e["conditions"]["ready"]]
+    wait_for("the pod's process", lambda: cluster.pod("web")["status"]["phase"] == "Running", 10)
+    assert addresses() == []
+    cluster.k("exec", "web", "--", "touch", "/tmp/ready")
+    wait_for("the endpoint", lambda: addresses() == [cluster.pod("web")["status"]["podIP"]], 10)
+    cluster.k("exec", "web", "--", "rm", "/tmp/ready")
+    wait_for("no endpoint", lambda: addresses() == [], 10)
+
+
+def test_host_network_pods_see_the_node(cluster):
+    cluster.apply(pod("host", "ip", "-4", "address", restartPolicy="Never", hostNetwork=True))
+    ended = cluster.wait_ended("host")
+    assert NODE_ADDRESS in cluster.k("logs", "host") and ended["status"]["podIP"] == NODE_ADDRESS
