@@ -1,0 +1,45 @@
+#include "server/node_proxy.h"
+
+#include "io/http_client.h"
+#include "io/upgrade_proxy.h"
+
+namespace estiba::server {
+
+Result<std::unique_ptr<HttpsNodeProxy>> HttpsNodeProxy::make(const Certificates& certificates) {
+  io::TlsClientOptions options;
+  options.ca_pem = certificates.ca.certificate_pem;
+  options.certificate_pem = certificates.kubelet_client.certificate_pem;
+  options.key_pem = certificates.kubelet_client.key_pem;
+  return std::unique_ptr<HttpsNodeProxy>(new HttpsNodeProxy(TRY(io::make_tls_client(options))));
+}
+
+Task<Result<void>> HttpsNodeProxy::forward(apiserver::NodeTarget target, io::Request& request, io::Response& response) {
+  static constexpr std::pair<std::string_view, std::string_view> verbs[] = {
+      {"log", "containerLogs"}, {"exec", "exec"}, {"attach", "attach"}, {"portforward", "portForward"}};
+  std::string_view verb;
+  for (const auto& [subresource, name] : verbs)
+    if (subresource == target.subresource) verb = name;
+  if (target.address.empty()) co_return fail(Code::unavailable, "node " + target.node + " has no address yet");
+  const std::string host = target.address.find(':') == std::string::npos ? target.address : "[" + target.address + "]";
+  std::string url = "https://" + host + ":" + std::to_string(target.port) + "/" + std::string(verb) + "/" + target.ns + "/" + target.pod;
+  if (!target.container.empty()) url += "/" + target.container;
+  if (!request.raw_query.empty()) url += "?" + request.raw_query;
+  // A client for each session: it may be long, and it ends with the session.
+  io::HttpClient client({.tls = tls_, .max_idle_connections = 0});
+  if (verb != "containerLogs") co_return co_await io::proxy_upgrade(request, response, client, url);
+  io::ClientRequest ask;
+  ask.url = url;
+  auto answer = CO_TRY(co_await client.send(std::move(ask)));
+  if (answer->status != 200) {
+    response.send(answer->status, {{"Content-Type", "text/plain; charset=utf-8"}}, CO_TRY(co_await answer->text(1 << 20)));
+    co_return {};
+  }
+  if (auto started = co_await response.start(200, {{"Content-Type", "text/plain; charset=utf-8"}}); !started) co_return {};
+  for (;;) {
+    auto piece = co_await answer->read();
+    if (!piece || piece->empty()) co_return {};
+    if (auto written = co_await response.write(std::move(*piece)); !written) co_return {};
+  }
+}
+
+}  // namespace estiba::server

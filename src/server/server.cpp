@@ -1,0 +1,219 @@
+#include "server/server.h"
+
+#include <thread>
+
+#include "apiserver/server.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "controllers/controllers.h"
+#include "engine/engine.h"
+#include "io/thread.h"
+#include "network/network.h"
+#include "node/api.h"
+#include "node/node.h"
+#include "os/cgroup.h"
+#include "os/file.h"
+#include "scheduler/scheduler.h"
+#include "server/address.h"
+#include "server/certificates.h"
+#include "server/local_client.h"
+#include "server/node_proxy.h"
+#include "store/embedded/embedded.h"
+
+namespace estiba::server {
+
+namespace {
+
+// The node and all it works with; lives on the node's thread.
+struct NodeParts {
+  std::unique_ptr<client::Client> client;
+  std::unique_ptr<engine::Engine> engine;
+  std::unique_ptr<network::Network> network;
+  std::unique_ptr<node::Node> node;
+  std::unique_ptr<node::NodeApi> api;
+};
+
+// A group of our own for another data directory, so that servers side by side do not touch each other's.
+std::string cgroup_root(const Options& options) {
+  if (options.data_dir == "/var/lib/estiba") return "/estiba";
+  const uint32_t hash = fnv1a32(options.data_dir + "|" + options.node_name);
+  return "/estiba-" + hex_encode({reinterpret_cast<const char*>(&hash), 4});
+}
+
+}  // namespace
+
+struct Server::State {
+  Options options;
+  Certificates certificates;
+  std::unique_ptr<store::EmbeddedStore> store;
+  std::unique_ptr<HttpsNodeProxy> node_proxy;
+  std::vector<std::unique_ptr<io::LoopThread>> api_threads;
+  std::unique_ptr<apiserver::ApiServer> api;
+  std::unique_ptr<io::LoopThread> controllers_thread, scheduler_thread, node_thread;
+  std::unique_ptr<client::Client> controllers_client, scheduler_client;
+  std::unique_ptr<controllers::Controllers> controllers;
+  std::unique_ptr<scheduler::Scheduler> scheduler;
+  std::unique_ptr<io::Pool> pool;
+  NodeParts node;
+
+  Result<void> open_store();
+  Task<Result<void>> start_api();
+  void start_control();
+  Task<Result<void>> start_node();
+  static Task<Result<void>> make_node(State* self);
+  static Task<int> end_node(State* self);
+};
+
+Server::Server(Options options) : state_(std::make_unique<State>()) { state_->options = std::move(options); }
+Server::~Server() = default;
+
+Result<void> Server::State::open_store() {
+  TRY(os::make_dirs(options.data_dir, 0711));
+  store = TRY(store::open_embedded({.directory = options.data_dir + "/store"}));
+  TRY(os::make_dirs(options.run_dir, 0711));
+  if (options.advertise_address.empty()) options.advertise_address = own_address();
+  const std::string first = TRY_AS("--service-cidr " + options.service_cidr, nth_address(options.service_cidr, 1));
+  certificates = TRY_AS("certificates", prepare_certificates(options.pki_dir(), server_names(options, first), options.node_name, std::chrono::system_clock::now()));
+  return {};
+}
+
+Task<Result<void>> Server::State::start_api() {
+  node_proxy = CO_TRY(HttpsNodeProxy::make(certificates));
+  const unsigned loops = std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
+  std::vector<io::Loop*> pointers;
+  for (unsigned i = 0; i < loops; ++i) pointers.push_back(&api_threads.emplace_back(std::make_unique<io::LoopThread>("api-" + std::to_string(i)))->loop());
+  apiserver::ServerOptions made;
+  made.cluster = {.service_cidr = options.service_cidr, .cluster_domain = options.cluster_domain, .advertise_address = options.advertise_address, .port = options.listen_port};
+  made.listen_host = options.listen_host == "0.0.0.0" ? "" : options.listen_host;
+  made.listen_port = options.listen_port;
+  made.certificate_pem = certificates.server.certificate_pem;
+  made.key_pem = certificates.server.key_pem;
+  made.client_ca_pem = certificates.ca.certificate_pem;
+  made.signing_key_pem = certificates.service_account_key;
+  made.node_proxy = node_proxy.get();
+  api = CO_TRY(apiserver::ApiServer::make(*store, std::move(pointers), made));
+  CO_TRY(api->listen());
+  CO_TRY(co_await api->api().bootstrap());
+  const bool everywhere = options.listen_host == "0.0.0.0" || options.listen_host == "::" || options.listen_host.empty();
+  co_return write_kubeconfig(options.write_kubeconfig, certificates, everywhere ? "127.0.0.1" : options.listen_host, api->port());
+}
+
+void Server::State::start_control() {
+  controllers_thread = std::make_unique<io::LoopThread>("controllers");
+  scheduler_thread = std::make_unique<io::LoopThread>("scheduler");
+  controllers_client = make_local_client(api->api(), "system:kube-controller-manager");
+  scheduler_client = make_local_client(api->api(), "system:kube-scheduler");
+  controllers = std::make_unique<controllers::Controllers>(*controllers_client, controllers_thread->loop(), controllers::Options{.root_ca_pem = certificates.ca.certificate_pem});
+  scheduler = std::make_unique<scheduler::Scheduler>(*scheduler_client, scheduler_thread->loop());
+  controllers_thread->loop().post([this] { controllers->start(); });
+  scheduler_thread->loop().post([this] { scheduler->start(); });
+}
+
+Task<Result<void>> Server::State::start_node() {
+  pool = std::make_unique<io::Pool>(8);
+  node_thread = std::make_unique<io::LoopThread>("node");
+  auto made = co_await io::run_on<Result<void>>(node_thread->loop(), [this] { return make_node(this); });
+  if (!made) co_return fail(Code::internal, "the node's thread ended");
+  co_return std::move(*made);
+}
+
+Task<Result<void>> Server::State::make_node(State* self) {
+  const Options& options = self->options;
+  NodeParts& parts = self->node;
+  io::Loop& loop = self->node_thread->loop();
+  parts.client = make_local_client(self->api->api(), "system:node:" + options.node_name);
+  parts.engine = CO_TRY(engine::make_engine({.data_dir = options.data_dir, .run_dir = options.run_dir, .oci_program = {}}, loop, *self->pool));
+  const std::string range = CO_TRY(first_node_range(options.pod_cidr));
+  network::Options net;
+  net.run_dir = options.run_dir;
+  net.data_dir = options.data_dir;
+  net.pod_cidr = range;
+  net.cluster_cidr = options.pod_cidr;
+  net.service_cidr = options.service_cidr;
+  net.cluster_domain = options.cluster_domain;
+  net.node_name = options.node_name;
+  parts.network = std::make_unique<network::Network>(net, *parts.client, loop);
+  CO_TRY_AS("network", co_await parts.network->start());
+  node::Options made;
+  made.node_name = options.node_name;
+  made.node_ips = {options.advertise_address};
+  made.data_dir = options.data_dir;
+  made.run_dir = options.run_dir;
+  made.cgroup_root = cgroup_root(options);
+  made.cluster_domain = options.cluster_domain;
+  made.pod_cidr = range;
+  made.api_port = uint16_t(options.node_port);
+  parts.node = std::make_unique<node::Node>(std::move(made), loop, *parts.client, *parts.engine, *parts.network, *self->pool);
+  parts.api = std::make_unique<node::NodeApi>(*parts.node, loop);
+  auto tls = CO_TRY(io::make_tls_server({.certificate_pem = self->certificates.node.certificate_pem,
+                                         .key_pem = self->certificates.node.key_pem,
+                                         .client_ca_pem = self->certificates.ca.certificate_pem,
+                                         .alpn = {"http/1.1"}}));
+  CO_TRY_AS("the node's API", parts.api->listen("", uint16_t(options.node_port), std::move(tls)));
+  co_return co_await parts.node->start();
+}
+
+Task<int> Server::State::end_node(State* self) {
+  NodeParts& parts = self->node;
+  const bool empty = parts.engine && parts.engine->sandboxes().empty();
+  if (parts.api) co_await parts.api->stop();
+  parts.api.reset();
+  parts.node.reset();
+  if (parts.network)
+    if (auto stopped = co_await parts.network->stop(); !stopped) log::warn("server", "network not stopped cleanly", {{"error", stopped.error()}});
+  parts.network.reset();
+  parts.engine.reset();
+  parts.client.reset();
+  if (empty)
+    if (auto group = os::Cgroup::at(cgroup_root(self->options))) (void)group->remove();
+  co_return 0;
+}
+
+Task<Result<void>> Server::start() {
+  State& s = *state_;
+  CO_TRY(s.open_store());
+  CO_TRY(co_await s.start_api());
+  s.start_control();
+  log::info("server", "the API answers", {{"address", s.options.listen}, {"kubeconfig", s.options.write_kubeconfig}});
+  if (s.options.node) CO_TRY_AS("node " + s.options.node_name, co_await s.start_node());
+  co_return {};
+}
+
+// Destroys `object` on its loop's thread.
+template <class T>
+static Task<void> end_on(io::LoopThread* thread, std::unique_ptr<T>& object) {
+  if (!thread) co_return;
+  (void)co_await io::run_on<int>(thread->loop(), [&object] {
+    return [](std::unique_ptr<T>* object) -> Task<int> {
+      object->reset();
+      co_return 0;
+    }(&object);
+  });
+}
+
+Task<void> Server::stop() {
+  State& s = *state_;
+  if (s.node_thread) (void)co_await io::run_on<int>(s.node_thread->loop(), [&s] { return State::end_node(&s); });
+  co_await end_on(s.scheduler_thread.get(), s.scheduler);
+  co_await end_on(s.controllers_thread.get(), s.controllers);
+  s.node_thread.reset();
+  s.scheduler_thread.reset();
+  s.controllers_thread.reset();
+  s.scheduler_client.reset();
+  s.controllers_client.reset();
+  s.pool.reset();
+  if (s.api && !s.api_threads.empty()) {
+    io::HttpServer* http = &s.api->http();
+    (void)co_await io::run_on<int>(s.api_threads[0]->loop(), [http] {
+      return [](io::HttpServer* http) -> Task<int> {
+        co_await http->drain(std::chrono::milliseconds(500));
+        co_return 0;
+      }(http);
+    });
+  }
+  s.api_threads.clear();
+  s.api.reset();
+  s.store.reset();
+}
+
+}  // namespace estiba::server
