@@ -10,12 +10,18 @@ namespace estiba::apiserver {
 
 /// The Content-Type of an encoding.
 std::string_view content_type_of(Encoding encoding);
+
+struct Encoded {
+  Encoding encoding;  ///< as wanted, or JSON for a kind that has no protobuf form
+  std::string body;
+};
 /// `json` is a whole object with apiVersion and kind.
-Result<std::string> encode(const Wanted& wanted, std::string json);
+Result<Encoded> encode(const Wanted& wanted, std::string json);
+/// One event of a watch stream; `object` is its JSON.
+Result<std::string> frame_event(const Wanted& wanted, std::string_view type, std::string object);
+
 /// The body of a request as JSON text.
 Result<std::string> decode_yaml(std::string_view text);
 Result<std::string> decode_protobuf(std::string_view bytes);
-/// One event of a watch stream; `object` is its JSON.
-Result<std::string> frame_event(const Wanted& wanted, std::string_view type, std::string object);
 
 }  // namespace estiba::apiserver

@@ -82,7 +82,7 @@ std::string bookmark_json(const Action& action, const WatchItem& item) {
 Rendered render_json(const Wanted& wanted, std::string json) {
   std::string fallback = wanted.encoding == Encoding::json && !wanted.pretty ? std::string{} : json;
   auto encoded = encode(wanted, std::move(json));
-  if (encoded) return {content_type_of(wanted.encoding), std::move(*encoded)};
+  if (encoded) return {content_type_of(encoded->encoding), std::move(encoded->body)};
   return {content_type_of(Encoding::json), std::move(fallback)};
 }
 
@@ -91,7 +91,8 @@ Rendered render_error(const Wanted& wanted, const Error& error) {
 }
 
 Result<Rendered> render_object(const Action& action, const model::ObjectRef& object) {
-  return Rendered{content_type_of(action.wanted.encoding), TRY(encode(action.wanted, TRY(object_json(action, object, true))))};
+  Encoded encoded = TRY(encode(action.wanted, TRY(object_json(action, object, true))));
+  return Rendered{content_type_of(encoded.encoding), std::move(encoded.body)};
 }
 
 Result<Rendered> render_list(const Action& action, const Page& page) {
@@ -101,7 +102,8 @@ Result<Rendered> render_list(const Action& action, const Page& page) {
     case Shape::partial: json = TRY(partial_list_json(page, action.wanted.shape_v1beta1)); break;
     case Shape::table: json = TRY(table_json(action, page, true)); break;
   }
-  return Rendered{content_type_of(action.wanted.encoding), TRY(encode(action.wanted, std::move(json)))};
+  Encoded encoded = TRY(encode(action.wanted, std::move(json)));
+  return Rendered{content_type_of(encoded.encoding), std::move(encoded.body)};
 }
 
 Result<std::string> render_event(const Action& action, const WatchItem& item) {

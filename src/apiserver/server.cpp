@@ -1,6 +1,7 @@
 #include "apiserver/server.h"
 
 #include "apiserver/api_errors.h"
+#include "apiserver/encodings.h"
 #include "apiserver/request.h"
 #include "apiserver/respond.h"
 #include "apiserver/special/special.h"
@@ -145,7 +146,11 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
   Wanted wanted = action.wanted;
   Action shown = action;  // what the answer is rendered for
   shown.body.clear();
-  if (action.verb == Verb::remove || action.verb == Verb::remove_collection) CO_TRY(read_delete_options(action));
+  if (action.verb == Verb::remove || action.verb == Verb::remove_collection) {
+    if (*type == BodyType::protobuf && !action.body.empty()) action.body = CO_TRY(decode_protobuf(action.body));
+    if (*type == BodyType::yaml && !action.body.empty()) action.body = CO_TRY(decode_yaml(action.body));
+    CO_TRY(read_delete_options(action));
+  }
   if (action.verb == Verb::remove_collection) {
     Page page = CO_TRY(co_await registry_.remove_collection(std::move(action)));
     send(response, 200, CO_TRY(render_list(shown, page)));
