@@ -39,24 +39,12 @@ WebSocket::WebSocket(StreamPtr stream, Options options) : stream_(std::move(stre
 
 // Makes at least `bytes` bytes available.
 Task<Result<void>> WebSocket::fill(size_t bytes) {
-  if (in_at_ == in_.size()) {
-    in_.clear();
-    in_at_ = 0;
-    if (in_.capacity() > 64 * 1024) in_.shrink_to_fit();
+  if (in_.empty()) {
+    in_.release();
     co_await stream_->readable();
   }
-  while (in_.size() - in_at_ < bytes) {
-    if (in_at_ > 0) {
-      in_.erase(0, in_at_);
-      in_at_ = 0;
-    }
-    size_t had = in_.size();
-    in_.resize(std::max<size_t>(had + 4096, std::min<size_t>(bytes, had + 256 * 1024)));
-    auto got = co_await stream_->read(in_.data() + had, in_.size() - had);
-    in_.resize(had + (got ? *got : 0));
-    if (!got) co_return std::unexpected(got.error());
-    if (*got == 0) co_return fail(Code::unavailable, "the WebSocket's connection ended without a close frame");
-  }
+  while (in_.bytes().size() < bytes)
+    if (CO_TRY(co_await in_.fill(*stream_)) == 0) co_return fail(Code::unavailable, "the WebSocket's connection ended without a close frame");
   co_return {};
 }
 
@@ -68,7 +56,7 @@ Task<Result<void>> WebSocket::fail_connection(uint16_t code, std::string reason)
 
 Task<Result<WebSocket::Frame>> WebSocket::read_frame() {
   CO_TRY(co_await fill(2));
-  auto byte = [&](size_t i) { return uint8_t(in_[in_at_ + i]); };
+  auto byte = [&](size_t i) { return uint8_t(in_.bytes()[i]); };
   Frame frame{.opcode = uint8_t(byte(0) & 15), .final = bool(byte(0) & 0x80)};
   bool masked = byte(1) & 0x80;
   bool control = frame.opcode & 8;
@@ -86,9 +74,9 @@ Task<Result<WebSocket::Frame>> WebSocket::read_frame() {
   if (size > options_.max_message) CO_TRY(co_await fail_connection(1009, "a message is larger than " + std::to_string(options_.max_message) + " bytes"));
   size_t mask_bytes = masked ? 4 : 0;
   CO_TRY(co_await fill(head + mask_bytes + size));
-  frame.payload.assign(in_, in_at_ + head + mask_bytes, size);
-  if (masked) apply_mask(frame.payload.data(), frame.payload.size(), in_.data() + in_at_ + head);
-  in_at_ += head + mask_bytes + size;
+  frame.payload = in_.bytes().substr(head + mask_bytes, size);
+  if (masked) apply_mask(frame.payload.data(), frame.payload.size(), in_.bytes().data() + head);
+  in_.consume(head + mask_bytes + size);
   co_return frame;
 }
 
@@ -185,7 +173,7 @@ Task<void> WebSocket::close(uint16_t code, std::string reason) {
 
 bool is_websocket_request(const Request& request) { return request.wants_upgrade() && request.headers.has_token("Upgrade", "websocket"); }
 
-Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(Request& request, Response& response, std::vector<std::string> protocols) {
+Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(Request& request, Response& response, std::vector<std::string> protocols, size_t max_message) {
   auto refuse = [&](int status, std::string why) {
     response.send(status, {{"Content-Type", "text/plain"}}, why + "\n");
     return fail(Code::invalid, "WebSocket handshake: " + why);
@@ -196,10 +184,10 @@ Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(Request& request, Resp
   auto nonce = base64_decode(key);
   if (!nonce || nonce->size() != 16) co_return refuse(400, "Sec-WebSocket-Key must be 16 bytes in base64");
   Headers headers{{"Upgrade", "websocket"}, {"Connection", "Upgrade"}, {"Sec-WebSocket-Accept", accept_key(key)}};
-  WebSocket::Options options;
+  WebSocket::Options options{.max_message = max_message};
   auto offered = request.headers.list("Sec-WebSocket-Protocol");
   for (const std::string& protocol : protocols) {
-    if (std::ranges::find(offered, protocol) == offered.end()) continue;
+    if (protocol.empty() || std::ranges::find(offered, protocol) == offered.end()) continue;
     options.protocol = protocol;
     headers.add("Sec-WebSocket-Protocol", protocol);
     break;

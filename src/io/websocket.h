@@ -8,6 +8,7 @@
 
 #include "base/task.h"
 #include "io/frame_lock.h"
+#include "io/http1.h"
 #include "io/http_client.h"
 #include "io/http_server.h"
 
@@ -58,8 +59,7 @@ class WebSocket {
   StreamPtr stream_;
   Options options_;
   FrameLock lock_;
-  std::string in_;
-  size_t in_at_ = 0;
+  ReadBuffer in_;
   bool close_sent_ = false, close_received_ = false;
 };
 
@@ -70,7 +70,8 @@ StreamPtr stream_over_websocket(std::unique_ptr<WebSocket> socket);
 bool is_websocket_request(const Request& request);
 /// Answers the handshake, choosing the first of `protocols` that the client offers (our order decides). Answers 400 or 403
 /// itself when the request is wrong or offers none of them; `protocols` empty accepts any client without a subprotocol.
-Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(Request& request, Response& response, std::vector<std::string> protocols);
+Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(Request& request, Response& response, std::vector<std::string> protocols,
+                                                                size_t max_message = 4 * 1024 * 1024);
 /// Connects; `url` has the scheme http or https (or ws, wss). The error's code follows a refusal's status.
 Task<Result<std::unique_ptr<WebSocket>>> connect_websocket(HttpClient& client, ClientRequest request, std::vector<std::string> protocols);
 
