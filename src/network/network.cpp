@@ -146,7 +146,7 @@ Task<Result<PodNet>> Network::attach(PodRequest pod) {
   Impl& self = *impl_;
   if (!self.pods) co_return fail(Code::unavailable, "the pod network has not been started");
   if (auto known = self.attached.find(pod.uid); known != self.attached.end()) co_return known->second;
-  PodNet net = CO_TRY(co_await self.worker.run([&self, pod] { return self.pods->attach(pod); }));
+  PodNet net = CO_TRY_AS("network of pod " + pod.ns + "/" + pod.name, co_await self.worker.run([&self, pod] { return self.pods->attach(pod); }));
   self.remember(pod, net);
   self.work.set();
   co_return net;

@@ -127,7 +127,7 @@ TEST_F(NetworkTest, AUdpClientThatKeepsItsPortIsLedToTheNewEndpoint) {
   auto endpoint = [&](const std::string& uid) { return R"({"endpoints":[{"addresses":[")" + pods[uid].ips[0] + R"("]}]})"; };
   api_.add(client::services, "default", service("dns", R"({"clusterIP":"10.43.0.6","ports":[{"port":53,"protocol":"UDP"}]})"));
   api_.add(client::endpoint_slices, "default", slice("dns", "[]", R"([{"name":"","port":53,"protocol":"UDP"}])"));
-  std::string ask = "echo | socat -T0.3 - UDP4:10.43.0.6:53,sourceport=4242";
+  std::string ask = "for i in $(seq 20); do out=$(echo | socat -T0.3 - UDP4:10.43.0.6:53,sourceport=4242); [ -n \"$out\" ] && break; done; echo $out";
   for (std::string uid : {"a", "b", "a"}) {
     api_.merge(client::endpoint_slices, "default", "dns-x", endpoint(uid));
     run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(60)); }(0));

@@ -1,6 +1,7 @@
 #include "os/nft.h"
 
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <sys/socket.h>
@@ -290,6 +291,8 @@ Rule& Rule::dnat(int address, int port) {
 
 Rule& Rule::masquerade() {
   open("masq");
+  // Ports chosen in order are chosen twice when two packets race, and one of them is dropped.
+  tx_.batch_.put_be32(NFTA_MASQ_FLAGS, NF_NAT_RANGE_PROTO_RANDOM_FULLY);
   close();
   return *this;
 }
