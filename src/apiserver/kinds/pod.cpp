@@ -161,11 +161,10 @@ void validate_update(Draft& draft) {
 
 }  // namespace
 
-const SelectableField fields[10] = {
+const SelectableField fields[8] = {
     {"spec.nodeName", "", ""},         {"spec.restartPolicy", "", ""},   {"spec.schedulerName", "", ""},
     {"spec.serviceAccountName", "", ""}, {"spec.hostNetwork", "", "false"}, {"status.phase", "", ""},
-    {"status.podIP", "", ""},          {"status.nominatedNodeName", "", ""}, {"status.hostIP", "", ""},
-    {"metadata.uid", "", ""},
+    {"status.podIP", "", ""},          {"status.nominatedNodeName", "", ""},
 };
 
 void defaults(json::Document& doc, json::Node& object) {

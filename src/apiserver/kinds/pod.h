@@ -10,6 +10,6 @@ void defaults(json::Document& doc, json::Node& object);
 Result<void> admit(Draft& draft);
 void prepare(Draft& draft);
 void validate(Draft& draft);
-extern const SelectableField fields[10];
+extern const SelectableField fields[8];
 
 }  // namespace estiba::apiserver::pod

@@ -85,8 +85,8 @@ Task<Result<Outcome>> request_token(Api& api, Action action) {
   co_return Outcome{201, {}, json::print(doc.root()), {}};
 }
 
-void write_user(json::Document& doc, json::Node& holder, const User& user) {
-  json::Node& info = doc.set(holder, "user", doc.make_object());
+void write_user(json::Document& doc, json::Node& holder, std::string_view member, const User& user) {
+  json::Node& info = doc.set(holder, member, doc.make_object());
   doc.set(info, "username", user.name);
   if (!user.uid.empty()) doc.set(info, "uid", user.uid);
   json::Node& groups = doc.make_array();
@@ -113,7 +113,7 @@ Task<Result<Outcome>> review_token(Api& api, Action action) {
   auto info = api.authenticator().verify_token(token, audiences);
   if (info) {
     set_bool(doc, status, "authenticated", true);
-    write_user(doc, status, info->user);
+    write_user(doc, status, "user", info->user);
     json::Node& list = doc.set(status, "audiences", doc.make_array());
     for (const std::string& audience : info->audiences) doc.append(list, doc.make_string(audience));
   } else {
@@ -127,7 +127,7 @@ Task<Result<Outcome>> review_self(Api& api, Action action) {
   json::Document& doc = decoded.doc;
   doc.set(doc.ensure_object(doc.root(), "metadata"), "creationTimestamp", format_rfc3339(api.cluster().now()));
   json::Node& status = doc.set(doc.root(), "status", doc.make_object());
-  write_user(doc, status, action.user);
+  write_user(doc, status, "userInfo", action.user);
   co_return Outcome{201, {}, json::print(doc.root()), {}};
 }
 
