@@ -120,7 +120,7 @@ class Tables:
             sys.exit(f"schema: {r.where}: no type {kind}")
         lists = ", ".join(self.string_list(x) for x in (r.short, r.categories, r.verbs))
         return (f"{{{quote(r.package.group)}, {quote(r.package.version)}, {quote(r.plural)}, {quote(r.singular)}, {quote(r.kind)}, "
-                f"all + {self.index[kind]}, {int(r.namespaced)}, {lists}, {subs}, {columns}}},")
+                f"all + {self.index[kind]}, {int(r.namespaced)}, {int(r.returns_deleted)}, {lists}, {subs}, {columns}}},")
 
     def group_lines(self):
         resources, versions, groups = [], [], []

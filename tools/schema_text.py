@@ -87,6 +87,7 @@ class Resource:
     categories: list
     package: "Package"
     where: str
+    returns_deleted: bool = False
     verbs: list = field(default_factory=list)
     subs: list = field(default_factory=list)
     columns: list = field(default_factory=list)
@@ -307,12 +308,13 @@ class Reader:
         plural, kind, scope, *more = words
         if scope not in ("namespaced", "cluster"):
             self.fail("the scope is `namespaced` or `cluster`")
-        options = dict(w.split("=") for w in more)
+        returns_deleted = "returns-deleted" in more
+        options = dict(w.split("=") for w in more if w != "returns-deleted")
         self.resource = Resource(
             plural, kind, scope == "namespaced", options.get("singular", kind.lower()),
             options["short"].split(",") if "short" in options else [],
             options["categories"].split(",") if "categories" in options else [],
-            self.package, self.where)
+            self.package, self.where, returns_deleted)
         self.package.resources.append(self.resource)
 
     COLUMN = re.compile(r'(column|wide)\s+"([^"]+)"\s+(\S+)\s+(\S+)')

@@ -113,6 +113,7 @@ struct Resource {
   std::string_view group, version, plural, singular, kind;
   const Type* type;  ///< of the kind
   bool namespaced;
+  bool returns_deleted;  ///< DELETE answers with the object, not with a Status
   std::span<const std::string_view> short_names, categories, verbs;
   std::span<const Subresource> subresources;
   std::span<const Column> columns;
