@@ -73,12 +73,9 @@ Task<void> Api::serve(io::Request& request, io::Response& response) {
   auto user = authenticator_->authenticate(request);
   if (!user) co_return send_error(response, {}, user.error());
   auto target = parse_request(request);
-  if (!target) {
-    // What is not served is told only to those who may look around.
-    Decision decision = user->name == anonymous_name ? Decision{} : Decision{true, {}};
-    if (decision.allowed) co_return send_error(response, {}, target.error());
-    co_return send_error(response, {}, Error{Code::forbidden, 0, denial(*user, {.verb = to_lower(request.method), .path = request.path}), nullptr});
-  }
+  // Anonymous callers see health and version, nothing else: not even what there is.
+  if (user->name == anonymous_name && (!target || target->resource)) co_return send_error(response, {}, Error{Code::unauthorized, 0, "Unauthorized", nullptr});
+  if (!target) co_return send_error(response, {}, target.error());
   if (!target->resource) co_return co_await serve_path(*user, target->path, request, response);
   target->action.user = std::move(*user);
   co_await serve_resource(std::move(target->action), request, response);

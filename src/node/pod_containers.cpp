@@ -104,7 +104,8 @@ bool PodWorker::backed_off(PodContainer& c, const engine::ContainerStatus& exite
   const Instant now = context_.loop.now();
   if (c.counted_id != c.id) {
     c.counted_id = c.id;
-    if (exited.finished - exited.started > Backoff::forget) c.restarts.reset();
+    const bool ran = exited.started != WallTime{};
+    if (ran && exited.finished - exited.started > Backoff::forget) c.restarts.reset();
     c.restarts.failed(now);
   }
   if (c.restarts.allowed(now)) return false;

@@ -93,9 +93,10 @@ Task<Result<void>> Server::State::start_api() {
   made.node_proxy = node_proxy.get();
   api = CO_TRY(apiserver::ApiServer::make(*store, std::move(pointers), made));
   CO_TRY(api->listen());
-  CO_TRY(co_await api->api().bootstrap());
+  // The kubeconfig is there before /readyz says so.
   const bool everywhere = options.listen_host == "0.0.0.0" || options.listen_host == "::" || options.listen_host.empty();
-  co_return write_kubeconfig(options.write_kubeconfig, certificates, everywhere ? "127.0.0.1" : options.listen_host, api->port());
+  CO_TRY(write_kubeconfig(options.write_kubeconfig, certificates, everywhere ? "127.0.0.1" : options.listen_host, api->port()));
+  co_return co_await api->api().bootstrap();
 }
 
 void Server::State::start_control() {

@@ -113,7 +113,7 @@ def test_unknown_callers_are_401_and_strangers_403(cluster):
 
 
 def test_images_that_are_not_there(cluster):
-    cluster.apply(pod("never", image="estiba/nothing:1", imagePullPolicy="Never"), pod("pull", image="127.0.0.1:5/none:1"), pod("bad", image="UPPER/x:1"))
+    cluster.apply(pod("never", image="estiba/nothing:1", imagePullPolicy="Never"), pod("pull", image="127.0.0.1:5/none:1"), pod("bad", image="x/UPPER:1"))
     waiting = lambda p: p["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] if p["status"].get("containerStatuses") else ""
     cluster.wait_pod("never", lambda p: waiting(p) == "ErrImageNeverPull", "ErrImageNeverPull")
     cluster.wait_pod("pull", lambda p: waiting(p) in ("ErrImagePull", "ImagePullBackOff"), "ErrImagePull")
