@@ -6,6 +6,7 @@ static constexpr Verb table[] = {
     {"image export", "write images to an archive", image_export},
     {"image import", "take in an image archive or a root file system", image_import},
     {"image list", "list the images that are here", image_list},
+    {"image pull", "fetch images from a registry", image_pull},
     {"image remove", "remove images", image_remove},
     {"kubeconfig", "print or merge the kubeconfig of a server on this machine", kubeconfig},
     {"version", "print the version", version},
