@@ -22,6 +22,9 @@ struct Loop::Entry {
   uint32_t armed = 0;
   bool registered = false;
   bool pinned = false;
+  // While those who waited are resumed: they may close the fd and wait for another one of the same number, which epoll then
+  // does not know. A pinned fd is unwatched before it is closed.
+  bool doubtful = false;
   Readiness* waiters[3] = {};  // by Readiness::Kind
   Callback callback;
   bool has_callback = false;
@@ -165,15 +168,18 @@ Loop::Entry& Loop::entry(int fd) {
 
 // Makes epoll report `events`; false if it refuses the fd.
 bool Loop::update(Entry& entry, uint32_t events) {
-  if (entry.registered && entry.armed == events) return true;
+  if (entry.registered && entry.armed == events && !entry.doubtful) return true;
   epoll_event event{.events = events, .data = {.u64 = uint64_t(entry.generation) << 32 | uint32_t(entry.fd)}};
   if (events == 0) {
     // EPOLLHUP and EPOLLERR come even when nothing is asked for, so an fd that nobody waits for leaves epoll.
     if (entry.registered) epoll_ctl(epoll_, EPOLL_CTL_DEL, entry.fd, nullptr);
     entry.registered = false;
   } else {
-    if (epoll_ctl(epoll_, entry.registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, entry.fd, &event) < 0) return false;
+    int done = epoll_ctl(epoll_, entry.registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, entry.fd, &event);
+    if (done < 0 && errno == ENOENT && entry.doubtful) done = epoll_ctl(epoll_, EPOLL_CTL_ADD, entry.fd, &event);
+    if (done < 0) return false;
     entry.registered = true;
+    entry.doubtful = false;
   }
   entry.armed = events;
   return true;
@@ -260,13 +266,16 @@ void Loop::dispatch(int fd, uint32_t generation, uint32_t events) {
     release_if_unused(*e);
     return;
   }
+  e->doubtful = !e->pinned;
   while (ready) {
     Readiness* waiter = ready;
     waiter->unlink();
     waiter->handle_.resume();
   }
   Entry* still = find(fd);
-  if (still && still->generation == generation) release_if_unused(*still);
+  if (!still || still->generation != generation) return;
+  still->doubtful = false;
+  release_if_unused(*still);
 }
 
 void Loop::Readiness::link(Readiness** head) {
@@ -288,7 +297,7 @@ bool Loop::Readiness::await_suspend(std::coroutine_handle<> h) {
   Entry& entry = loop_.entry(fd_);
   link(&entry.waiters[int(kind_)]);
   uint32_t wanted = entry.wanted();
-  if ((wanted & ~entry.armed) && !loop_.update(entry, entry.armed | wanted)) {
+  if (((wanted & ~entry.armed) || entry.doubtful) && !loop_.update(entry, entry.armed | wanted)) {
     unlink();
     loop_.release_if_unused(entry);
     return false;

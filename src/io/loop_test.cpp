@@ -117,6 +117,26 @@ Task<void> drop_a_waiter(Loop* loop, Sockets* s) {
   co_await sleep_for(2ms);
 }
 
+Task<void> reopened(Loop* loop, Sockets* first, Sockets* second) {
+  EXPECT_EQ(::write(first->b, "x", 1), 1);
+  co_await loop->readable(first->a);
+  // The same number now means another socket; nothing was suspended in between.
+  ::close(first->a);
+  EXPECT_EQ(::dup2(second->a, first->a), first->a);
+  EXPECT_EQ(::write(second->b, "y", 1), 1);
+  co_await loop->readable(first->a);
+}
+
+TEST(Loop, ANumberThatIsUsedAgainAtOnceIsWaitedForAnew) {
+  Loop loop;
+  Sockets first, second;
+  auto done = loop.block_on(with_timeout(5s, [](Loop* loop, Sockets* first, Sockets* second) -> Task<bool> {
+    co_await reopened(loop, first, second);
+    co_return true;
+  }(&loop, &first, &second)));
+  EXPECT_TRUE(done);
+}
+
 TEST(Loop, DroppingAWaiterForgetsIt) {
   Loop loop;
   Sockets s;
