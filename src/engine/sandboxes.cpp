@@ -40,6 +40,7 @@ Task<Result<void>> EngineImpl::launch(PodRef pod, SandboxSpec spec) {
   CO_TRY(co_await pool_.run([paths = paths_, record = pod->record, spec = std::move(spec)] { return prepare_pod(paths, record, spec); }));
   pod->shim = CO_TRY(co_await runtime::ShimClient::launch(std::move(options)));
   watch(pod);
+  pod->shim_pid = CO_TRY(co_await pod->shim->state()).shim_pid;
   pod->ready = true;
   co_return {};
 }
