@@ -63,7 +63,10 @@ Task<Result<void>> Network::start() {
   CO_TRY(self.configure());
   self.pods = std::make_unique<PodNetwork>(PodNetwork::Config{.run_dir = self.options.run_dir, .bridge = self.options.bridge, .pod_cidr = self.pod_cidr,
                                                               .service_cidr = self.service_cidr, .dns = self.dns_address, .pool = self.options.pool});
-  CO_TRY_AS("start the pod network", co_await self.worker.run([&self] { return self.pods->start(); }));
+  if (auto started = co_await self.worker.run([&self] { return self.pods->start(); }); !started) {
+    self.pods.reset();  // what is there may be another server's: stop() must not remove it
+    co_return within("start the pod network", std::move(started));
+  }
   self.watch_objects();
   CO_TRY(co_await self.load_pods());
   if (self.proxy) CO_TRY_AS("start the services", co_await self.proxy->start());

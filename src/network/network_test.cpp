@@ -17,6 +17,18 @@ class NetworkTest : public NetTest {
   Task<void> until_ready(Network* network) {
     while (!network->services_ready()) co_await sleep_for(std::chrono::milliseconds(1));
   }
+  void turn(int ms) {
+    run([](int ms) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(ms)); }(ms));
+  }
+  /// Runs the command, while the network goes on working, until it prints what is wanted or two seconds have passed.
+  std::string eventually(const std::string& wanted, const std::string& command, const std::string& netns = {}) {
+    std::string out;
+    for (int i = 0; i < 100 && (i == 0 || out != wanted); ++i) {
+      turn(i ? 20 : 1);
+      out = sh(command, netns);
+    }
+    return out;
+  }
   static std::string service(const std::string& name, const std::string& spec) {
     return R"({"apiVersion":"v1","kind":"Service","metadata":{"name":")" + name + R"(","namespace":"default"},"spec":)" + spec + "}";
   }
@@ -58,12 +70,10 @@ TEST_F(NetworkTest, AServiceIsServedFollowedAndOutlivesTheServer) {
     EXPECT_EQ(sh(get, client.netns_path), "[exit 7]") << "no endpoints yet";
     std::string ports = R"([{"name":"","port":80,"protocol":"TCP"}])";
     api_.add(client::endpoint_slices, "default", slice("web", R"([{"addresses":[")" + a.ips[0] + R"("],"conditions":{"ready":true}}])", ports));
-    run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(30)); }(0));
-    EXPECT_EQ(sh(get, client.netns_path), "a\n");
+    EXPECT_EQ(eventually("a\n", get, client.netns_path), "a\n");
     api_.merge(client::endpoint_slices, "default", "web-x",
                R"({"endpoints":[{"addresses":[")" + a.ips[0] + R"("],"conditions":{"ready":false}},{"addresses":[")" + b.ips[0] + R"("]}]})");
-    run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(30)); }(0));
-    EXPECT_EQ(sh(get, client.netns_path), "b\n");
+    EXPECT_EQ(eventually("b\n", get, client.netns_path), "b\n");
     EXPECT_EQ(sh("dig +short +tries=1 @10.43.0.10 web.default.svc.cluster.local", client.netns_path), "10.43.0.5\n");
     EXPECT_EQ(sh("dig +short +tries=1 +tcp @10.43.0.10 web.default.svc.cluster.local"), "10.43.0.5\n") << "from the node";
     ASSERT_TRUE(run(network.stop()));
@@ -98,11 +108,9 @@ TEST_F(NetworkTest, AHostPortLeadsToItsPod) {
   auto pod = run(network.attach({.uid = "a", .host_ports = {{Protocol::tcp, 8080, 80}}}));
   ASSERT_TRUE(pod);
   serve(*pod, "a");
-  run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(30)); }(0));
-  EXPECT_EQ(sh("curl -s -m2 127.0.0.1:8080"), "a\n");
+  EXPECT_EQ(eventually("a\n", "curl -s -m2 127.0.0.1:8080"), "a\n");
   ASSERT_TRUE(run(network.detach("a")));
-  run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(30)); }(0));
-  EXPECT_EQ(sh("curl -s -m2 127.0.0.1:8080"), "[exit 7]");
+  EXPECT_EQ(eventually("[exit 7]", "curl -s -m2 127.0.0.1:8080"), "[exit 7]");
   ASSERT_TRUE(run(network.remove_all()));
 }
 
@@ -110,11 +118,10 @@ TEST_F(NetworkTest, ThePoolIsFilledAndTheDetachedSweptInTheBackground) {
   Network network(options(), api_, loop_);
   ASSERT_TRUE(run(network.start()));
   ASSERT_TRUE(run(network.attach({.uid = "a"})));
-  run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(400)); }(0));
-  EXPECT_EQ(sh("ls " + dir_ + "/netns | wc -l"), "3\n");
+  std::string count = "ls " + dir_ + "/netns | wc -l";
+  EXPECT_EQ(eventually("3\n", count), "3\n");
   ASSERT_TRUE(run(network.detach("a")));
-  run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(600)); }(0));
-  EXPECT_EQ(sh("ls " + dir_ + "/netns | wc -l"), "2\n");
+  EXPECT_EQ(eventually("2\n", count), "2\n");
   ASSERT_TRUE(run(network.remove_all()));
 }
 
@@ -130,9 +137,24 @@ TEST_F(NetworkTest, AUdpClientThatKeepsItsPortIsLedToTheNewEndpoint) {
   std::string ask = "for i in $(seq 20); do out=$(echo | socat -T0.3 - UDP4:10.43.0.6:53,sourceport=4242); [ -n \"$out\" ] && break; done; echo $out";
   for (std::string uid : {"a", "b", "a"}) {
     api_.merge(client::endpoint_slices, "default", "dns-x", endpoint(uid));
-    run([](int) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(60)); }(0));
-    EXPECT_EQ(sh(ask, pods["client"].netns_path), uid + "\n");
+    EXPECT_EQ(eventually(uid + "\n", ask, pods["client"].netns_path), uid + "\n");
   }
+  ASSERT_TRUE(run(network.remove_all()));
+}
+
+TEST_F(NetworkTest, AServerThatCannotStartRemovesNothingOfAnothers) {
+  Network network(options(), api_, loop_);
+  ASSERT_TRUE(run(network.start()));
+  ASSERT_TRUE(run(network.attach({.uid = "a"})));
+  auto elsewhere = options();
+  elsewhere.run_dir = dir_ + "/other";
+  Network second(elsewhere, api_, loop_);
+  EXPECT_FALSE(run(second.start()));
+  EXPECT_TRUE(run(second.stop()));
+  EXPECT_TRUE(run(second.remove_all()));
+  EXPECT_TRUE(sh("ip -o link").contains("ev0a2a0002"));
+  EXPECT_EQ(sh("nft list tables"), "table ip estiba\n");
+  sh("rm -r " + dir_ + "/other");
   ASSERT_TRUE(run(network.remove_all()));
 }
 

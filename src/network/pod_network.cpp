@@ -55,10 +55,15 @@ Result<void> PodNetwork::make_bridge() {
   TRY(socket_.run(batch));
   rtnl::Link bridge = TRY(rtnl::link(socket_, config_.bridge));
   if (bridge.kind != "bridge") return fail(Code::conflict, "the link " + config_.bridge + " exists and is no bridge: remove it or choose another name");
+  // Another server's pods have no records here, and would be cleared away as strays.
+  std::string owner = ("estiba " + config_.run_dir).substr(0, 255);
+  if (!bridge.alias.empty() && bridge.alias != owner)
+    return fail(Code::conflict, "the bridge " + config_.bridge + " belongs to another server (" + bridge.alias +
+                                    "): run this one in a network namespace of its own, or, if that one is gone for good, `ip link delete " + config_.bridge + "`");
   bridge_index_ = bridge.index;
 
   batch.clear();
-  rtnl::put_link(batch, bridge.index, {.up = true, .mtu = mtu_});
+  rtnl::put_link(batch, bridge.index, {.up = true, .mtu = mtu_, .alias = owner});
   // Left from a run with another CIDR, an address would attract packets for others.
   for (const rtnl::LinkAddress& old : TRY(rtnl::addresses(socket_, AF_INET)))
     if (old.index == bridge.index && old.address != gateway_.raw() && old.address != config_.dns.raw())

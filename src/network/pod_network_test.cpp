@@ -95,6 +95,21 @@ TEST_F(PodNetworkTest, AFullNetworkSaysSo) {
   ASSERT_OK(net.remove_all());
 }
 
+TEST_F(PodNetworkTest, AnotherServersPodsAreLeftAlone) {
+  PodNetwork net(config());
+  ASSERT_OK(net.start());
+  ASSERT_OK(net.attach({.uid = "a"}));
+  auto other = config();
+  other.run_dir = dir_ + "/other";
+  PodNetwork second(other);
+  auto started = second.start();
+  ASSERT_FALSE(started);
+  EXPECT_TRUE(started.error().message.starts_with("the bridge estiba0 belongs to another server (estiba " + dir_ + ")")) << started.error().message;
+  EXPECT_TRUE(sh("ip -o link").contains("ev0a2a0002"));
+  sh("rm -r " + dir_ + "/other");
+  ASSERT_OK(net.remove_all());
+}
+
 TEST_F(PodNetworkTest, TheMtuIsThatOfTheDefaultRoute) {
   sh("ip link add keep0 mtu 1400 type veth peer name keep1; ip addr add 192.0.2.1/24 dev keep0; ip link set keep0 up; ip link set keep1 up;"
      "ip route add default via 192.0.2.2");

@@ -1,11 +1,11 @@
 #include "os/rtnl.h"
 
 #include <fcntl.h>
+#include <linux/if.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
-#include <net/if.h>
 #include <sys/socket.h>
 
 #include <cstring>
@@ -91,6 +91,7 @@ void put_link(Batch& batch, int index, const LinkChange& change) {
   if (change.netns >= 0) batch.put_u32(IFLA_NET_NS_FD, uint32_t(change.netns));
   if (!change.name.empty()) batch.put_name(IFLA_IFNAME, change.name);
   if (!change.mac.empty()) batch.put(IFLA_ADDRESS, change.mac);
+  if (!change.alias.empty()) batch.put(IFLA_IFALIAS, change.alias.substr(0, IFALIASZ - 1));
 }
 
 void put_delete_link(Batch& batch, std::string_view name) {
@@ -177,6 +178,7 @@ static std::optional<Link> to_link(const netlink::Message& message) {
               .name = std::string(attributes.name(IFLA_IFNAME)),
               .kind = std::string(attributes.nested(IFLA_LINKINFO).name(IFLA_INFO_KIND)),
               .mac = std::string(attributes.find(IFLA_ADDRESS)),
+              .alias = std::string(attributes.name(IFLA_IFALIAS)),
               .up = (header.ifi_flags & IFF_UP) != 0};
 }
 

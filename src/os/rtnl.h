@@ -36,6 +36,7 @@ struct LinkChange {
   int netns = -1;             ///< fd to move the link to
   std::string_view name;      ///< new name
   std::string_view mac;       ///< six bytes
+  std::string_view alias;     ///< free text, up to 255 bytes, that `ip link` shows
 };
 void put_link(Batch& batch, int index, const LinkChange& change);
 /// Gone already: success.
@@ -64,7 +65,7 @@ void put_neighbour(Batch& batch, int index, std::string_view address, std::strin
 
 struct Link {
   int index = 0, mtu = 0, master = 0;
-  std::string name, kind, mac;
+  std::string name, kind, mac, alias;
   bool up = false;
 };
 struct LinkAddress {
