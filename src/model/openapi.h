@@ -11,7 +11,10 @@
 
 namespace estiba::model {
 
-inline constexpr std::string_view openapi_v2_protobuf_type = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// What clients ask for in Accept (newer ones write the second), and what the answer's Content-Type must be: the `@` of the
+/// first is no valid media type, and kubectl refuses an answer that has it.
+inline constexpr std::string_view openapi_v2_protobuf_asked = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+inline constexpr std::string_view openapi_v2_protobuf_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// /openapi/v2. `version` is the server's ("v1.36.0").
 json::Document openapi_v2(std::string_view version);
