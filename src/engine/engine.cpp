@@ -29,6 +29,7 @@ EngineImpl::EngineImpl(Options options, Executor& executor, io::Pool& pool, std:
     : options_(std::move(options)), paths_{options_.data_dir, options_.run_dir}, executor_(executor), pool_(pool), store_(std::move(store)) {}
 
 EngineImpl::~EngineImpl() {
+  for (auto& [reference, pull] : pulls_) pull->stop->stop();
   // Sessions may outlive the engine and hold the clients; their events must not come here any more.
   for (auto& [uid, pod] : pods_)
     if (pod->shim) pod->shim->on_event(nullptr);

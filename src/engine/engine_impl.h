@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 #include "engine/errors.h"
 #include "engine/record.h"
+#include "image/registry.h"
 #include "image/store.h"
 #include "io/pool.h"
 #include "runtime/shim_client.h"
@@ -40,6 +41,13 @@ struct Pod {
 using PodRef = std::shared_ptr<Pod>;
 using ContainerRef = std::shared_ptr<Container>;
 using ShimRef = std::shared_ptr<runtime::ShimClient>;
+
+/// A pull under way; everybody who wants the image waits for the same one.
+struct Pull {
+  estiba::Event done;
+  std::optional<Result<ImageInfo>> result;  ///< set with `done`
+  std::shared_ptr<image::PullStop> stop = std::make_shared<image::PullStop>();
+};
 
 class EngineImpl final : public Engine {
  public:
@@ -108,6 +116,8 @@ class EngineImpl final : public Engine {
   Task<void> start_failed(Live live, Error error);
   Task<void> stop_one(std::string id, Duration grace, Result<void>* first_error);
   Task<void> recover_pod(std::string uid);
+  Task<Result<ImageInfo>> pull(std::string reference, std::vector<Credentials> credentials);
+  Task<void> run_pull(image::Reference reference, std::vector<Credentials> credentials, std::shared_ptr<Pull> pull);
 
   Options options_;
   Paths paths_;
@@ -116,6 +126,8 @@ class EngineImpl final : public Engine {
   std::shared_ptr<image::Store> store_;  // shared with work on the pool, which may outlast this
   UniqueFunction<void(const Event&)> callback_;
   std::map<std::string, PodRef, std::less<>> pods_;
+  std::map<std::string, std::shared_ptr<Pull>, std::less<>> pulls_;  // by full reference
+  io::Pool pull_pool_{3};  // downloads take minutes and must not keep pods' mounts waiting
   TaskGroup tasks_;  // last: its tasks use the rest
 };
 

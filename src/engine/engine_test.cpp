@@ -294,6 +294,10 @@ TEST(Engine, ImagesAreToldAndPoliciesHold) {
     auto bad = co_await bed.engine->ensure_image("Bad Name", PullPolicy::if_not_present, {});
     CO_ASSERT(!bad);
     EXPECT_EQ(reason_of(bad.error()), "InvalidImageName");
+    auto unreachable = co_await bed.engine->ensure_image("127.0.0.1:1/absent:1", PullPolicy::if_not_present, {});
+    CO_ASSERT(!unreachable);
+    EXPECT_EQ(reason_of(unreachable.error()), "ErrImagePull");
+    EXPECT_EQ(unreachable.error().code, Code::unavailable);
     EXPECT_EQ((co_await bed.engine->images())->size(), 1u);
     CO_ASSERT_OK(co_await bed.engine->remove_image("box:1"));
     CO_ASSERT_OK(co_await bed.engine->remove_image("box:1"));
