@@ -211,9 +211,15 @@ bool Cgroup::exists() const {
 
 Result<void> Cgroup::create() const {
   const CgroupHost& host = *TRY(cgroup_host());
-  if (host.mode == CgroupMode::v2) return v2_create(host.unified, path_);
+  if (host.mode == CgroupMode::v2) {
+    auto made = v2_create(host.unified, path_);
+    for (int tries = 0; !made && made.error().sys == ENOENT && tries < 3; tries++) made = v2_create(host.unified, path_);
+    return made;
+  }
   for (const std::string& dir : v1_directories(host, path_)) {
     auto made = make_dirs(dir);
+    // Somebody may just have removed the empty parent that was found a moment ago.
+    for (int tries = 0; !made && made.error().sys == ENOENT && tries < 3; tries++) made = make_dirs(dir);
     // systemd's own tree may be read-only in a container; no resource depends on it.
     if (!made && dir.find("systemd") == std::string::npos) return made;
   }
@@ -304,17 +310,23 @@ Result<void> Cgroup::remove() const {
   const CgroupHost& host = *TRY(cgroup_host());
   for (const std::string& dir : all_directories(host, path_)) {
     Result<void> removed = remove_tree(dir);
-    for (int round = 0; !removed && removed.error().sys == EBUSY && round < 20; round++) {
+    for (int round = 0; !removed && removed.error().sys == EBUSY && round < 12; round++) {
       // Zombies that nobody has reaped yet do not count for the kernel, so whoever is still listed will end.
       std::vector<pid_t> left;
       (void)read_pids(dir, true, left);
       if (left.empty()) usleep(1000 << std::min(round, 6));  // the kernel tells nobody when the last task is put down
-      await_exits(left, 500);
+      await_exits(left, 100);
       removed = remove_tree(dir);
     }
     if (!removed && dir.find("systemd") == std::string::npos) return removed;
   }
   return {};
+}
+
+void Cgroup::remove_if_empty() const {
+  auto host = cgroup_host();
+  if (!host) return;
+  for (const std::string& dir : all_directories(**host, path_)) rmdir(dir.c_str());
 }
 
 std::vector<std::pair<std::string, std::string>> Cgroup::directories() const {

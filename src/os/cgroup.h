@@ -105,6 +105,8 @@ class Cgroup {
   Result<CgroupStats> stats() const;
   /// Removes the group and those below it, once its processes are gone; retries while the last ones end. Missing is fine.
   Result<void> remove() const;
+  /// Removes this group alone, if nothing is in or below it; else leaves it.
+  void remove_if_empty() const;
   /// This group's path per controller as OCI state files list them.
   std::vector<std::pair<std::string, std::string>> directories() const;
 

@@ -7,8 +7,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
+#include "base/strings.h"
 #include "os/syscall.h"
 
 namespace estiba::os {
@@ -114,27 +116,46 @@ Result<void> make_dirs(const std::string& path, mode_t mode) {
   return make_dir(path, mode);
 }
 
+// The names in a path, last first.
+static std::vector<std::string> components(std::string_view path) {
+  std::vector<std::string> out;
+  for (std::string_view name : split(path, '/')) {
+    if (!name.empty() && name != ".") out.emplace_back(name);
+  }
+  std::reverse(out.begin(), out.end());
+  return out;
+}
+
 Result<Fd> make_dirs_in_root(int root, std::string_view path, mode_t mode) {
   auto there = open_in_root(root, path, O_PATH | O_DIRECTORY);
   if (there || there.error().sys != ENOENT) return there;
-  // Component by component: each prefix is resolved anew from the root, so that "..", symlinks and links to absolute
-  // paths in what exists mean what they would mean inside.
-  std::string prefix = "/";
-  size_t at = 0;
-  while (at < path.size()) {
-    size_t end = path.find('/', at);
-    if (end == std::string_view::npos) end = path.size();
-    std::string name(path.substr(at, end - at));
-    at = end + 1;
-    if (name.empty() || name == ".") continue;
-    std::string next = prefix + (prefix.ends_with('/') ? "" : "/") + name;
-    if (name != "..") {
-      Fd parent = TRY(open_in_root(root, prefix, O_PATH | O_DIRECTORY));
-      if (mkdirat(parent.get(), name.c_str(), mode) < 0 && errno != EEXIST) return fail_call("mkdirat", next);
+  // Component by component, links taken apart by hand: one may point at what is still to be made. Each directory is opened anew
+  // from the root, so whatever changes meanwhile, nothing is made outside.
+  std::string at = "/";
+  std::vector<std::string> rest = components(path);
+  int links = 0;
+  while (!rest.empty()) {
+    std::string name = std::move(rest.back());
+    rest.pop_back();
+    if (name == "..") {
+      at.resize(std::max<size_t>(at.rfind('/'), 1));
+      continue;
     }
-    prefix = next;
+    std::string next = at.size() == 1 ? at + name : at + "/" + name;
+    Fd parent = TRY(open_in_root(root, at, O_PATH | O_DIRECTORY));
+    char target[4096];
+    ssize_t n = readlinkat(parent.get(), name.c_str(), target, sizeof target);
+    if (n >= 0) {
+      if (++links > 40) return fail_errno("mkdir " + next, ELOOP);
+      std::string_view text(target, size_t(n));
+      if (text.starts_with('/')) at = "/";
+      for (std::string& part : components(text)) rest.push_back(std::move(part));
+      continue;
+    }
+    if (errno == ENOENT && mkdirat(parent.get(), name.c_str(), mode) < 0 && errno != EEXIST) return fail_call("mkdirat", next);
+    at = std::move(next);
   }
-  return open_in_root(root, path, O_PATH | O_DIRECTORY);
+  return open_in_root(root, at, O_PATH | O_DIRECTORY);
 }
 
 Result<Fd> make_file_in_root(int root, std::string_view path, mode_t mode) {

@@ -21,6 +21,8 @@ namespace estiba::runtime {
 
 namespace {
 
+constexpr const char* own_parent = "/estiba-oci";  // of containers whose config names no group
+
 std::string directory(const std::string& root, const std::string& id) { return root + "/" + id; }
 
 Result<void> check_id(const std::string& id) {
@@ -92,7 +94,7 @@ Result<void> finish_create(const CreateOptions& options, Container& container, c
 
 std::string cgroup_path_for(const Spec& spec, const std::string& id) {
   const std::string& path = spec.linux_.cgroups_path;
-  if (path.empty()) return "/estiba-oci/" + id;
+  if (path.empty()) return std::string(own_parent) + "/" + id;
   auto parts = split(path, ':');
   if (parts.size() == 3 && path[0] != '/') {
     std::string slice = parts[0].empty() ? std::string("system.slice") : std::string(parts[0]);
@@ -103,7 +105,7 @@ std::string cgroup_path_for(const Spec& spec, const std::string& id) {
     if (!parts[1].empty()) out += std::string(parts[1]) + "-";
     return out + std::string(parts[2]) + ".scope";
   }
-  return path[0] == '/' ? path : "/estiba-oci/" + path;
+  return path[0] == '/' ? path : std::string(own_parent) + "/" + path;
 }
 
 os::CgroupResources with_usual_devices(os::CgroupResources resources, const Spec& spec) {
@@ -260,6 +262,7 @@ Result<void> remove(const std::string& root, const std::string& id, bool force) 
       TRY(group.kill_all());
       TRY(group.remove());
     }
+    if (state.cgroup.starts_with(own_parent)) TRY(os::Cgroup::at(own_parent)).remove_if_empty();
   }
   auto spec = load_spec(root, id);
   if (spec && !spec->hooks.poststop.empty()) {

@@ -212,7 +212,8 @@ class Launch {
       auto set = os::set_oom_score_adj(out_.pid, *options_.process->oom_score_adj);
       if (!set) log::debug("runtime", "oom_score_adj not set", {{"id", options_.id}, {"error", set.error()}});
     }
-    TRY(send(out_.control.get(), msg_go));
+    // It may have failed and gone already; why is in what it sent before.
+    if (auto sent = send(out_.control.get(), msg_go); !sent && sent.error().sys != EPIPE) return sent;
     while (true) {
       Message message = TRY(receive(out_.control.get()));
       if (message.kind == msg_ready) return {};
@@ -261,7 +262,7 @@ class Launch {
 }  // namespace
 
 Result<void> Launched::start() {
-  TRY(send(control.get(), msg_start));
+  if (auto sent = send(control.get(), msg_start); !sent) return fail(Code::conflict, "the container's process has ended before its start");
   Message message = TRY(receive(control.get()));
   control.reset();
   if (message.kind == msg_error) return std::unexpected(decode_error(message.text));

@@ -217,6 +217,9 @@ Result<void> ShimServer::op_shutdown(const Request&, Reply&) {
   if (cgroup_ && cgroup_->exists()) {
     TRY(cgroup_->kill_all());
     TRY(cgroup_->remove());
+    // The parent of all pods goes with the last one.
+    size_t slash = options_.cgroup.rfind('/');
+    if (slash > 0) TRY(os::Cgroup::at(options_.cgroup.substr(0, slash))).remove_if_empty();
   }
   TRY(os::remove_all(options_.dir));
   ending_ = true;

@@ -51,7 +51,7 @@ class TestBundle {
       EXPECT_TRUE(g->kill_all());
       EXPECT_TRUE(g->remove());
     }
-    if (auto parent = os::Cgroup::at("/estiba-test")) (void)parent->remove();
+    if (auto parent = os::Cgroup::at("/estiba-test")) parent->remove_if_empty();
     auto removed = os::remove_all(dir);
     EXPECT_TRUE(removed) << removed.error().message;
   }
