@@ -142,6 +142,14 @@ Result<std::optional<std::pair<pid_t, ExitStatus>>> reap_any() {
   return std::pair(pid, to_exit_status(status));
 }
 
+Result<std::pair<pid_t, ExitStatus>> wait_any() {
+  int status = 0;
+  pid_t pid = retry_interrupted([&] { return waitpid(-1, &status, __WALL); });
+  if (pid < 0 && errno == ECHILD) return fail(Code::not_found, "waitpid: no children");
+  if (pid < 0) return fail_errno("waitpid");
+  return std::pair(pid, to_exit_status(status));
+}
+
 namespace {
 // The fields of /proc/<pid>/stat after the command's name, which may hold spaces and parentheses itself.
 Result<std::vector<std::string>> stat_fields(pid_t pid) {

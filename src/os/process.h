@@ -47,6 +47,8 @@ Result<void> await_exit(int pidfd, int timeout_ms);
 Result<ExitStatus> wait_child(pid_t pid);
 /// Reaps one ended child without waiting; nullopt when there is none.
 Result<std::optional<std::pair<pid_t, ExitStatus>>> reap_any();
+/// Waits for and reaps whichever child ends first; Code::not_found without children.
+Result<std::pair<pid_t, ExitStatus>> wait_any();
 /// Whether the process is there and no zombie.
 bool alive(pid_t pid);
 /// Field 22 of /proc/<pid>/stat, clock ticks since boot: with the pid it names a process for good.

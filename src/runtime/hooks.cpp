@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "model/json.h"
 #include "os/fd.h"
@@ -44,19 +45,17 @@ Result<void> await_hook(pid_t pid, const SpecHook& hook) {
 }
 
 Result<void> run_hook(const SpecHook& hook, const std::string& state) {
-  auto [read_end, write_end] = TRY(os::make_pipe());
+  // A file in memory: a hook that does not read its stdin can neither block this process nor give it a SIGPIPE.
+  os::Fd input = TRY(os::make_memfd("state"));
+  TRY(os::write_all(input.get(), state));
+  if (lseek(input.get(), 0, SEEK_SET) < 0) return fail_errno("lseek memfd");
   os::SpawnOptions options;
   options.argv = {hook.path};
   // args[0] is the program's own name, as execv takes it.
   for (size_t i = 1; i < hook.args.size(); i++) options.argv.push_back(hook.args[i]);
   options.env = hook.env;
-  options.fds = {{read_end.get(), 0}, {1, 1}, {2, 2}};
-  pid_t pid = TRY(os::spawn(options));
-  read_end.reset();
-  // A hook that does not read its stdin is fine (EPIPE; SIGPIPE is ignored by our programs). A state fits into a pipe.
-  (void)os::write_all(write_end.get(), state);
-  write_end.reset();
-  return await_hook(pid, hook);
+  options.fds = {{input.get(), 0}, {1, 1}, {2, 2}};
+  return await_hook(TRY(os::spawn(options)), hook);
 }
 
 }  // namespace

@@ -371,7 +371,7 @@ Result<void> ShimContainer::remove(bool force) {
     if (!force) return fail(Code::conflict, "container " + info_.id + " is " + std::string(to_string(info_.status)) + "; stop it first or force");
     if (info_.status == ContainerStatus::paused) (void)resume();
     (void)os::pidfd_signal(process_.pidfd.get(), SIGKILL);
-    reaped(TRY(os::wait_child(info_.pid)));
+    context_.await_end(info_.pid);
   }
   if (cgroup_ && cgroup_->exists()) {
     TRY(cgroup_->kill_all());

@@ -21,6 +21,9 @@ struct ShimContext {
   std::string dir;                                       ///< records go to <dir>/containers/
   UniqueFunction<void(const ShimEvent&)> emit;
   uint64_t next_session = 1;
+  /// Blocks until that child has ended and been dealt with, and deals with all others that end meanwhile: the first process of a
+  /// pid namespace cannot end before this process has reaped those that it put there itself.
+  UniqueFunction<void(pid_t)> await_end;
 };
 
 class ShimContainer {

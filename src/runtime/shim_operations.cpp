@@ -211,7 +211,7 @@ Result<void> ShimServer::op_shutdown(const Request&, Reply&) {
   for (auto it = containers_.begin(); it != containers_.end(); it = containers_.erase(it)) TRY(it->second->remove(true));
   if (init_ > 0) {
     (void)os::send_signal(init_, SIGKILL);
-    (void)os::wait_child(init_);
+    await_end(init_);
     init_ = 0;
   }
   if (cgroup_ && cgroup_->exists()) {

@@ -34,8 +34,9 @@ Result<PodOptions> parse_pod_options(const json::Node& node) {
   return out;
 }
 
-ShimServer::ShimServer(PodOptions options) : options_(std::move(options)), context_{loop_, options_.dir, {}, 1} {
+ShimServer::ShimServer(PodOptions options) : options_(std::move(options)), context_{loop_, options_.dir, {}, 1, {}} {
   context_.emit = [this](const ShimEvent& event) { emit(event); };
+  context_.await_end = [this](pid_t pid) { await_end(pid); };
 }
 
 Result<void> ShimServer::open(os::Fd first) {
@@ -225,20 +226,29 @@ void ShimServer::emit(const ShimEvent& event) {
 
 void ShimServer::reap() {
   while (true) {
-    auto ended = os::reap_any();
-    if (!ended || !*ended) return;
-    auto [pid, status] = **ended;
-    if (auto exec = exec_pids_.find(pid); exec != exec_pids_.end()) {
-      uint64_t session = exec->second;
-      exec_pids_.erase(exec);
-      end_exec(session, status);
-      continue;
-    }
-    for (auto& [id, container] : containers_) {
-      if (container->info().pid != pid || container->info().status == ContainerStatus::stopped) continue;
-      container->reaped(status);
-      break;
-    }
+    auto one = os::reap_any();
+    if (!one || !*one) return;
+    ended((*one)->first, (*one)->second);
+  }
+}
+
+void ShimServer::ended(pid_t pid, const os::ExitStatus& status) {
+  if (auto exec = exec_pids_.find(pid); exec != exec_pids_.end()) {
+    uint64_t session = exec->second;
+    exec_pids_.erase(exec);
+    return end_exec(session, status);
+  }
+  for (auto& [id, container] : containers_) {
+    if (container->info().pid == pid && container->info().status != ContainerStatus::stopped) return container->reaped(status);
+  }
+}
+
+void ShimServer::await_end(pid_t pid) {
+  while (true) {
+    auto one = os::wait_any();
+    if (!one) return;
+    ended(one->first, one->second);
+    if (one->first == pid) return;
   }
 }
 

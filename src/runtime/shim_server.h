@@ -69,6 +69,8 @@ class ShimServer {
   void answer(const ConnectionRef& connection, int64_t id, Reply& reply, const Result<void>& result);
   void emit(const ShimEvent& event);
   void reap();
+  void ended(pid_t pid, const os::ExitStatus& status);
+  void await_end(pid_t pid);
   void end_exec(uint64_t session, const os::ExitStatus& status);
   Result<ShimContainer*> find(const Request& request);
   json::Node& describe(json::Document& document) const;

@@ -195,6 +195,21 @@ TEST(Shim, ExecRunsInTheContainerAndGivesItsStreamsAndExitCode) {
   });
 }
 
+TEST(Shim, AContainerIsRemovedWhileExecsRunInIt) {
+  run([](Pod* pod, io::Loop*) -> Task<void> {
+    pod->bundle.configure({"sleep", "100"});
+    CO_ASSERT_OK(co_await pod->client->create_container(pod->container()));
+    CO_ASSERT_OK(co_await pod->client->start("c"));
+    auto session = co_await pod->client->exec({.container = "c", .args = {"sleep", "100"}});
+    CO_ASSERT_OK(session);
+    CO_ASSERT_OK(co_await pod->client->remove("c", true));
+    ShimEvent end = co_await pod->next(ShimEvent::Kind::exec_exit);
+    EXPECT_EQ(end.signal, SIGKILL);
+    end = co_await pod->next(ShimEvent::Kind::container_exit);
+    EXPECT_EQ(end.exit_code, 137);
+  });
+}
+
 TEST(Shim, ExecWithATerminalCanBeResized) {
   run([](Pod* pod, io::Loop* loop) -> Task<void> {
     pod->bundle.configure({"sleep", "100"});
