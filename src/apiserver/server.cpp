@@ -6,7 +6,6 @@
 #include "apiserver/respond.h"
 #include "apiserver/special/special.h"
 #include "base/log.h"
-#include "base/strings.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -60,6 +59,7 @@ Api::Api(std::unique_ptr<Cluster> cluster, std::unique_ptr<Authenticator> authen
       authenticator_(std::move(authenticator)),
       authorizer_(*cluster_),
       discovery_(options.cluster.advertise_address + ":" + std::to_string(options.cluster.port)),
+      openapi_(options.git_version),
       version_json_(version_json(options.git_version)),
       node_proxy_(options.node_proxy) {}
 
@@ -72,9 +72,9 @@ Result<std::unique_ptr<Api>> Api::make(store::Store& store, const ServerOptions&
 Task<void> Api::serve(io::Request& request, io::Response& response) {
   auto user = authenticator_->authenticate(request);
   if (!user) co_return send_error(response, {}, user.error());
+  bool anonymous = user->name == anonymous_name;
+  if (anonymous && !is_open_path(request.path)) co_return send_error(response, {}, unauthorized().error());
   auto target = parse_request(request);
-  // Anonymous callers see health and version, nothing else: not even what there is.
-  if (user->name == anonymous_name && (!target || target->resource)) co_return send_error(response, {}, Error{Code::unauthorized, 0, "Unauthorized", nullptr});
   if (!target) co_return send_error(response, {}, target.error());
   if (!target->resource) co_return co_await serve_path(*user, target->path, request, response);
   target->action.user = std::move(*user);

@@ -9,6 +9,7 @@
 #include "apiserver/cluster.h"
 #include "apiserver/discovery.h"
 #include "apiserver/node_proxy.h"
+#include "apiserver/openapi_docs.h"
 #include "apiserver/registry.h"
 #include "io/http_server.h"
 #include "observe/metrics.h"
@@ -58,10 +59,14 @@ class Api {
   std::unique_ptr<Authenticator> authenticator_;
   Authorizer authorizer_;
   Discovery discovery_;
+  OpenApiDocs openapi_;
   std::string version_json_;
   NodeProxy* node_proxy_;
   std::atomic<bool> ready_ = false;
 };
+
+/// Whether a path is answered to anybody: health checks and the version.
+bool is_open_path(std::string_view path);
 
 /// The whole: an Api behind TLS.
 class ApiServer {

@@ -34,6 +34,10 @@ struct Check {
 
 }  // namespace
 
+bool is_open_path(std::string_view path) {
+  return is_health(path) || path == "/version";
+}
+
 void Api::serve_health(const std::string& path, io::Request& request, io::Response& response) {
   std::string_view root = split(std::string_view(path).substr(1), '/')[0];
   const Check checks[] = {{"ping", true}, {"log", true}, {"store", cluster_->store().revision() >= 0}, {"poststarthook/bootstrap", root == "livez" || ready()}};
@@ -56,8 +60,7 @@ void Api::serve_health(const std::string& path, io::Request& request, io::Respon
 }
 
 Task<void> Api::serve_path(const User& user, const std::string& path, io::Request& request, io::Response& response) {
-  bool open = is_health(path) || path == "/version";
-  if (!open) {
+  if (!is_open_path(path)) {
     Attributes asked{.verb = verb_of(request.method), .path = path};
     if (!authorizer_.authorize(user, asked).allowed) {
       Error error{Code::forbidden, 0, "forbidden: " + denial(user, asked), nullptr};
@@ -69,6 +72,7 @@ Task<void> Api::serve_path(const User& user, const std::string& path, io::Reques
   }
   if (is_health(path)) co_return serve_health(path, request, response);
   if (path == "/version") co_return send_json(response, version_json_);
+  if (path.starts_with("/openapi/") && openapi_.serve(path, request, response)) co_return;
   if (path == "/metrics") co_return send_text(response, 200, observe::metrics().print(), "text/plain; version=0.0.4; charset=utf-8");
   if (path == "/openid/v1/jwks") co_return send_text(response, 200, "{\"keys\":[" + authenticator_->jwk() + "]}", "application/jwk-set+json");
   if (path == "/.well-known/openid-configuration") {
