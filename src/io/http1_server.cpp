@@ -227,8 +227,11 @@ Task<Result<void>> Http1Connection::finish(Response& response) {
   // A client that stops reading is given up: 16 KiB a second is the least that it must take.
   watchdog_.within(context_.options.idle_timeout + response.body_.size() / (16 * 1024) * 1s);
   if (response.started_) {
-    if (chunked_ && !head_only_) co_return co_await stream_->write("0\r\n\r\n");
-    co_return {};
+    if (!chunked_ || head_only_) co_return {};
+    std::string last = "0\r\n";
+    for (const Header& header : response.trailers_) append_header(last, header.name, header.value);
+    last += "\r\n";
+    co_return co_await stream_->write(last);
   }
   const Body& body = response.body_;
   std::optional<size_t> length;

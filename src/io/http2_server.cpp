@@ -116,6 +116,7 @@ Task<void> Http2ServerConnection::serve(ServerStream* stream) {
   if (!response.begun()) co_await run_handler(&stream->server.context_, &stream->request, &response);
   if (stream->closed) co_return;
   if (response.started_) {
+    stream->trailers = std::move(response.trailers_);
     stream->end();
   } else {
     bool body = stream->request.method != "HEAD" && response.body_.size() > 0;

@@ -111,6 +111,8 @@ class Response {
   const Body& body() const { return body_; }
   /// Adds a header to whatever answer comes: audit ids, warnings.
   void always(std::string name, std::string value) { always_.add(std::move(name), std::move(value)); }
+  /// A field after the body of a streamed answer (grpc-status).
+  void trailer(std::string name, std::string value) { trailers_.add(std::move(name), std::move(value)); }
 
  private:
   friend class Http1Connection;
@@ -118,7 +120,7 @@ class Response {
   Exchange* exchange_ = nullptr;
   bool sent_ = false, started_ = false, upgraded_ = false;
   int status_ = 0;
-  Headers headers_, always_;
+  Headers headers_, always_, trailers_;
   Body body_;
 };
 

@@ -102,6 +102,8 @@ Result<std::string> issue(const KeyPair& ca, EVP_PKEY* key, const CertificateReq
   good = good && add_extension(certificate.get(), issuer, NID_key_usage, "critical,digitalSignature,keyEncipherment");
   const char* usage = request.server && request.client ? "serverAuth,clientAuth" : request.server ? "serverAuth" : "clientAuth";
   if (request.server || request.client) good = good && add_extension(certificate.get(), issuer, NID_ext_key_usage, usage);
+  // Both identifiers, so that a subject named like its CA is not taken for self-signed.
+  good = good && add_extension(certificate.get(), issuer, NID_subject_key_identifier, "hash");
   good = good && add_extension(certificate.get(), issuer, NID_authority_key_identifier, "keyid");
   if (!good) return openssl_fail("certificate for " + request.common_name);
   TRY(add_alternative_names(certificate.get(), request));

@@ -1,4 +1,6 @@
 // exec and attach over SPDY/3.1: one SPDY stream a channel, told apart by their "streamType" header.
+#include <algorithm>
+
 #include "base/strings.h"
 #include "io/remote_command_impl.h"
 #include "io/spdy.h"
