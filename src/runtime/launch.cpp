@@ -206,7 +206,10 @@ class Launch {
 
   Result<void> converse(bool move_to_cgroup) {
     if (plan_.new_namespaces & CLONE_NEWUSER) TRY(write_id_maps(out_.pid, *options_.spec));
-    if (options_.cgroup && move_to_cgroup) TRY(options_.cgroup->add(out_.pid));
+    if (options_.cgroup && move_to_cgroup) {
+      // A process that has failed and ended meanwhile cannot be moved; what it says below is the better error.
+      if (auto added = options_.cgroup->add(out_.pid); !added && added.error().sys != ESRCH) return added;
+    }
     if (options_.process->oom_score_adj) {
       // Lowering needs CAP_SYS_RESOURCE, which a nested or restricted host does not have.
       auto set = os::set_oom_score_adj(out_.pid, *options_.process->oom_score_adj);
