@@ -26,6 +26,8 @@ bool valid_utf8(std::string_view text) {
   return printed.find("\\ufffd") == std::string::npos;
 }
 
+Result<Document> envelope(std::string_view bytes, int depth);
+
 class Decoder {
  public:
   explicit Decoder(Document& document) : document_(document) {}
@@ -44,8 +46,7 @@ class Decoder {
 
   Result<Node*> raw_json(std::string_view bytes, int depth) {
     if (bytes.starts_with(protobuf_magic)) {
-      if (depth > max_depth) return broken("objects are nested too deeply");
-      return &document_.copy(TRY(from_protobuf(bytes)).root());
+      return &document_.copy(TRY(envelope(bytes, depth)).root());
     }
     return &document_.copy(TRY(Document::parse(bytes)).root());
   }
@@ -215,17 +216,7 @@ class Decoder {
   Document& document_;
 };
 
-}  // namespace
-
-Result<Document> from_protobuf_message(std::string_view bytes, const Type& type) {
-  Document document;
-  Node& root = document.make_object();
-  TRY(Decoder(document).message(root, type, 0, bytes, 0));
-  document.set_root(root);
-  return document;
-}
-
-Result<Document> from_protobuf(std::string_view bytes) {
+Result<Document> envelope(std::string_view bytes, int depth) {
   if (!bytes.starts_with(protobuf_magic)) return broken("the body does not begin with \"k8s\\0\"");
   std::string_view api_version, kind, raw, content_type;
   for (wire::Reader reader(bytes.substr(protobuf_magic.size())); !reader.done();) {
@@ -248,9 +239,21 @@ Result<Document> from_protobuf(std::string_view bytes) {
   Node& root = document.make_object();
   document.add(root, "apiVersion", document.make_string(api_version));
   document.add(root, "kind", document.make_string(kind));
-  TRY(Decoder(document).message(root, *type, 0, raw, 0));
+  TRY(Decoder(document).message(root, *type, 0, raw, depth));
   document.set_root(root);
   return document;
 }
+
+}  // namespace
+
+Result<Document> from_protobuf_message(std::string_view bytes, const Type& type) {
+  Document document;
+  Node& root = document.make_object();
+  TRY(Decoder(document).message(root, type, 0, bytes, 0));
+  document.set_root(root);
+  return document;
+}
+
+Result<Document> from_protobuf(std::string_view bytes) { return envelope(bytes, 0); }
 
 }  // namespace estiba::model

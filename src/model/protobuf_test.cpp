@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "model/protobuf_wire.h"
+
 namespace estiba::model {
 namespace {
 
@@ -141,6 +143,19 @@ TEST(Protobuf, BrokenBytesAreRefused) {
   EXPECT_EQ(from_protobuf("{}").error().code, Code::malformed);
   EXPECT_EQ(from_protobuf(protobuf_envelope("v1", "Nothing", "")).error().code, Code::unsupported);
   EXPECT_EQ(from_protobuf(protobuf_envelope("v1", "Pod", "\x0a\xff")).error().code, Code::malformed);
+}
+
+TEST(Protobuf, EnvelopesWithinEnvelopesAreBounded) {
+  // ControllerRevision.data (field 2) is a RawExtension, whose raw (field 1) may hold an enveloped object.
+  std::string object = protobuf_envelope("apps/v1", "ControllerRevision", "");
+  EXPECT_TRUE(from_protobuf(object));
+  for (int i = 0; i < 200; ++i) {
+    std::string raw, message;
+    wire::put_bytes(raw, 1, object);
+    wire::put_bytes(message, 2, raw);
+    object = protobuf_envelope("apps/v1", "ControllerRevision", message);
+  }
+  EXPECT_EQ(from_protobuf(object).error().message, "protobuf: ControllerRevision is nested too deeply");
 }
 
 TEST(Protobuf, PackedListsAreReadToo) {
