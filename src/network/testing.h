@@ -16,6 +16,7 @@ class NetTest : public testing::Test {
   static std::string sh(const std::string& command, const std::string& netns = {});
   /// Starts a command in the background, ended by TearDown.
   void start(const std::string& command, const std::string& netns = {});
+  void end_children();
   /// What of links, nftables tables, mounts and files is left, "" when nothing is.
   std::string leftovers() const;
 

@@ -22,11 +22,15 @@ void NetTest::SetUp() {
   dir_ = mkdtemp(dir);
 }
 
-void NetTest::TearDown() {
-  for (int pid : children_) {
+void NetTest::end_children() {
+  for (int pid : std::exchange(children_, {})) {
     kill(-pid, SIGKILL);
     waitpid(pid, nullptr, 0);
   }
+}
+
+void NetTest::TearDown() {
+  end_children();
   if (dir_.empty()) return;
   EXPECT_EQ(leftovers(), "");
   sh("rm -r " + dir_);

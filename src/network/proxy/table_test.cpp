@@ -28,7 +28,7 @@ class ProxyTableTest : public NetTest {
   void TearDown() override {
     if (net_) {
       commit(ProxyTable::remove());
-      for (int pid : std::exchange(children_, {})) sh("kill -9 -- -" + std::to_string(pid));
+      end_children();
       EXPECT_TRUE(net_->remove_all());
       sh("rm -rf " + dir_ + "/a " + dir_ + "/b");
     }
@@ -51,7 +51,7 @@ class ProxyTableTest : public NetTest {
   /// The distinct answers of 24 requests.
   std::set<std::string> answers(const std::string& to, const std::string& from) {
     std::set<std::string> seen;
-    for (std::string_view line : split(sh("for i in $(seq 24); do curl -s -m 2 " + to + " || echo failed; done", from.empty() ? "" : netns_[from]), '\n'))
+    for (std::string_view line : split(sh("curl -s -m 20 -H \"Connection: close\" \"http://" + to + "/?[1-24]\" || echo failed", from.empty() ? "" : netns_[from]), '\n'))
       if (!line.empty()) seen.insert(std::string(line));
     return seen;
   }
@@ -124,7 +124,7 @@ TEST_F(ProxyTableTest, OutsideClientsReachNodePortsAndPodsReachOutside) {
   start("exec socat -T3 TCP4-LISTEN:7,fork,reuseaddr SYSTEM:\"echo \\$SOCAT_PEERADDR\"", outside);
   sh("for i in $(seq 50); do socat -u /dev/null TCP4:192.0.2.2:7 2>/dev/null && break; sleep 0.02; done");
   EXPECT_EQ(sh("socat -T1 - TCP4:192.0.2.2:7 </dev/null", netns_["client"]), "192.0.2.1\n") << "masqueraded as the node";
-  for (int pid : std::exchange(children_, {})) sh("kill -9 -- -" + std::to_string(pid));
+  end_children();
   sh("umount " + outside + "; rm " + outside + "; ip link del keep0");
 }
 
@@ -151,10 +151,34 @@ TEST_F(ProxyTableTest, ReplacingTheTableBreaksNoConnection) {
   usleep(200'000);
   ProxyTable again({.bridge = "estiba0", .pod_cidr = pods_, .cluster_cidr = pods_, .service_cidr = services_, .dns = dns_});
   commit(again.replace(state_.take_whole()));
-  usleep(800'000);
-  EXPECT_TRUE(sh("cat " + out) == "a\n" || sh("cat " + out) == "b\n") << sh("cat " + out);
+  std::string answer;
+  for (int i = 0; i < 100 && answer.empty(); ++i) answer = sh("sleep 0.1; cat " + out);
+  EXPECT_TRUE(answer == "a\n" || answer == "b\n") << answer;
   EXPECT_EQ(answers("10.43.0.5:8080", "client"), (Names{"a", "b"}));
   sh("rm " + out);
+}
+
+TEST_F(ProxyTableTest, NoRequestFailsWhileServicesAndTableChange) {
+  set("default/web", {{front_, false, false, {a(), b()}}, {{0, Protocol::tcp, 30080}, true, false, {a(), b()}}});
+  for (std::string loop : {"10.43.0.5:8080 >> " + dir_ + "/pod", "10.42.0.1:30080 >> " + dir_ + "/node"})
+    start("while true; do curl -s -m 2 " + loop + " || echo failed; done", loop.starts_with("10.43") ? netns_["client"] : "");
+  auto requests = [&](const char* who) {
+    std::string answers = sh("cat " + dir_ + who);
+    return std::ranges::count(answers, '\n');
+  };
+  for (int i = 0; i < 400 && (i < 60 || requests("/pod") < 20 || requests("/node") < 20); ++i) {
+    std::vector<Backend> backends{i % 2 ? a() : b()};
+    if (i % 3) backends = {a(), b()};
+    set("default/web", {{front_, false, false, backends}, {{0, Protocol::tcp, 30080}, true, false, backends}});
+    if (i % 10 == 0) commit(table_.replace(state_.take_whole()));
+    usleep(10'000);
+  }
+  for (const char* who : {"/pod", "/node"}) {
+    EXPECT_EQ(sh("grep -c failed " + dir_ + who), "0\n[exit 1]");
+    EXPECT_GE(requests(who), 20);
+  }
+  end_children();
+  sh("rm " + dir_ + "/pod " + dir_ + "/node");
 }
 
 TEST_F(ProxyTableTest, ARefusedChangeNamesWhatWasRefusedAndChangesNothing) {
