@@ -1,0 +1,142 @@
+"""estiba-oci by itself: runc's command line, and under podman. Everything runs in mount and network namespaces of its own."""
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from cluster import BIN
+
+OCI = str(BIN / "estiba-oci")
+
+
+class Oci:
+    """A bundle with busybox, and the runtime with a state directory of its own."""
+
+    def __init__(self, base):
+        self.base, self.bundle, self.state = base, base / "bundle", base / "state"
+        binaries = self.bundle / "rootfs/bin"
+        binaries.mkdir(parents=True)
+        shutil.copy("/bin/busybox", binaries / "busybox")
+        for applet in ("sh", "true", "sleep", "cat", "echo", "id", "hostname", "tty", "kill"):
+            (binaries / applet).symlink_to("busybox")
+        self("spec", "--bundle", self.bundle)
+
+    def __call__(self, *arguments, check=True, **more):
+        command = [OCI, "--root", str(self.state), "--log", str(self.base / "log"), "--log-format", "json", *map(str, arguments)]
+        wrapped = ["unshare", "--mount", "--net", "--propagation", "slave", *command] if arguments[0] == "run" else command
+        done = subprocess.run(wrapped, text=True, capture_output=True, timeout=30, stdin=subprocess.DEVNULL, **more)
+        if check:
+            assert done.returncode == 0, done.stderr
+        return done
+
+    def configure(self, *arguments, change=lambda config: None):
+        config = json.loads((self.bundle / "config.json").read_text())
+        config["process"].update(terminal=False, args=list(arguments))
+        config["linux"]["cgroupsPath"] = f"/estiba-e2e-{os.getpid()}/c"
+        change(config)
+        (self.bundle / "config.json").write_text(json.dumps(config))
+
+    def run(self, *arguments, change=lambda config: None, check=True):
+        self.configure(*arguments, change=change)
+        return self("run", "--bundle", self.bundle, "c", check=check)
+
+    def status(self):
+        return json.loads(self("state", "c").stdout)["status"]
+
+    def clean(self):
+        self("delete", "--force", "c", check=False)
+        for controller in os.listdir("/sys/fs/cgroup"):
+            path = f"/sys/fs/cgroup/{controller}/estiba-e2e-{os.getpid()}"
+            if os.path.isdir(path):
+                os.rmdir(path)
+        if os.path.isdir(f"/sys/fs/cgroup/estiba-e2e-{os.getpid()}"):
+            os.rmdir(f"/sys/fs/cgroup/estiba-e2e-{os.getpid()}")
+
+
+@pytest.fixture
+def oci(tmp_path):
+    runtime = Oci(tmp_path)
+    yield runtime
+    runtime.clean()
+    assert not [line for line in open("/proc/mounts") if str(tmp_path) in line]
+
+
+def test_run_prints_and_gives_the_exit_code(oci):
+    done = oci.run("sh", "-c", "hostname; id -u; exit 7", check=False)
+    assert (done.stdout, done.returncode) == ("estiba\n0\n", 7)
+    assert oci("list", "-q").stdout == ""
+
+
+@pytest.mark.parametrize("program, code, message", [
+    ("missing", 127, "exec missing: executable file not found in $PATH"),
+    ("/bin", 126, "exec /bin: Permission denied"),
+])
+def test_run_of_what_cannot_run(oci, program, code, message):
+    done = oci.run(program, check=False)
+    assert done.returncode == code
+    assert message in done.stderr
+
+
+def test_a_container_from_create_to_delete(oci):
+    oci.configure("sleep", "100")
+    pid_file = oci.base / "pid"
+    # The container keeps the streams that it was created with: a pipe would never end.
+    subprocess.run([OCI, "--root", str(oci.state), "create", "--bundle", str(oci.bundle), "--pid-file", str(pid_file), "c"], check=True, timeout=30,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert oci.status() == "created"
+    assert open(f"/proc/{pid_file.read_text()}/comm").read().strip() != "sleep"
+    oci("start", "c")
+    assert oci.status() == "running"
+    assert oci("exec", "c", "sh", "-c", "echo $((6 * 7)); exit 3", check=False).stdout == "42\n"
+    assert oci("exec", "c", "missing", check=False).returncode == 127
+    assert [int(pid_file.read_text())] == json.loads(oci("ps", "--format", "json", "c").stdout)
+    oci("pause", "c")
+    assert oci.status() == "paused"
+    oci("resume", "c")
+    oci("update", "--memory", 64 << 20, "c")
+    assert json.loads(oci("events", "--stats", "c").stdout)["data"]["memory"]["usage"]["limit"] == 64 << 20
+    assert "stop it first" in oci("delete", "c", check=False).stderr
+    oci("kill", "c", "KILL")
+    deadline = time.monotonic() + 5
+    while oci.status() != "stopped" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    oci("delete", "c")
+    assert "container c does not exist" in oci("state", "c", check=False).stderr
+
+
+def test_errors_are_one_line_and_in_the_log(oci):
+    def change(config):
+        config["linux"]["namespaces"].append({"type": "moon"})
+    done = oci.run("true", change=change, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert 'linux.namespaces[6].type: unknown namespace "moon"' in done.stderr
+    oci("state", "nothing", check=False)
+    entry = json.loads((oci.base / "log").read_text().splitlines()[-1])
+    assert entry["level"] == "error" and entry["msg"] == "container nothing does not exist"
+
+
+def test_features_and_version(oci):
+    assert json.loads(oci("features").stdout)["ociVersionMax"].startswith("1.2")
+    assert "spec: 1.2" in oci("--version").stdout
+
+
+@pytest.mark.skipif(not shutil.which("podman") or not shutil.which("conmon"), reason="needs podman and conmon")
+def test_podman_runs_containers_with_it(oci):
+    # podman offers --cgroups=disabled to runtimes that it knows by name.
+    runtime = oci.base / "crun"
+    runtime.symlink_to(OCI)
+    script = """
+        mount -t tmpfs podman /run && mkdir -p /run/lock
+        p="podman --root $B/root --runroot /run/podman --tmpdir /run/podman-tmp --cgroup-manager cgroupfs --events-backend none --runtime $B/crun"
+        options="--cgroups=disabled --network none --rootfs $B/bundle/rootfs"
+        $p run --rm $options sh -c 'echo from podman; exit 4'; echo code $?
+        $p run -d --name x $options sleep 100 >/dev/null && $p exec x echo from exec; $p exec x missing 2>/dev/null; echo code $?
+        $p rm -f -t 0 x >/dev/null; $p ps -aq
+    """
+    done = subprocess.run(["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", script], env={**os.environ, "B": str(oci.base)}, text=True,
+                          capture_output=True, timeout=120, stdin=subprocess.DEVNULL)
+    assert done.stdout == "from podman\ncode 4\nfrom exec\ncode 127\n", done.stderr
