@@ -1,6 +1,7 @@
 #include "engine/bundle.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -81,7 +82,9 @@ class Bundle {
       out.push_back(std::move(text));
     };
     put("PATH", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    if (!in_.sandbox.hostname.empty()) put("HOSTNAME", "HOSTNAME=" + in_.sandbox.hostname);
+    char node[256] = {};
+    ::gethostname(node, sizeof node - 1);
+    put("HOSTNAME", "HOSTNAME=" + (in_.sandbox.hostname.empty() ? std::string(node) : in_.sandbox.hostname));
     if (spec_.tty) put("TERM", "TERM=xterm");
     put("HOME", "HOME=" + in_.identity.home);
     for (const auto& item : in_.image.env) put(split_once(item, '=').first, item);

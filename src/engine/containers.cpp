@@ -107,10 +107,15 @@ Task<void> EngineImpl::start_failed(Live live, Error error) {
 Task<Result<void>> EngineImpl::stop_container(std::string id, Duration grace) {
   auto [pod, container] = find_container(id);
   if (!container || container->status().state != ContainerState::running) co_return {};
-  ShimRef shim = pod->shim;
-  auto asked = co_await shim->stop(id, container->record.stop_signal, grace);
-  // Not found: it ended meanwhile, and the event is on its way. Unavailable: shim_lost() tells its end.
-  if (!asked && asked.error().code != Code::not_found && asked.error().code != Code::unavailable) co_return within("stop container " + id, std::move(asked));
+  for (;;) {
+    ShimRef shim = pod->shim;
+    auto asked = co_await shim->stop(id, container->record.stop_signal, grace);
+    // Not found: it ended meanwhile, and the event is on its way.
+    if (asked || asked.error().code == Code::not_found) break;
+    if (asked.error().code != Code::unavailable) co_return within("stop container " + id, std::move(asked));
+    // shim_lost() either tells the container's end or connects again.
+    if (co_await container->exited.wait_for(std::chrono::milliseconds(200))) co_return {};
+  }
   co_await container->exited.wait();
   co_return {};
 }

@@ -177,6 +177,67 @@ TEST(Engine, CommandsRunInside) {
   });
 }
 
+TEST(Engine, SecuritySettingsReachTheProcess) {
+  Bed().run([](Bed& bed) -> Task<void> {
+    CO_ASSERT_OK(co_await bed.engine->run_sandbox(bed.sandbox()));
+    auto tight = Bed::shell("grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status; touch /x 2>&1; touch /tmp/x; touch /proc/sys/kernel/x 2>&1 || echo masked", "tight");
+    tight.readonly_root = true;
+    tight.no_new_privileges = true;
+    tight.capabilities_drop = {"ALL"};
+    tight.seccomp = ContainerSpec::Seccomp::runtime_default;
+    tight.user.uid = 1000;
+    CO_ASSERT_OK(os::make_dir(bed.dir / "volume"));
+    tight.mounts = {{bed.dir / "volume", "/tmp"}};
+    CO_ASSERT_OK(os::change_mode(bed.dir / "volume", 0777));
+    EXPECT_EQ((co_await bed.ended(co_await bed.started(tight))).exit_code, 0);
+    std::string log = bed.logged("tight");
+    EXPECT_NE(log.find("CapEff:\t0000000000000000"), std::string::npos) << log;
+    EXPECT_NE(log.find("NoNewPrivs:\t1"), std::string::npos) << log;
+    EXPECT_NE(log.find("Seccomp:\t2"), std::string::npos) << log;
+    EXPECT_NE(log.find("/x: Read-only file system"), std::string::npos) << log;
+    EXPECT_NE(log.find("masked"), std::string::npos) << log;
+    EXPECT_TRUE(os::exists(bed.dir / "volume/x"));
+
+    auto loose = Bed::shell("grep CapEff /proc/self/status; ls /dev/console /dev/null /dev/kmsg; mount -t tmpfs x /tmp && echo mounted", "loose");
+    loose.privileged = true;
+    co_await bed.ended(co_await bed.started(loose));
+    log = bed.logged("loose");
+    EXPECT_EQ(log.find("CapEff:\t0000000000000000"), std::string::npos) << log;
+    EXPECT_NE(log.find("mounted"), std::string::npos) << log;
+  });
+}
+
+TEST(Engine, AProcessNamespaceMayBeShared) {
+  Bed().run([](Bed& bed) -> Task<void> {
+    auto sandbox = bed.sandbox();
+    sandbox.share_process_namespace = true;
+    CO_ASSERT_OK(co_await bed.engine->run_sandbox(sandbox));
+    co_await bed.started(Bed::shell("exec sleep 1234", "one"));
+    auto two = Bed::shell("cat /proc/[0-9]*/cmdline; echo shared > /dev/shm/x", "two");
+    EXPECT_EQ((co_await bed.ended(co_await bed.started(two))).exit_code, 0);
+    EXPECT_NE(bed.logged("two").find("1234"), std::string::npos) << bed.logged("two");
+    auto three = Bed::shell("cat /dev/shm/x", "three");
+    co_await bed.ended(co_await bed.started(three));
+    EXPECT_EQ(bed.logged("three"), "shared\n");
+  });
+}
+
+TEST(Engine, AnAbandonedStartIsClearedAway) {
+  Bed().run([](Bed& bed) -> Task<void> {
+    struct Start {
+      static Task<void> go(Bed* bed) { (void)co_await bed->engine->run_sandbox(bed->sandbox()); }
+    };
+    for (auto moment : {1ms, 3ms, 6ms, 10ms, 15ms}) {
+      {
+        Job job(Start::go(&bed));
+        co_await sleep_for(moment);
+      }
+      CO_ASSERT_OK(co_await bed.engine->remove_sandbox("u1"));
+      EXPECT_FALSE(bed.engine->sandbox("u1"));
+    }
+  });
+}
+
 TEST(Engine, APortOfThePodIsReached) {
   Bed().run([](Bed& bed) -> Task<void> {
     CO_ASSERT_OK(co_await bed.engine->run_sandbox(bed.sandbox()));

@@ -83,6 +83,9 @@ Task<Result<void>> EngineImpl::destroy(PodRef pod) {
   // What is mounted below the directory would keep the shim from deleting it.
   (void)co_await pool_.run([path = paths_.files(uid) + "/shm"] { return volume::unmount_memory(path); });
   bool gone = false;
+  // A shim that we do not talk to may live all the same: its launch was dropped half way, or the connection broke.
+  if (!pod->shim || pod->shim->closed())
+    if (auto alive = co_await runtime::ShimClient::connect(dir)) pod->shim = std::move(*alive);
   if (pod->shim && !pod->shim->closed()) {
     auto ended = co_await pod->shim->shutdown();
     gone = ended.has_value();

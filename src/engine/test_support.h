@@ -12,7 +12,6 @@
 #include "base/strings.h"
 #include "io/loop.h"
 #include "io/pool.h"
-#include "os/cgroup.h"
 
 namespace estiba::engine {
 
@@ -71,7 +70,8 @@ class Bed {
     EXPECT_EQ(mounts.find(dir.path()), std::string::npos) << mounts;
     EXPECT_EQ(os::list_dir(dir / "run/pods").value_or(std::vector<os::DirEntry>()).size(), 0u);
     EXPECT_EQ(os::list_dir(dir / "data/containers").value_or(std::vector<os::DirEntry>()).size(), 0u);
-    if (os::exists("/sys/fs/cgroup/memory")) EXPECT_FALSE(os::exists("/sys/fs/cgroup/memory" + group())) << group();
+    for (const auto& entry : os::list_dir("/sys/fs/cgroup/memory").value_or(std::vector<os::DirEntry>()))
+      EXPECT_FALSE(entry.name.starts_with(group().substr(1))) << entry.name;
   }
 
   void start_engine() {
@@ -91,7 +91,7 @@ class Bed {
     spec.name = "web";
     spec.ns = "default";
     spec.hostname = "web-0";
-    spec.cgroup_parent = group() + "/pod" + uid;
+    spec.cgroup_parent = group() + "-" + uid;
     spec.log_dir = dir / "logs/" + uid;
     spec.resolv_conf = "nameserver 10.43.0.10\n";
     spec.hosts = "10.42.0.2 web-0\n";
@@ -157,7 +157,6 @@ class Bed {
       auto removed = co_await bed->engine->remove_sandbox(pod.uid);
       EXPECT_TRUE(removed) << removed.error().message;
     }
-    if (auto group = os::Cgroup::at(bed->group())) (void)group->remove();
   }
 };
 
