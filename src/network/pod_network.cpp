@@ -94,6 +94,9 @@ Result<void> PodNetwork::build_slot(const Address& address) {
     if (!here) return fail_errno("open /proc/thread-self/ns/net");
     for (const char* conf : {"net/ipv4/conf/all/accept_redirects", "net/ipv4/conf/default/accept_redirects"})
       TRY(rtnl::set_sysctl(conf, "0"));
+    // As container engines do: within its own network a process without rights may listen on port 80 and ping.
+    TRY(rtnl::set_sysctl("net/ipv4/ip_unprivileged_port_start", "0"));
+    TRY(rtnl::set_sysctl("net/ipv4/ping_group_range", "0 2147483647"));
     (void)rtnl::set_sysctl("net/ipv6/conf/default/addr_gen_mode", "1");  // none; fails where the kernel has no IPv6
     rtnl::Batch batch;
     // With br_netfilter a pod's packet to itself through a service leaves by the port it came by: hairpin.

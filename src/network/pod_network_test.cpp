@@ -33,6 +33,7 @@ TEST_F(PodNetworkTest, PodsReachEachOtherAndTheNode) {
   EXPECT_FALSE(sh(ping + "10.42.0.1 >/dev/null", a->netns_path).contains("exit"));
   EXPECT_FALSE(sh(ping + "127.0.0.1 >/dev/null", a->netns_path).contains("exit"));
   EXPECT_FALSE(sh(ping + a->ips[0] + " >/dev/null").contains("exit"));
+  EXPECT_EQ(sh("cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range", a->netns_path), "0\n0\t2147483647\n");
   EXPECT_TRUE(sh("ip -4 route", a->netns_path).contains("default via 10.42.0.1 dev eth0"));
   ASSERT_OK(net.remove_all());
 }
