@@ -43,7 +43,8 @@ Result<Address> unix_address(const std::string& path) {
   Address address;
   auto* un = reinterpret_cast<sockaddr_un*>(&address.storage);
   if (path.size() >= sizeof un->sun_path)
-    return fail(Code::invalid, "unix socket " + path + ": the path is longer than the " + std::to_string(sizeof un->sun_path - 1) + " bytes that Linux allows");
+    return fail(Code::invalid, "unix socket " + path + ": the path is longer than the " + std::to_string(sizeof un->sun_path - 1) +
+                                   " bytes that Linux allows");
   un->sun_family = AF_UNIX;
   memcpy(un->sun_path, path.c_str(), path.size() + 1);
   address.length = socklen_t(offsetof(sockaddr_un, sun_path) + path.size() + 1);
@@ -113,7 +114,8 @@ Result<Listener> Listener::tcp(const std::string& host, uint16_t port) {
   if (host.empty()) setsockopt(guard.fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   if (bind(guard.fd, address.get(), address.length) < 0 || ::listen(guard.fd, 1024) < 0) {
     if (errno == EADDRINUSE)
-      return fail(Code::already_exists, "listen on " + name + ": the address is in use; stop the program that holds it or choose another address or port");
+      return fail(Code::already_exists,
+                  "listen on " + name + ": the address is in use; stop the program that holds it or choose another address or port");
     return fail_errno("listen on " + name);
   }
   return Listener(guard.take(), {});
@@ -159,15 +161,21 @@ Task<Result<int>> Listener::accept() {
     int fd = accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) co_return fd;
     switch (errno) {
-      case EAGAIN: co_await Loop::current()->readable(fd_); break;
+      case EAGAIN:
+        co_await Loop::current()->readable(fd_);
+        break;
       case EMFILE:
       case ENFILE:
       case ENOMEM:
-      case ENOBUFS: co_await sleep_for(100ms); break;  // until others close something
+      case ENOBUFS:
+        co_await sleep_for(100ms);
+        break;  // until others close something
       case EINTR:
       case ECONNABORTED:
-      case EPROTO: break;
-      default: co_return fail_errno("accept on " + address());
+      case EPROTO:
+        break;
+      default:
+        co_return fail_errno("accept on " + address());
     }
   }
 }

@@ -86,7 +86,8 @@ Result<StatusLine> parse_status_line(std::string_view line) {
   StatusLine out;
   out.version = TRY(parse_version(line.substr(0, 8)));
   auto status = parse_number<int>(line.substr(std::min<size_t>(9, line.size()), 3));
-  if (line.size() < 12 || line[8] != ' ' || !status || *status < 100) return fail(Code::malformed, "malformed status line " + quoted(line.substr(0, 80)));
+  if (line.size() < 12 || line[8] != ' ' || !status || *status < 100)
+    return fail(Code::malformed, "malformed status line " + quoted(line.substr(0, 80)));
   out.status = *status;
   return out;
 }
@@ -121,7 +122,8 @@ Result<BodyReader> BodyReader::of_request(const Headers& headers) {
   if (!headers.has("Transfer-Encoding")) return BodyReader(Kind::length, length.value_or(0));
   // Two ways to find the end are what request smuggling is made of.
   if (length) return fail(Code::malformed, "the request has both Content-Length and Transfer-Encoding");
-  if (encodings.size() != 1 || !equals_ignore_case(encodings[0], "chunked")) return fail(Code::malformed, "Transfer-Encoding must be chunked");
+  if (encodings.size() != 1 || !equals_ignore_case(encodings[0], "chunked"))
+    return fail(Code::malformed, "Transfer-Encoding must be chunked");
   return BodyReader(Kind::chunked, 0);
 }
 
@@ -147,7 +149,8 @@ Task<Result<std::string>> BodyReader::line(ReadBuffer& buffer, Stream& stream) {
 }
 
 Task<Result<void>> BodyReader::chunk_head(ReadBuffer& buffer, Stream& stream) {
-  if (in_chunk_ && !CO_TRY(co_await line(buffer, stream)).empty()) co_return fail(Code::malformed, "a chunk of the body is longer than it says");
+  if (in_chunk_ && !CO_TRY(co_await line(buffer, stream)).empty())
+    co_return fail(Code::malformed, "a chunk of the body is longer than it says");
   std::string head = CO_TRY(co_await line(buffer, stream));
   auto size = parse_number<uint64_t>(trim(split_once(head, ';').first), 16);
   if (!size || head[0] == '-') co_return fail(Code::malformed, "malformed chunk size " + quoted(head.substr(0, 20)));

@@ -61,7 +61,9 @@ class BodyReader {
 
   Kind kind() const { return kind_; }
   bool done() const { return kind_ == Kind::none || done_; }
-  std::optional<size_t> length() const { return kind_ == Kind::chunked || kind_ == Kind::until_close ? std::nullopt : std::optional<size_t>(left_); }
+  std::optional<size_t> length() const {
+    return kind_ == Kind::chunked || kind_ == Kind::until_close ? std::nullopt : std::optional<size_t>(left_);
+  }
   /// The next bytes; empty at the end.
   Task<Result<std::string>> next(ReadBuffer& buffer, Stream& stream);
 

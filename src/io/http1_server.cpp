@@ -45,7 +45,9 @@ Task<Result<size_t>> Http1Connection::read_head() {
       watchdog_.off();
       co_return end;
     }
-    if (bytes.size() > context_.options.max_header_bytes) co_return fail(Code::too_large, "the request's header is larger than " + std::to_string(context_.options.max_header_bytes) + " bytes");
+    if (bytes.size() > context_.options.max_header_bytes)
+      co_return fail(Code::too_large,
+                     "the request's header is larger than " + std::to_string(context_.options.max_header_bytes) + " bytes");
     searched = bytes.size();
     if (!waited && !bytes.empty()) {
       watchdog_.within(context_.options.header_timeout);
@@ -90,7 +92,8 @@ static int refusal_status(const Error& error) { return error.code == Code::too_l
 Task<bool> Http1Connection::run() {
   for (;;) {
     auto head = co_await read_head();
-    if (!head && (head.error().code == Code::too_large || head.error().code == Code::malformed)) co_await refuse(refusal_status(head.error()), head.error().message);
+    if (!head && (head.error().code == Code::too_large || head.error().code == Code::malformed))
+      co_await refuse(refusal_status(head.error()), head.error().message);
     if (!head || *head == 0) co_return false;
     std::string_view bytes = in_.bytes().substr(0, *head);
     if (bytes == "PRI * HTTP/2.0\r\n\r\n") co_return true;
@@ -250,7 +253,8 @@ Task<Result<void>> Http1Connection::finish(Response& response) {
 }
 
 Task<Result<StreamPtr>> Http1Connection::upgrade(int status, Headers headers) {
-  if (!body_.done() && body_.kind() != BodyReader::Kind::length) co_return fail(Code::invalid, "a request with a chunked body cannot be upgraded");
+  if (!body_.done() && body_.kind() != BodyReader::Kind::length)
+    co_return fail(Code::invalid, "a request with a chunked body cannot be upgraded");
   stream_->notify_hangup(nullptr);
   std::string head = "HTTP/1.1 " + std::to_string(status) + " " + std::string(status_text(status)) + "\r\n";
   for (const Header& header : headers) append_header(head, header.name, header.value);

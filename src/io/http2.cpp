@@ -45,7 +45,8 @@ Task<Result<std::string>> Http2Stream::read_piece() {
 }
 
 nghttp2_data_provider Http2Stream::provider() {
-  auto read = [](nghttp2_session* session, int32_t id, uint8_t* to, size_t room, uint32_t* flags, nghttp2_data_source* source, void*) -> ssize_t {
+  auto read = [](nghttp2_session* session, int32_t id, uint8_t* to, size_t room, uint32_t* flags, nghttp2_data_source* source,
+                 void*) -> ssize_t {
     auto* self = static_cast<Http2Stream*>(source->ptr);
     size_t copied = 0;
     while (copied < room && self->out_at < self->out.size()) {
@@ -92,12 +93,13 @@ std::unexpected<Error> http2_failure(uint32_t code) {
 }
 
 nghttp2_nv http2_pair(std::string_view name, std::string_view value) {
-  return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())), reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
-          NGHTTP2_NV_FLAG_NONE};
+  return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())), reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())),
+          name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
 }
 
 static bool forbidden_in_http2(std::string_view name) {
-  return name == "connection" || name == "transfer-encoding" || name == "keep-alive" || name == "upgrade" || name == "proxy-connection" || name == "host";
+  return name == "connection" || name == "transfer-encoding" || name == "keep-alive" || name == "upgrade" || name == "proxy-connection" ||
+         name == "host";
 }
 
 void add_http2_headers(std::vector<nghttp2_nv>& pairs, std::vector<std::string>& names, const Headers& headers) {
@@ -114,7 +116,9 @@ void add_http2_headers(std::vector<nghttp2_nv>& pairs, std::vector<std::string>&
 
 struct Http2Connection::Callbacks {
   static Http2Connection& self(void* user) { return *static_cast<Http2Connection*>(user); }
-  static Http2Stream* find(nghttp2_session* session, int32_t id) { return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session, id)); }
+  static Http2Stream* find(nghttp2_session* session, int32_t id) {
+    return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session, id));
+  }
 
   static int begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
@@ -124,7 +128,8 @@ struct Http2Connection::Callbacks {
     return 0;
   }
 
-  static int header(nghttp2_session* session, const nghttp2_frame* frame, const uint8_t* n, size_t n_size, const uint8_t* v, size_t v_size, uint8_t, void* user) {
+  static int header(nghttp2_session* session, const nghttp2_frame* frame, const uint8_t* n, size_t n_size, const uint8_t* v, size_t v_size,
+                    uint8_t, void* user) {
     Http2Stream* stream = find(session, frame->hd.stream_id);
     if (!stream || stream->head_complete) return 0;  // trailers of the other side are not kept
     std::string_view name(reinterpret_cast<const char*>(n), n_size), value(reinterpret_cast<const char*>(v), v_size);
@@ -297,7 +302,8 @@ Task<void> Http2Connection::write_loop(Event* done) {
     out.clear();
     const uint8_t* bytes;
     ssize_t size = 0;
-    while (out.size() < 64 * 1024 && (size = nghttp2_session_mem_send(session_, &bytes)) > 0) out.append(reinterpret_cast<const char*>(bytes), size_t(size));
+    while (out.size() < 64 * 1024 && (size = nghttp2_session_mem_send(session_, &bytes)) > 0)
+      out.append(reinterpret_cast<const char*>(bytes), size_t(size));
     if (size < 0) break;
     sweep();
     if (!out.empty()) {

@@ -89,7 +89,8 @@ Task<Result<std::unique_ptr<ClientResponse>>> Http2ClientConnection::send(std::s
   if (!usable()) co_return fail(Code::unavailable, "the connection has ended");
   auto stream = std::make_unique<ClientStream>();
   std::string authority = url.authority();
-  std::vector<nghttp2_nv> pairs = {http2_pair(":method", method), http2_pair(":scheme", url.scheme), http2_pair(":authority", authority), http2_pair(":path", url.target)};
+  std::vector<nghttp2_nv> pairs = {http2_pair(":method", method), http2_pair(":scheme", url.scheme), http2_pair(":authority", authority),
+                                   http2_pair(":path", url.target)};
   std::vector<std::string> names;
   add_http2_headers(pairs, names, headers);
   for (const Chunk& chunk : body.chunks()) stream->out.push_back(chunk);

@@ -30,7 +30,8 @@ struct Http2ServerConnection::ServerStream final : Http2Stream, Exchange {
 };
 
 static Http2Settings settings_of(const HttpServerOptions& options) {
-  return {.server = true, .max_streams = options.max_streams, .max_header_bytes = options.max_header_bytes, .max_headers = options.max_headers};
+  return {
+      .server = true, .max_streams = options.max_streams, .max_header_bytes = options.max_header_bytes, .max_headers = options.max_headers};
 }
 
 Http2ServerConnection::Http2ServerConnection(ServerContext& context, StreamPtr stream)
@@ -104,9 +105,11 @@ void Http2ServerConnection::begin(ServerStream& stream) {
   auto parsed = request.set_target(std::move(stream.path));
   if (stream.too_many_headers || !parsed) {
     context_.stats.protocol_errors.fetch_add(1, std::memory_order_relaxed);
-    response.send(stream.too_many_headers ? 431 : 400, {{"content-type", "text/plain"}}, stream.too_many_headers ? "the request's header is too large\n" : parsed.error().message + "\n");
+    response.send(stream.too_many_headers ? 431 : 400, {{"content-type", "text/plain"}},
+                  stream.too_many_headers ? "the request's header is too large\n" : parsed.error().message + "\n");
   }
-  if (auto length = BodyReader::of_request(request.headers); length && request.headers.has("Content-Length")) request.content_length = length->length();
+  if (auto length = BodyReader::of_request(request.headers); length && request.headers.has("Content-Length"))
+    request.content_length = length->length();
   if (stream.in_ended && !request.content_length) request.content_length = stream.in.size();
   stream.job = Job(serve(&stream));
 }

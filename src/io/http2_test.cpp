@@ -43,7 +43,8 @@ TEST(Http2, RapidResetsEndTheConnection) {
   Counts counts;
   TestServer s([&](Request&, Response& response) { return Forever::go(response, &counts); });
   std::string bytes = opening();
-  for (uint32_t id = 1; id < 4000; id += 2) bytes += frame(headers, end_stream | end_headers, id, get_request) + frame(rst, 0, id, std::string("\0\0\0\x8", 4));
+  for (uint32_t id = 1; id < 4000; id += 2)
+    bytes += frame(headers, end_stream | end_headers, id, get_request) + frame(rst, 0, id, std::string("\0\0\0\x8", 4));
   std::string answer = s.raw(bytes);
   EXPECT_FALSE(answer.starts_with("ERROR the server did not close")) << answer;
   EXPECT_LT(counts.started, 600);
@@ -64,7 +65,8 @@ TEST(Http2, GarbageEndsTheConnection) {
     response.send(200);
     co_return;
   });
-  for (const std::string& bytes : {std::string(preface) + "garbage garbage garbage", opening() + frame(data, 0, 1, "x"), opening() + frame(headers, end_stream | end_headers, 2, get_request),
+  for (const std::string& bytes : {std::string(preface) + "garbage garbage garbage", opening() + frame(data, 0, 1, "x"),
+                                   opening() + frame(headers, end_stream | end_headers, 2, get_request),
                                    opening() + frame(headers, end_stream | end_headers, 1, "\xff\xff\xff\xff\xff\xff\xff")})
     EXPECT_FALSE(s.raw(bytes).starts_with("ERROR the server did not close")) << hex_encode(bytes);
 }

@@ -74,7 +74,8 @@ struct HttpClient::State : std::enable_shared_from_this<HttpClient::State> {
   static Task<Result<std::unique_ptr<ClientResponse>>> send(std::shared_ptr<State> self, ClientRequest request);
   static Task<Result<FetchResult>> fetch(std::shared_ptr<State> self, ClientRequest request, size_t max_body);
   static Task<Result<UpgradeResult>> upgrade(std::shared_ptr<State> self, ClientRequest request);
-  static Task<Result<Headers>> exchange_heads(State* self, Connection* connection, const ClientRequest* request, const Url* url, StatusLine* status);
+  static Task<Result<Headers>> exchange_heads(State* self, Connection* connection, const ClientRequest* request, const Url* url,
+                                              StatusLine* status);
 };
 
 namespace {
@@ -83,7 +84,10 @@ namespace {
 template <class Keep>
 class Http1Answer final : public ClientResponse {
  public:
-  Http1Answer(std::unique_ptr<Connection> connection, BodyReader body, Keep keep) : connection_(std::move(connection)), body_(body), keep_(std::move(keep)) { settle(); }
+  Http1Answer(std::unique_ptr<Connection> connection, BodyReader body, Keep keep)
+      : connection_(std::move(connection)), body_(body), keep_(std::move(keep)) {
+    settle();
+  }
 
   Task<Result<std::string>> read() override {
     if (!connection_) co_return std::string();
@@ -101,7 +105,9 @@ class Http1Answer final : public ClientResponse {
   Keep keep_;
 };
 
-bool may_repeat(std::string_view method) { return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "PUT" || method == "DELETE"; }
+bool may_repeat(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "PUT" || method == "DELETE";
+}
 
 std::string describe(const ClientRequest& request) { return request.method + " " + request.url; }
 
@@ -132,7 +138,9 @@ Task<Result<StreamPtr>> HttpClient::State::connect(State* self, Url url, bool ht
   };
   Duration limit = self->options.connect_timeout;
   auto stream = co_await with_timeout(limit, Run::go(self, url, http1, http2));
-  if (!stream) co_return fail(Code::timeout, "no connection within " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count()) + " ms");
+  if (!stream)
+    co_return fail(Code::timeout,
+                   "no connection within " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count()) + " ms");
   co_return std::move(*stream);
 }
 
@@ -212,7 +220,8 @@ Headers HttpClient::State::outgoing_headers(const ClientRequest& request) {
 }
 
 // Sends a request on an HTTP/1.1 connection and reads the answer's head.
-Task<Result<Headers>> HttpClient::State::exchange_heads(State* self, Connection* connection, const ClientRequest* request, const Url* url, StatusLine* status) {
+Task<Result<Headers>> HttpClient::State::exchange_heads(State* self, Connection* connection, const ClientRequest* request, const Url* url,
+                                                        StatusLine* status) {
   std::string head = request->method + " " + url->target + " HTTP/1.1\r\n";
   if (!request->headers.has("Host")) append_header(head, "Host", self->options.unix_path.empty() ? url->authority() : url->host);
   for (const Header& header : self->outgoing_headers(*request)) append_header(head, header.name, header.value);
@@ -231,7 +240,9 @@ Task<Result<Headers>> HttpClient::State::exchange_heads(State* self, Connection*
       auto got = co_await connection->in.fill(*connection->stream);
       if (!sent && (!got || *got == 0)) co_return std::unexpected(sent.error());
       if (!got) co_return std::unexpected(got.error());
-      if (*got == 0) co_return fail(Code::unavailable, searched ? "the connection ended within the answer's header" : "the server closed the connection without an answer");
+      if (*got == 0)
+        co_return fail(Code::unavailable,
+                       searched ? "the connection ended within the answer's header" : "the server closed the connection without an answer");
       continue;
     }
     std::string_view text = bytes.substr(0, end);
@@ -312,7 +323,8 @@ Task<Result<std::string>> ClientResponse::text(size_t limit) {
   for (;;) {
     std::string piece = CO_TRY(co_await read());
     if (piece.empty()) co_return all;
-    if (all.size() + piece.size() > limit) co_return fail(Code::too_large, "the answer is larger than the limit of " + std::to_string(limit) + " bytes");
+    if (all.size() + piece.size() > limit)
+      co_return fail(Code::too_large, "the answer is larger than the limit of " + std::to_string(limit) + " bytes");
     all += piece;
   }
 }
@@ -332,7 +344,9 @@ static Task<Result<T>> limited(ClientRequest request, Task<Result<T>> task) {
 }
 
 // What a timeout's message needs of a request, without its body.
-static ClientRequest outline(const ClientRequest& request) { return {.method = request.method, .url = request.url, .timeout = request.timeout}; }
+static ClientRequest outline(const ClientRequest& request) {
+  return {.method = request.method, .url = request.url, .timeout = request.timeout};
+}
 
 Task<Result<std::unique_ptr<ClientResponse>>> HttpClient::send(ClientRequest request) {
   ClientRequest about = outline(request);

@@ -16,12 +16,12 @@
 namespace estiba::io {
 
 struct HttpClientOptions {
-  TlsContextRef tls;          ///< for https; null: the system's roots, HTTP/1.1 and HTTP/2
-  std::string unix_path;      ///< connects here whatever the URL's host says
-  std::string bearer_token;   ///< sent as Authorization, unless the request has one
+  TlsContextRef tls;         ///< for https; null: the system's roots, HTTP/1.1 and HTTP/2
+  std::string unix_path;     ///< connects here whatever the URL's host says
+  std::string bearer_token;  ///< sent as Authorization, unless the request has one
   std::string user_agent = "estiba";
   bool http2_prior_knowledge = false;  ///< speaks HTTP/2 at once where there is no TLS (gRPC on unix sockets)
-  size_t max_idle_connections = 8;    ///< kept per origin
+  size_t max_idle_connections = 8;     ///< kept per origin
   size_t max_header_bytes = 64 * 1024;
   Duration connect_timeout = std::chrono::seconds(10);
   Duration idle_timeout = std::chrono::seconds(60);
@@ -54,9 +54,9 @@ struct FetchResult {
 };
 
 struct UpgradeResult {
-  int status = 0;      ///< 101; or the refusal's status, with its body in `refusal`
+  int status = 0;  ///< 101; or the refusal's status, with its body in `refusal`
   Headers headers;
-  StreamPtr stream;    ///< null when refused
+  StreamPtr stream;  ///< null when refused
   std::string refusal;
 };
 

@@ -42,7 +42,9 @@ Task<Result<std::string>> Request::read_body() {
 
 Task<Result<std::string>> Request::body(size_t limit) {
   if (limit == 0) limit = body_limit_;
-  auto too_large = [&] { return fail(Code::too_large, "the request's body is larger than the limit of " + std::to_string(limit) + " bytes"); };
+  auto too_large = [&] {
+    return fail(Code::too_large, "the request's body is larger than the limit of " + std::to_string(limit) + " bytes");
+  };
   if (content_length && *content_length > limit) co_return too_large();
   std::string all;
   for (;;) {
@@ -284,7 +286,9 @@ Result<void> HttpServer::listen(Listener listener, TlsContextRef tls) {
   return {};
 }
 
-Result<void> HttpServer::listen_tcp(const std::string& host, uint16_t port, TlsContextRef tls) { return listen(TRY(Listener::tcp(host, port)), std::move(tls)); }
+Result<void> HttpServer::listen_tcp(const std::string& host, uint16_t port, TlsContextRef tls) {
+  return listen(TRY(Listener::tcp(host, port)), std::move(tls));
+}
 Result<void> HttpServer::listen_unix(const std::string& path, unsigned mode) { return listen(TRY(Listener::unix(path, mode)), nullptr); }
 uint16_t HttpServer::port() const { return shared_->port; }
 const HttpServerStats& HttpServer::stats() const { return shared_->stats; }

@@ -7,7 +7,8 @@
 //   TRY(server.listen_tcp("0.0.0.0", 6443, tls));
 //
 // A handler runs on the loop of its connection. Its task is dropped when the client goes away or the server closes, so
-// what it must undo stands in destructors. A handler that returns without answering answers 500.
+// what it must undo stands in destructors. An HTTP/1.1 client that shuts down its sending side while it waits for an
+// answer counts as gone. A handler that returns without answering answers 500.
 #pragma once
 #include <atomic>
 #include <functional>
@@ -25,14 +26,14 @@ namespace estiba::io {
 struct HttpServerOptions {
   size_t max_header_bytes = 64 * 1024;
   size_t max_headers = 200;
-  size_t max_body_bytes = 3 * 1024 * 1024;  ///< of Request::body()
+  size_t max_body_bytes = 3 * 1024 * 1024;    ///< of Request::body()
   size_t max_buffered_response = 256 * 1024;  ///< per streamed response, before write() waits
-  uint32_t max_streams = 250;        ///< concurrent, per HTTP/2 connection
-  size_t max_connections = 20000;    ///< further ones are closed at once
+  uint32_t max_streams = 250;                 ///< concurrent, per HTTP/2 connection
+  size_t max_connections = 20000;             ///< further ones are closed at once
   Duration handshake_timeout = std::chrono::seconds(10);
   Duration header_timeout = std::chrono::seconds(30);  ///< from the first byte of a request to its last header
   Duration idle_timeout = std::chrono::seconds(180);   ///< of a connection without requests
-  std::string server_name;           ///< the Server header; none when empty
+  std::string server_name;                             ///< the Server header; none when empty
 };
 
 /// What a connection offers to one request and its answer; HTTP/1.1, HTTP/2 and tests implement it.
@@ -53,7 +54,7 @@ class Request {
   std::string path;      ///< decoded
   std::string raw_query;
   Query query;
-  std::string host;      ///< the Host header or :authority
+  std::string host;  ///< the Host header or :authority
   Headers headers;
   int http_version = 11;  ///< 10, 11 or 20
   std::optional<size_t> content_length;

@@ -21,7 +21,8 @@ Task<void> api(Request& request, Response& response) {
       response.send(200, {}, std::move(*body));
     }
   } else if (request.path == "/who") {
-    response.send(200, {}, request.peer().common_name + "/" + join(request.peer().organizations, ",") + "/" + std::to_string(request.http_version));
+    response.send(200, {},
+                  request.peer().common_name + "/" + join(request.peer().organizations, ",") + "/" + std::to_string(request.http_version));
   } else if (request.path == "/stream") {
     if (!co_await response.start(200, {{"Content-Type", "text/plain"}})) co_return;
     for (int i = 0; i < 3; ++i) {
@@ -56,7 +57,9 @@ bool has(const std::string& text, std::string_view part) { return text.find(part
 
 TEST(Http1Server, AnswersAndKeepsTheConnection) {
   TestServer s(api);
-  std::string text = s.raw("GET /hello HTTP/1.1\r\nHost: x\r\n\r\nHEAD /hello HTTP/1.1\r\nHost: x\r\n\r\nGET /a%20b?q=%C3%A4+1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  std::string text = s.raw(
+      "GET /hello HTTP/1.1\r\nHost: x\r\n\r\nHEAD /hello HTTP/1.1\r\nHost: x\r\n\r\nGET /a%20b?q=%C3%A4+1 HTTP/1.1\r\nHost: "
+      "x\r\nConnection: close\r\n\r\n");
   EXPECT_TRUE(text.starts_with("HTTP/1.1 200 OK\r\n")) << text;
   EXPECT_TRUE(has(text, "Content-Length: 6\r\n\r\nhello\nHTTP/1.1 200 OK"));
   EXPECT_TRUE(has(text, "Content-Length: 6\r\n\r\nHTTP/1.1 404"));
@@ -122,7 +125,8 @@ TEST(Http1Server, KeepsItsLimits) {
   EXPECT_TRUE(s.raw("GET /" + std::string(2000, 'x'), true).starts_with("HTTP/1.1 431"));
   EXPECT_TRUE(s.raw("GET / HTTP/1.1\r\nHost: x\r\na: 1\r\na: 1\r\na: 1\r\na: 1\r\na: 1\r\n\r\n", true).starts_with("HTTP/1.1 431"));
   EXPECT_TRUE(s.raw("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 200000000\r\n\r\nxxx", true).starts_with("HTTP/1.1 413"));
-  std::string chunked = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n" + std::string(255, 'y') + "\r\n0\r\n\r\n";
+  std::string chunked =
+      "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n" + std::string(255, 'y') + "\r\n0\r\n\r\n";
   EXPECT_TRUE(s.raw(chunked, true).starts_with("HTTP/1.1 413"));
 }
 

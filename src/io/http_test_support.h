@@ -19,7 +19,8 @@ struct Keys {
       auto* k = new Keys;
       WallTime now = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
       k->ca = *make_ca("test-ca", now);
-      k->server = *make_certificate(k->ca, {.common_name = "server", .dns_names = {"localhost"}, .ip_addresses = {"127.0.0.1"}, .server = true}, now);
+      k->server = *make_certificate(
+          k->ca, {.common_name = "server", .dns_names = {"localhost"}, .ip_addresses = {"127.0.0.1"}, .server = true}, now);
       k->admin = *make_certificate(k->ca, {.common_name = "admin", .organizations = {"system:masters", "devs"}, .client = true}, now);
       return k;
     }();
@@ -49,7 +50,9 @@ struct TestServer {
     auto listening = server->listen_tcp("127.0.0.1", 0, tls ? Keys::get().server_tls() : nullptr);
     EXPECT_TRUE(listening);
   }
-  std::string url(std::string path) const { return (tls ? "https://127.0.0.1:" : "http://127.0.0.1:") + std::to_string(server->port()) + path; }
+  std::string url(std::string path) const {
+    return (tls ? "https://127.0.0.1:" : "http://127.0.0.1:") + std::to_string(server->port()) + path;
+  }
 
   /// Sends bytes, shuts down the sending side if asked to, and reads to the end (the server must close).
   std::string raw(std::string bytes, bool half_close = false) {

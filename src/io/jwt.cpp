@@ -30,7 +30,8 @@ const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<c
 std::string_view algorithm_of(EVP_PKEY* key) {
   char group[32] = "";
   size_t size = 0;
-  if (EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof group, &size) == 1 && std::string_view(group) == "prime256v1") return "ES256";
+  if (EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof group, &size) == 1 && std::string_view(group) == "prime256v1")
+    return "ES256";
   if (EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_bits(key) >= 2048) return "RS256";
   return {};
 }
@@ -58,11 +59,14 @@ std::string key_id_of(EVP_PKEY* key) {
 std::string jwk_of(EVP_PKEY* key, const std::string& id) {
   std::string_view algorithm = algorithm_of(key);
   std::string head = "{\"use\":\"sig\",\"kid\":\"" + id + "\",\"alg\":\"" + std::string(algorithm) + "\",";
-  if (algorithm == "RS256") return head + "\"kty\":\"RSA\",\"n\":\"" + base64url_encode(number(key, OSSL_PKEY_PARAM_RSA_N)) + "\",\"e\":\"" + base64url_encode(number(key, OSSL_PKEY_PARAM_RSA_E)) + "\"}";
+  if (algorithm == "RS256")
+    return head + "\"kty\":\"RSA\",\"n\":\"" + base64url_encode(number(key, OSSL_PKEY_PARAM_RSA_N)) + "\",\"e\":\"" +
+           base64url_encode(number(key, OSSL_PKEY_PARAM_RSA_E)) + "\"}";
   unsigned char point[1 + 2 * p256_bytes];
   size_t size = 0;
   EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &size);
-  return head + "\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" + base64url_encode(view(point + 1, p256_bytes)) + "\",\"y\":\"" + base64url_encode(view(point + 1 + p256_bytes, p256_bytes)) + "\"}";
+  return head + "\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" + base64url_encode(view(point + 1, p256_bytes)) + "\",\"y\":\"" +
+         base64url_encode(view(point + 1 + p256_bytes, p256_bytes)) + "\"}";
 }
 
 // JWS wants r and s side by side (RFC 7518, 3.4); OpenSSL speaks DER.
@@ -72,14 +76,17 @@ std::optional<std::string> raw_from_der(std::string_view der) {
   if (!signature) return std::nullopt;
   std::string raw(2 * p256_bytes, '\0');
   auto* out = reinterpret_cast<unsigned char*>(raw.data());
-  if (BN_bn2binpad(ECDSA_SIG_get0_r(signature.get()), out, p256_bytes) < 0 || BN_bn2binpad(ECDSA_SIG_get0_s(signature.get()), out + p256_bytes, p256_bytes) < 0) return std::nullopt;
+  if (BN_bn2binpad(ECDSA_SIG_get0_r(signature.get()), out, p256_bytes) < 0 ||
+      BN_bn2binpad(ECDSA_SIG_get0_s(signature.get()), out + p256_bytes, p256_bytes) < 0)
+    return std::nullopt;
   return raw;
 }
 
 std::optional<std::string> der_from_raw(std::string_view raw) {
   if (raw.size() != 2 * p256_bytes) return std::nullopt;
   SignaturePtr signature(ECDSA_SIG_new());
-  ECDSA_SIG_set0(signature.get(), BN_bin2bn(bytes_of(raw), p256_bytes, nullptr), BN_bin2bn(bytes_of(raw) + p256_bytes, p256_bytes, nullptr));
+  ECDSA_SIG_set0(signature.get(), BN_bin2bn(bytes_of(raw), p256_bytes, nullptr),
+                 BN_bin2bn(bytes_of(raw) + p256_bytes, p256_bytes, nullptr));
   unsigned char* der = nullptr;
   int length = i2d_ECDSA_SIG(signature.get(), &der);
   if (length <= 0) return std::nullopt;
@@ -165,7 +172,8 @@ Result<std::string> JwtSigner::sign(std::string_view claims) const {
   DigestPtr context(EVP_MD_CTX_new());
   unsigned char signature[1024];
   size_t size = sizeof signature;
-  if (EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, state_->key.get()) != 1 || EVP_DigestSign(context.get(), signature, &size, bytes_of(token), token.size()) != 1)
+  if (EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, state_->key.get()) != 1 ||
+      EVP_DigestSign(context.get(), signature, &size, bytes_of(token), token.size()) != 1)
     return openssl_fail("sign a token");
   if (state_->algorithm == "RS256") return token + "." + base64url_encode(view(signature, size));
   auto raw = raw_from_der(view(signature, size));

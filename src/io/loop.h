@@ -84,7 +84,7 @@ class Loop final : public Executor {
   std::atomic<bool> stop_ = false;
   uint32_t next_generation_ = 1;
   std::vector<std::unique_ptr<Entry>> entries_;  // by fd
-  Readiness* interrupted_ = nullptr;  // waiters that interrupt() took off their fds
+  Readiness* interrupted_ = nullptr;             // waiters that interrupt() took off their fds
   TimerHeap timers_;
   std::vector<Work> local_;  // posted from this thread
   std::mutex mutex_;

@@ -16,7 +16,9 @@ std::string openssl_error(std::string_view otherwise) {
   return text;
 }
 
-std::unexpected<Error> openssl_fail(std::string_view what) { return fail(Code::invalid, std::string(what) + ": " + openssl_error("not possible")); }
+std::unexpected<Error> openssl_fail(std::string_view what) {
+  return fail(Code::invalid, std::string(what) + ": " + openssl_error("not possible"));
+}
 
 BioPtr reading(std::string_view text) { return BioPtr(BIO_new_mem_buf(text.data(), int(text.size()))); }
 

@@ -37,7 +37,8 @@ std::string certificate_pem(X509* certificate) {
 }
 
 bool add_name(X509_NAME* name, int nid, std::string_view value) {
-  return X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()), int(value.size()), -1, 0) == 1;
+  return X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()), int(value.size()), -1,
+                                    0) == 1;
 }
 
 bool add_extension(X509* certificate, X509* issuer, int nid, const char* value) {
@@ -64,7 +65,8 @@ Result<void> add_alternative_names(X509* certificate, const CertificateRequest& 
     GENERAL_NAME_set0_value(name, GEN_IPADD, bytes);
     sk_GENERAL_NAME_push(names.get(), name);
   }
-  if (X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, X509V3_ADD_DEFAULT) != 1) return openssl_fail("certificate's alternative names");
+  if (X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, X509V3_ADD_DEFAULT) != 1)
+    return openssl_fail("certificate's alternative names");
   return {};
 }
 
@@ -97,7 +99,8 @@ Result<std::string> issue(const KeyPair& ca, EVP_PKEY* key, const CertificateReq
   bool good = true;
   for (const std::string& organization : request.organizations) good = good && add_name(subject, NID_organizationName, organization);
   if (!request.common_name.empty()) good = good && add_name(subject, NID_commonName, request.common_name);
-  good = good && X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer)) == 1 && X509_set_pubkey(certificate.get(), key) == 1;
+  good =
+      good && X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer)) == 1 && X509_set_pubkey(certificate.get(), key) == 1;
   good = good && add_extension(certificate.get(), issuer, NID_basic_constraints, "critical,CA:FALSE");
   good = good && add_extension(certificate.get(), issuer, NID_key_usage, "critical,digitalSignature,keyEncipherment");
   const char* usage = request.server && request.client ? "serverAuth,clientAuth" : request.server ? "serverAuth" : "clientAuth";

@@ -17,8 +17,14 @@ WallTime today() { return WallTime(std::chrono::seconds(1'790'000'000)); }
 TEST(Pki, ACertificateSaysWhatWasAskedFor) {
   auto ca = make_ca("estiba-ca", today());
   ASSERT_TRUE(ca);
-  auto pair = make_certificate(
-      *ca, {.common_name = "kube", .organizations = {"a", "b"}, .dns_names = {"kubernetes", "kubernetes.default"}, .ip_addresses = {"10.43.0.1", "::1"}, .server = true, .lifetime = 24h}, today());
+  auto pair = make_certificate(*ca,
+                               {.common_name = "kube",
+                                .organizations = {"a", "b"},
+                                .dns_names = {"kubernetes", "kubernetes.default"},
+                                .ip_addresses = {"10.43.0.1", "::1"},
+                                .server = true,
+                                .lifetime = 24h},
+                               today());
   ASSERT_TRUE(pair) << pair.error().message;
   auto info = *inspect_certificate(pair->certificate_pem);
   EXPECT_EQ(info.common_name, "kube");

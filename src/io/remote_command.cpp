@@ -7,7 +7,8 @@
 namespace estiba::io {
 
 RemoteCommandStreams RemoteCommandStreams::from_query(const Query& query) {
-  RemoteCommandStreams streams{.in = query.flag("stdin"), .out = query.flag("stdout"), .err = query.flag("stderr"), .tty = query.flag("tty")};
+  RemoteCommandStreams streams{
+      .in = query.flag("stdin"), .out = query.flag("stdout"), .err = query.flag("stderr"), .tty = query.flag("tty")};
   if (streams.tty) streams.err = false;  // a terminal has one output
   return streams;
 }
@@ -57,7 +58,9 @@ std::optional<TerminalSize> parse_terminal_size(std::string_view json) {
   return TerminalSize{*width, *height};
 }
 
-std::string print_terminal_size(TerminalSize size) { return "{\"Width\":" + std::to_string(size.width) + ",\"Height\":" + std::to_string(size.height) + "}\n"; }
+std::string print_terminal_size(TerminalSize size) {
+  return "{\"Width\":" + std::to_string(size.width) + ",\"Height\":" + std::to_string(size.height) + "}\n";
+}
 
 // --- queues ----------------------------------------------------------------------------------------------------------------------
 
@@ -96,7 +99,8 @@ Task<std::optional<TerminalSize>> ResizeQueue::take() {
 
 // --- which carrier ---------------------------------------------------------------------------------------------------------------
 
-Task<Result<std::unique_ptr<RemoteCommandServer>>> accept_remote_command(Request& request, Response& response, RemoteCommandStreams streams) {
+Task<Result<std::unique_ptr<RemoteCommandServer>>> accept_remote_command(Request& request, Response& response,
+                                                                         RemoteCommandStreams streams) {
   if (!streams.in && !streams.out && !streams.err) {
     response.send(400, {{"Content-Type", "text/plain"}}, "you must specify at least 1 of stdin, stdout, stderr\n");
     co_return fail(Code::invalid, "exec: none of stdin, stdout and stderr is asked for");

@@ -42,7 +42,8 @@ class RemoteCommandServer {
 };
 
 /// Accepts the upgrade and waits for the client's streams. Answers 400 or 403 itself when the request does not fit.
-Task<Result<std::unique_ptr<RemoteCommandServer>>> accept_remote_command(Request& request, Response& response, RemoteCommandStreams streams);
+Task<Result<std::unique_ptr<RemoteCommandServer>>> accept_remote_command(Request& request, Response& response,
+                                                                         RemoteCommandStreams streams);
 
 /// The client's side: somebody else runs the command.
 class RemoteCommandClient {
@@ -59,6 +60,7 @@ class RemoteCommandClient {
   virtual Task<Result<void>> resize(TerminalSize size) = 0;
 };
 /// By WebSocket v5 or v4.
-Task<Result<std::unique_ptr<RemoteCommandClient>>> connect_remote_command(HttpClient& client, ClientRequest request, RemoteCommandStreams streams);
+Task<Result<std::unique_ptr<RemoteCommandClient>>> connect_remote_command(HttpClient& client, ClientRequest request,
+                                                                          RemoteCommandStreams streams);
 
 }  // namespace estiba::io

@@ -52,8 +52,10 @@ class ResizeQueue {
   Event came_;
 };
 
-Task<Result<std::unique_ptr<RemoteCommandServer>>> accept_remote_command_websocket(Request& request, Response& response, RemoteCommandStreams streams);
-Task<Result<std::unique_ptr<RemoteCommandServer>>> accept_remote_command_spdy(Request& request, Response& response, RemoteCommandStreams streams);
+Task<Result<std::unique_ptr<RemoteCommandServer>>> accept_remote_command_websocket(Request& request, Response& response,
+                                                                                   RemoteCommandStreams streams);
+Task<Result<std::unique_ptr<RemoteCommandServer>>> accept_remote_command_spdy(Request& request, Response& response,
+                                                                              RemoteCommandStreams streams);
 /// Whether the request asks for SPDY/3.1.
 bool is_spdy_request(const Request& request);
 /// Picks the first of `ours` that the client offers in X-Stream-Protocol-Version; nothing offered picks the last. Answers 403

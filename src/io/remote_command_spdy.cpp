@@ -22,7 +22,8 @@ Result<std::string> negotiate_spdy_protocol(Request& request, Response& response
     if (std::ranges::find(offered, protocol) != offered.end()) return protocol;
   Headers headers{{"Content-Type", "text/plain"}};
   for (const std::string& protocol : ours) headers.add("X-Accepted-Stream-Protocol-Versions", protocol);
-  response.send(403, std::move(headers), "unable to upgrade: none of the client's protocols is supported; supported are " + join(ours, ", ") + "\n");
+  response.send(403, std::move(headers),
+                "unable to upgrade: none of the client's protocols is supported; supported are " + join(ours, ", ") + "\n");
   return fail(Code::invalid, "none of the client's stream protocols is supported");
 }
 
@@ -37,7 +38,8 @@ namespace {
 
 class SpdyServerSession final : public RemoteCommandServer {
  public:
-  SpdyServerSession(StreamPtr stream, RemoteCommandStreams streams, int version) : session_(std::move(stream), true), streams_(streams), version_(version) {}
+  SpdyServerSession(StreamPtr stream, RemoteCommandStreams streams, int version)
+      : session_(std::move(stream), true), streams_(streams), version_(version) {}
 
   /// Waits for the streams that the client opens.
   Task<Result<void>> gather() {
@@ -45,13 +47,17 @@ class SpdyServerSession final : public RemoteCommandServer {
     size_t expected = 1 + streams_.in + streams_.out + streams_.err + resize;
     for (size_t i = 0; i < expected; ++i) {
       auto next = co_await with_timeout(30s, session_.accept());
-      if (!next) co_return fail(Code::timeout, "exec: the client opened " + std::to_string(i) + " of " + std::to_string(expected) + " streams within 30 s");
+      if (!next)
+        co_return fail(Code::timeout,
+                       "exec: the client opened " + std::to_string(i) + " of " + std::to_string(expected) + " streams within 30 s");
       if (!*next) co_return fail(Code::unavailable, "exec: the client left before it opened its streams");
       SpdyStreamPtr* slot = slot_for((*next)->headers().get("streamType"));
-      if (!slot || *slot) co_return fail(Code::malformed, "exec: the client opened a stream of type " + quoted((*next)->headers().get("streamType")));
+      if (!slot || *slot)
+        co_return fail(Code::malformed, "exec: the client opened a stream of type " + quoted((*next)->headers().get("streamType")));
       *slot = std::move(*next);
     }
-    if (!error_ || (streams_.in && !in_) || (streams_.out && !out_) || (streams_.err && !err_)) co_return fail(Code::malformed, "exec: the client left out a stream that it announced");
+    if (!error_ || (streams_.in && !in_) || (streams_.out && !out_) || (streams_.err && !err_))
+      co_return fail(Code::malformed, "exec: the client left out a stream that it announced");
     co_return {};
   }
 
@@ -84,7 +90,9 @@ class SpdyServerSession final : public RemoteCommandServer {
     if (version_ >= 4) return end(exit_code == 0 ? success_status() : exit_status(exit_code));
     return end(exit_code == 0 ? "" : "command terminated with exit code " + std::to_string(exit_code));
   }
-  Task<Result<void>> finish_error(std::string message) override { return end(version_ >= 4 ? failure_status(message) : std::move(message)); }
+  Task<Result<void>> finish_error(std::string message) override {
+    return end(version_ >= 4 ? failure_status(message) : std::move(message));
+  }
 
  private:
   SpdyStreamPtr* slot_for(std::string_view type) {
@@ -118,8 +126,10 @@ class SpdyServerSession final : public RemoteCommandServer {
 
 }  // namespace
 
-Task<Result<std::unique_ptr<RemoteCommandServer>>> accept_remote_command_spdy(Request& request, Response& response, RemoteCommandStreams streams) {
-  std::string protocol = CO_TRY(negotiate_spdy_protocol(request, response, {"v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"}));
+Task<Result<std::unique_ptr<RemoteCommandServer>>> accept_remote_command_spdy(Request& request, Response& response,
+                                                                              RemoteCommandStreams streams) {
+  std::string protocol =
+      CO_TRY(negotiate_spdy_protocol(request, response, {"v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"}));
   StreamPtr stream = CO_TRY(co_await upgrade_to_spdy(response, protocol));
   int version = protocol[0] == 'v' ? protocol[1] - '0' : 1;
   auto session = std::make_unique<SpdyServerSession>(std::move(stream), streams, version);

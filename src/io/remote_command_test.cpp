@@ -164,11 +164,11 @@ Task<bool> spdy_ends_on(std::string bytes) {
 
 TEST(Spdy, BreachesOfTheProtocolEndTheSession) {
   Loop loop;
-  EXPECT_TRUE(loop.block_on(spdy_ends_on(std::string("\x80\x02\x00\x01\x00\x00\x00\x00", 8))));                          // version 2
-  EXPECT_TRUE(loop.block_on(spdy_ends_on(std::string("\x80\x03\x00\x01\x00\x00\x00\x04zzzz", 12))));                     // short
-  EXPECT_TRUE(loop.block_on(spdy_ends_on(std::string("\x80\x03\x00\x01\x00\xff\xff\xff", 8))));                          // large
+  EXPECT_TRUE(loop.block_on(spdy_ends_on(std::string("\x80\x02\x00\x01\x00\x00\x00\x00", 8))));                           // version 2
+  EXPECT_TRUE(loop.block_on(spdy_ends_on(std::string("\x80\x03\x00\x01\x00\x00\x00\x04zzzz", 12))));                      // short
+  EXPECT_TRUE(loop.block_on(spdy_ends_on(std::string("\x80\x03\x00\x01\x00\xff\xff\xff", 8))));                           // large
   EXPECT_TRUE(loop.block_on(spdy_ends_on(std::string("\x80\x03\x00\x01\x00\x00\x00\x0e\0\0\0\1\0\0\0\0\0\0zzzz", 22))));  // not compressed
-  EXPECT_TRUE(loop.block_on(spdy_ends_on(std::string("\x00\x00\x00\x01\x00\xff\xff\xff", 8))));                          // large data
+  EXPECT_TRUE(loop.block_on(spdy_ends_on(std::string("\x00\x00\x00\x01\x00\xff\xff\xff", 8))));                           // large data
 }
 
 // kubectl itself, which falls back to SPDY when WebSockets are refused.
@@ -181,14 +181,16 @@ struct Kubectl {
   explicit Kubectl(bool websockets) : websockets(websockets) {
     directory = "/tmp/estiba-kubectl-test-" + std::to_string(getpid());
     mkdir(directory.c_str(), 0700);
-    target = std::make_unique<HttpServer>(std::vector<Loop*>{&thread.loop()}, HttpServerOptions{}, [](Request&, Response& response) -> Task<void> {
-      response.send(200, {}, std::string(100'000, 'p'));
-      co_return;
-    });
+    target = std::make_unique<HttpServer>(std::vector<Loop*>{&thread.loop()}, HttpServerOptions{},
+                                          [](Request&, Response& response) -> Task<void> {
+                                            response.send(200, {}, std::string(100'000, 'p'));
+                                            co_return;
+                                          });
     EXPECT_TRUE(target->listen_tcp("127.0.0.1", 0, nullptr));
     uint16_t port = target->port();
-    server = std::make_unique<HttpServer>(std::vector<Loop*>{&thread.loop()}, HttpServerOptions{},
-                                          [websockets, port](Request& request, Response& response) { return handle(request, response, websockets, port); });
+    server = std::make_unique<HttpServer>(
+        std::vector<Loop*>{&thread.loop()}, HttpServerOptions{},
+        [websockets, port](Request& request, Response& response) { return handle(request, response, websockets, port); });
     EXPECT_TRUE(server->listen_tcp("127.0.0.1", 0, nullptr));
   }
   ~Kubectl() {
@@ -210,14 +212,17 @@ struct Kubectl {
       };
       co_await serve_port_forward(request, response, std::move(dial));
     } else if (request.path.ends_with("/pods/web")) {
-      response.send(200, json,
-                    R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"web","namespace":"default"},"spec":{"containers":[{"name":"c","image":"i"}]},"status":{"phase":"Running"}})");
+      response.send(
+          200, json,
+          R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"web","namespace":"default"},"spec":{"containers":[{"name":"c","image":"i"}]},"status":{"phase":"Running"}})");
     } else if (request.path == "/api") {
       response.send(200, json, R"({"kind":"APIVersions","versions":["v1"]})");
     } else if (request.path == "/apis") {
       response.send(200, json, R"({"kind":"APIGroupList","apiVersion":"v1","groups":[]})");
     } else if (request.path == "/api/v1") {
-      response.send(200, json, R"({"kind":"APIResourceList","groupVersion":"v1","resources":[{"name":"pods","namespaced":true,"kind":"Pod","verbs":["get"]}]})");
+      response.send(
+          200, json,
+          R"({"kind":"APIResourceList","groupVersion":"v1","resources":[{"name":"pods","namespaced":true,"kind":"Pod","verbs":["get"]}]})");
     } else {
       response.send(404, json, R"({"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404})");
     }
@@ -225,7 +230,9 @@ struct Kubectl {
   static Task<Result<StreamPtr>> refuse() { co_return fail(Code::unavailable, "nobody listens there"); }
 
   std::string run(std::string arguments) {
-    std::string command = "HOME=" + directory + " KUBECONFIG=/dev/null timeout 20 kubectl --server http://127.0.0.1:" + std::to_string(server->port()) + " " + arguments + " 2>&1; echo \"exit=$?\"";
+    std::string command = "HOME=" + directory +
+                          " KUBECONFIG=/dev/null timeout 20 kubectl --server http://127.0.0.1:" + std::to_string(server->port()) + " " +
+                          arguments + " 2>&1; echo \"exit=$?\"";
     FILE* pipe = popen(command.c_str(), "r");
     std::string text;
     char buffer[4096];
@@ -254,10 +261,11 @@ TEST(RemoteCommand, KubectlExecBySpdy) { check_kubectl(false); }
 void check_port_forward(bool websockets) {
   if (!have_kubectl()) GTEST_SKIP() << "needs kubectl";
   Kubectl kubectl(websockets);
-  std::string script = "port-forward --address 127.0.0.1 pod/web :80 > " + kubectl.directory + "/out 2>&1 & " +
-                       "for i in $(seq 100); do grep -q Forwarding " + kubectl.directory + "/out && break; sleep 0.05; done; " +
-                       "port=$(sed -n 's/.*127.0.0.1:\\([0-9]*\\) .*/\\1/p' " + kubectl.directory + "/out); " +
-                       "for i in 1 2 3; do curl -s -o /dev/null -w '%{size_download} ' http://127.0.0.1:$port/; done; kill $!; wait $! 2>/dev/null; true";
+  std::string script =
+      "port-forward --address 127.0.0.1 pod/web :80 > " + kubectl.directory + "/out 2>&1 & " +
+      "for i in $(seq 100); do grep -q Forwarding " + kubectl.directory + "/out && break; sleep 0.05; done; " +
+      "port=$(sed -n 's/.*127.0.0.1:\\([0-9]*\\) .*/\\1/p' " + kubectl.directory + "/out); " +
+      "for i in 1 2 3; do curl -s -o /dev/null -w '%{size_download} ' http://127.0.0.1:$port/; done; kill $!; wait $! 2>/dev/null; true";
   EXPECT_EQ(kubectl.run(script), "100000 100000 100000 exit=0\n");
 }
 

@@ -8,7 +8,14 @@ namespace estiba::io {
 
 namespace {
 
-enum Channel : uint8_t { stdin_channel = 0, stdout_channel = 1, stderr_channel = 2, error_channel = 3, resize_channel = 4, close_channel = 255 };
+enum Channel : uint8_t {
+  stdin_channel = 0,
+  stdout_channel = 1,
+  stderr_channel = 2,
+  error_channel = 3,
+  resize_channel = 4,
+  close_channel = 255
+};
 constexpr size_t most_message = 32 * 1024 * 1024;
 
 class WebSocketServerSession final : public RemoteCommandServer {
@@ -114,7 +121,8 @@ class WebSocketClientSession final : public RemoteCommandClient {
   }
   Task<Result<void>> write_stdin(std::string_view bytes) override { return socket_->write(std::string_view("\0", 1), bytes, false); }
   Task<Result<void>> close_stdin() override {
-    if (socket_->protocol() != "v5.channel.k8s.io") co_return fail(Code::unsupported, "the server's protocol " + socket_->protocol() + " cannot close stdin");
+    if (socket_->protocol() != "v5.channel.k8s.io")
+      co_return fail(Code::unsupported, "the server's protocol " + socket_->protocol() + " cannot close stdin");
     co_return co_await socket_->write(std::string_view("\xff\0", 2));
   }
   Task<Result<void>> resize(TerminalSize size) override {
@@ -128,8 +136,10 @@ class WebSocketClientSession final : public RemoteCommandClient {
 
 }  // namespace
 
-Task<Result<std::unique_ptr<RemoteCommandServer>>> accept_remote_command_websocket(Request& request, Response& response, RemoteCommandStreams streams) {
-  std::vector<std::string> protocols = {"v5.channel.k8s.io", "v4.channel.k8s.io", "v4.base64.channel.k8s.io", "channel.k8s.io", "base64.channel.k8s.io", ""};
+Task<Result<std::unique_ptr<RemoteCommandServer>>> accept_remote_command_websocket(Request& request, Response& response,
+                                                                                   RemoteCommandStreams streams) {
+  std::vector<std::string> protocols = {"v5.channel.k8s.io", "v4.channel.k8s.io",     "v4.base64.channel.k8s.io",
+                                        "channel.k8s.io",    "base64.channel.k8s.io", ""};
   auto socket = CO_TRY(co_await accept_websocket(request, response, std::move(protocols), most_message));
   auto session = std::make_unique<WebSocketServerSession>(std::move(socket), streams);
   CO_TRY(co_await session->greet());

@@ -13,7 +13,16 @@ using namespace std::chrono_literals;
 
 namespace {
 
-enum Type : uint16_t { syn_stream = 1, syn_reply = 2, rst_stream = 3, settings = 4, ping = 6, goaway = 7, headers_frame = 8, window_update = 9 };
+enum Type : uint16_t {
+  syn_stream = 1,
+  syn_reply = 2,
+  rst_stream = 3,
+  settings = 4,
+  ping = 6,
+  goaway = 7,
+  headers_frame = 8,
+  window_update = 9
+};
 constexpr uint8_t flag_fin = 1;
 constexpr uint32_t status_cancel = 5;
 constexpr size_t most_control = 64 * 1024;
@@ -148,7 +157,8 @@ Result<void> SpdySession::Core::on_syn_stream(uint8_t flags, std::string_view pa
   state->headers = TRY(codec.decode(payload.substr(10)));
   state->in_ended = flags & flag_fin;
   bool from_peer = (state->id % 2 == 1) == server;
-  if (!from_peer || streams.contains(state->id) || streams.size() >= most_streams) return fail(Code::malformed, "SPDY: a stream cannot be opened");
+  if (!from_peer || streams.contains(state->id) || streams.size() >= most_streams)
+    return fail(Code::malformed, "SPDY: a stream cannot be opened");
   streams[state->id] = state;
   opened.push_back(std::move(state));
   arrived.set();
@@ -159,7 +169,8 @@ Task<Result<void>> SpdySession::Core::control_frame(uint32_t word, uint8_t flags
   uint16_t version = (word >> 16) & 0x7fff, type = word & 0xffff;
   if (version != 3) co_return fail(Code::malformed, "SPDY: version " + std::to_string(version) + " is not supported");
   switch (type) {
-    case syn_stream: co_return on_syn_stream(flags, payload);
+    case syn_stream:
+      co_return on_syn_stream(flags, payload);
     case syn_reply:
     case headers_frame: {
       if (payload.size() < 4) co_return fail(Code::malformed, "SPDY: a frame is too short");
@@ -187,7 +198,8 @@ Task<Result<void>> SpdySession::Core::control_frame(uint32_t word, uint8_t flags
       if (from_peer) CO_TRY(co_await send_control(ping, std::string(payload.substr(0, 4))));
       break;
     }
-    default: break;  // SETTINGS, GOAWAY, WINDOW_UPDATE: nothing to do; the peer closes the connection when it is done
+    default:
+      break;  // SETTINGS, GOAWAY, WINDOW_UPDATE: nothing to do; the peer closes the connection when it is done
   }
   co_return {};
 }
@@ -220,7 +232,8 @@ Task<Result<void>> SpdySession::Core::send_data(State* state, std::string_view b
 
 // --- SpdySession ---------------------------------------------------------------------------------------------------------------
 
-SpdySession::SpdySession(StreamPtr stream, bool server) : core_(std::make_shared<Core>(std::move(stream), server)), reader_(Core::run(core_)) {}
+SpdySession::SpdySession(StreamPtr stream, bool server)
+    : core_(std::make_shared<Core>(std::move(stream), server)), reader_(Core::run(core_)) {}
 
 SpdySession::~SpdySession() {
   core_->over = true;
@@ -302,7 +315,8 @@ Task<void> SpdySession::close() {
 
 // --- SpdyStream ----------------------------------------------------------------------------------------------------------------
 
-SpdyStream::SpdyStream(std::shared_ptr<SpdySession::Core> core, std::shared_ptr<SpdySession::State> state) : core_(std::move(core)), state_(std::move(state)) {}
+SpdyStream::SpdyStream(std::shared_ptr<SpdySession::Core> core, std::shared_ptr<SpdySession::State> state)
+    : core_(std::move(core)), state_(std::move(state)) {}
 
 SpdyStream::~SpdyStream() { close(); }
 

@@ -12,9 +12,11 @@ const std::string& spdy_dictionary() {
     constexpr std::string_view words =
         "options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges age allow authorization "
         "cache-control connection content-base content-encoding content-language content-length content-location content-md5 content-range "
-        "content-type date etag expect expires from host if-match if-modified-since if-none-match if-range if-unmodified-since last-modified "
+        "content-type date etag expect expires from host if-match if-modified-since if-none-match if-range if-unmodified-since "
+        "last-modified "
         "location max-forwards pragma proxy-authenticate proxy-authorization range referer retry-after server te trailer transfer-encoding "
-        "upgrade user-agent vary via warning www-authenticate method get status 200_OK version HTTP/1.1 url public set-cookie keep-alive origin";
+        "upgrade user-agent vary via warning www-authenticate method get status 200_OK version HTTP/1.1 url public set-cookie keep-alive "
+        "origin";
     std::string out;
     for (std::string_view word : split(words, ' ')) {
       put_u32(out, uint32_t(word.size()));

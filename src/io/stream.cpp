@@ -50,7 +50,8 @@ class SocketStream final : public Stream {
   Task<Result<void>> write(std::string_view bytes) override {
     while (!bytes.empty()) {
       if (socket_.closed()) co_return closed_here();
-      ssize_t put = is_socket_ ? ::send(socket_.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL) : ::write(socket_.fd(), bytes.data(), bytes.size());
+      ssize_t put =
+          is_socket_ ? ::send(socket_.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL) : ::write(socket_.fd(), bytes.data(), bytes.size());
       if (put >= 0) {
         bytes.remove_prefix(size_t(put));
       } else if (errno == EAGAIN) {
@@ -90,7 +91,8 @@ class SocketStream final : public Stream {
   }
   Task<Result<void>> shutdown_write() override {
     if (socket_.closed()) co_return closed_here();
-    if (::shutdown(socket_.fd(), SHUT_WR) < 0 && errno != ENOTCONN && errno != ENOTSOCK) co_return fail_errno("shut down the connection to " + socket_.peer.address);
+    if (::shutdown(socket_.fd(), SHUT_WR) < 0 && errno != ENOTCONN && errno != ENOTSOCK)
+      co_return fail_errno("shut down the connection to " + socket_.peer.address);
     co_return {};
   }
   void close() override { socket_.close(); }

@@ -39,12 +39,12 @@ class Chunk {
 
 /// Who is at the other end.
 struct Peer {
-  std::string address;       ///< "10.0.0.1:4711", "[::1]:4711", or "unix"
+  std::string address;              ///< "10.0.0.1:4711", "[::1]:4711", or "unix"
   int pid = 0, uid = -1, gid = -1;  ///< of a unix socket's peer (SO_PEERCRED)
   bool tls = false;
-  bool verified = false;     ///< it presented a client certificate that a CA of ours signed and that is valid now
+  bool verified = false;          ///< it presented a client certificate that a CA of ours signed and that is valid now
   std::string certificate_error;  ///< why a presented certificate was not accepted
-  std::string common_name;   ///< of the verified certificate
+  std::string common_name;        ///< of the verified certificate
   std::vector<std::string> organizations;
   std::string certificate_der;
 };
@@ -111,7 +111,7 @@ class Listener {
  private:
   Listener(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
   int fd_ = -1;
-  std::string path_;      // to unlink at the end
+  std::string path_;  // to unlink at the end
 };
 
 }  // namespace estiba::io

@@ -82,7 +82,8 @@ Task<Result<size_t>> closed_while_reading() {
   auto listener = CO_TRY(Listener::tcp("127.0.0.1", 0));
   auto stream = CO_TRY(co_await connect_tcp("127.0.0.1", listener.port()));
   std::optional<Result<size_t>> result;
-  Job reader([](Stream* stream, std::optional<Result<size_t>>* out) -> Task<void> { out->emplace(co_await read_closed(stream)); }(stream.get(), &result));
+  Job reader([](Stream* stream, std::optional<Result<size_t>>* out) -> Task<void> { out->emplace(co_await read_closed(stream)); }(
+                                                                        stream.get(), &result));
   stream->close();
   co_await reader.join();
   co_return *result;

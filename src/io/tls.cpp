@@ -98,7 +98,7 @@ class TlsSocket final : public TlsStream {
   TlsContextRef context_;
   Socket socket_;
   SSL* ssl_;
-  std::string server_;  // the key of the client's session
+  std::string server_;   // the key of the client's session
   bool usable_ = false;  // after the handshake, and until something failed
 };
 
@@ -243,7 +243,8 @@ std::string alpn_wire(const std::vector<std::string>& names) {
 int select_alpn(SSL*, const unsigned char** out, unsigned char* length, const unsigned char* in, unsigned in_length, void* wire) {
   auto* ours = static_cast<std::string*>(wire);
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, length, reinterpret_cast<const unsigned char*>(ours->data()), unsigned(ours->size()), in, in_length) != OPENSSL_NPN_NEGOTIATED)
+  if (SSL_select_next_proto(&chosen, length, reinterpret_cast<const unsigned char*>(ours->data()), unsigned(ours->size()), in, in_length) !=
+      OPENSSL_NPN_NEGOTIATED)
     return SSL_TLSEXT_ERR_NOACK;
   *out = chosen;
   return SSL_TLSEXT_ERR_OK;

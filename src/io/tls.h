@@ -18,7 +18,7 @@ using TlsContextRef = std::shared_ptr<TlsContext>;
 struct TlsServerOptions {
   std::string certificate_pem;  ///< the chain, leaf first
   std::string key_pem;
-  std::string client_ca_pem;    ///< asks for client certificates and verifies them against these; empty: does not ask
+  std::string client_ca_pem;  ///< asks for client certificates and verifies them against these; empty: does not ask
   std::vector<std::string> alpn = {"h2", "http/1.1"};
 };
 
@@ -26,8 +26,8 @@ struct TlsClientOptions {
   std::string ca_pem;           ///< trusted roots; empty: the system's
   std::string certificate_pem;  ///< client certificate and key, may be empty
   std::string key_pem;
-  std::string server_name;      ///< verified instead of the host that is connected to, when not empty
-  bool insecure = false;        ///< does not verify the server at all (kubectl's insecure-skip-tls-verify)
+  std::string server_name;  ///< verified instead of the host that is connected to, when not empty
+  bool insecure = false;    ///< does not verify the server at all (kubectl's insecure-skip-tls-verify)
   std::vector<std::string> alpn = {"http/1.1"};
 };
 

@@ -6,7 +6,8 @@ namespace estiba::io {
 
 static bool belongs_to_upgrade(std::string_view name) {
   std::string lower = to_lower(name);
-  return lower == "connection" || lower == "upgrade" || lower == "x-stream-protocol-version" || lower == "x-accepted-stream-protocol-versions" || lower.starts_with("sec-websocket-");
+  return lower == "connection" || lower == "upgrade" || lower == "x-stream-protocol-version" ||
+         lower == "x-accepted-stream-protocol-versions" || lower.starts_with("sec-websocket-");
 }
 
 Task<Result<void>> proxy_upgrade(Request& request, Response& response, HttpClient& client, std::string url, Headers extra) {
@@ -16,7 +17,8 @@ Task<Result<void>> proxy_upgrade(Request& request, Response& response, HttpClien
   UpgradeResult backend = CO_TRY(co_await client.upgrade(std::move(forward)));
   Headers answer;
   for (const Header& header : backend.headers)
-    if (belongs_to_upgrade(header.name) || (!backend.stream && equals_ignore_case(header.name, "Content-Type"))) answer.add(header.name, header.value);
+    if (belongs_to_upgrade(header.name) || (!backend.stream && equals_ignore_case(header.name, "Content-Type")))
+      answer.add(header.name, header.value);
   if (!backend.stream) {
     answer.remove("Connection");
     answer.remove("Upgrade");

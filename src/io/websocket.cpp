@@ -46,7 +46,8 @@ Task<Result<void>> WebSocket::fill(size_t bytes) {
     co_await stream_->readable();
   }
   while (in_.bytes().size() < bytes)
-    if (CO_TRY(co_await in_.fill(*stream_)) == 0) co_return fail(Code::unavailable, "the WebSocket's connection ended without a close frame");
+    if (CO_TRY(co_await in_.fill(*stream_)) == 0)
+      co_return fail(Code::unavailable, "the WebSocket's connection ended without a close frame");
   co_return {};
 }
 
@@ -73,7 +74,8 @@ Task<Result<WebSocket::Frame>> WebSocket::read_frame() {
     for (size_t i = 0; i < length_bytes; ++i) size = size << 8 | byte(2 + i);
     head += length_bytes;
   }
-  if (size > options_.max_message) CO_TRY(co_await fail_connection(1009, "a message is larger than " + std::to_string(options_.max_message) + " bytes"));
+  if (size > options_.max_message)
+    CO_TRY(co_await fail_connection(1009, "a message is larger than " + std::to_string(options_.max_message) + " bytes"));
   size_t mask_bytes = masked ? 4 : 0;
   CO_TRY(co_await fill(head + mask_bytes + size));
   frame.payload = in_.bytes().substr(head + mask_bytes, size);
@@ -101,7 +103,8 @@ Task<Result<std::optional<WebSocket::Message>>> WebSocket::read() {
       CO_TRY(co_await control(frame));
       continue;
     }
-    if (frame.opcode > binary_frame || (frame.opcode == continuation) != begun) CO_TRY(co_await fail_connection(1002, "a frame breaks the protocol"));
+    if (frame.opcode > binary_frame || (frame.opcode == continuation) != begun)
+      CO_TRY(co_await fail_connection(1002, "a frame breaks the protocol"));
     if (!begun) message.text = frame.opcode == text_frame;
     begun = true;
     if (message.data.size() + frame.payload.size() > options_.max_message)
@@ -175,13 +178,15 @@ Task<void> WebSocket::close(uint16_t code, std::string reason) {
 
 bool is_websocket_request(const Request& request) { return request.wants_upgrade() && request.headers.has_token("Upgrade", "websocket"); }
 
-Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(Request& request, Response& response, std::vector<std::string> protocols, size_t max_message) {
+Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(Request& request, Response& response, std::vector<std::string> protocols,
+                                                          size_t max_message) {
   auto refuse = [&](int status, std::string why) {
     response.send(status, {{"Content-Type", "text/plain"}}, why + "\n");
     return fail(Code::invalid, "WebSocket handshake: " + why);
   };
   std::string_view key = request.headers.get("Sec-WebSocket-Key");
-  if (request.method != "GET" || !is_websocket_request(request)) co_return refuse(400, "the request does not ask for an upgrade to websocket");
+  if (request.method != "GET" || !is_websocket_request(request))
+    co_return refuse(400, "the request does not ask for an upgrade to websocket");
   if (request.headers.get("Sec-WebSocket-Version") != "13") co_return refuse(400, "Sec-WebSocket-Version must be 13");
   auto nonce = base64_decode(key);
   if (!nonce || nonce->size() != 16) co_return refuse(400, "Sec-WebSocket-Key must be 16 bytes in base64");
@@ -204,12 +209,18 @@ Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(Request& request, Resp
 
 static Code code_of_status(int status) {
   switch (status) {
-    case 400: return Code::malformed;
-    case 401: return Code::unauthorized;
-    case 403: return Code::forbidden;
-    case 404: return Code::not_found;
-    case 409: return Code::conflict;
-    default: return status >= 500 ? Code::unavailable : Code::invalid;
+    case 400:
+      return Code::malformed;
+    case 401:
+      return Code::unauthorized;
+    case 403:
+      return Code::forbidden;
+    case 404:
+      return Code::not_found;
+    case 409:
+      return Code::conflict;
+    default:
+      return status >= 500 ? Code::unavailable : Code::invalid;
   }
 }
 
@@ -223,8 +234,11 @@ Task<Result<std::unique_ptr<WebSocket>>> connect_websocket(HttpClient& client, C
   if (!protocols.empty()) request.headers.set("Sec-WebSocket-Protocol", join(protocols, ", "));
   std::string url = request.url;
   auto result = CO_TRY(co_await client.upgrade(std::move(request)));
-  if (!result.stream) co_return fail(code_of_status(result.status), "WebSocket " + url + ": the server answered " + std::to_string(result.status) + ": " + result.refusal);
-  if (result.headers.get("Sec-WebSocket-Accept") != accept_key(key)) co_return fail(Code::malformed, "WebSocket " + url + ": the server's Sec-WebSocket-Accept is wrong");
+  if (!result.stream)
+    co_return fail(code_of_status(result.status),
+                   "WebSocket " + url + ": the server answered " + std::to_string(result.status) + ": " + result.refusal);
+  if (result.headers.get("Sec-WebSocket-Accept") != accept_key(key))
+    co_return fail(Code::malformed, "WebSocket " + url + ": the server's Sec-WebSocket-Accept is wrong");
   WebSocket::Options options{.client = true, .protocol = std::string(result.headers.get("Sec-WebSocket-Protocol"))};
   co_return std::make_unique<WebSocket>(std::move(result.stream), std::move(options));
 }

@@ -71,7 +71,7 @@ bool is_websocket_request(const Request& request);
 /// Answers the handshake, choosing the first of `protocols` that the client offers (our order decides). Answers 400 or 403
 /// itself when the request is wrong or offers none of them; `protocols` empty accepts any client without a subprotocol.
 Task<Result<std::unique_ptr<WebSocket>>> accept_websocket(Request& request, Response& response, std::vector<std::string> protocols,
-                                                                size_t max_message = 4 * 1024 * 1024);
+                                                          size_t max_message = 4 * 1024 * 1024);
 /// Connects; `url` has the scheme http or https (or ws, wss). The error's code follows a refusal's status.
 Task<Result<std::unique_ptr<WebSocket>>> connect_websocket(HttpClient& client, ClientRequest request, std::vector<std::string> protocols);
 

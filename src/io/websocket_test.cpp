@@ -77,7 +77,8 @@ TEST(WebSocket, WrongHandshakesAreRefused) {
   EXPECT_TRUE(s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 400"));
   EXPECT_TRUE(s.raw(head + "Sec-WebSocket-Version: 8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").starts_with("HTTP/1.1 400"));
   EXPECT_TRUE(s.raw(head + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: abc\r\n\r\n").starts_with("HTTP/1.1 400"));
-  EXPECT_TRUE(s.raw(head + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: z\r\n\r\n").starts_with("HTTP/1.1 403"));
+  EXPECT_TRUE(s.raw(head + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: z\r\n\r\n")
+                  .starts_with("HTTP/1.1 403"));
 }
 
 // The bytes of frames, against the server's end.
