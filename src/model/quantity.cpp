@@ -139,7 +139,15 @@ Quantity& Quantity::operator-=(const Quantity& other) {
   return *this;
 }
 
-static std::string with_suffix(Wide count, std::string_view suffix) { return std::to_string(int64_t(count)) + std::string(suffix); }
+// A fraction of a large value has more digits than 64 bits hold.
+static std::string with_suffix(Wide count, std::string_view suffix) {
+  constexpr int64_t low_digits = 1'000'000'000'000'000'000;
+  if (count <= INT64_MAX && count >= -INT64_MAX) return std::to_string(int64_t(count)) + std::string(suffix);
+  const Wide size = count < 0 ? -count : count;
+  std::string low = std::to_string(int64_t(size % low_digits));
+  low.insert(0, 18 - low.size(), '0');
+  return std::string(count < 0 ? "-" : "") + std::to_string(int64_t(size / low_digits)) + low + std::string(suffix);
+}
 
 std::string Quantity::print() const {
   if (nano_ == 0) return "0";

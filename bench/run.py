@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""./dev bench [start|pods|memory|api …]: measures and prints medians with their spread; bench/results/ keeps them.
+
+Each benchmark makes a cluster in namespaces of its own. Nothing else should run on the machine meanwhile: the load at the end is
+written down beside the numbers."""
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+os.environ.setdefault("ESTIBA_BIN", str(pathlib.Path(__file__).resolve().parent.parent / "build-release/bin"))
+import api  # noqa: E402
+import measure  # noqa: E402
+import pods  # noqa: E402
+import start  # noqa: E402
+
+BENCHMARKS = {"start": start.measure, "pods": pods.measure, "memory": pods.measure_memory, "api": api.measure}
+
+
+def main():
+    names = sys.argv[1:] or list(BENCHMARKS)
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        sys.exit(f"bench: no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    for name in names:
+        table = measure.Table(name)
+        print(f"== {name}", flush=True)
+        BENCHMARKS[name](table)
+        table.write()
+        print()
+        print(table.text(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
