@@ -80,8 +80,9 @@ def create(table, load):
         table.add(f"CREATE of 1 KiB, durable, {connections} at a time: CPU", [r["cpu_us"] for r in results], "µs")
 
 
-def fan_out(table, load, connections=100, events=500):
-    watchers = load.run(f"{NAMESPACE}/configmaps?watch=1", watch=events, popen=True, connections=connections)
+def fan_out(table, load, api, connections=100, events=500):
+    version = api.call("GET", f"{NAMESPACE}/configmaps?limit=1")[1]["metadata"]["resourceVersion"]
+    watchers = load.run(f"{NAMESPACE}/configmaps?watch=1&resourceVersion={version}", watch=events, popen=True, connections=connections)
     assert watchers.stdout.readline() == "watching\n"
     before = cpu_seconds([load.cluster.server_pid()])
     load.creating(8, events)
@@ -159,5 +160,5 @@ def measure(table):
         nginx(table, cluster, load, size)
         create(table, load)
         etcd(table, cluster, load)
-        fan_out(table, load)
+        fan_out(table, load, api)
         list_pods(table, load, api)
