@@ -47,9 +47,9 @@ void Http2ClientConnection::start() { job_ = Job(run(this)); }
 Task<void> Http2ClientConnection::run(Http2ClientConnection* self) {
   co_await self->run_connection();
   self->ended_ = true;
-  self->watchdog_.off();
   self->close_stream();
   self->close_all();
+  self->watchdog_.off();
 }
 
 bool Http2ClientConnection::usable() { return !ended_ && nghttp2_session_check_request_allowed(session()); }
