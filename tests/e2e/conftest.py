@@ -13,6 +13,7 @@ def shared():
     """One cluster for all tests that do not end servers."""
     with support.Cluster() as cluster:
         cluster.import_image(support.busybox_image(), "estiba/busybox:test")
+        cluster.import_image(support.python_image(), "estiba/python:test")
         cluster.start()
         yield cluster
 

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from cluster import wait_for
 from manifests import config_map, deployment, pod
 
 
@@ -108,8 +109,15 @@ def test_unknown_callers_are_401_and_strangers_403(cluster):
     assert json.loads(answer)["code"] == 401
     answer = cluster.sandbox.inside(["curl", "-sk", "-H", "Authorization: Bearer nonsense", "https://127.0.0.1:6443/api/v1/pods"]).stdout
     assert json.loads(answer)["code"] == 401
-    secrets = cluster.k("auth", "can-i", "list", "secrets", "--as", f"system:serviceaccount:{cluster.ns}:default", check=False)
-    assert secrets.strip() == "no"
+    wait_for("the service account", lambda: cluster.request("GET", f"/api/v1/namespaces/{cluster.ns}/serviceaccounts/default")[0] == 200, 10)
+    status, token = cluster.request("POST", f"/api/v1/namespaces/{cluster.ns}/serviceaccounts/default/token", {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "spec": {}})
+    assert status == 201
+    ask = lambda path: json.loads(cluster.sandbox.inside(["curl", "-sk", "-H", f"Authorization: Bearer {token['status']['token']}", f"https://127.0.0.1:6443{path}"]).stdout)
+    body = ask(f"/api/v1/namespaces/{cluster.ns}/secrets")
+    assert body["code"] == 403 and f'User "system:serviceaccount:{cluster.ns}:default" cannot list resource "secrets"' in body["message"]
+    cluster.k("create", "role", "reader", "--verb=list", "--resource=secrets")
+    cluster.k("create", "rolebinding", "reader", "--role=reader", f"--serviceaccount={cluster.ns}:default")
+    assert ask(f"/api/v1/namespaces/{cluster.ns}/secrets")["kind"] == "SecretList"
 
 
 def test_images_that_are_not_there(cluster):

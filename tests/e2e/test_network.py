@@ -4,12 +4,15 @@ import json
 from cluster import NODE_ADDRESS, wait_for
 from manifests import WEB, deployment, pod, service
 
+# Through glibc's resolver, with the search paths that the pod was given (busybox's static one cannot resolve).
+FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=3).read().decode())"
+
 
 def test_service_balances_by_name_and_address(cluster):
-    cluster.apply(deployment("web", 2, *WEB, readinessProbe={"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}), service("web"), pod("client"))
+    cluster.apply(deployment("web", 2, *WEB, readinessProbe={"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}), service("web"), pod("client", "busybox", "sleep", "3600", image="estiba/python:test"))
     cluster.k("rollout", "status", "deployment/web", "--timeout=30s")
     cluster.wait_running("client")
-    get = lambda url: cluster.k("exec", "client", "--", "wget", "-q", "-T", "2", "-O", "-", url).strip()
+    get = lambda url: cluster.k("exec", "client", "--", "python3", "-c", FETCH, url).strip()
     names = {p["metadata"]["name"] for p in cluster.get("-n", cluster.ns, "pods", "-l", "app=web")["items"]}
     wait_for("both pods to answer", lambda: {get("http://web/") for _ in range(10)} == names, 10)
     assert get(f"http://web.{cluster.ns}.svc.cluster.local/") in names
@@ -19,10 +22,11 @@ def test_service_balances_by_name_and_address(cluster):
 
 
 def test_a_pod_reaches_itself_through_its_service(cluster):
-    cluster.apply(deployment("web", 1, *WEB, readinessProbe={"tcpSocket": {"port": 8080}, "periodSeconds": 1}), service("web"))
+    command = ("busybox", "sh", "-c", "busybox mkdir /www && busybox hostname > /www/index.html && exec busybox httpd -f -p 8080 -h /www")
+    cluster.apply(deployment("web", 1, *command, image="estiba/python:test", readinessProbe={"tcpSocket": {"port": 8080}, "periodSeconds": 1}), service("web"))
     cluster.k("rollout", "status", "deployment/web", "--timeout=30s")
     name = cluster.get("-n", cluster.ns, "pods")["items"][0]["metadata"]["name"]
-    wait_for("the answer", lambda: cluster.k("exec", name, "--", "wget", "-q", "-T", "2", "-O", "-", "http://web/", check=False).strip() == name, 10)
+    wait_for("the answer", lambda: cluster.k("exec", name, "--", "python3", "-c", FETCH, "http://web/", check=False).strip() == name, 10)
 
 
 def test_node_port_from_outside_and_inside(cluster):

@@ -293,11 +293,12 @@ def debian_image(name, packages, files=()):
 
 def busybox_image():
     """A tiny root file system of busybox alone, as a tar."""
-    target = CACHE / "images" / "busybox.tar"
+    target = CACHE / "images" / "busybox-2.tar"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as root:
             base = pathlib.Path(root)
+            base.chmod(0o755)
             for part in ("bin", "etc", "tmp", "root", "var", "home"):
                 (base / part).mkdir()
             shutil.copy("/bin/busybox", base / "bin/busybox")
