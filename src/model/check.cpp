@@ -28,7 +28,8 @@ class Required {
       const Node* value = node.find(field.name);
       if (absent(value, field)) {
         // Go's zero value stands for missing numbers and booleans that are false.
-        if (field.required && field.kind != Kind::boolean) causes_.push_back({"FieldValueRequired", "Required value", path + std::string(field.name)});
+        if (field.required && field.kind != Kind::boolean)
+          causes_.push_back({"FieldValueRequired", "Required value", path + std::string(field.name)});
         continue;
       }
       if (value->type() >= json::Type::array || field.more) inside(*value, field, path + std::string(field.name));
@@ -65,7 +66,8 @@ class Required {
     std::vector<std::string> names;
     for (std::string_view name : allowed) names.push_back(quoted(name));
     std::ranges::sort(names);
-    causes_.push_back({"FieldValueNotSupported", "Unsupported value: " + quoted(value.as_string()) + ": supported values: " + join(names, ", "), path});
+    causes_.push_back(
+        {"FieldValueNotSupported", "Unsupported value: " + quoted(value.as_string()) + ": supported values: " + join(names, ", "), path});
   }
 
   std::vector<FieldCause>& causes_;

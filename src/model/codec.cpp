@@ -352,8 +352,7 @@ class Encoder {
       case Cpp::booleans: return list(as<std::vector<bool>>(at), [&](bool v) { boolean(v); });
       case Cpp::messages: return messages(slot, at);
       case Cpp::string_map: return map(as<std::map<std::string, std::string>>(at), [&](const std::string& v) { string(v); });
-      case Cpp::bytes_map:
-        return map(as<std::map<std::string, std::string>>(at), [&](const std::string& v) { string(base64_encode(v)); });
+      case Cpp::bytes_map: return map(as<std::map<std::string, std::string>>(at), [&](const std::string& v) { string(base64_encode(v)); });
       case Cpp::string_lists_map:
         return map(as<std::map<std::string, std::vector<std::string>>>(at), [&](const std::vector<std::string>& v) { strings(v); });
     }

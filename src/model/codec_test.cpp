@@ -11,8 +11,10 @@ namespace {
 
 TEST(Codec, EncodeIsTheInverseOfDecode) {
   const std::string text =
-      R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","labels":{"a":"1"}},"spec":{"replicas":0,)"
-      R"("selector":{"matchLabels":{"a":"1"}},"template":{"metadata":{"labels":{"a":"1"}},"spec":{"containers":[{"name":"c","command":["x","y"],)"
+      R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","labels":{"a":"1"}},)"
+          R"("spec":{"replicas":0,)"
+      R"("selector":{"matchLabels":{"a":"1"}},)"
+      R"("template":{"metadata":{"labels":{"a":"1"}},"spec":{"containers":[{"name":"c","command":["x","y"],)"
       R"("ports":[{"containerPort":80,"protocol":"TCP"}],"env":[{"name":"E","value":"v"}],"resources":{"limits":{"cpu":"500m"}},)"
       R"("livenessProbe":{"httpGet":{"path":"/","port":"http"}}}],"hostNetwork":false,"nodeSelector":{"k":"v"}}},)"
       R"("strategy":{"type":"RollingUpdate","rollingUpdate":{"maxUnavailable":"25%","maxSurge":1}}}})";

@@ -25,7 +25,7 @@ class Conform {
   // A step of the path to where we are, for messages. Nothing is built unless one is needed.
   struct Step {
     const Step* up;
-    std::string_view key;   // of a member; empty for an element
+    std::string_view key;  // of a member; empty for an element
     uint32_t index = 0;
   };
 
@@ -88,7 +88,8 @@ class Conform {
       case Kind::object: out = "map[string]interface {}"; break;
       case Kind::any: out = "interface {}"; break;
       case Kind::message:
-      case Kind::special: out = (field.type->package->version.empty() ? "" : std::string(field.type->package->version) + ".") + std::string(field.type->name);
+      case Kind::special:
+        out = (field.type->package->version.empty() ? "" : std::string(field.type->package->version) + ".") + std::string(field.type->name);
     }
     if (element || field.shape == Shape::single) return out;
     if (field.shape == Shape::list) return "[]" + out;

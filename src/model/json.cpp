@@ -47,7 +47,8 @@ static std::optional<int64_t> integral(std::string_view text) {
       behind_point = true;
       continue;
     }
-    if (__builtin_mul_overflow(value, uint64_t(10), &value) || __builtin_add_overflow(value, uint64_t(c - '0'), &value)) return std::nullopt;
+    if (__builtin_mul_overflow(value, uint64_t(10), &value) || __builtin_add_overflow(value, uint64_t(c - '0'), &value))
+      return std::nullopt;
     if (behind_point) ++fraction;
   }
   for (exponent -= fraction; exponent > 0 && value; --exponent)

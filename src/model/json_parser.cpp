@@ -66,7 +66,10 @@ class Parser {
       case '{': return object(out, depth);
       case '[': return array(out, depth);
       case '"': out.type_ = Type::string; return string(out.text_);
-      case 't': out.type_ = Type::boolean; out.flag_ = true; return literal("true");
+      case 't':
+        out.type_ = Type::boolean;
+        out.flag_ = true;
+        return literal("true");
       case 'f': out.type_ = Type::boolean; return literal("false");
       case 'n': return literal("null");
       default: out.type_ = Type::number; return number(out.text_);
@@ -80,7 +83,8 @@ class Parser {
     if (*p_ == '-') ++p_;
     if (!digit(*p_)) return stop(start == p_ ? "expected a value" : "expected a digit");
     if (*p_ == '0') ++p_;
-    else while (digit(*p_)) ++p_;
+    else
+      while (digit(*p_)) ++p_;
     if (digit(*p_)) return stop("a number must not start with 0");
     if (*p_ == '.') {
       if (!digit(*++p_)) return stop("expected a digit");
@@ -178,7 +182,9 @@ class Parser {
 
   bool escape(char*& to) {
     switch (p_[1]) {
-      case '"': case '\\': case '/': *to++ = p_[1]; break;
+      case '"':
+      case '\\':
+      case '/': *to++ = p_[1]; break;
       case 'b': *to++ = '\b'; break;
       case 'f': *to++ = '\f'; break;
       case 'n': *to++ = '\n'; break;

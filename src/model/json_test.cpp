@@ -34,7 +34,9 @@ TEST(Json, UnescapesAndEscapesLikeGo) {
 
 TEST(Json, EscapesLineSeparatorsAndReplacesInvalidUtf8WhenPrinting) {
   std::string out;
-  append_string(out, "a\xe2\x80\xa8" "b\xff\xc3");
+  append_string(out,
+                "a\xe2\x80\xa8"
+                "b\xff\xc3");
   EXPECT_EQ(out, R"("a\u2028b\ufffd\ufffd")");
 }
 

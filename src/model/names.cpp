@@ -56,9 +56,10 @@ Problems check_dns1123_label(std::string_view text) {
   if (!is_dns1123_label(text)) {
     if (is_dns1123_subdomain(text)) out.push_back("must not contain dots");
     else
-      out.push_back(with_regex(
-          "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
-          "[a-z0-9]([-a-z0-9]*[a-z0-9])?", {"my-name", "123-abc"}));
+      out.push_back(
+          with_regex("a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
+                     "alphanumeric character",
+                     "[a-z0-9]([-a-z0-9]*[a-z0-9])?", {"my-name", "123-abc"}));
   }
   return out;
 }
@@ -67,9 +68,10 @@ Problems check_dns1123_subdomain(std::string_view text) {
   Problems out;
   if (text.size() > subdomain_max) out.push_back(too_long(subdomain_max));
   if (!is_dns1123_subdomain(text))
-    out.push_back(with_regex("a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end "
-                             "with an alphanumeric character",
-                             "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", {"example.com"}));
+    out.push_back(
+        with_regex("a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end "
+                   "with an alphanumeric character",
+                   "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", {"example.com"}));
   return out;
 }
 
@@ -77,9 +79,10 @@ Problems check_dns1035_label(std::string_view text) {
   Problems out;
   if (text.size() > label_max) out.push_back(too_long(label_max));
   if (!is_dns1123_label(text) || !lower(text.front()))
-    out.push_back(with_regex("a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with "
-                             "an alphanumeric character",
-                             "[a-z]([-a-z0-9]*[a-z0-9])?", {"my-name", "abc-123"}));
+    out.push_back(with_regex(
+        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with "
+        "an alphanumeric character",
+        "[a-z]([-a-z0-9]*[a-z0-9])?", {"my-name", "abc-123"}));
   return out;
 }
 
@@ -99,8 +102,8 @@ static bool is_qualified_part(std::string_view text) {
 
 Problems check_qualified_name(std::string_view text) {
   const std::string what =
-      with_regex("must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character", qualified_regex,
-                 {"MyName", "my.name", "123-abc"});
+      with_regex("must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+                 qualified_regex, {"MyName", "my.name", "123-abc"});
   const auto parts = split(text, '/');
   if (parts.size() > 2) return {"a qualified name " + what + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"};
   Problems out;
@@ -120,9 +123,10 @@ Problems check_label_value(std::string_view text) {
   Problems out;
   if (text.size() > label_max) out.push_back(too_long(label_max));
   if (!text.empty() && !is_qualified_part(text))
-    out.push_back(with_regex("a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
-                             "alphanumeric character",
-                             "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", {"MyValue", "my_value", "12345"}));
+    out.push_back(with_regex(
+        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
+        "alphanumeric character",
+        "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", {"MyValue", "my_value", "12345"}));
   return out;
 }
 

@@ -12,18 +12,23 @@ TEST(Names, LabelsAndSubdomains) {
   EXPECT_EQ(check_dns1123_label("a.b"), Problems{"must not contain dots"});
   EXPECT_TRUE(check_dns1123_subdomain("a.b-c.d").empty());
   for (const char* bad : {"", "-a", "a-", "A", "a_b", "a..b", ".a", "a b"}) EXPECT_FALSE(check_dns1123_subdomain(bad).empty()) << bad;
-  EXPECT_EQ(check_dns1123_subdomain("A"),
-            Problems{"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "
-                     "alphanumeric character (e.g. 'example.com', regex used for validation is "
-                     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"});
+  EXPECT_EQ(
+      check_dns1123_subdomain("A"),
+      Problems{
+          "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "
+          "alphanumeric character (e.g. 'example.com', regex used for validation is "
+          "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"});
   EXPECT_TRUE(check_dns1035_label("a1").empty());
-  EXPECT_EQ(check_dns1035_label("1a"),
-            Problems{"a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an "
-                     "alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"});
+  EXPECT_EQ(
+      check_dns1035_label("1a"),
+      Problems{
+          "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an "
+          "alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"});
 }
 
 TEST(Names, LabelKeysAndValues) {
-  for (const char* good : {"a", "a/b", "example.com/My_Name.1", "app.kubernetes.io/name"}) EXPECT_TRUE(check_qualified_name(good).empty()) << good;
+  for (const char* good : {"a", "a/b", "example.com/My_Name.1", "app.kubernetes.io/name"})
+    EXPECT_TRUE(check_qualified_name(good).empty()) << good;
   for (const char* bad : {"", "/a", "a/", "a/b/c", "-a", "a b", "Ex.com/a"}) EXPECT_FALSE(check_qualified_name(bad).empty()) << bad;
   EXPECT_EQ(check_qualified_name("/a"), Problems{"prefix part must be non-empty"});
   EXPECT_TRUE(check_label_value("").empty());

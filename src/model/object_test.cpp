@@ -9,7 +9,8 @@
 namespace estiba::model {
 namespace {
 
-constexpr std::string_view pod_text = R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"web","namespace":"shop","resourceVersion":"7","uid":"u-1",
+constexpr std::string_view pod_text =
+    R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"web","namespace":"shop","resourceVersion":"7","uid":"u-1",
   "labels":{"b":"2","a":"1"},"annotations":{"x":"y"},"generation":3,"creationTimestamp":"2026-11-21T02:26:38Z","finalizers":["f"],
   "ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"rs","uid":"u-0","controller":true}]},
   "spec":{"containers":[{"name":"c","image":"i","ports":[{"containerPort":80}]}]}})";

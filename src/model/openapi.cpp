@@ -42,7 +42,8 @@ class V2 {
     parameters_ = &document_.set(root, "parameters", document_.make_object());
     for (const schema::Group& group : schema::groups())
       for (const schema::Version& each : group.versions)
-        for (const Path& path : openapi::paths_of(group, each)) document_.add(paths, path.path, path_item(path, openapi::tag_of(group.name, each.name)));
+        for (const Path& path : openapi::paths_of(group, each))
+          document_.add(paths, path.path, path_item(path, openapi::tag_of(group.name, each.name)));
     for (const Type& type : schema::types()) document_.add(definitions, type.full_name(), openapi::schema_of(document_, type, Dialect::v2));
     security(root);
   }
@@ -246,7 +247,8 @@ std::string openapi_v3_index(std::string_view hash) {
   for (const schema::Group& group : schema::groups())
     for (const schema::Version& version : group.versions) {
       const std::string path = openapi::base_path(group, version);
-      document.set(document.set(paths, path, document.make_object()), "serverRelativeURL", "/openapi/v3/" + path + "?hash=" + std::string(hash));
+      document.set(document.set(paths, path, document.make_object()), "serverRelativeURL",
+                   "/openapi/v3/" + path + "?hash=" + std::string(hash));
     }
   return json::print(root);
 }

@@ -14,12 +14,12 @@ namespace {
 enum class As : uint8_t {
   text,
   texts,
-  message,       // the message of `to`
-  messages,      // a list of them
-  named,         // an object: a message that repeats {name = 1, value = 2}, the value being the message of `to`
-  boxed_text,    // TypeItem: a list with one string
-  boxed,         // ItemsItem, SchemaItem, AdditionalPropertiesItem: the message of `to` as field 1
-  named_lists,   // an object of lists of strings, as SecurityRequirement holds them
+  message,      // the message of `to`
+  messages,     // a list of them
+  named,        // an object: a message that repeats {name = 1, value = 2}, the value being the message of `to`
+  boxed_text,   // TypeItem: a list with one string
+  boxed,        // ItemsItem, SchemaItem, AdditionalPropertiesItem: the message of `to` as field 1
+  named_lists,  // an object of lists of strings, as SecurityRequirement holds them
 };
 
 enum class Message : uint8_t { document, info, paths, path, operation, parameter, responses, response, schema, security, none };

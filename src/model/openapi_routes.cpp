@@ -12,26 +12,35 @@ using schema::Type;
 static constexpr Parameter create_parameters[] = {{"dryRun", "string"}, {"fieldManager", "string"}, {"fieldValidation", "string"}};
 static constexpr Parameter patch_parameters[] = {
     {"dryRun", "string"}, {"fieldManager", "string"}, {"fieldValidation", "string"}, {"force", "boolean"}};
-static constexpr Parameter delete_parameters[] = {
-    {"dryRun", "string"},
-    {"gracePeriodSeconds", "integer"},
-    {"ignoreStoreReadErrorWithClusterBreakingPotential", "boolean"},
-    {"orphanDependents", "boolean"},
-    {"propagationPolicy", "string"}};
-static constexpr Parameter list_parameters[] = {
-    {"allowWatchBookmarks", "boolean"}, {"continue", "string"},             {"fieldSelector", "string"},      {"labelSelector", "string"},
-    {"limit", "integer"},               {"resourceVersion", "string"},      {"resourceVersionMatch", "string"}, {"sendInitialEvents", "boolean"},
-    {"timeoutSeconds", "integer"},      {"watch", "boolean"}};
-static constexpr Parameter delete_collection_parameters[] = {
-    {"continue", "string"},           {"dryRun", "string"},           {"fieldSelector", "string"},   {"gracePeriodSeconds", "integer"},
-    {"labelSelector", "string"},      {"limit", "integer"},           {"orphanDependents", "boolean"}, {"propagationPolicy", "string"},
-    {"resourceVersion", "string"},    {"resourceVersionMatch", "string"}, {"timeoutSeconds", "integer"}};
+static constexpr Parameter delete_parameters[] = {{"dryRun", "string"},
+                                                  {"gracePeriodSeconds", "integer"},
+                                                  {"ignoreStoreReadErrorWithClusterBreakingPotential", "boolean"},
+                                                  {"orphanDependents", "boolean"},
+                                                  {"propagationPolicy", "string"}};
+static constexpr Parameter list_parameters[] = {{"allowWatchBookmarks", "boolean"},
+                                                {"continue", "string"},
+                                                {"fieldSelector", "string"},
+                                                {"labelSelector", "string"},
+                                                {"limit", "integer"},
+                                                {"resourceVersion", "string"},
+                                                {"resourceVersionMatch", "string"},
+                                                {"sendInitialEvents", "boolean"},
+                                                {"timeoutSeconds", "integer"},
+                                                {"watch", "boolean"}};
+static constexpr Parameter delete_collection_parameters[] = {{"continue", "string"},          {"dryRun", "string"},
+                                                             {"fieldSelector", "string"},     {"gracePeriodSeconds", "integer"},
+                                                             {"labelSelector", "string"},     {"limit", "integer"},
+                                                             {"orphanDependents", "boolean"}, {"propagationPolicy", "string"},
+                                                             {"resourceVersion", "string"},   {"resourceVersionMatch", "string"},
+                                                             {"timeoutSeconds", "integer"}};
 static constexpr Parameter log_parameters[] = {
-    {"container", "string"},   {"follow", "boolean"},       {"insecureSkipTLSVerifyBackend", "boolean"}, {"limitBytes", "integer"}, {"previous", "boolean"},
-    {"sinceSeconds", "integer"}, {"tailLines", "integer"}, {"timestamps", "boolean"}};
+    {"container", "string"},   {"follow", "boolean"},    {"insecureSkipTLSVerifyBackend", "boolean"},
+    {"limitBytes", "integer"}, {"previous", "boolean"},  {"sinceSeconds", "integer"},
+    {"tailLines", "integer"},  {"timestamps", "boolean"}};
 static constexpr Parameter exec_parameters[] = {{"command", "string"}, {"container", "string"}, {"stderr", "boolean"},
                                                 {"stdin", "boolean"},  {"stdout", "boolean"},   {"tty", "boolean"}};
-static constexpr Parameter attach_parameters[] = {{"container", "string"}, {"stderr", "boolean"}, {"stdin", "boolean"}, {"stdout", "boolean"}, {"tty", "boolean"}};
+static constexpr Parameter attach_parameters[] = {
+    {"container", "string"}, {"stderr", "boolean"}, {"stdin", "boolean"}, {"stdout", "boolean"}, {"tty", "boolean"}};
 static constexpr Parameter port_parameters[] = {{"ports", "integer"}};
 static constexpr Parameter proxy_parameters[] = {{"path", "string"}};
 
@@ -113,7 +122,8 @@ class Routes {
 
   void collection() {
     const std::string kind(resource_->kind);
-    if (resource_->namespaced && resource_->can("list")) list(path(base_ + "/" + std::string(resource_->plural)), "list" + group_ + kind + "ForAllNamespaces");
+    if (resource_->namespaced && resource_->can("list"))
+      list(path(base_ + "/" + std::string(resource_->plural)), "list" + group_ + kind + "ForAllNamespaces");
     Path& all = path(where());
     if (resource_->can("list")) list(all, "list" + group_ + scope_ + kind);
     if (resource_->can("create")) {
@@ -223,8 +233,8 @@ std::vector<Parameter> path_parameters(const Path& path) {
 
 std::span<const std::string_view> consumed(const Operation& operation) {
   static constexpr std::string_view any[] = {"*/*"};
-  static constexpr std::string_view patches[] = {"application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
-                                                 "application/apply-patch+yaml"};
+  static constexpr std::string_view patches[] = {"application/json-patch+json", "application/merge-patch+json",
+                                                 "application/strategic-merge-patch+json", "application/apply-patch+yaml"};
   if (operation.method == "patch" && operation.body) return patches;
   return any;
 }

@@ -39,7 +39,8 @@ namespace {
 
 class Schemas {
  public:
-  Schemas(Document& document, Dialect dialect, std::vector<const Type*>* references) : document_(document), dialect_(dialect), references_(references) {}
+  Schemas(Document& document, Dialect dialect, std::vector<const Type*>* references)
+      : document_(document), dialect_(dialect), references_(references) {}
 
   Node& type(const Type& type) {
     Node& out = document_.make_object();

@@ -33,7 +33,8 @@ TEST(OpenApi, Version2HasTheParametersThatKubectlLooksFor) {
   EXPECT_EQ(patch->string_at("operationId"), "patchAppsV1NamespacedDeployment");
   EXPECT_EQ(patch->string_at("x-kubernetes-group-version-kind", "kind"), "Deployment");
   int found = 0;
-  for (const Node& parameter : *patch->find("parameters")) found += parameter.string_at("name") == "dryRun" || parameter.string_at("name") == "fieldValidation";
+  for (const Node& parameter : *patch->find("parameters"))
+    found += parameter.string_at("name") == "dryRun" || parameter.string_at("name") == "fieldValidation";
   EXPECT_EQ(found, 2);
   EXPECT_TRUE(document.root().at("paths", "/api/v1/namespaces/{namespace}/pods/{name}/exec", "post"));
   EXPECT_TRUE(document.root().at("paths", "/apis/rbac.authorization.k8s.io/v1/clusterroles", "get"));
@@ -61,7 +62,8 @@ TEST(OpenApi, Version3HoldsWhatItsPathsNeed) {
   EXPECT_TRUE(schemas->find("io.k8s.api.core.v1.PodSpec"));
   EXPECT_TRUE(schemas->find("io.k8s.api.autoscaling.v1.Scale"));
   EXPECT_FALSE(schemas->find("io.k8s.api.core.v1.Node"));
-  EXPECT_EQ(json::print(*schemas->at("io.k8s.api.core.v1.ContainerPort", "properties", "protocol")), R"({"type":"string","default":"TCP"})");
+  EXPECT_EQ(json::print(*schemas->at("io.k8s.api.core.v1.ContainerPort", "properties", "protocol")),
+            R"({"type":"string","default":"TCP"})");
   for (size_t at = 0; (at = text->find("#/components/schemas/", at)) != std::string::npos;) {
     at += 21;
     const std::string target = text->substr(at, text->find('"', at) - at);
@@ -101,7 +103,8 @@ std::string comparable(const Node& node) {
   for (const char* key : {"description", "x-kubernetes-unions"}) copy.remove(out, key);
   if (Node* properties = out.find("properties"))
     for (Node& property : *properties) copy.remove(property, "description");
-  if (Node* kinds = out.find("x-kubernetes-group-version-kind"); kinds && kinds->size() > 1) copy.remove(out, "x-kubernetes-group-version-kind");
+  if (Node* kinds = out.find("x-kubernetes-group-version-kind"); kinds && kinds->size() > 1)
+    copy.remove(out, "x-kubernetes-group-version-kind");
   return json::print(out);
 }
 

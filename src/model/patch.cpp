@@ -51,8 +51,8 @@ class JsonPatch {
   Result<void> run(const Node& patch) {
     if (!patch.is_array()) return fail(Code::malformed, "JSON patch: expected an array of operations");
     if (patch.size() > limits_.operations)
-      return fail(Code::too_large, "JSON patch: the allowed maximum operations in a JSON patch is " + std::to_string(limits_.operations) + ", got " +
-                                       std::to_string(patch.size()));
+      return fail(Code::too_large, "JSON patch: the allowed maximum operations in a JSON patch is " + std::to_string(limits_.operations) +
+                                       ", got " + std::to_string(patch.size()));
     for (const Node& operation : patch) TRY(apply(operation));
     return {};
   }
@@ -185,10 +185,13 @@ void merge(Document& document, Node& target, const Node& patch) {
 
 }  // namespace
 
-Result<void> apply_json_patch(Document& document, const Node& patch, const PatchLimits& limits) { return JsonPatch(document, limits).run(patch); }
+Result<void> apply_json_patch(Document& document, const Node& patch, const PatchLimits& limits) {
+  return JsonPatch(document, limits).run(patch);
+}
 
 Result<void> apply_merge_patch(Document& document, const Node& patch) {
-  if (!patch.is_object()) return fail(Code::malformed, "merge patch: expected an object, got " + std::string(json::to_string(patch.type())));
+  if (!patch.is_object())
+    return fail(Code::malformed, "merge patch: expected an object, got " + std::string(json::to_string(patch.type())));
   if (document.root().is_object()) merge(document, document.root(), patch);
   else document.set_root(without_nulls(document, patch));
   return {};

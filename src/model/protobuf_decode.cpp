@@ -39,7 +39,8 @@ class Decoder {
       if (!raw) return broken(std::string(type.name) + ": the message is cut off or malformed");
       if (const Field* field = find(type, embed, raw->number)) TRY(value(out, *field, *raw, depth));
       for (size_t i = 0; i < type.embeds.size(); ++i)
-        if (type.embeds[i].parent == embed && type.embeds[i].number == raw->number) TRY(message(out, type, uint8_t(i + 1), raw->bytes, depth + 1));
+        if (type.embeds[i].parent == embed && type.embeds[i].number == raw->number)
+          TRY(message(out, type, uint8_t(i + 1), raw->bytes, depth + 1));
     }
     return {};
   }
@@ -58,7 +59,9 @@ class Decoder {
     return nullptr;
   }
 
-  std::unexpected<Error> mismatch(const Field& field) const { return broken("field " + std::string(field.name) + " has the wrong wire type"); }
+  std::unexpected<Error> mismatch(const Field& field) const {
+    return broken("field " + std::string(field.name) + " has the wrong wire type");
+  }
 
   Node& member(Node& out, const Field& field) {
     if (Node* old = out.find(field.name)) return *old;

@@ -77,7 +77,8 @@ class Sample {
       case Form::schema_or_bool: return document.make_bool(true);
       case Form::schema_or_array:
         out = &document.make_array();
-        document.append(*out, message(*schema::find_type("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"), std::min(depth - 1, 0)));
+        document.append(*out, message(*schema::find_type("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"),
+                                      std::min(depth - 1, 0)));
         return *out;
       case Form::schema_or_strings:
         out = &document.make_array();
@@ -112,8 +113,10 @@ TEST(Protobuf, EveryTypeComesBackAsItWas) {
 TEST(Protobuf, TheBytesAreThoseOfKubernetes) {
   // A Namespace as client-go sends it: metadata.name (field 1) within metadata (field 1).
   auto object = *Document::parse(R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"ab"}})");
-  const std::string expected = std::string("k8s\0", 4) + "\x0a\x0f\x0a\x02v1\x12\x09Namespace" + "\x12\x06\x0a\x04\x0a\x02"
-                               "ab" + std::string("\x1a\0\x22\0", 4);
+  const std::string expected = std::string("k8s\0", 4) + "\x0a\x0f\x0a\x02v1\x12\x09Namespace" +
+                               "\x12\x06\x0a\x04\x0a\x02"
+                               "ab" +
+                               std::string("\x1a\0\x22\0", 4);
   EXPECT_EQ(*to_protobuf(object.root(), *schema::find_kind("v1", "Namespace")), expected);
   auto back = from_protobuf(expected);
   ASSERT_TRUE(back);
@@ -168,7 +171,10 @@ TEST(Protobuf, PackedListsAreReadToo) {
 
 TEST(Protobuf, WatchEventsAreFramed) {
   const std::string frame = protobuf_watch_event("ADDED", "xy");
-  EXPECT_EQ(frame, std::string("\0\0\0\x0d", 4) + "\x0a\x05" "ADDED" "\x12\x04\x0a\x02xy");
+  EXPECT_EQ(frame, std::string("\0\0\0\x0d", 4) +
+                       "\x0a\x05"
+                       "ADDED"
+                       "\x12\x04\x0a\x02xy");
 }
 
 }  // namespace

@@ -16,17 +16,16 @@ struct Suffix {
   int power;  // of 10, or of 2 for binary ones
 };
 static constexpr Suffix suffixes[] = {
-    {"n", Quantity::Format::decimal, -9},  {"u", Quantity::Format::decimal, -6},  {"m", Quantity::Format::decimal, -3},
-    {"", Quantity::Format::decimal, 0},    {"k", Quantity::Format::decimal, 3},   {"M", Quantity::Format::decimal, 6},
-    {"G", Quantity::Format::decimal, 9},   {"T", Quantity::Format::decimal, 12},  {"P", Quantity::Format::decimal, 15},
-    {"E", Quantity::Format::decimal, 18},  {"Ki", Quantity::Format::binary, 10},  {"Mi", Quantity::Format::binary, 20},
-    {"Gi", Quantity::Format::binary, 30},  {"Ti", Quantity::Format::binary, 40},  {"Pi", Quantity::Format::binary, 50},
+    {"n", Quantity::Format::decimal, -9}, {"u", Quantity::Format::decimal, -6}, {"m", Quantity::Format::decimal, -3},
+    {"", Quantity::Format::decimal, 0},   {"k", Quantity::Format::decimal, 3},  {"M", Quantity::Format::decimal, 6},
+    {"G", Quantity::Format::decimal, 9},  {"T", Quantity::Format::decimal, 12}, {"P", Quantity::Format::decimal, 15},
+    {"E", Quantity::Format::decimal, 18}, {"Ki", Quantity::Format::binary, 10}, {"Mi", Quantity::Format::binary, 20},
+    {"Gi", Quantity::Format::binary, 30}, {"Ti", Quantity::Format::binary, 40}, {"Pi", Quantity::Format::binary, 50},
     {"Ei", Quantity::Format::binary, 60},
 };
 
 static std::unexpected<Error> malformed() {
-  return fail(Code::invalid,
-              "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
+  return fail(Code::invalid, "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
 }
 
 static bool read_suffix(std::string_view text, Quantity::Format& format, int& power) {

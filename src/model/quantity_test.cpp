@@ -38,7 +38,8 @@ TEST(Quantity, PrintsCanonically) {
 }
 
 TEST(Quantity, RefusesWhatIsNone) {
-  for (const char* text : {"", "-", ".", "1.1.1", "1KI", "1kb", "abc", "1 ", " 1", "1e", "1e+", "1e+-3", "Mi", "1i", "--1"}) EXPECT_EQ(canonical(text), "error") << text;
+  for (const char* text : {"", "-", ".", "1.1.1", "1KI", "1kb", "abc", "1 ", " 1", "1e", "1e+", "1e+-3", "Mi", "1i", "--1"})
+    EXPECT_EQ(canonical(text), "error") << text;
 }
 
 TEST(Quantity, RoundsUpAndStaysWithinRange) {

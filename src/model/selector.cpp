@@ -104,7 +104,8 @@ class Parser {
   using Op = Requirement::Op;
 
   std::unexpected<Error> unexpected(std::string_view expected) const {
-    return fail(Code::malformed, "unable to parse requirement: found '" + std::string(lexer_.token()) + "', expected: " + std::string(expected));
+    return fail(Code::malformed,
+                "unable to parse requirement: found '" + std::string(lexer_.token()) + "', expected: " + std::string(expected));
   }
 
   Result<Requirement> one() {
@@ -217,7 +218,8 @@ Result<FieldSelector> FieldSelector::parse(std::string_view text) {
     any = true;
     if (in_value) {
       if (c == '\\' && i + 1 < text.size() && std::string_view(",=\\").find(text[i + 1]) != std::string_view::npos) now.value += text[++i];
-      else if (c == '=' || c == '\\') return fail(Code::malformed, "invalid field selector: unescaped character in value: " + std::string(1, c));
+      else if (c == '=' || c == '\\')
+        return fail(Code::malformed, "invalid field selector: unescaped character in value: " + std::string(1, c));
       else now.value += c;
       continue;
     }

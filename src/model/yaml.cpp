@@ -62,11 +62,13 @@ class Reader {
   }
 
   static std::unexpected<Error> stop(const yaml_mark_t& mark, std::string_view what) {
-    return fail(Code::malformed, "YAML line " + std::to_string(mark.line + 1) + ", column " + std::to_string(mark.column + 1) + ": " + std::string(what));
+    return fail(Code::malformed,
+                "YAML line " + std::to_string(mark.line + 1) + ", column " + std::to_string(mark.column + 1) + ": " + std::string(what));
   }
 
   Result<Node*> node(const Event& event, int depth, const std::string& path) {
-    if (depth > options_.max_depth) return stop(event.raw.start_mark, "nested too deeply: at most " + std::to_string(options_.max_depth) + " levels are allowed");
+    if (depth > options_.max_depth)
+      return stop(event.raw.start_mark, "nested too deeply: at most " + std::to_string(options_.max_depth) + " levels are allowed");
     switch (event.raw.type) {
       case YAML_SCALAR_EVENT: return anchored(text_of(event.raw.data.scalar.anchor), TRY(scalar(event)));
       case YAML_SEQUENCE_START_EVENT: return anchored(text_of(event.raw.data.sequence_start.anchor), TRY(sequence(depth, path)));
@@ -127,7 +129,8 @@ class Reader {
       const bool merge = event.raw.type == YAML_SCALAR_EVENT && event.raw.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
                          text_of(event.raw.data.scalar.value) == "<<";
       const Node* key_node = TRY(node(event, depth + 1, path));
-      if (key_node->type() >= json::Type::array || key_node->is_null()) return stop(mark, "a mapping's key must be a string, a number or a boolean");
+      if (key_node->type() >= json::Type::array || key_node->is_null())
+        return stop(mark, "a mapping's key must be a string, a number or a boolean");
       const std::string key(yaml::key_text(*key_node));
       Event value_event;
       TRY(next(value_event));
@@ -171,7 +174,9 @@ class Reader {
 
 }  // namespace
 
-Result<std::vector<Document>> parse_yaml_documents(std::string_view text, const YamlOptions& options) { return Reader(text, options).run(); }
+Result<std::vector<Document>> parse_yaml_documents(std::string_view text, const YamlOptions& options) {
+  return Reader(text, options).run();
+}
 
 Result<Document> parse_yaml(std::string_view text, const YamlOptions& options) {
   std::vector<Document> documents = TRY(parse_yaml_documents(text, options));

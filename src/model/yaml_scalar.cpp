@@ -13,7 +13,9 @@ using json::Node;
 
 static constexpr std::string_view tag_prefix = "tag:yaml.org,2002:";
 
-static bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) { return std::ranges::find(words, text) != words.end(); }
+static bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
+  return std::ranges::find(words, text) != words.end();
+}
 
 static std::optional<bool> boolean(std::string_view text) {
   if (is_one_of(text, {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"})) return true;
