@@ -63,11 +63,12 @@ class Registry {
   Cluster& cluster() { return cluster_; }
 
  private:
-  struct Prepared;
   Result<void> check_namespace(const Action& action);
   Task<Result<Outcome>> create_document(Action action, json::Document doc, std::vector<std::string> warnings);
   Task<Result<Outcome>> create_named(const Action& action, json::Document& doc, std::vector<std::string>& warnings);
   Task<Result<model::ObjectRef>> commit(const Action& action, store::Write write, std::shared_ptr<const Kept> facts);
+  Task<Result<Outcome>> modify_once(const Action& action, Part part, const store::EntryPtr& entry, Mutation& mutate);
+  Task<Result<Outcome>> write_changed(const Action& action, Part part, const store::EntryPtr& entry, Draft& draft, const json::Node& old);
   Task<Result<Outcome>> remove_now(const Action& action, store::EntryPtr entry);
   Task<Result<Outcome>> remove_entry(const Action& action, store::EntryPtr entry);
 

@@ -158,7 +158,8 @@ Task<Result<Outcome>> Registry::remove(Action action) {
       if (written) outcome = Outcome{200, {CO_TRY(in_version(written->object, *action.resource)), written->revision}, {}, {}};
       else outcome = std::unexpected(std::move(written.error()));
     }
-    if (outcome || outcome.error().code != Code::conflict || attempt == max_attempts) co_return outcome;
+    if (outcome || outcome.error().code != Code::conflict) co_return outcome;
+    if (attempt == max_attempts) co_return conflict(*action.resource, action.name);
   }
 }
 

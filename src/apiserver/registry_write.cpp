@@ -212,58 +212,74 @@ bool removal_is_due(const json::Node& object, const json::Node& old) {
 
 }  // namespace
 
-Task<Result<Outcome>> Registry::modify(Action action, Part part, Mutation mutate) {
+namespace {
+
+// The uid and the resourceVersion that the new object claims, when it claims any.
+Result<void> check_claims(const Action& action, const json::Node& object, const json::Node& old, store::Revision stored) {
+  std::string uid(object.string_at("metadata", "uid")), old_uid(old.string_at("metadata", "uid"));
+  if (!uid.empty() && uid != old_uid) {
+    return conflict(*action.resource, action.name, "Precondition failed: UID in precondition: " + uid + ", UID in object meta: " + old_uid);
+  }
+  std::string_view revision = object.string_at("metadata", "resourceVersion");
+  if (!revision.empty() && revision != "0" && revision != std::to_string(stored)) return conflict(*action.resource, action.name);
+  return {};
+}
+
+Result<void> apply_rules(Draft& draft, const Strategy& strategy, Part part) {
+  if (part == Part::status) keep_all_but_status(draft);
+  if (strategy.defaults) strategy.defaults(draft.doc, draft.object);
+  if (part == Part::main) {
+    if (strategy.admit) TRY(strategy.admit(draft));
+    if (strategy.prepare) strategy.prepare(draft);
+  }
+  keep_metadata(draft, strategy.generation && part == Part::main);
+  return validate(draft, strategy, part == Part::main);
+}
+
+// The store's own conflicts, which mean that another write came between; those of preconditions have details.
+bool lost_a_race(const Error& error) {
+  return error.code == Code::conflict && !error.details;
+}
+
+}  // namespace
+
+Task<Result<Outcome>> Registry::write_changed(const Action& action, Part part, const store::EntryPtr& entry, Draft& draft, const json::Node& old) {
   const Strategy& strategy = strategy_of(*action.resource);
+  bool allocates = strategy.allocate && part == Part::main;
+  if (allocates) CO_TRY(strategy.allocate(draft));
+  auto facts = make_kept(draft.object, strategy);
+  Result<model::ObjectRef> written = facts ? Result<model::ObjectRef>{} : std::unexpected(facts.error());
+  if (facts) written = co_await commit(action, {.key = entry->key, .expect = entry->mod_revision}, *facts);
+  if (allocates && strategy.undo && (!written || action.write.dry_run)) strategy.undo(draft);
+  if (!written) co_return std::unexpected(std::move(written.error()));
+  if (allocates && strategy.committed && !action.write.dry_run) strategy.committed(cluster_, old, &draft.object);
+  co_return Outcome{200, std::move(*written), {}, std::move(draft.warnings)};
+}
+
+Task<Result<Outcome>> Registry::modify_once(const Action& action, Part part, const store::EntryPtr& entry, Mutation& mutate) {
+  json::Document old = CO_TRY(read_document(*entry, *action.resource));
+  json::Document doc = CO_TRY(mutate(old.root()));
+  CO_TRY(check_identity(action, doc));
+  CO_TRY(check_claims(action, doc.root(), old.root(), entry->mod_revision));
+  std::vector<std::string> warnings;
+  FieldErrors errors;
+  Draft draft{doc, doc.root(), &old.root(), action, cluster_, errors, warnings};
+  CO_TRY(apply_rules(draft, strategy_of(*action.resource), part));
+  doc.remove(doc.ensure_object(doc.root(), "metadata"), "resourceVersion");
+  old.remove(old.ensure_object(old.root(), "metadata"), "resourceVersion");
+  if (removal_is_due(doc.root(), old.root())) co_return co_await remove_entry(action, entry);
+  if (json::equal(doc.root(), old.root())) co_return Outcome{200, CO_TRY(object_of(*entry, *action.resource)), {}, std::move(warnings)};
+  co_return co_await write_changed(action, part, entry, draft, old.root());
+}
+
+Task<Result<Outcome>> Registry::modify(Action action, Part part, Mutation mutate) {
   std::string key = key_of(*action.resource, action.ns, action.name);
   for (int attempt = 1;; attempt++) {
     auto entry = store_.get(key);
-    if (!entry) {
-      if (entry.error().code == Code::not_found) co_return not_found(*action.resource, action.name);
-      co_return std::unexpected(std::move(entry.error()));
-    }
-    json::Document old = CO_TRY(read_document(**entry, *action.resource));
-    json::Document doc = CO_TRY(mutate(old.root()));
-    CO_TRY(check_identity(action, doc));
-    std::string uid(doc.root().string_at("metadata", "uid")), old_uid(old.root().string_at("metadata", "uid"));
-    if (!uid.empty() && uid != old_uid) {
-      co_return conflict(*action.resource, action.name, "Precondition failed: UID in precondition: " + uid + ", UID in object meta: " + old_uid);
-    }
-    std::string revision(doc.root().string_at("metadata", "resourceVersion"));
-    if (!revision.empty() && revision != "0" && revision != std::to_string((*entry)->mod_revision)) co_return conflict(*action.resource, action.name);
-
-    std::vector<std::string> warnings;
-    FieldErrors errors;
-    Draft draft{doc, doc.root(), &old.root(), action, cluster_, errors, warnings};
-    if (part == Part::status) keep_all_but_status(draft);
-    if (strategy.defaults) strategy.defaults(doc, doc.root());
-    if (part == Part::main) {
-      if (strategy.admit) CO_TRY(strategy.admit(draft));
-      if (strategy.prepare) strategy.prepare(draft);
-    }
-    keep_metadata(draft, strategy.generation && part == Part::main);
-    CO_TRY(validate(draft, strategy, part == Part::main));
-
-    doc.remove(doc.ensure_object(doc.root(), "metadata"), "resourceVersion");
-    old.remove(old.ensure_object(old.root(), "metadata"), "resourceVersion");
-    bool due = removal_is_due(doc.root(), old.root());
-    if (!due && json::equal(doc.root(), old.root())) co_return Outcome{200, CO_TRY(object_of(**entry, *action.resource)), {}, std::move(warnings)};
-    if (due) {
-      auto removed = co_await remove_entry(action, *entry);
-      if (!removed && removed.error().code == Code::conflict && attempt < max_attempts) continue;
-      co_return removed;
-    }
-    bool allocates = strategy.allocate && part == Part::main;
-    if (allocates) CO_TRY(strategy.allocate(draft));
-    auto facts = make_kept(doc.root(), strategy);
-    Result<model::ObjectRef> written = facts ? Result<model::ObjectRef>{} : std::unexpected(facts.error());
-    if (facts) written = co_await commit(action, {.key = key, .expect = (*entry)->mod_revision}, *facts);
-    if (allocates && strategy.undo && (!written || action.write.dry_run)) strategy.undo(draft);
-    if (written) {
-      if (allocates && strategy.committed && !action.write.dry_run) strategy.committed(cluster_, old.root(), &doc.root());
-      co_return Outcome{200, std::move(*written), {}, std::move(warnings)};
-    }
-    if (written.error().code == Code::not_found) co_return not_found(*action.resource, action.name);
-    if (written.error().code != Code::conflict) co_return std::unexpected(std::move(written.error()));
+    Result<Outcome> outcome = entry ? co_await modify_once(action, part, *entry, mutate) : std::unexpected(std::move(entry.error()));
+    if (outcome) co_return outcome;
+    if (outcome.error().code == Code::not_found && !outcome.error().details) co_return not_found(*action.resource, action.name);
+    if (!lost_a_race(outcome.error())) co_return outcome;
     if (attempt == max_attempts) co_return conflict(*action.resource, action.name);
   }
 }

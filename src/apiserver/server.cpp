@@ -46,6 +46,10 @@ Task<Result<Outcome>> refuse_method() {
   co_return method_not_allowed();
 }
 
+Task<void> run_to_end(Api& api, Action action, OneShot<Result<Outcome>>::Sender sender) {
+  sender.send(co_await api.run(std::move(action)));
+}
+
 bool is_stream(const Action& action) {
   return action.resource->plural == "pods" && (action.subresource == "log" || action.subresource == "exec" || action.subresource == "attach" ||
                                                action.subresource == "portforward");
@@ -153,7 +157,11 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
     send(response, 200, CO_TRY(render_list(shown, page)));
     co_return {};
   }
-  auto outcome = co_await run(std::move(action));
+  // A write goes on to its end when the client leaves meanwhile: what it took must be kept or given back.
+  OneShot<Result<Outcome>> done;
+  spawn(run_to_end(*this, std::move(action), done.sender()));
+  auto answered = co_await done;
+  auto outcome = answered ? std::move(*answered) : fail(Code::cancelled, "the server is stopping");
   if (!outcome) {
     if (outcome.error().code == Code::internal || !outcome.error().details) outcome.error().context(to_string(shown.verb));
     co_return std::unexpected(std::move(outcome.error()));

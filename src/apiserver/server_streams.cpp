@@ -20,14 +20,11 @@ Duration default_watch_time() {
 
 using Items = Result<std::vector<WatchItem>>;
 
-struct Ended {
-  static Items none() { return std::vector<WatchItem>{}; }
-};
-
-// The next items, or none once `limit` has passed.
+// The next items, or none once `limit` has passed; its position is then up to date.
 Task<Items> next_within(Watcher& watcher, Duration limit) {
   auto items = co_await with_timeout(limit, watcher.next());
-  co_return items ? std::move(*items) : Ended::none();
+  if (items) co_return std::move(*items);
+  co_return watcher.poll();
 }
 
 Task<Result<void>> send_items(const Action& action, const std::vector<WatchItem>& items, io::Response& response) {
