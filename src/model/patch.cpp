@@ -170,7 +170,7 @@ Node& without_nulls(Document& document, const Node& value) {
   if (!value.is_object()) return document.copy(value);
   Node& out = document.make_object();
   for (const Node& member : value)
-    if (!member.is_null()) document.set(out, member.key(), without_nulls(document, member));
+    if (!member.is_null()) document.add(out, member.key(), without_nulls(document, member));
   return out;
 }
 

@@ -134,7 +134,7 @@ class Strategic {
     if (!value.is_object()) return document_.copy(value);
     Node& out = document_.make_object();
     for (const Node& member : value)
-      if (!member.is_null() && !is_directive(member.key())) document_.set(out, member.key(), plain(member));
+      if (!member.is_null() && !is_directive(member.key())) document_.add(out, member.key(), plain(member));
     return out;
   }
 
