@@ -19,8 +19,8 @@ TEST(Quantity, PrintsCanonically) {
   EXPECT_EQ(canonical("1000Mi"), "1000Mi");
   EXPECT_EQ(canonical("1.5Gi"), "1536Mi");
   EXPECT_EQ(canonical("0.5Ki"), "512");
-  EXPECT_EQ(canonical("0.11Ei"), "126822782093139804160m");
-  EXPECT_EQ(canonical("-0.11Ei"), "-126822782093139804160m");
+  EXPECT_EQ(canonical("0.11Ei"), "126821365506753167360m");
+  EXPECT_EQ(canonical("-0.11Ei"), "-126821365506753167360m");
   EXPECT_EQ(canonical("1000000000000000000.000000001"), "1000000000000000000000000001n");
   EXPECT_EQ(canonical("0.1Ki"), "102400m");
   EXPECT_EQ(canonical("1e3"), "1e3");
