@@ -187,7 +187,9 @@ Task<void> PodWorker::write_status(PodWorker* self) {
 // The whole status is replaced, if the pod is still this one: the test of the uid makes the patch fail otherwise.
 Task<Result<void>> PodWorker::put_status(const PodStatus& status) {
   std::string text = model::encode(status);
-  if (text == written_status_ || (written_status_.empty() && text == model::encode(spec().status))) co_return {};
+  // What we wrote and have not seen come back counts as there; what somebody else has changed since is put right.
+  const bool ours_is_newer = pod_.revision < written_revision_;
+  if (text == (ours_is_newer ? written_status_ : model::encode(spec().status))) co_return {};
   std::string patch = R"([{"op":"test","path":"/metadata/uid","value":)";
   json::append_string(patch, uid_);
   patch += R"(},{"op":"add","path":"/status","value":)" + text + "}]";
@@ -195,6 +197,7 @@ Task<Result<void>> PodWorker::put_status(const PodStatus& status) {
                                                 {.subresource = "status", .field_manager = "node"});
   if (!written) co_return std::unexpected(std::move(written.error()));
   written_status_ = std::move(text);
+  written_revision_ = written->revision;
   co_return {};
 }
 

@@ -130,6 +130,7 @@ class PodWorker {
   Backoff volume_backoff_, sandbox_backoff_, end_backoff_;
   Instant deadline_ = Instant::max();
   std::string written_status_;
+  int64_t written_revision_ = 0;
 
   Event wake_, dirty_;
   Job writer_, job_;       // last: they end first
