@@ -4,6 +4,7 @@ The sandbox has network, mount, IPC, UTS and PID namespaces: a small init (pid 1
 kernel ends everything inside. A second network namespace is the outside world: it reaches the node over a veth pair.
 Nothing of it touches the host's network; `leftovers()` tells what a stopped cluster left behind."""
 import contextlib
+import ctypes
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CACHE = pathlib.Path(os.environ.get("ESTIBA_CACHE", pathlib.Path.home() / ".cache/estiba"))
 BIN = pathlib.Path(os.environ.get("ESTIBA_BIN", ROOT / "build-release/bin"))
+CLONE_NEWNET = 0x40000000
 NODE_ADDRESS, OUTSIDE_ADDRESS = "192.168.77.1", "192.168.77.2"
 INIT = """
 import os, signal
@@ -88,6 +90,19 @@ class Sandbox:
     def outside(self, command, **options):
         return run(["nsenter", "--net", "--target", str(self.world.pid), *map(str, command)], **options)
 
+    @contextlib.contextmanager
+    def network(self):
+        """The calling thread is in the node's network meanwhile: the sockets it makes are there."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open("/proc/thread-self/ns/net") as own, open(f"/proc/{self.pid}/ns/net") as node:
+            if libc.setns(node.fileno(), CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns")
+            try:
+                yield
+            finally:
+                if libc.setns(own.fileno(), CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), "setns")
+
     def processes(self):
         """Command lines of what runs inside, but for pid 1 and the asking one."""
         script = "import os\nfor p in os.listdir('/proc'):\n if p.isdigit() and int(p) not in (1,os.getpid()):\n  try: print(p, open(f'/proc/{p}/cmdline').read().replace(chr(0),' '))\n  except OSError: pass"
@@ -136,8 +151,7 @@ class Cluster:
 
     def server_pid(self):
         """The server's pid as the host sees it (nsenter forks)."""
-        children = open(f"/proc/{self.server.pid}/task/{self.server.pid}/children").read().split()
-        return int(children[0])
+        return int(wait_for("the server's process", lambda: open(f"/proc/{self.server.pid}/task/{self.server.pid}/children").read().split(), 5)[0])
 
     def kill9(self):
         os.kill(self.server_pid(), signal.SIGKILL)
