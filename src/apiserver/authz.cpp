@@ -1,7 +1,5 @@
 #include "apiserver/authz.h"
 
-#include <functional>
-
 #include "apiserver/edit.h"
 #include "base/strings.h"
 
@@ -43,61 +41,103 @@ bool allows(const Rule& rule, const Attributes& asked) {
   return rule.names.empty() || std::find(rule.names.begin(), rule.names.end(), asked.name) != rule.names.end();
 }
 
-bool is_subject(const json::Node& binding, const User& user) {
+struct Subject {
+  enum class Kind : uint8_t { user, group } kind;
+  std::string name;  // a service account stands as the user that its tokens name
+};
+
+std::vector<Subject> subjects_of(const json::Node& binding) {
+  std::vector<Subject> out;
   const json::Node* subjects = binding.find("subjects");
-  if (!subjects) return false;
-  return std::any_of(subjects->begin(), subjects->end(), [&](const json::Node& subject) {
-    std::string_view kind = subject.string_at("kind"), name = subject.string_at("name");
-    if (kind == "User") return name == user.name;
-    if (kind == "Group") return user.in_group(name);
-    std::string_view ns = subject.string_at("namespace");
+  if (!present(subjects)) return out;
+  for (const json::Node& subject : *subjects) {
+    std::string_view kind = subject.string_at("kind");
+    std::string name(subject.string_at("name"));
+    std::string ns(subject.string_at("namespace"));
     if (ns.empty()) ns = binding.string_at("metadata", "namespace");
-    return kind == "ServiceAccount" && user.name == "system:serviceaccount:" + std::string(ns) + ":" + std::string(name);
-  });
+    if (kind == "Group") out.push_back({Subject::Kind::group, std::move(name)});
+    else if (kind == "User") out.push_back({Subject::Kind::user, std::move(name)});
+    else if (kind == "ServiceAccount") out.push_back({Subject::Kind::user, "system:serviceaccount:" + ns + ":" + name});
+  }
+  return out;
 }
 
-// Calls `visit` with every rule of every role that the bindings give the user, until it returns true.
-using Visit = std::function<bool(const Rule&, const std::string& why)>;
-bool visit_role(const Cluster& cluster, const json::Node& binding, std::string_view ns, const Visit& visit) {
+bool is_among(const User& user, const std::vector<Subject>& subjects) {
+  return std::any_of(subjects.begin(), subjects.end(),
+                     [&](const Subject& s) { return s.kind == Subject::Kind::user ? s.name == user.name : user.in_group(s.name); });
+}
+
+std::vector<Rule> rules_in(const json::Node& role) {
+  std::vector<Rule> out;
+  const json::Node* rules = role.find("rules");
+  if (!present(rules)) return out;
+  for (const json::Node& rule : *rules) {
+    out.push_back({strings_of(rule, "verbs"), strings_of(rule, "apiGroups"), strings_of(rule, "resources"), strings_of(rule, "resourceNames"),
+                   strings_of(rule, "nonResourceURLs")});
+  }
+  return out;
+}
+
+// One binding with the rules of its role.
+struct Grant {
+  std::string ns;  // empty: everywhere
+  std::vector<Subject> subjects;
+  std::vector<Rule> rules;
+  std::string why;
+};
+
+Result<Grant> grant_of(const Cluster& cluster, const model::ObjectRef& object) {
+  json::Document doc = TRY(json::Document::parse(object.object->json()));
+  const json::Node& binding = doc.root();
   std::string_view kind = binding.string_at("roleRef", "kind"), name = binding.string_at("roleRef", "name");
-  auto role = cluster.find(rbac, kind == "ClusterRole" ? "clusterroles" : "roles", kind == "ClusterRole" ? std::string_view{} : ns, name);
-  if (!role) return false;
-  auto doc = json::Document::parse(role->object->json());
-  const json::Node* rules = doc ? doc->root().find("rules") : nullptr;
-  if (!rules) return false;
-  std::string why = "RBAC: allowed by " + std::string(binding.string_at("kind")) + " " + quoted(binding.string_at("metadata", "name")) + " of " +
-                    std::string(kind) + " " + quoted(name);
-  for (const json::Node& node : *rules) {
-    Rule rule{strings_of(node, "verbs"), strings_of(node, "apiGroups"), strings_of(node, "resources"), strings_of(node, "resourceNames"),
-              strings_of(node, "nonResourceURLs")};
-    if (visit(rule, why)) return true;
-  }
-  return false;
-}
-
-bool visit_bindings(const Cluster& cluster, const User& user, std::string_view ns, const Visit& visit) {
-  auto all = ns.empty() ? cluster.all(rbac, "clusterrolebindings") : cluster.all(rbac, "rolebindings", ns);
-  if (!all) return false;
-  for (const model::ObjectRef& object : *all) {
-    auto doc = json::Document::parse(object.object->json());
-    if (doc && is_subject(doc->root(), user) && visit_role(cluster, doc->root(), ns, visit)) return true;
-  }
-  return false;
+  bool cluster_role = kind == "ClusterRole";
+  Grant out{object.meta().ns, subjects_of(binding), {}, {}};
+  auto role = TRY(cluster.find(rbac, cluster_role ? "clusterroles" : "roles", cluster_role ? std::string_view{} : std::string_view(out.ns), name));
+  json::Document role_doc = TRY(json::Document::parse(role.object->json()));
+  out.rules = rules_in(role_doc.root());
+  out.why = "RBAC: allowed by " + object.meta().kind + " " + quoted(object.meta().name) + " of " + std::string(kind) + " " + quoted(name);
+  return out;
 }
 
 }  // namespace
 
+struct Authorizer::Grants {
+  std::vector<Grant> list;
+};
+
+Authorizer::Authorizer(Cluster& cluster) : cluster_(cluster) {}
+Authorizer::~Authorizer() = default;
+
+std::shared_ptr<const Authorizer::Grants> Authorizer::grants() const {
+  std::lock_guard lock(mutex_);
+  std::vector<store::Event> events;
+  bool current = grants_ && changes_ && changes_->poll(events, 1).value_or(1) == 0;
+  if (current) return grants_;
+  // The watch begins before the reading, so that nothing is missed between.
+  auto changes = cluster_.store().watch("/registry/" + std::string(rbac) + "/", cluster_.store().revision());
+  changes_ = changes ? std::move(*changes) : nullptr;
+  auto fresh = std::make_shared<Grants>();
+  for (std::string_view resource : {"clusterrolebindings", "rolebindings"}) {
+    auto bindings = cluster_.all(rbac, resource);
+    if (!bindings) continue;
+    for (const model::ObjectRef& binding : *bindings) {
+      // A binding whose role is missing grants nothing until the role is there.
+      if (auto grant = grant_of(cluster_, binding)) fresh->list.push_back(std::move(*grant));
+    }
+  }
+  grants_ = std::move(fresh);
+  return grants_;
+}
+
 Decision Authorizer::authorize(const User& user, const Attributes& asked) const {
   if (user.in_group("system:masters")) return {true, {}};
-  Decision out;
-  Visit visit = [&](const Rule& rule, const std::string& why) {
-    if (!allows(rule, asked)) return false;
-    out = {true, why};
-    return true;
-  };
-  if (visit_bindings(cluster_, user, {}, visit)) return out;
-  if (!asked.ns.empty() && asked.path.empty()) visit_bindings(cluster_, user, asked.ns, visit);
-  return out;
+  auto all = grants();
+  for (const Grant& grant : all->list) {
+    if (!grant.ns.empty() && (grant.ns != asked.ns || !asked.path.empty())) continue;
+    if (!is_among(user, grant.subjects)) continue;
+    if (std::any_of(grant.rules.begin(), grant.rules.end(), [&](const Rule& rule) { return allows(rule, asked); })) return {true, grant.why};
+  }
+  return {};
 }
 
 std::vector<Rule> Authorizer::rules_of(const User& user, std::string_view ns) const {
@@ -106,12 +146,10 @@ std::vector<Rule> Authorizer::rules_of(const User& user, std::string_view ns) co
     out.push_back({{"*"}, {"*"}, {"*"}, {}, {}});
     out.push_back({{"*"}, {}, {}, {}, {"*"}});
   }
-  Visit collect = [&](const Rule& rule, const std::string&) {
-    out.push_back(rule);
-    return false;
-  };
-  visit_bindings(cluster_, user, {}, collect);
-  if (!ns.empty()) visit_bindings(cluster_, user, ns, collect);
+  auto all = grants();
+  for (const Grant& grant : all->list) {
+    if ((grant.ns.empty() || grant.ns == ns) && is_among(user, grant.subjects)) out.insert(out.end(), grant.rules.begin(), grant.rules.end());
+  }
   return out;
 }
 
@@ -126,6 +164,16 @@ Attributes attributes_of(const Action& action) {
   out.name = action.name;
   // Reading or changing a Namespace is asked in that namespace, so that its own roles can allow it.
   if (out.resource == "namespaces" && out.group.empty() && out.ns.empty()) out.ns = action.name;
+  return out;
+}
+
+std::optional<Attributes> granting_attributes(const Action& action) {
+  bool writes = action.verb == Verb::create || action.verb == Verb::update || action.verb == Verb::patch;
+  if (!writes || action.resource->group != rbac) return std::nullopt;
+  Attributes out = attributes_of(action);
+  bool binding = action.resource->kind.ends_with("Binding");
+  out.verb = binding ? "bind" : "escalate";
+  if (binding) out.resource = "clusterroles";
   return out;
 }
 

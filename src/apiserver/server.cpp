@@ -46,6 +46,11 @@ Task<Result<Outcome>> refuse_method() {
   co_return method_not_allowed();
 }
 
+void count_request(const Action& action, int status) {
+  static auto& requests = observe::metrics().counters("apiserver_request_total", "Requests by verb, resource and status.", {"verb", "resource", "code"});
+  requests.with({std::string(to_string(action.verb)), std::string(action.resource->plural), std::to_string(status)}).add();
+}
+
 Task<void> run_to_end(Api& api, Action action, OneShot<Result<Outcome>>::Sender sender) {
   sender.send(co_await api.run(std::move(action)));
 }
@@ -90,7 +95,12 @@ Task<void> Api::serve_resource(Action action, io::Request& request, io::Response
   if (!authorizer_.authorize(action.user, asked).allowed) {
     co_return send_error(response, action.wanted, forbidden(*action.resource, action.name, denial(action.user, asked)).error());
   }
+  // Who writes roles or bindings could give himself anything: beyond the permission to write he needs that to escalate or bind.
+  if (auto granting = granting_attributes(action); granting && !authorizer_.authorize(action.user, *granting).allowed) {
+    co_return send_error(response, action.wanted, forbidden(*action.resource, action.name, denial(action.user, *granting)).error());
+  }
   auto result = co_await act(action, request, response);
+  count_request(action, result ? response.status() : http_status(result.error()));
   if (!result && !response.begun()) send_error(response, action.wanted, result.error());
 }
 

@@ -106,6 +106,27 @@ TEST_F(SpecialTest, roles_allow_what_they_say_and_no_more) {
   EXPECT_TRUE(parse(review->json).root().at("status", "allowed")->as_bool());
 }
 
+TEST_F(SpecialTest, a_role_that_is_taken_away_counts_no_more) {
+  User jane{"jane", {}, {}, {}};
+  ASSERT_TRUE(create("rbac.authorization.k8s.io", "v1", "clusterroles", "",
+                     R"({"metadata":{"name":"r"},"rules":[{"apiGroups":[""],"resources":["pods"],"resourceNames":["p"],"verbs":["get"]}]})"));
+  ASSERT_TRUE(create("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "",
+                     R"({"metadata":{"name":"b"},"roleRef":{"kind":"ClusterRole","name":"r"},"subjects":[{"kind":"User","name":"jane"}]})"));
+  auto may_get = [&](std::string name) { return api_->authorizer().authorize(jane, {"get", "", "v1", "pods", "", "default", name, {}}).allowed; };
+  EXPECT_TRUE(may_get("p"));
+  EXPECT_FALSE(may_get("q")) << "another name";
+  ASSERT_TRUE(remove("rbac.authorization.k8s.io", "v1", "clusterroles", "", "r"));
+  EXPECT_FALSE(may_get("p"));
+}
+
+TEST_F(SpecialTest, who_writes_roles_must_be_allowed_to_grant) {
+  Action action = make(Verb::create, "rbac.authorization.k8s.io", "v1", "rolebindings", "default");
+  ASSERT_TRUE(granting_attributes(action));
+  EXPECT_EQ(granting_attributes(action)->verb, "bind");
+  action.verb = Verb::get;
+  EXPECT_FALSE(granting_attributes(action));
+}
+
 TEST_F(SpecialTest, anonymous_callers_may_nothing) {
   User anonymous{std::string(anonymous_name), {}, {"system:unauthenticated"}, {}};
   EXPECT_FALSE(api_->authorizer().authorize(anonymous, {"get", "", "v1", "pods", "", "default", "p", {}}).allowed);
