@@ -96,8 +96,8 @@ Task<std::string> read_to_end(io::Loop* loop, int fd) {
 }
 
 void run(Task<void> (*test)(Pod*, io::Loop*)) {
+  io::Loop loop;  // outlives the client in the pod
   Pod pod;
-  io::Loop loop;
   struct Main {
     static Task<void> go(Pod* pod, io::Loop* loop, Task<void> (*test)(Pod*, io::Loop*)) {
       auto launched = co_await ShimClient::launch(pod->options);
@@ -272,9 +272,9 @@ TEST(Shim, TellsOfOutOfMemory) {
 }
 
 TEST(Shim, ContainersOfAPodCanShareAPidNamespace) {
+  io::Loop loop;
   Pod pod;
   pod.options.share_pid = true;
-  io::Loop loop;
   struct Main {
     static Task<void> go(Pod* pod, io::Loop* loop) {
       auto launched = co_await ShimClient::launch(pod->options);
