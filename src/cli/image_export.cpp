@@ -25,9 +25,11 @@ Result<int> image_export(const Arguments& arguments) {
   }
   if (rest.empty()) return fail(Code::invalid, "give the names or ids of images");
   if (format != "oci" && format != "docker") return fail(Code::invalid, "--format " + quoted(format) + ": oci or docker");
-  if (compress != "none" && compress != "gzip" && compress != "zstd") return fail(Code::invalid, "--compress " + quoted(compress) + ": none, gzip or zstd");
+  if (compress != "none" && compress != "gzip" && compress != "zstd")
+    return fail(Code::invalid, "--compress " + quoted(compress) + ": none, gzip or zstd");
   const bool to_stdout = output == "-";
-  if (to_stdout && ::isatty(STDOUT_FILENO)) return fail(Code::invalid, "an archive is not for a terminal: give -o FILE or redirect the output");
+  if (to_stdout && ::isatty(STDOUT_FILENO))
+    return fail(Code::invalid, "an archive is not for a terminal: give -o FILE or redirect the output");
   auto store = TRY(image::Store::open(data_dir));
   std::vector<std::string> names(rest.begin(), rest.end());
   // Into a file beside it first, so that a failure leaves no half archive under the name.

@@ -51,7 +51,8 @@ Result<int> image_import(const Arguments& arguments) {
   options.cmd = TRY(command_words("cmd", cmd));
   options.entrypoint = TRY(command_words("entrypoint", entrypoint));
   for (const auto& variable : options.env)
-    if (variable.find('=') == std::string::npos || variable.starts_with('=')) return fail(Code::invalid, "--env " + quoted(variable) + ": NAME=VALUE is expected");
+    if (variable.find('=') == std::string::npos || variable.starts_with('='))
+      return fail(Code::invalid, "--env " + quoted(variable) + ": NAME=VALUE is expected");
   for (const auto& label : labels) {
     auto [key, value] = split_once(label, '=');
     options.labels.emplace(key, value.value_or(""));

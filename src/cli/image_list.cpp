@@ -62,13 +62,16 @@ Result<int> image_list(const Arguments& arguments) {
     for (const auto& name : names) {
       std::string repository = "<none>", tag = "<none>";
       if (auto ref = image::parse_reference(name)) {
-        if (!ref->tag.empty()) tag = ref->tag;
-        else tag = ref->digest;
+        if (!ref->tag.empty())
+          tag = ref->tag;
+        else
+          tag = ref->digest;
         ref->tag.clear();
         ref->digest.clear();
         repository = ref->familiar();
       }
-      std::printf("%-40s %-16s %-14s %-16s %s\n", repository.c_str(), tag.c_str(), image::short_digest(record.id).c_str(), created.c_str(), human_size(record.size).c_str());
+      std::printf("%-40s %-16s %-14s %-16s %s\n", repository.c_str(), tag.c_str(), image::short_digest(record.id).c_str(), created.c_str(),
+                  human_size(record.size).c_str());
     }
   }
   return 0;

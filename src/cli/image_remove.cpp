@@ -28,7 +28,8 @@ Result<int> image_remove(const Arguments& arguments) {
       continue;
     }
     for (const auto& gone : removed->untagged) std::printf("Untagged: %s\n", gone.c_str());
-    if (removed->deleted) std::printf("Deleted: %s (%llu bytes freed)\n", std::string(name).c_str(), static_cast<unsigned long long>(removed->freed));
+    if (removed->deleted)
+      std::printf("Deleted: %s (%llu bytes freed)\n", std::string(name).c_str(), static_cast<unsigned long long>(removed->freed));
   }
   return failures ? 1 : 0;
 }

@@ -92,7 +92,8 @@ class Bundle {
     return out;
   }
 
-  void mount(Node& list, std::string_view destination, std::string_view type, std::string_view source, const std::vector<std::string>& options) {
+  void mount(Node& list, std::string_view destination, std::string_view type, std::string_view source,
+             const std::vector<std::string>& options) {
     Node& out = doc_.append(list, doc_.make_object());
     doc_.set(out, "destination", destination);
     doc_.set(out, "type", type);
@@ -133,9 +134,14 @@ class Bundle {
   }
 
   Result<void> user_mount(Node& list, const Mount& m) {
-    if (!m.container_path.starts_with('/')) return failed(reason::create_container_config, Code::invalid, "the mount path " + quoted(m.container_path) + " is not absolute");
-    if (!exists(m.host_path)) return failed(reason::create_container_config, Code::not_found, "the source of mount " + m.container_path + ", " + m.host_path + ", does not exist on the node");
-    const char* propagation = m.propagation == Mount::Propagation::bidirectional ? "rshared" : m.propagation == Mount::Propagation::host_to_container ? "rslave" : "rprivate";
+    if (!m.container_path.starts_with('/'))
+      return failed(reason::create_container_config, Code::invalid, "the mount path " + quoted(m.container_path) + " is not absolute");
+    if (!exists(m.host_path))
+      return failed(reason::create_container_config, Code::not_found,
+                    "the source of mount " + m.container_path + ", " + m.host_path + ", does not exist on the node");
+    const char* propagation = m.propagation == Mount::Propagation::bidirectional       ? "rshared"
+                              : m.propagation == Mount::Propagation::host_to_container ? "rslave"
+                                                                                       : "rprivate";
     mount(list, m.container_path, "bind", m.host_path, {"rbind", propagation, m.readonly ? "ro" : "rw"});
     return {};
   }
@@ -152,14 +158,18 @@ class Bundle {
     devices(out, nodes);
     TRY(resources(out, nodes));
     if (!spec_.privileged && spec_.default_masked_paths) {
-      doc_.set(out, "maskedPaths", strings({"/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
-                                            "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"}));
+      doc_.set(
+          out, "maskedPaths",
+          strings({"/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+                   "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"}));
       doc_.set(out, "readonlyPaths", strings({"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}));
     }
     auto shared = [](const Mount& m) { return m.propagation == Mount::Propagation::bidirectional; };
     auto follows = [](const Mount& m) { return m.propagation == Mount::Propagation::host_to_container; };
-    if (std::any_of(spec_.mounts.begin(), spec_.mounts.end(), shared)) doc_.set(out, "rootfsPropagation", "rshared");
-    else if (std::any_of(spec_.mounts.begin(), spec_.mounts.end(), follows)) doc_.set(out, "rootfsPropagation", "rslave");
+    if (std::any_of(spec_.mounts.begin(), spec_.mounts.end(), shared))
+      doc_.set(out, "rootfsPropagation", "rshared");
+    else if (std::any_of(spec_.mounts.begin(), spec_.mounts.end(), follows))
+      doc_.set(out, "rootfsPropagation", "rslave");
     if (spec_.seccomp == ContainerSpec::Seccomp::runtime_default && !spec_.privileged) {
       Document profile = TRY(Document::parse(runtime::default_seccomp_json(capabilities_)));
       doc_.set(out, "seccomp", doc_.copy(profile.root()));
@@ -222,17 +232,22 @@ Result<std::vector<std::string>> command_line(const ContainerSpec& spec, const i
   std::vector<std::string> out = spec.command.empty() ? image.entrypoint : spec.command;
   const auto& rest = !spec.args.empty() || !spec.command.empty() ? spec.args : image.cmd;
   out.insert(out.end(), rest.begin(), rest.end());
-  if (out.empty()) return failed(reason::create_container, Code::invalid, "no command specified: neither the container nor its image has one");
+  if (out.empty())
+    return failed(reason::create_container, Code::invalid, "no command specified: neither the container nor its image has one");
   return out;
 }
 
-std::string cgroup_path(const SandboxRecord& sandbox, std::string_view container_id) { return sandbox.cgroup_parent + "/" + std::string(container_id); }
+std::string cgroup_path(const SandboxRecord& sandbox, std::string_view container_id) {
+  return sandbox.cgroup_parent + "/" + std::string(container_id);
+}
 
 std::string resources_json(const Resources& r) {
   Document doc;
   Node& root = doc.make_object();
   doc.set_root(root);
-  auto put = [&](const char* section, const char* key, int64_t value) { doc.set(doc.ensure_object(root, section), key, doc.make_int(value)); };
+  auto put = [&](const char* section, const char* key, int64_t value) {
+    doc.set(doc.ensure_object(root, section), key, doc.make_int(value));
+  };
   if (r.cpu_shares) put("cpu", "shares", int64_t(*r.cpu_shares));
   if (r.cpu_quota_us) put("cpu", "quota", *r.cpu_quota_us);
   if (r.cpu_quota_us || r.cpu_period_us) put("cpu", "period", int64_t(r.cpu_period_us.value_or(100000)));

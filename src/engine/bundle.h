@@ -17,8 +17,8 @@ struct BundleInput {
   const ContainerSpec& spec;  ///< with its id
   const image::Config& image;
   const Identity& identity;
-  std::string root_path;      ///< the mounted root file system
-  std::string pod_files;      ///< directory with resolv.conf, hosts, hostname (those that exist are mounted) and shm/
+  std::string root_path;  ///< the mounted root file system
+  std::string pod_files;  ///< directory with resolv.conf, hosts, hostname (those that exist are mounted) and shm/
 };
 
 /// The words that are executed: spec.command and spec.args over the image's Entrypoint and Cmd, as Kubernetes defines it.

@@ -21,7 +21,9 @@ class BundleTest : public testing::Test {
     auto text = bundle_config({sandbox_, spec_, image_, identity_, "/roots/c1", "/nowhere"});
     return text ? "" : std::string(text.error().details->reason) + ": " + text.error().message;
   }
-  static bool has(const std::vector<std::string>& list, std::string_view item) { return std::find(list.begin(), list.end(), item) != list.end(); }
+  static bool has(const std::vector<std::string>& list, std::string_view item) {
+    return std::find(list.begin(), list.end(), item) != list.end();
+  }
 
   SandboxRecord sandbox_{.uid = "u1", .hostname = "web-0", .cgroup_parent = "/estiba/podu1"};
   ContainerSpec spec_{.id = "c1", .name = "web", .image = "web:1"};

@@ -12,15 +12,52 @@ namespace estiba::engine {
 namespace {
 
 // capabilities(7), in the kernel's order.
-constexpr std::array<std::string_view, 41> all{
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE",
-    "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN",
-    "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE",
-    "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"};
+constexpr std::array<std::string_view, 41> all{"CHOWN",
+                                               "DAC_OVERRIDE",
+                                               "DAC_READ_SEARCH",
+                                               "FOWNER",
+                                               "FSETID",
+                                               "KILL",
+                                               "SETGID",
+                                               "SETUID",
+                                               "SETPCAP",
+                                               "LINUX_IMMUTABLE",
+                                               "NET_BIND_SERVICE",
+                                               "NET_BROADCAST",
+                                               "NET_ADMIN",
+                                               "NET_RAW",
+                                               "IPC_LOCK",
+                                               "IPC_OWNER",
+                                               "SYS_MODULE",
+                                               "SYS_RAWIO",
+                                               "SYS_CHROOT",
+                                               "SYS_PTRACE",
+                                               "SYS_PACCT",
+                                               "SYS_ADMIN",
+                                               "SYS_BOOT",
+                                               "SYS_NICE",
+                                               "SYS_RESOURCE",
+                                               "SYS_TIME",
+                                               "SYS_TTY_CONFIG",
+                                               "MKNOD",
+                                               "LEASE",
+                                               "AUDIT_WRITE",
+                                               "AUDIT_CONTROL",
+                                               "SETFCAP",
+                                               "MAC_OVERRIDE",
+                                               "MAC_ADMIN",
+                                               "SYSLOG",
+                                               "WAKE_ALARM",
+                                               "BLOCK_SUSPEND",
+                                               "AUDIT_READ",
+                                               "PERFMON",
+                                               "BPF",
+                                               "CHECKPOINT_RESTORE"};
 
 // What Docker and containerd leave a container.
-constexpr std::array<std::string_view, 14> usual{"CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
-                                                 "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"};
+constexpr std::array<std::string_view, 14> usual{
+    "CHOWN",  "DAC_OVERRIDE", "FSETID",  "FOWNER",           "MKNOD",      "NET_RAW", "SETGID",
+    "SETUID", "SETFCAP",      "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "KILL",    "AUDIT_WRITE"};
 
 /// "cap_net_admin", "NET_ADMIN" → "NET_ADMIN"
 std::string plain(std::string_view name) {
@@ -35,7 +72,9 @@ std::string plain(std::string_view name) {
 
 Result<std::vector<std::string>> container_capabilities(const ContainerSpec& spec) {
   std::set<std::string> held(usual.begin(), usual.end());
-  auto has_all = [](const std::vector<std::string>& list) { return std::any_of(list.begin(), list.end(), [](const auto& n) { return plain(n) == "ALL"; }); };
+  auto has_all = [](const std::vector<std::string>& list) {
+    return std::any_of(list.begin(), list.end(), [](const auto& n) { return plain(n) == "ALL"; });
+  };
   if (spec.privileged || has_all(spec.capabilities_add)) held = {all.begin(), all.end()};
   if (!spec.privileged) {
     if (has_all(spec.capabilities_drop)) held = has_all(spec.capabilities_add) ? held : std::set<std::string>();
@@ -43,9 +82,12 @@ Result<std::vector<std::string>> container_capabilities(const ContainerSpec& spe
       for (const auto& item : *list) {
         std::string name = plain(item);
         if (name == "ALL") continue;
-        if (std::find(all.begin(), all.end(), name) == all.end()) return failed(reason::create_container, Code::invalid, "unknown capability " + quoted(item));
-        if (list == &spec.capabilities_drop) held.erase(name);
-        else held.insert(name);
+        if (std::find(all.begin(), all.end(), name) == all.end())
+          return failed(reason::create_container, Code::invalid, "unknown capability " + quoted(item));
+        if (list == &spec.capabilities_drop)
+          held.erase(name);
+        else
+          held.insert(name);
       }
     }
   }

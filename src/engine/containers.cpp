@@ -7,9 +7,11 @@ namespace estiba::engine {
 
 Task<Result<std::string>> EngineImpl::create_container(std::string pod_uid, ContainerSpec spec) {
   PodRef pod = find_pod(pod_uid);
-  if (!pod || !pod->ready || pod->removing) co_return failed(reason::create_container, Code::not_found, "there is no running sandbox " + pod_uid);
+  if (!pod || !pod->ready || pod->removing)
+    co_return failed(reason::create_container, Code::not_found, "there is no running sandbox " + pod_uid);
   if (spec.id.empty()) spec.id = hex_encode(random_bytes(32));
-  if (spec.id.find('/') != std::string::npos) co_return failed(reason::create_container, Code::invalid, "container id " + quoted(spec.id) + " has a slash");
+  if (spec.id.find('/') != std::string::npos)
+    co_return failed(reason::create_container, Code::invalid, "container id " + quoted(spec.id) + " has a slash");
   if (find_container(spec.id).second) co_return failed(reason::create_container, Code::already_exists, "container " + spec.id + " exists");
   auto container = std::make_shared<Container>();
   ContainerRecord& record = container->record;
@@ -49,7 +51,8 @@ Task<Result<void>> EngineImpl::start_container(std::string id) {
   if (!found) co_return reasoned(reason::run_container, Result<void>(std::unexpected(std::move(found.error()))));
   Container& container = *found->container;
   const std::string what = "container " + container.status().name + " of pod " + found->pod->record.ns + "/" + found->pod->record.name;
-  if (container.starting || container.status().state != ContainerState::created || container.record.phase != ContainerRecord::Phase::created)
+  if (container.starting || container.status().state != ContainerState::created ||
+      container.record.phase != ContainerRecord::Phase::created)
     co_return failed(reason::run_container, Code::conflict, what + " has been started already");
   container.starting = true;
   auto started = co_await start_in_shim(*found);
@@ -126,7 +129,8 @@ Task<Result<void>> EngineImpl::remove_container(std::string id) {
   if (container->status().state == ContainerState::running || container->starting)
     co_return fail(Code::conflict, "container " + container->status().name + " (" + id + ") is running; stop it first");
   if (ShimRef shim = pod->shim; shim && !shim->closed()) CO_TRY_AS("remove container " + id, co_await shim->remove(id));
-  CO_TRY_AS("remove container " + id, co_await pool_.run([paths = paths_, record = container->record] { return clear_container(paths, record); }));
+  CO_TRY_AS("remove container " + id,
+            co_await pool_.run([paths = paths_, record = container->record] { return clear_container(paths, record); }));
   std::erase(pod->containers, container);
   co_return {};
 }

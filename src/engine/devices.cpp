@@ -14,9 +14,11 @@ namespace estiba::engine {
 namespace {
 
 // Of the host's /dev: what each container has of its own.
-constexpr std::array<std::string_view, 7> not_shared{"/dev/pts", "/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/console", "/dev/.lxc", "/dev/hugepages"};
+constexpr std::array<std::string_view, 7> not_shared{"/dev/pts",     "/dev/shm",  "/dev/fd",       "/dev/mqueue",
+                                                     "/dev/console", "/dev/.lxc", "/dev/hugepages"};
 
-Result<void> collect(const std::string& host, const std::string& inside, const std::string& permissions, bool whole_dev, int depth, std::vector<DeviceNode>& out) {
+Result<void> collect(const std::string& host, const std::string& inside, const std::string& permissions, bool whole_dev, int depth,
+                     std::vector<DeviceNode>& out) {
   struct stat info;
   // A symlink such as /dev/cdrom counts as what it names when it is asked for; in a walk its target is met by itself.
   int failed_call = whole_dev && depth > 0 ? ::lstat(host.c_str(), &info) : ::stat(host.c_str(), &info);
@@ -26,7 +28,8 @@ Result<void> collect(const std::string& host, const std::string& inside, const s
   }
   if (S_ISDIR(info.st_mode)) {
     if (depth > 8 || (whole_dev && std::find(not_shared.begin(), not_shared.end(), host) != not_shared.end())) return {};
-    for (const auto& name : TRY(list_names(host))) TRY(collect(host + "/" + name, inside + "/" + name, permissions, whole_dev, depth + 1, out));
+    for (const auto& name : TRY(list_names(host)))
+      TRY(collect(host + "/" + name, inside + "/" + name, permissions, whole_dev, depth + 1, out));
     return {};
   }
   if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) {
@@ -34,7 +37,8 @@ Result<void> collect(const std::string& host, const std::string& inside, const s
     return failed(reason::create_container, Code::invalid, host + " is no device");
   }
   if (whole_dev && std::find(not_shared.begin(), not_shared.end(), host) != not_shared.end()) return {};
-  out.push_back({inside, S_ISBLK(info.st_mode) ? 'b' : 'c', int64_t(major(info.st_rdev)), int64_t(minor(info.st_rdev)), info.st_mode & 07777u, info.st_uid, info.st_gid, permissions});
+  out.push_back({inside, S_ISBLK(info.st_mode) ? 'b' : 'c', int64_t(major(info.st_rdev)), int64_t(minor(info.st_rdev)),
+                 info.st_mode & 07777u, info.st_uid, info.st_gid, permissions});
   return {};
 }
 

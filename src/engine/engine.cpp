@@ -26,7 +26,11 @@ Result<std::unique_ptr<Engine>> make_engine(Options options, Executor& executor,
 }
 
 EngineImpl::EngineImpl(Options options, Executor& executor, io::Pool& pool, std::shared_ptr<image::Store> store)
-    : options_(std::move(options)), paths_{options_.data_dir, options_.run_dir}, executor_(executor), pool_(pool), store_(std::move(store)) {}
+    : options_(std::move(options)),
+      paths_{options_.data_dir, options_.run_dir},
+      executor_(executor),
+      pool_(pool),
+      store_(std::move(store)) {}
 
 EngineImpl::~EngineImpl() {
   for (auto& [reference, pull] : pulls_) pull->stop->stop();
@@ -50,8 +54,10 @@ std::pair<PodRef, ContainerRef> EngineImpl::find_container(std::string_view id) 
 Result<EngineImpl::Live> EngineImpl::live(std::string_view id, bool running) const {
   auto [pod, container] = find_container(id);
   if (!container) return fail(Code::not_found, "container " + std::string(id) + " does not exist");
-  if (running && container->status().state != ContainerState::running) return fail(Code::conflict, "container " + container->status().name + " is not running");
-  if (!pod->shim || pod->shim->closed()) return fail(Code::unavailable, "the shim of pod " + pod->record.ns + "/" + pod->record.name + " does not answer");
+  if (running && container->status().state != ContainerState::running)
+    return fail(Code::conflict, "container " + container->status().name + " is not running");
+  if (!pod->shim || pod->shim->closed())
+    return fail(Code::unavailable, "the shim of pod " + pod->record.ns + "/" + pod->record.name + " does not answer");
   return Live{pod, container, pod->shim};
 }
 
@@ -63,7 +69,8 @@ namespace {
 
 SandboxStatus status_of(const Pod& pod) {
   const SandboxRecord& r = pod.record;
-  SandboxStatus out{r.uid, r.name, r.ns, pod.ready, r.created, pod.shim_pid, r.netns_path, r.cgroup_parent, r.log_dir, r.labels, r.annotations, {}};
+  SandboxStatus out{r.uid,        r.name,          r.ns,      pod.ready, r.created,     pod.shim_pid,
+                    r.netns_path, r.cgroup_parent, r.log_dir, r.labels,  r.annotations, {}};
   for (const auto& container : pod.containers) out.containers.push_back(container->record.status);
   return out;
 }

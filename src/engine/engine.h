@@ -44,11 +44,11 @@ struct Credentials {
 };
 
 struct ImageInfo {
-  std::string id;                         ///< "sha256:…" of the configuration
-  std::vector<std::string> tags;          ///< "docker.io/library/nginx:1.29"
-  std::vector<std::string> digests;       ///< "docker.io/library/nginx@sha256:…"
-  uint64_t size = 0;                      ///< compressed layers and metadata, bytes
-  std::string user;                       ///< the configuration's User
+  std::string id;                    ///< "sha256:…" of the configuration
+  std::vector<std::string> tags;     ///< "docker.io/library/nginx:1.29"
+  std::vector<std::string> digests;  ///< "docker.io/library/nginx@sha256:…"
+  uint64_t size = 0;                 ///< compressed layers and metadata, bytes
+  std::string user;                  ///< the configuration's User
   std::vector<std::string> entrypoint, cmd, env;
   std::string working_dir;
 };

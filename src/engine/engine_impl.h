@@ -25,7 +25,7 @@ namespace estiba::engine {
 struct Container {
   ContainerRecord record;  ///< record.status is what container() tells
   estiba::Event exited;
-  bool starting = false;                        ///< start_container() is under way
+  bool starting = false;                         ///< start_container() is under way
   std::optional<runtime::ShimEvent> early_exit;  ///< told before start_container() had its answer
   ContainerStatus& status() { return record.status; }
 };
@@ -127,8 +127,8 @@ class EngineImpl final : public Engine {
   UniqueFunction<void(const Event&)> callback_;
   std::map<std::string, PodRef, std::less<>> pods_;
   std::map<std::string, std::shared_ptr<Pull>, std::less<>> pulls_;  // by full reference
-  io::Pool pull_pool_{3};  // downloads take minutes and must not keep pods' mounts waiting
-  TaskGroup tasks_;  // last: its tasks use the rest
+  io::Pool pull_pool_{3};                                            // downloads take minutes and must not keep pods' mounts waiting
+  TaskGroup tasks_;                                                  // last: its tasks use the rest
 };
 
 // Blocking halves, run on the pool. They own what they are given.
@@ -138,7 +138,8 @@ Result<void> prepare_pod(const Paths& paths, const SandboxRecord& record, const 
 /// Unmounts and deletes what prepare_pod and prepare_container made, after the shim is gone.
 Result<void> clear_pod(const Paths& paths, const std::string& uid, const std::vector<std::string>& containers);
 /// Everything of a container up to the bundle; undone on failure.
-Result<ContainerRecord> prepare_container(image::Store& store, const Paths& paths, const SandboxRecord& sandbox, const ContainerSpec& spec, ContainerRecord record);
+Result<ContainerRecord> prepare_container(image::Store& store, const Paths& paths, const SandboxRecord& sandbox, const ContainerSpec& spec,
+                                          ContainerRecord record);
 Result<void> clear_container(const Paths& paths, ContainerRecord record);
 Result<void> save(const Paths& paths, const ContainerRecord& record);
 Result<void> save(const Paths& paths, const SandboxRecord& record);

@@ -180,7 +180,9 @@ TEST(Engine, CommandsRunInside) {
 TEST(Engine, SecuritySettingsReachTheProcess) {
   Bed().run([](Bed& bed) -> Task<void> {
     CO_ASSERT_OK(co_await bed.engine->run_sandbox(bed.sandbox()));
-    auto tight = Bed::shell("grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status; touch /x 2>&1; touch /tmp/x; touch /proc/sys/kernel/x 2>&1 || echo masked", "tight");
+    auto tight = Bed::shell(
+        "grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status; touch /x 2>&1; touch /tmp/x; touch /proc/sys/kernel/x 2>&1 || echo masked",
+        "tight");
     tight.readonly_root = true;
     tight.no_new_privileges = true;
     tight.capabilities_drop = {"ALL"};
@@ -198,7 +200,8 @@ TEST(Engine, SecuritySettingsReachTheProcess) {
     EXPECT_NE(log.find("masked"), std::string::npos) << log;
     EXPECT_TRUE(os::exists(bed.dir / "volume/x"));
 
-    auto loose = Bed::shell("grep CapEff /proc/self/status; ls /dev/console /dev/null /dev/kmsg; mount -t tmpfs x /tmp && echo mounted", "loose");
+    auto loose =
+        Bed::shell("grep CapEff /proc/self/status; ls /dev/console /dev/null /dev/kmsg; mount -t tmpfs x /tmp && echo mounted", "loose");
     loose.privileged = true;
     co_await bed.ended(co_await bed.started(loose));
     log = bed.logged("loose");

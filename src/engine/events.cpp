@@ -21,8 +21,10 @@ void EngineImpl::handle(const PodRef& pod, const runtime::ShimEvent& event) {
   if (!container) return;
   if (event.kind == runtime::ShimEvent::Kind::oom) emit(Event::Type::oom, *pod, event.container);
   if (event.kind != runtime::ShimEvent::Kind::container_exit) return;
-  if (container->starting) container->early_exit = event;
-  else set_exited(*pod, container, event.exit_code, event.signal, event.oom_killed, event.at);
+  if (container->starting)
+    container->early_exit = event;
+  else
+    set_exited(*pod, container, event.exit_code, event.signal, event.oom_killed, event.at);
 }
 
 void EngineImpl::set_exited(const Pod& pod, const ContainerRef& container, int code, int signal, bool oom, WallTime at) {
@@ -47,7 +49,8 @@ Task<Result<void>> EngineImpl::adopt_state(PodRef pod) {
     ContainerRef container;
     for (const auto& c : pod->containers)
       if (c->status().id == seen.id) container = c;
-    const bool ran = seen.status == runtime::ContainerStatus::running || seen.status == runtime::ContainerStatus::paused || seen.status == runtime::ContainerStatus::stopped;
+    const bool ran = seen.status == runtime::ContainerStatus::running || seen.status == runtime::ContainerStatus::paused ||
+                     seen.status == runtime::ContainerStatus::stopped;
     // Unknown to us: its removal was under way. Created only: its start was; it is made again from its bundle.
     if (!container || !ran) {
       CO_TRY(co_await shim->remove(seen.id, true));

@@ -42,7 +42,9 @@ std::vector<GroupLine> parse_group(std::string_view text) {
   return out;
 }
 
-std::unexpected<Error> config_error(std::string message) { return failed(reason::create_container_config, Code::invalid, std::move(message)); }
+std::unexpected<Error> config_error(std::string message) {
+  return failed(reason::create_container_config, Code::invalid, std::move(message));
+}
 
 Result<uint32_t> id_of(int64_t value, std::string_view what) {
   if (value < 0 || value > INT32_MAX) return config_error(std::string(what) + " " + std::to_string(value) + " is out of range");
@@ -63,7 +65,8 @@ Result<Identity> resolve_user(const User& user, std::string_view image_user, std
   auto numeric = parse_number<uint32_t>(name);
   auto entry = std::find_if(passwd.begin(), passwd.end(), [&](const PasswdLine& line) { return !name.empty() && line.name == name; });
   if (name.empty()) numeric = 0;
-  if (entry == passwd.end() && numeric) entry = std::find_if(passwd.begin(), passwd.end(), [&](const PasswdLine& line) { return line.uid == *numeric; });
+  if (entry == passwd.end() && numeric)
+    entry = std::find_if(passwd.begin(), passwd.end(), [&](const PasswdLine& line) { return line.uid == *numeric; });
   if (entry != passwd.end()) {
     out.uid = entry->uid;
     out.gid = entry->gid;
@@ -77,13 +80,17 @@ Result<Identity> resolve_user(const User& user, std::string_view image_user, std
   if (group_name && !group_name->empty()) {
     auto line = std::find_if(group.begin(), group.end(), [&](const GroupLine& g) { return g.name == *group_name; });
     auto number = parse_number<uint32_t>(*group_name);
-    if (line != group.end()) out.gid = line->gid;
-    else if (number) out.gid = *number;
-    else return config_error("the image has no group " + quoted(*group_name) + " in its /etc/group");
+    if (line != group.end())
+      out.gid = line->gid;
+    else if (number)
+      out.gid = *number;
+    else
+      return config_error("the image has no group " + quoted(*group_name) + " in its /etc/group");
   }
   if (user.gid) out.gid = TRY(id_of(*user.gid, "group id"));
   if (user.must_not_be_root && out.uid == 0) {
-    return config_error(user.uid ? "container's runAsUser breaks non-root policy" : "container has runAsNonRoot and image will run as root");
+    return config_error(user.uid ? "container's runAsUser breaks non-root policy"
+                                 : "container has runAsNonRoot and image will run as root");
   }
   if (user.groups_from_image && !login.empty()) {
     for (const auto& line : group) {

@@ -17,8 +17,9 @@ constexpr uint64_t shm_bytes = 64 << 20;  // what Docker and containerd give
 int signal_number(std::string_view text) {
   if (auto number = parse_number<int>(text)) return *number;
   if (text.starts_with("SIG")) text.remove_prefix(3);
-  constexpr std::pair<std::string_view, int> names[] = {{"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"KILL", SIGKILL},   {"USR1", SIGUSR1},
-                                                        {"USR2", SIGUSR2}, {"TERM", SIGTERM}, {"STOP", SIGSTOP}, {"WINCH", SIGWINCH}, {"ABRT", SIGABRT}};
+  constexpr std::pair<std::string_view, int> names[] = {{"HUP", SIGHUP},     {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"KILL", SIGKILL},
+                                                        {"USR1", SIGUSR1},   {"USR2", SIGUSR2}, {"TERM", SIGTERM}, {"STOP", SIGSTOP},
+                                                        {"WINCH", SIGWINCH}, {"ABRT", SIGABRT}};
   for (const auto& [name, number] : names)
     if (name == text) return number;
   if (text.starts_with("RTMIN")) return SIGRTMIN + parse_number<int>(text.substr(text.size() > 6 ? 6 : 5)).value_or(0);
@@ -39,7 +40,8 @@ Result<void> fill_pod(const Paths& paths, const SandboxRecord& record, const San
   return {};
 }
 
-Result<ContainerRecord> fill_container(image::Store& store, const Paths& paths, const SandboxRecord& sandbox, const ContainerSpec& spec, ContainerRecord record) {
+Result<ContainerRecord> fill_container(image::Store& store, const Paths& paths, const SandboxRecord& sandbox, const ContainerSpec& spec,
+                                       ContainerRecord record) {
   const std::string bundle = paths.bundle(sandbox.uid, spec.id);
   TRY(make_dirs(bundle, 0700));
   TRY(save(paths, record));
@@ -65,7 +67,9 @@ Result<ContainerRecord> fill_container(image::Store& store, const Paths& paths, 
 
 }  // namespace
 
-Result<void> save(const Paths& paths, const SandboxRecord& record) { return write_file(paths.files(record.uid) + "/sandbox.json", print_record(record)); }
+Result<void> save(const Paths& paths, const SandboxRecord& record) {
+  return write_file(paths.files(record.uid) + "/sandbox.json", print_record(record));
+}
 
 Result<void> save(const Paths& paths, const ContainerRecord& record) {
   return write_file(paths.bundle(record.status.pod_uid, record.status.id) + "/container.json", print_record(record));
@@ -88,7 +92,8 @@ Result<void> clear_pod(const Paths& paths, const std::string& uid, const std::ve
   return first;
 }
 
-Result<ContainerRecord> prepare_container(image::Store& store, const Paths& paths, const SandboxRecord& sandbox, const ContainerSpec& spec, ContainerRecord record) {
+Result<ContainerRecord> prepare_container(image::Store& store, const Paths& paths, const SandboxRecord& sandbox, const ContainerSpec& spec,
+                                          ContainerRecord record) {
   auto done = fill_container(store, paths, sandbox, spec, record);
   if (!done) (void)clear_container(paths, std::move(record));
   return done;

@@ -10,7 +10,14 @@ TEST(Record, SurvivesBeingWrittenAndRead) {
   record.phase = ContainerRecord::Phase::failed;
   record.stop_signal = 3;
   record.tty = true;
-  record.status = {.id = "c1", .name = "web", .pod_uid = "u1", .attempt = 4, .exit_code = 128, .reason = "StartError", .message = "exec: \"x\"", .image = "web:1"};
+  record.status = {.id = "c1",
+                   .name = "web",
+                   .pod_uid = "u1",
+                   .attempt = 4,
+                   .exit_code = 128,
+                   .reason = "StartError",
+                   .message = "exec: \"x\"",
+                   .image = "web:1"};
   record.status.created = WallTime(std::chrono::nanoseconds(1700000000123456789));
   record.status.labels = {{"a", "b"}};
   auto again = parse_container_record(print_record(record));

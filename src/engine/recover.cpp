@@ -20,8 +20,10 @@ Found read_pod(const Paths& paths, const std::string& uid) {
   Found out;
   const std::string files = paths.files(uid);
   if (auto text = read_file(files + "/sandbox.json")) {
-    if (auto record = parse_sandbox_record(*text)) out.sandbox = std::move(*record);
-    else log::warn("engine", "a sandbox's record cannot be read", {{"pod", uid}, {"error", record.error()}});
+    if (auto record = parse_sandbox_record(*text))
+      out.sandbox = std::move(*record);
+    else
+      log::warn("engine", "a sandbox's record cannot be read", {{"pod", uid}, {"error", record.error()}});
   }
   out.removing = read_file(files + "/removing").has_value();
   auto ids = list_names(files + "/containers");
@@ -35,8 +37,10 @@ Found read_pod(const Paths& paths, const std::string& uid) {
       (void)clear_container(paths, std::move(broken));
       continue;
     }
-    if (record->phase == ContainerRecord::Phase::creating) (void)clear_container(paths, std::move(*record));
-    else out.containers.push_back(std::move(*record));
+    if (record->phase == ContainerRecord::Phase::creating)
+      (void)clear_container(paths, std::move(*record));
+    else
+      out.containers.push_back(std::move(*record));
   }
   std::sort(out.containers.begin(), out.containers.end(), [](const auto& a, const auto& b) { return a.status.created < b.status.created; });
   return out;
@@ -46,7 +50,8 @@ Found read_pod(const Paths& paths, const std::string& uid) {
 Result<void> clear_orphans(const Paths& paths, const std::set<std::string>& known) {
   for (const auto& id : TRY(list_names(paths.data_dir + "/containers"))) {
     if (known.contains(id)) continue;
-    if (auto done = image::remove_container_root(paths.container(id)); !done) log::warn("engine", "an orphaned container root stays", {{"container", id}, {"error", done.error()}});
+    if (auto done = image::remove_container_root(paths.container(id)); !done)
+      log::warn("engine", "an orphaned container root stays", {{"container", id}, {"error", done.error()}});
   }
   return {};
 }
@@ -96,7 +101,8 @@ Task<void> EngineImpl::recover_pod(std::string uid) {
     co_await shim_lost(pod);
     co_return;
   }
-  if (auto cleared = co_await destroy(pod); !cleared) log::error("engine", "what is left of a sandbox could not be removed", {{"pod", uid}, {"error", cleared.error()}});
+  if (auto cleared = co_await destroy(pod); !cleared)
+    log::error("engine", "what is left of a sandbox could not be removed", {{"pod", uid}, {"error", cleared.error()}});
 }
 
 }  // namespace estiba::engine

@@ -7,14 +7,20 @@
 namespace estiba::engine {
 
 Task<Result<void>> EngineImpl::run_sandbox(SandboxSpec spec) {
-  if (spec.uid.empty() || spec.uid.find('/') != std::string::npos) co_return failed(reason::create_sandbox, Code::invalid, "a sandbox needs a uid without slashes");
+  if (spec.uid.empty() || spec.uid.find('/') != std::string::npos)
+    co_return failed(reason::create_sandbox, Code::invalid, "a sandbox needs a uid without slashes");
   if (PodRef there = find_pod(spec.uid)) {
     if (there->ready && !there->removing) co_return {};
     co_return failed(reason::create_sandbox, Code::conflict, "sandbox " + spec.uid + " has ended and is not yet removed");
   }
   auto pod = std::make_shared<Pod>();
-  pod->record = {spec.uid, spec.name, spec.ns, spec.hostname, spec.netns_path, spec.cgroup_parent, spec.log_dir, spec.host_pid, spec.host_ipc,
-                 spec.share_process_namespace, false, executor_.wall_now(), spec.labels, spec.annotations};
+  pod->record = {spec.uid,        spec.name,
+                 spec.ns,         spec.hostname,
+                 spec.netns_path, spec.cgroup_parent,
+                 spec.log_dir,    spec.host_pid,
+                 spec.host_ipc,   spec.share_process_namespace,
+                 false,           executor_.wall_now(),
+                 spec.labels,     spec.annotations};
   pods_.emplace(spec.uid, pod);
   auto launched = co_await launch(pod, std::move(spec));
   if (!launched) {
@@ -72,7 +78,8 @@ Task<Result<void>> EngineImpl::remove_sandbox(std::string uid) {
   pod->removing = true;
   pod->ready = false;
   auto noted = co_await pool_.run([path = paths_.files(uid)] { return write_file(path + "/removing", ""); });
-  if (!noted && pod->shim && !pod->shim->closed()) log::warn("engine", "the removal of a sandbox could not be noted", {{"pod", uid}, {"error", noted.error()}});
+  if (!noted && pod->shim && !pod->shim->closed())
+    log::warn("engine", "the removal of a sandbox could not be noted", {{"pod", uid}, {"error", noted.error()}});
   co_return within("remove sandbox " + uid, co_await destroy(std::move(pod)));
 }
 
@@ -98,7 +105,8 @@ Task<Result<void>> EngineImpl::destroy(PodRef pod) {
   }
   auto cleared = co_await pool_.run([paths = paths_, uid, dir, gone, containers]() -> Result<void> {
     if (!gone) {
-      if (auto killed = runtime::cleanup_pod(dir); !killed && killed.error().code != Code::not_found) return std::unexpected(std::move(killed.error()));
+      if (auto killed = runtime::cleanup_pod(dir); !killed && killed.error().code != Code::not_found)
+        return std::unexpected(std::move(killed.error()));
     }
     return clear_pod(paths, uid, containers);
   });

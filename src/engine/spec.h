@@ -74,8 +74,8 @@ struct ContainerSpec {
   uint32_t attempt = 0;  ///< restart count, kept for logs and status
   std::string image;     ///< reference ("nginx:1.29") or image id ("sha256:…"); must be present
 
-  std::vector<std::string> command;  ///< replaces the image's Entrypoint, and then its Cmd is not used
-  std::vector<std::string> args;     ///< replaces the image's Cmd
+  std::vector<std::string> command;                      ///< replaces the image's Entrypoint, and then its Cmd is not used
+  std::vector<std::string> args;                         ///< replaces the image's Cmd
   std::vector<std::pair<std::string, std::string>> env;  ///< over the image's Env, in this order
   std::string working_dir;                               ///< empty: the image's, else "/"
   User user;
@@ -93,9 +93,9 @@ struct ContainerSpec {
 
   bool tty = false;
   bool stdin_open = false, stdin_once = false;
-  std::string log_path;           ///< relative to the sandbox's log_dir, "<container>/<attempt>.log"; empty: no log
-  int stop_signal = 0;            ///< 0: the image's StopSignal, else SIGTERM
-  Labels labels, annotations;     ///< kept for whoever asks, not interpreted
+  std::string log_path;        ///< relative to the sandbox's log_dir, "<container>/<attempt>.log"; empty: no log
+  int stop_signal = 0;         ///< 0: the image's StopSignal, else SIGTERM
+  Labels labels, annotations;  ///< kept for whoever asks, not interpreted
 };
 
 enum class ContainerState : unsigned char { created, running, exited };
@@ -104,17 +104,17 @@ struct ContainerStatus {
   std::string id, name, pod_uid;
   uint32_t attempt = 0;
   ContainerState state = ContainerState::created;
-  int pid = 0;            ///< of the first process, in the engine's PID namespace, while it runs
-  int exit_code = 0;      ///< 128 + N when killed by signal N
-  int signal = 0;         ///< that N
+  int pid = 0;        ///< of the first process, in the engine's PID namespace, while it runs
+  int exit_code = 0;  ///< 128 + N when killed by signal N
+  int signal = 0;     ///< that N
   bool oom_killed = false;
-  std::string reason;     ///< once exited: Completed, Error, OOMKilled, StartError, ContainerCannotRun
-  std::string message;    ///< why it could not start
+  std::string reason;                         ///< once exited: Completed, Error, OOMKilled, StartError, ContainerCannotRun
+  std::string message;                        ///< why it could not start
   WallTime created{}, started{}, finished{};  ///< the epoch when not yet
-  std::string image;      ///< as asked for
-  std::string image_id;   ///< "sha256:…" digest of the image's configuration
-  std::string image_ref;  ///< "docker.io/library/nginx@sha256:…" when known, else image_id
-  std::string log_path;   ///< absolute
+  std::string image;                          ///< as asked for
+  std::string image_id;                       ///< "sha256:…" digest of the image's configuration
+  std::string image_ref;                      ///< "docker.io/library/nginx@sha256:…" when known, else image_id
+  std::string log_path;                       ///< absolute
   Labels labels, annotations;
 };
 

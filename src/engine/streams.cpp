@@ -13,7 +13,8 @@ namespace {
 
 class ShimSession final : public Session {
  public:
-  ShimSession(ShimRef shim, runtime::Session session, ContainerRef attached) : shim_(std::move(shim)), session_(std::move(session)), attached_(std::move(attached)) {}
+  ShimSession(ShimRef shim, runtime::Session session, ContainerRef attached)
+      : shim_(std::move(shim)), session_(std::move(session)), attached_(std::move(attached)) {}
 
   Fd take_input() override { return std::move(session_.stdin_fd); }
   Fd take_output() override { return std::move(session_.stdout_fd); }
@@ -108,7 +109,8 @@ Task<Result<ExecOutput>> EngineImpl::exec_sync(std::string id, std::vector<std::
   if (result) co_return std::move(*result);
   (void)co_await found.shim->kill_exec(session_id, 9);
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(limit).count();
-  co_return fail(Code::timeout, "the command in container " + found.container->status().name + " did not end within " + std::to_string(ms) + " ms");
+  co_return fail(Code::timeout,
+                 "the command in container " + found.container->status().name + " did not end within " + std::to_string(ms) + " ms");
 }
 
 Task<Result<std::unique_ptr<Session>>> EngineImpl::attach(std::string id, bool with_stdin) {
@@ -135,7 +137,8 @@ Task<Result<Fd>> EngineImpl::dial(std::string pod_uid, uint16_t port) {
     v6.sin6_port = htons(port);
     v6.sin6_addr = in6addr_loopback;
     const bool four = family == AF_INET;
-    auto tried = co_await connect_socket(fd->get(), four ? reinterpret_cast<sockaddr*>(&v4) : reinterpret_cast<sockaddr*>(&v6), four ? sizeof v4 : sizeof v6);
+    auto tried = co_await connect_socket(fd->get(), four ? reinterpret_cast<sockaddr*>(&v4) : reinterpret_cast<sockaddr*>(&v6),
+                                         four ? sizeof v4 : sizeof v6);
     if (tried) co_return std::move(*fd);
     if (four) connected = std::move(tried);  // the answer for IPv4 is the one that helps
   }

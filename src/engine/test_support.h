@@ -6,10 +6,10 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "base/strings.h"
 #include "engine/engine.h"
 #include "image/archive.h"
 #include "image/test_support.h"
-#include "base/strings.h"
 #include "io/loop.h"
 #include "io/pool.h"
 
@@ -34,9 +34,11 @@ inline std::string busybox_tar() {
   EXPECT_FALSE(program.empty()) << "the package busybox-static is missing";
   image::TarText tar;
   tar.directory("tmp", 01777).directory("proc").directory("sys").directory("dev").file("bin/busybox", program, 0755);
-  for (const char* name : {"sh", "sleep", "echo", "cat", "id", "env", "hostname", "pwd", "kill", "true", "false", "ls", "nc", "head", "dd", "touch", "mount", "grep", "wc"})
+  for (const char* name : {"sh", "sleep", "echo", "cat", "id", "env", "hostname", "pwd", "kill", "true", "false", "ls", "nc", "head", "dd",
+                           "touch", "mount", "grep", "wc"})
     tar.symlink(std::string("bin/") + name, "busybox");
-  tar.file("etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n").file("etc/group", "root:x:0:\napp:x:1001:\nextra:x:2000:app\n");
+  tar.file("etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n")
+      .file("etc/group", "root:x:0:\napp:x:1001:\nextra:x:2000:app\n");
   tar.file("etc/resolv.conf", "# of the image\n").file("bin/text", "not a program\n", 0644);
   return tar.text();
 }
@@ -56,7 +58,8 @@ class Bed {
     auto store = image::Store::open(options.data_dir);
     EXPECT_TRUE(store);
     EXPECT_TRUE(os::write_file(dir / "rootfs.tar", busybox_tar(), O_CREAT));
-    auto imported = image::import_image(**store, dir / "rootfs.tar", {.name = "box:1", .env = {"FROM=image"}, .cmd = {"sh", "-c", "echo default"}});
+    auto imported =
+        image::import_image(**store, dir / "rootfs.tar", {.name = "box:1", .env = {"FROM=image"}, .cmd = {"sh", "-c", "echo default"}});
     EXPECT_TRUE(imported) << imported.error().message;
   }
 

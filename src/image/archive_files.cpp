@@ -55,7 +55,8 @@ Result<ArchiveFiles> ArchiveFiles::tar(Fd file, TarLimits limits) {
     std::string name = normal(entry->name);
     Extent extent{reader.position(), entry->size, {}};
     if (entry->type == TarEntry::Type::hardlink) extent.link = normal(entry->link);
-    if (entry->type == TarEntry::Type::symlink) extent.link = normal(entry->link.starts_with('/') ? entry->link : name + "/../" + entry->link);
+    if (entry->type == TarEntry::Type::symlink)
+      extent.link = normal(entry->link.starts_with('/') ? entry->link : name + "/../" + entry->link);
     out.extents_.insert_or_assign(std::move(name), std::move(extent));
   }
   return out;

@@ -103,9 +103,23 @@ TEST_F(Archive, ExportsAreImportedAgainAsTheSameImage) {
 }
 
 TEST_F(Archive, LayersOfADockerArchiveStackWithTheirWhiteouts) {
-  std::string base = TarText().directory("tmp", 01777).file("etc/a", "1").file("etc/b", "2").directory("usr/lib").symlink("lib", "usr/lib").file("old/x", "x").text();
+  std::string base = TarText()
+                         .directory("tmp", 01777)
+                         .file("etc/a", "1")
+                         .file("etc/b", "2")
+                         .directory("usr/lib")
+                         .symlink("lib", "usr/lib")
+                         .file("old/x", "x")
+                         .text();
   // The upper layer leaves out "tmp/" itself, goes through a symlink and links to a file below.
-  std::string top = TarText().file("tmp/new", "n").file("etc/.wh.a", "").file("lib/so", "s").hardlink("etc/c", "etc/b").file("old/.wh..wh..opq", "").file("old/y", "y").text();
+  std::string top = TarText()
+                        .file("tmp/new", "n")
+                        .file("etc/.wh.a", "")
+                        .file("lib/so", "s")
+                        .hardlink("etc/c", "etc/b")
+                        .file("old/.wh..wh..opq", "")
+                        .file("old/y", "y")
+                        .text();
   auto result = import_image(*store_, write("d.tar", docker_archive({base, top}, {digest_of(base), digest_of(top)})), {});
   ASSERT_TRUE(result) << result.error().message;
   auto config = *store_->config(result->at(0).id);
@@ -153,8 +167,12 @@ TEST_F(Archive, WrongDigestsAreToldWithBoth) {
 TEST_F(Archive, HostileLayersLeaveNothing) {
   ImportOptions named{.name = "bad:1"};
   EXPECT_NE(error_of(write("t.tar", TarText().file("../../etc/evil", "x").text()), named).find("\"../../etc/evil\""), std::string::npos);
-  EXPECT_NE(error_of(write("t.tar", TarText().file("ok", "x").symlink("up", "../..").text()), named).find("leads out of the root"), std::string::npos);
-  EXPECT_NE(error_of(write("t.tar", TarText().file("ok", "x").add({.name = "sda", .type = TarEntry::Type::block, .major = 8}).text()), named).find("device node"), std::string::npos);
+  EXPECT_NE(error_of(write("t.tar", TarText().file("ok", "x").symlink("up", "../..").text()), named).find("leads out of the root"),
+            std::string::npos);
+  EXPECT_NE(
+      error_of(write("t.tar", TarText().file("ok", "x").add({.name = "sda", .type = TarEntry::Type::block, .major = 8}).text()), named)
+          .find("device node"),
+      std::string::npos);
   std::string tar = TarText().file("ok", std::string(5000, 'x')).text();
   EXPECT_NE(error_of(write("t.tar", tar.substr(0, 3000)), named).find("truncated"), std::string::npos);
   EXPECT_NE(error_of(write("t.tar", "hello"), named).find("no tar archive"), std::string::npos);
@@ -222,7 +240,11 @@ TEST_F(Archive, AnIndexChoosesThisMachinesPlatform) {
   theirs.platform->architecture = "s390x";
   Index inner{{theirs, ours}};
   std::string inner_text = print_index(inner);
-  Descriptor top{std::string(media::oci_index), digest_of(inner_text), inner_text.size(), {}, {{"org.opencontainers.image.ref.name", "quay.io/a/b:c"}}};
+  Descriptor top{std::string(media::oci_index),
+                 digest_of(inner_text),
+                 inner_text.size(),
+                 {},
+                 {{"org.opencontainers.image.ref.name", "quay.io/a/b:c"}}};
   std::string layout = dir_ / "layout";
   ASSERT_TRUE(os::make_dirs(layout + "/blobs/sha256"));
   for (const auto& entry : os::list_dir(dir_ / "data/images/blobs/sha256").value())

@@ -38,7 +38,8 @@ class Exporter {
     json::Node& entry = docker_.append(docker_.root(), docker_.make_object());
     docker_.set(entry, "Config", config_name(record.id));
     json::Node& repo_tags = docker_.set(entry, "RepoTags", docker_.make_array());
-    for (const auto& tag : tags) docker_.append(repo_tags, docker_.make_string(tag.starts_with("docker.io/") ? TRY(parse_reference(tag)).familiar() : tag));
+    for (const auto& tag : tags)
+      docker_.append(repo_tags, docker_.make_string(tag.starts_with("docker.io/") ? TRY(parse_reference(tag)).familiar() : tag));
     json::Node& layers = docker_.set(entry, "Layers", docker_.make_array());
     TRY(blob(config_name(record.id), record.id));
     auto config = TRY(store_.config(record.id));
@@ -61,7 +62,9 @@ class Exporter {
   }
 
   static std::string blob_name(std::string_view digest) { return "blobs/sha256/" + std::string(hex_of(digest)); }
-  std::string config_name(std::string_view id) const { return format_ == ExportFormat::oci ? blob_name(id) : std::string(hex_of(id)) + ".json"; }
+  std::string config_name(std::string_view id) const {
+    return format_ == ExportFormat::oci ? blob_name(id) : std::string(hex_of(id)) + ".json";
+  }
 
   Result<void> blob(const std::string& name, std::string_view digest) {
     if (!written_.insert(name).second) return {};

@@ -58,9 +58,7 @@ class Importer {
   }
 
  private:
-  Result<Fd> scratch() {
-    return within("temporary file", os::open_file(store_.data_dir() + "/images/tmp", O_RDWR | O_TMPFILE, 0600));
-  }
+  Result<Fd> scratch() { return within("temporary file", os::open_file(store_.data_dir() + "/images/tmp", O_RDWR | O_TMPFILE, 0600)); }
 
   /// A seekable file of the archive's bytes.
   Result<Fd> input(const std::string& path) {
@@ -103,7 +101,8 @@ class Importer {
     }
     if (::lseek(fd, 0, SEEK_SET) < 0) return fail_errno("lseek");
     std::string_view first = split_once(name, '/').first;
-    if (first == "oci-layout" || first == "index.json" || first == "manifest.json" || first == "repositories" || first == "blobs") return true;
+    if (first == "oci-layout" || first == "index.json" || first == "manifest.json" || first == "repositories" || first == "blobs")
+      return true;
     if (first.ends_with(".json")) first.remove_suffix(5);
     if (first.ends_with(".tar")) first.remove_suffix(4);
     if (first.starts_with("sha256:")) first.remove_prefix(7);
@@ -113,10 +112,14 @@ class Importer {
   Result<std::vector<Record>> archive(const ArchiveFiles& files) {
     bool oci = files.has("index.json");
     std::vector<Found> found = TRY(oci ? oci_layout(files) : docker_archive(files));
-    if (found.empty()) return fail(Code::not_found, "the archive has no image for " + options_.platform.os + "/" + options_.platform.architecture);
-    if (found.size() > 1 && !options_.name.empty()) return fail(Code::invalid, "the archive has " + std::to_string(found.size()) + " images; leave NAME:TAG away to keep their own names");
+    if (found.empty())
+      return fail(Code::not_found, "the archive has no image for " + options_.platform.os + "/" + options_.platform.architecture);
+    if (found.size() > 1 && !options_.name.empty())
+      return fail(Code::invalid,
+                  "the archive has " + std::to_string(found.size()) + " images; leave NAME:TAG away to keep their own names");
     for (const auto& image : found)
-      if (options_.name.empty() && image.names.empty()) return fail(Code::invalid, "the archive does not say what the image is called; give NAME:TAG");
+      if (options_.name.empty() && image.names.empty())
+        return fail(Code::invalid, "the archive does not say what the image is called; give NAME:TAG");
     std::vector<Record> out;
     for (auto& image : found) out.push_back(TRY(enter(image)));
     return out;
@@ -139,7 +142,8 @@ class Importer {
     BlobWriter writer = TRY(store_.new_blob());
     TRY(copy_all(*source, &writer, options_.limits.total_bytes));
     if (writer.size() != blob.size)
-      return fail(Code::malformed, "blob " + blob.digest + " has " + std::to_string(writer.size()) + " bytes, but " + std::to_string(blob.size) + " are declared");
+      return fail(Code::malformed, "blob " + blob.digest + " has " + std::to_string(writer.size()) + " bytes, but " +
+                                       std::to_string(blob.size) + " are declared");
     TRY_AS("blob " + blob.digest, writer.commit(blob.digest));
     return {};
   }
@@ -149,7 +153,9 @@ class Importer {
     auto tags = TRY(docker_names(files));
     std::vector<Found> out;
     for (const auto& d : index.manifests) {
-      if (d.platform && !d.platform->os.empty() && (d.platform->os != options_.platform.os || d.platform->architecture != options_.platform.architecture)) continue;
+      if (d.platform && !d.platform->os.empty() &&
+          (d.platform->os != options_.platform.os || d.platform->architecture != options_.platform.architecture))
+        continue;
       auto found = TRY(oci_image(files, d, 0));
       if (!found) continue;
       for (const char* key : {"io.containerd.image.name", "org.opencontainers.image.ref.name"}) {
@@ -224,12 +230,14 @@ class Importer {
       if (size_t slash = stated.rfind('/'); slash != stated.npos) stated.remove_prefix(slash + 1);
       if (stated.ends_with(".json")) stated.remove_suffix(5);
       if (stated.size() == 64 && stated != hex_of(manifest.config.digest))
-        return fail(Code::malformed, "the configuration " + config_name + " has digest " + manifest.config.digest + ", but its name says sha256:" + std::string(stated));
+        return fail(Code::malformed, "the configuration " + config_name + " has digest " + manifest.config.digest +
+                                         ", but its name says sha256:" + std::string(stated));
       TRY_AS(config_name, parse_config(config));
       TRY(store_.add_blob(config));
       const json::Node* layers = image.find("Layers");
       if (!layers || !layers->is_array()) return fail(Code::malformed, "manifest.json: Layers is missing");
-      for (const auto& layer : *layers) manifest.layers.push_back(TRY_AS("layer " + quoted(layer.as_string()), docker_layer(files, std::string(layer.as_string()))));
+      for (const auto& layer : *layers)
+        manifest.layers.push_back(TRY_AS("layer " + quoted(layer.as_string()), docker_layer(files, std::string(layer.as_string()))));
       std::string digest = TRY(store_.add_blob(print_manifest(manifest)));
       out.push_back({digest, TRY(repo_tags(image))});
     }

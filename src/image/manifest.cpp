@@ -15,13 +15,15 @@ Result<Descriptor> read_descriptor(const json::Node& node, std::string_view wher
   Descriptor out;
   out.media_type = node.string_at("mediaType");
   out.digest = node.string_at("digest");
-  if (!valid_digest(out.digest)) return fail(Code::malformed, std::string(where) + ": digest " + quoted(out.digest) + " is not a sha256 digest");
+  if (!valid_digest(out.digest))
+    return fail(Code::malformed, std::string(where) + ": digest " + quoted(out.digest) + " is not a sha256 digest");
   const json::Node* size = node.find("size");
   auto number = size ? size->as_int() : std::nullopt;
   if (!number || *number < 0) return fail(Code::malformed, std::string(where) + ": size is missing or not a number");
   out.size = uint64_t(*number);
   if (const json::Node* p = node.find("platform"); p && p->is_object())
-    out.platform = Platform{std::string(p->string_at("os")), std::string(p->string_at("architecture")), std::string(p->string_at("variant"))};
+    out.platform =
+        Platform{std::string(p->string_at("os")), std::string(p->string_at("architecture")), std::string(p->string_at("variant"))};
   if (const json::Node* a = node.find("annotations"); a && a->is_object())
     for (const auto& item : *a) out.annotations.emplace(item.key(), item.as_string());
   return out;

@@ -39,7 +39,8 @@ std::string options_for(const std::vector<std::string>& layers, const std::strin
 
 }  // namespace
 
-Result<void> mount_overlay(const std::vector<std::string>& layers, const std::string& upper, const std::string& work, const std::string& target) {
+Result<void> mount_overlay(const std::vector<std::string>& layers, const std::string& upper, const std::string& work,
+                           const std::string& target) {
   if (layers.empty()) return fail(Code::invalid, "an overlay at " + target + " needs a layer at least");
   std::vector<std::string> names;
   for (const auto& layer : layers) names.push_back(escaped(layer));
@@ -53,7 +54,8 @@ Result<void> mount_overlay(const std::vector<std::string>& layers, const std::st
       names.push_back(os::fd_path(held.back().get()));
     }
     options = options_for(names, escaped(upper), escaped(work));
-    if (options.size() > option_limit) return fail(Code::unsupported, std::to_string(layers.size()) + " layers are more than overlayfs can be given");
+    if (options.size() > option_limit)
+      return fail(Code::unsupported, std::to_string(layers.size()) + " layers are more than overlayfs can be given");
   }
   return within("mount " + std::to_string(layers.size()) + " layers", os::mount("overlay", target, "overlay", 0, options));
 }
@@ -110,7 +112,8 @@ Result<Usage> disk_usage(const std::string& dir) {
 Result<void> remove_container_root(const std::string& dir) {
   std::string root = dir + "/rootfs";
   if (!os::exists(dir)) return {};
-  if (auto done = os::umount(root, MNT_DETACH | UMOUNT_NOFOLLOW); !done && done.error().sys != EINVAL && done.error().sys != ENOENT) return done;
+  if (auto done = os::umount(root, MNT_DETACH | UMOUNT_NOFOLLOW); !done && done.error().sys != EINVAL && done.error().sys != ENOENT)
+    return done;
   return os::remove_all(dir);
 }
 

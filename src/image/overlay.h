@@ -11,7 +11,8 @@ namespace estiba::image {
 
 /// Mounts an overlay at `target`: `layers` lowest first, then `upper`, with `work` beside it on the same file system. A
 /// container without layers of its own is an error; one layer is enough. overlayfs(5), Documentation/filesystems/overlayfs.rst.
-Result<void> mount_overlay(const std::vector<std::string>& layers, const std::string& upper, const std::string& work, const std::string& target);
+Result<void> mount_overlay(const std::vector<std::string>& layers, const std::string& upper, const std::string& work,
+                           const std::string& target);
 
 /// The root of container `dir` (a directory of ours): makes upper/, work/ and rootfs/ in it and mounts. A mount that is
 /// there already is kept.

@@ -47,10 +47,13 @@ bool valid_registry(std::string_view host) {
 }
 
 bool valid_tag(std::string_view tag) {
-  return !tag.empty() && tag.size() <= 128 && word(tag.front()) && std::all_of(tag.begin(), tag.end(), [](char c) { return word(c) || c == '.' || c == '-'; });
+  return !tag.empty() && tag.size() <= 128 && word(tag.front()) &&
+         std::all_of(tag.begin(), tag.end(), [](char c) { return word(c) || c == '.' || c == '-'; });
 }
 
-bool names_registry(std::string_view first) { return first.find_first_of(".:") != first.npos || first == "localhost" || to_lower(first) != first; }
+bool names_registry(std::string_view first) {
+  return first.find_first_of(".:") != first.npos || first == "localhost" || to_lower(first) != first;
+}
 
 }  // namespace
 
@@ -66,8 +69,10 @@ std::string Reference::key() const { return digest.empty() ? name() + ":" + tag 
 std::string Reference::familiar() const {
   std::string out = text();
   std::string_view rest = out;
-  if (rest.starts_with("docker.io/")) rest.remove_prefix(10);
-  else return out;
+  if (rest.starts_with("docker.io/"))
+    rest.remove_prefix(10);
+  else
+    return out;
   if (rest.starts_with("library/")) rest.remove_prefix(8);
   return std::string(rest);
 }
@@ -104,7 +109,8 @@ Result<Reference> parse_reference(std::string_view text) {
   if (!valid_registry(ref.registry)) return bad("the registry " + quoted(ref.registry) + " is no host[:port]");
   if (ref.registry == "docker.io" && ref.repository.find('/') == std::string::npos) ref.repository = "library/" + ref.repository;
   for (std::string_view part : split(ref.repository, '/')) {
-    if (!valid_component(part)) return bad(to_lower(part) != part ? "the repository must be lower case" : "the repository's part " + quoted(part) + " is not valid");
+    if (!valid_component(part))
+      return bad(to_lower(part) != part ? "the repository must be lower case" : "the repository's part " + quoted(part) + " is not valid");
   }
   if (ref.name().size() > 255) return bad("the name is longer than 255 characters");
   if (ref.tag.empty() && ref.digest.empty()) ref.tag = "latest";

@@ -34,7 +34,8 @@ TEST(Reference, IsFilledInAsDockerDoes) {
 }
 
 TEST(Reference, WhatIsInvalidIsToldWithItsPart) {
-  for (std::string text : {"", "UPPER", "a//b", "a/", "/a", "a:", "a:-x", "a b", "a@sha256:12", "a..b", "a___b", "-a", "a-", "a:b:c", "host:99999/a", "x@md5:abc", "../a", std::string(300, 'a').c_str()}) {
+  for (std::string text : {"", "UPPER", "a//b", "a/", "/a", "a:", "a:-x", "a b", "a@sha256:12", "a..b", "a___b", "-a", "a-", "a:b:c",
+                           "host:99999/a", "x@md5:abc", "../a", std::string(300, 'a').c_str()}) {
     auto ref = parse_reference(text);
     ASSERT_FALSE(ref) << text;
     EXPECT_EQ(ref.error().code, Code::invalid);

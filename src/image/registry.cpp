@@ -68,7 +68,8 @@ Result<Record> pull_image(Store& store, const Reference& reference, const PullOp
     stop->loop_ = &loop;
   }
   struct Run {
-    static Task<void> go(Store& store, Reference reference, const PullOptions& options, io::Loop& loop, std::optional<Result<Record>>* out) {
+    static Task<void> go(Store& store, Reference reference, const PullOptions& options, io::Loop& loop,
+                         std::optional<Result<Record>>* out) {
       out->emplace(co_await pull(store, std::move(reference), options));
       loop.stop();
     }

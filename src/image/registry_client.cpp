@@ -38,11 +38,15 @@ Task<Error> refusal(Answer answer, std::string what) {
   std::string says = registry_says(body.value_or(""));
   switch (answer->status) {
     case 401:
-    case 403: co_return Error{Code::unauthorized, 0, what + " is not allowed" + says + "; it may not exist or need other credentials", nullptr};
-    case 404: co_return Error{Code::not_found, 0, what + " is not in the registry" + says, nullptr};
-    case 429: co_return Error{Code::exhausted, 0, what + ": the registry says that there were too many requests" + says, nullptr};
+    case 403:
+      co_return Error{Code::unauthorized, 0, what + " is not allowed" + says + "; it may not exist or need other credentials", nullptr};
+    case 404:
+      co_return Error{Code::not_found, 0, what + " is not in the registry" + says, nullptr};
+    case 429:
+      co_return Error{Code::exhausted, 0, what + ": the registry says that there were too many requests" + says, nullptr};
     default:
-      co_return Error{answer->status >= 500 ? Code::unavailable : Code::internal, 0, what + ": the registry answered " + std::to_string(answer->status) + says, nullptr};
+      co_return Error{answer->status >= 500 ? Code::unavailable : Code::internal, 0,
+                      what + ": the registry answered " + std::to_string(answer->status) + says, nullptr};
   }
 }
 
@@ -108,11 +112,13 @@ Task<Result<Answer>> RegistryClient::get(std::string path, std::string accept) {
 
 /// Redirects lead to storage that must not see our credentials.
 Task<Result<Answer>> RegistryClient::follow(Answer answer, std::string url) {
-  for (int hops = 0; answer->status == 301 || answer->status == 302 || answer->status == 303 || answer->status == 307 || answer->status == 308; ++hops) {
+  for (int hops = 0;
+       answer->status == 301 || answer->status == 302 || answer->status == 303 || answer->status == 307 || answer->status == 308; ++hops) {
     if (hops == 5) co_return fail(Code::unavailable, "the registry redirects too often");
     auto from = CO_TRY(io::Url::parse(url));
     auto to = CO_TRY(from.resolve(answer->headers.get("Location")));
-    if (from.scheme == "https" && to.scheme != "https") co_return fail(Code::unavailable, "the registry redirects from HTTPS to " + to.scheme);
+    if (from.scheme == "https" && to.scheme != "https")
+      co_return fail(Code::unavailable, "the registry redirects from HTTPS to " + to.scheme);
     url = to.text();
     answer = CO_TRY(co_await http_.send({.url = url}));
   }
@@ -131,7 +137,8 @@ Task<Result<bool>> RegistryClient::authenticate(std::string challenge) {
     authorization_ = "Basic " + base64_encode(login.username + ":" + login.password);
     co_return true;
   }
-  if (parameters[""] != "bearer") co_return fail(Code::unsupported, "the registry asks for authentication by " + quoted(parameters[""]) + ", which is not supported");
+  if (parameters[""] != "bearer")
+    co_return fail(Code::unsupported, "the registry asks for authentication by " + quoted(parameters[""]) + ", which is not supported");
   auto token = co_await fetch_token(challenge, login);
   if (!token && token.error().code == Code::unauthorized && !anonymous) co_return co_await authenticate(std::move(challenge));
   authorization_ = "Bearer " + CO_TRY(std::move(token));
@@ -145,7 +152,8 @@ Task<Result<std::string>> RegistryClient::fetch_token(std::string challenge, Reg
   query.add("scope", parameters["scope"].empty() ? "repository:" + reference_.repository + ":pull" : parameters["scope"]);
   const std::string realm = parameters["realm"];
   auto where = CO_TRY_AS("the registry's token service", io::Url::parse(realm));
-  if (where.scheme != "https" && !is_loopback(where.host)) co_return fail(Code::unsupported, "the registry's token service " + realm + " is not reached by HTTPS");
+  if (where.scheme != "https" && !is_loopback(where.host))
+    co_return fail(Code::unsupported, "the registry's token service " + realm + " is not reached by HTTPS");
   io::ClientRequest request;
   if (!login.identity_token.empty()) {
     query.add("grant_type", "refresh_token");
@@ -173,13 +181,15 @@ Task<Result<std::string>> RegistryClient::fetch_token(std::string challenge, Reg
 
 Task<Result<RegistryClient::Document>> RegistryClient::manifest(std::string name) {
   Answer answer = CO_TRY(co_await get("manifests/" + name, std::string(manifest_types)));
-  if (answer->status != 200) co_return std::unexpected(co_await refusal(std::move(answer), "manifest " + name + " of " + reference_.name()));
+  if (answer->status != 200)
+    co_return std::unexpected(co_await refusal(std::move(answer), "manifest " + name + " of " + reference_.name()));
   Document out;
   for (;;) {
     std::string piece = CO_TRY(co_await next_piece(answer.get()));
     if (piece.empty()) break;
     out.text += piece;
-    if (out.text.size() > manifest_limit) co_return fail(Code::too_large, "manifest " + name + " is larger than " + std::to_string(manifest_limit) + " bytes");
+    if (out.text.size() > manifest_limit)
+      co_return fail(Code::too_large, "manifest " + name + " is larger than " + std::to_string(manifest_limit) + " bytes");
   }
   out.media_type = split_once(answer->headers.get("Content-Type"), ';').first;
   out.digest = digest_of(out.text);
@@ -207,11 +217,13 @@ Task<Result<void>> RegistryClient::try_blob(Store& store, Descriptor descriptor)
     std::string piece = CO_TRY_AS(what, co_await next_piece(answer.get()));
     if (piece.empty()) break;
     if (writer.size() + piece.size() > descriptor.size)
-      co_return fail(Code::malformed, what + " is larger than the " + std::to_string(descriptor.size) + " bytes that the manifest declares");
+      co_return fail(Code::malformed,
+                     what + " is larger than the " + std::to_string(descriptor.size) + " bytes that the manifest declares");
     CO_TRY(writer.write(piece));
   }
   if (writer.size() != descriptor.size)
-    co_return fail(Code::unavailable, what + " ended after " + std::to_string(writer.size()) + " of " + std::to_string(descriptor.size) + " bytes");
+    co_return fail(Code::unavailable,
+                   what + " ended after " + std::to_string(writer.size()) + " of " + std::to_string(descriptor.size) + " bytes");
   CO_TRY_AS(what, writer.commit(descriptor.digest));
   co_return {};
 }

@@ -19,11 +19,11 @@ class Registry {
  public:
   std::map<std::string, std::string> manifests;  ///< by tag and by digest
   std::map<std::string, std::string> blobs;
-  std::string scheme;                            ///< "", "Basic" or "Bearer": what it asks for
+  std::string scheme;  ///< "", "Basic" or "Bearer": what it asks for
   bool redirect = false;
-  int cut_blobs = 0;                             ///< so many answers end in the middle
-  int status = 0;                                ///< answers every manifest request with it
-  std::vector<std::string> log;                  ///< "GET /v2/… Authorization"
+  int cut_blobs = 0;             ///< so many answers end in the middle
+  int status = 0;                ///< answers every manifest request with it
+  std::vector<std::string> log;  ///< "GET /v2/… Authorization"
 
   Registry() : thread_("registry") {
     server_ = std::make_unique<io::HttpServer>(std::vector<io::Loop*>{&thread_.loop()}, io::HttpServerOptions{},
@@ -81,20 +81,28 @@ class Registry {
     if (scheme == "Basic") wanted = "Basic " + base64_encode("me:secret");
     if (scheme == "Bearer") wanted = "Bearer Trepository:team/app:pull";
     if (!wanted.empty() && authorization != wanted) {
-      std::string challenge = scheme == "Basic" ? "Basic realm=\"r\"" : "Bearer realm=\"http://" + host() + "/token\",service=\"reg\",scope=\"repository:team/app:pull\"";
-      response.send(401, {{"WWW-Authenticate", challenge}}, "{\"errors\":[{\"code\":\"UNAUTHORIZED\",\"message\":\"authentication required\"}]}");
+      std::string challenge = scheme == "Basic"
+                                  ? "Basic realm=\"r\""
+                                  : "Bearer realm=\"http://" + host() + "/token\",service=\"reg\",scope=\"repository:team/app:pull\"";
+      response.send(401, {{"WWW-Authenticate", challenge}},
+                    "{\"errors\":[{\"code\":\"UNAUTHORIZED\",\"message\":\"authentication required\"}]}");
       co_return;
     }
     const std::string base = "/v2/team/app/";
     if (request.path.starts_with(base + "manifests/")) {
       auto it = manifests.find(request.path.substr(base.size() + 10));
-      if (status) response.send(status);
-      else if (it == manifests.end()) response.send(404, {}, "{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"manifest unknown\"}]}");
-      else response.send(200, {{"Content-Type", std::string(media::oci_manifest)}}, it->second);
+      if (status)
+        response.send(status);
+      else if (it == manifests.end())
+        response.send(404, {}, "{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"manifest unknown\"}]}");
+      else
+        response.send(200, {{"Content-Type", std::string(media::oci_manifest)}}, it->second);
     } else if (request.path.starts_with(base + "blobs/")) {
       std::string digest = request.path.substr(base.size() + 6);
-      if (redirect) response.send(307, {{"Location", "/storage/" + digest}});
-      else co_await send_blob(digest, response);
+      if (redirect)
+        response.send(307, {{"Location", "/storage/" + digest}});
+      else
+        co_await send_blob(digest, response);
     } else {
       response.send(404);
     }

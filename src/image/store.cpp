@@ -15,7 +15,8 @@ Store::Store(std::string data_dir) : data_dir_(std::move(data_dir)), root_(data_
 Result<std::unique_ptr<Store>> Store::open(std::string data_dir) {
   std::unique_ptr<Store> store(new Store(std::move(data_dir)));
   TRY_AS("open the image store", os::make_dirs(store->root_, 0700));
-  for (const char* name : {"/blobs", "/blobs/sha256", "/layers", "/tmp"}) TRY_AS("open the image store", os::make_dir(store->root_ + name, 0700));
+  for (const char* name : {"/blobs", "/blobs/sha256", "/layers", "/tmp"})
+    TRY_AS("open the image store", os::make_dir(store->root_ + name, 0700));
   return store;
 }
 
@@ -26,7 +27,8 @@ bool Store::has_blob(std::string_view digest) const { return valid_digest(digest
 Result<Fd> Store::open_blob(std::string_view digest) const {
   if (!valid_digest(digest)) return fail(Code::invalid, quoted(digest) + " is not a sha256 digest");
   auto fd = os::open_file(blob_path(digest), O_RDONLY);
-  if (!fd && fd.error().sys == ENOENT) return fail(Code::not_found, "blob " + std::string(digest) + " is not in the image store; import or pull the image again");
+  if (!fd && fd.error().sys == ENOENT)
+    return fail(Code::not_found, "blob " + std::string(digest) + " is not in the image store; import or pull the image again");
   return fd;
 }
 
@@ -131,8 +133,10 @@ Result<std::vector<std::string>> Store::used() const {
   if (!entries) return entries.error().sys == ENOENT ? Result<std::vector<std::string>>(out) : std::unexpected(entries.error());
   for (const auto& entry : *entries) {
     auto text = os::read_file(data_dir_ + "/containers/" + entry.name + "/image");
-    if (text) out.emplace_back(trim(*text));
-    else if (text.error().sys != ENOENT && text.error().sys != ENOTDIR) return std::unexpected(text.error());
+    if (text)
+      out.emplace_back(trim(*text));
+    else if (text.error().sys != ENOENT && text.error().sys != ENOTDIR)
+      return std::unexpected(text.error());
   }
   return out;
 }

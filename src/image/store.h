@@ -147,7 +147,7 @@ class Store {
 
   std::string data_dir_, root_;
   std::mutex mutex_;
-  std::shared_ptr<const IndexFile> cached_;                             // guarded by mutex_
+  std::shared_ptr<const IndexFile> cached_;                                    // guarded by mutex_
   std::map<std::string, std::shared_ptr<const Config>, std::less<>> configs_;  // guarded by mutex_
 };
 

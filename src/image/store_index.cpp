@@ -112,7 +112,7 @@ Result<std::shared_ptr<const Store::IndexFile>> Store::load_index() const {
 }
 
 Result<std::shared_ptr<const Store::IndexFile>> Store::index() {
-  struct stat info {};
+  struct stat info{};
   if (::stat((root_ + "/index.json").c_str(), &info) != 0) info = {};
   {
     std::lock_guard lock(mutex_);
@@ -179,8 +179,12 @@ Result<Removed> Store::remove(std::string_view name, bool force) {
       std::erase(record.digests, key);
       out.untagged.push_back(key);
     } else {
-      if (!force && record.tags.size() > 1) return fail(Code::conflict, "image " + short_digest(id) + " has several names (" + join(record.tags, ", ") + "); remove them by name, or use --force");
-      if (!force && has(TRY(used()), id)) return fail(Code::conflict, "image " + short_digest(id) + " is used by a container; remove the container first, or use --force to remove its name only");
+      if (!force && record.tags.size() > 1)
+        return fail(Code::conflict, "image " + short_digest(id) + " has several names (" + join(record.tags, ", ") +
+                                        "); remove them by name, or use --force");
+      if (!force && has(TRY(used()), id))
+        return fail(Code::conflict, "image " + short_digest(id) +
+                                        " is used by a container; remove the container first, or use --force to remove its name only");
       out.untagged = std::exchange(record.tags, {});
     }
     // What the registry called it goes with the last tag.

@@ -47,7 +47,8 @@ std::vector<std::string> Store::layer_paths(const Config& config) const {
   return out;
 }
 
-Result<std::string> Store::unpack_layer(Source& tar, const std::vector<std::string>& below, std::string_view expected, bool whiteouts, TarLimits limits) {
+Result<std::string> Store::unpack_layer(Source& tar, const std::vector<std::string>& below, std::string_view expected, bool whiteouts,
+                                        TarLimits limits) {
   Temporary place = TRY(temporary(true));
   struct Cleanup {
     const std::string& path;
@@ -103,7 +104,8 @@ Result<std::string> Store::unpack_layer(Source& tar, const std::vector<std::stri
 
 Result<void> Store::unpack_layers(const Manifest& manifest, const Config& config) {
   if (manifest.layers.size() != config.diff_ids.size())
-    return fail(Code::malformed, "the manifest has " + std::to_string(manifest.layers.size()) + " layers, but the configuration lists " + std::to_string(config.diff_ids.size()));
+    return fail(Code::malformed, "the manifest has " + std::to_string(manifest.layers.size()) + " layers, but the configuration lists " +
+                                     std::to_string(config.diff_ids.size()));
   std::vector<std::string> below;
   std::string chain;
   for (size_t i = 0; i < manifest.layers.size(); ++i) {

@@ -145,7 +145,8 @@ Result<size_t> Decompressor::read_gzip(std::span<char> buffer) {
     s.gzip.avail_in = uInt(s.end - s.begin);
     int status = inflate(&s.gzip, Z_NO_FLUSH);
     s.begin = s.end - s.gzip.avail_in;
-    if (status == Z_STREAM_END) s.in_frame = false;
+    if (status == Z_STREAM_END)
+      s.in_frame = false;
     else if (status != Z_OK && status != Z_BUF_ERROR)
       return fail(Code::malformed, std::string("the gzip data is damaged: ") + (s.gzip.msg ? s.gzip.msg : "unknown error"));
   }

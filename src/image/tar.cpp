@@ -67,7 +67,8 @@ TarReader::TarReader(Source& inner, TarLimits limits) : inner_(inner), limits_(l
 Result<void> TarReader::read_exactly(char* to, size_t count) {
   while (count > 0) {
     size_t n = TRY(inner_.read({to, count}));
-    if (n == 0) return fail(Code::malformed, "the archive is truncated" + (current_.empty() ? "" : " in or after member " + quoted(current_)));
+    if (n == 0)
+      return fail(Code::malformed, "the archive is truncated" + (current_.empty() ? "" : " in or after member " + quoted(current_)));
     position_ += n;
     to += n;
     count -= n;
@@ -86,7 +87,8 @@ Result<bool> TarReader::read_block(char* block) {
   }
   if (have == 0) return false;
   if (have < block_size && position_ < block_size) return fail(Code::malformed, "this is no tar archive: it is shorter than one header");
-  if (have < block_size) return fail(Code::malformed, "the archive is truncated" + (current_.empty() ? "" : " after member " + quoted(current_)));
+  if (have < block_size)
+    return fail(Code::malformed, "the archive is truncated" + (current_.empty() ? "" : " after member " + quoted(current_)));
   return true;
 }
 
@@ -113,7 +115,8 @@ Result<void> TarReader::skip_content() {
 }
 
 Result<std::string> TarReader::read_extended(uint64_t size) {
-  if (size > limits_.extended_header) return fail(Code::too_large, "tar: an extended header of " + std::to_string(size) + " bytes is over the limit");
+  if (size > limits_.extended_header)
+    return fail(Code::too_large, "tar: an extended header of " + std::to_string(size) + " bytes is over the limit");
   std::string text(size, '\0');
   TRY(read_exactly(text.data(), size));
   padding_ = (block_size - size % block_size) % block_size;
@@ -146,7 +149,8 @@ Result<TarEntry> TarReader::parse_header(const char* block) {
   auto mode = number_of(block, f_mode), uid = number_of(block, f_uid), gid = number_of(block, f_gid), size = number_of(block, f_size),
        mtime = number_of(block, f_mtime);
   if (!mode || !uid || !gid || !size || !mtime) return bad(entry.name, "a number in its header cannot be read");
-  if (*size < 0 || *uid < 0 || *gid < 0 || *uid > UINT32_MAX - 1 || *gid > UINT32_MAX - 1) return bad(entry.name, "size, uid or gid is out of range");
+  if (*size < 0 || *uid < 0 || *gid < 0 || *uid > UINT32_MAX - 1 || *gid > UINT32_MAX - 1)
+    return bad(entry.name, "size, uid or gid is out of range");
   entry.mode = uint32_t(*mode) & 07777;
   entry.uid = uint32_t(*uid);
   entry.gid = uint32_t(*gid);
@@ -154,7 +158,8 @@ Result<TarEntry> TarReader::parse_header(const char* block) {
   entry.mtime = *mtime;
   if (ustar) {
     auto major = number_of(block, f_major), minor = number_of(block, f_minor);
-    if (!major || !minor || *major < 0 || *minor < 0 || *major > UINT32_MAX || *minor > UINT32_MAX) return bad(entry.name, "its device number cannot be read");
+    if (!major || !minor || *major < 0 || *minor < 0 || *major > UINT32_MAX || *minor > UINT32_MAX)
+      return bad(entry.name, "its device number cannot be read");
     entry.major = uint32_t(*major);
     entry.minor = uint32_t(*minor);
   }
@@ -170,11 +175,16 @@ Result<void> TarReader::apply_pax(const Pax& pax, TarEntry& entry) {
   };
   for (const auto& [key, value] : pax) {
     bool good = true;
-    if (key == "path") entry.name = value;
-    else if (key == "linkpath") entry.link = value;
-    else if (key == "size") good = number(value, entry.size);
-    else if (key == "uid") good = number(value, entry.uid);
-    else if (key == "gid") good = number(value, entry.gid);
+    if (key == "path")
+      entry.name = value;
+    else if (key == "linkpath")
+      entry.link = value;
+    else if (key == "size")
+      good = number(value, entry.size);
+    else if (key == "uid")
+      good = number(value, entry.uid);
+    else if (key == "gid")
+      good = number(value, entry.gid);
     else if (key == "mtime") {
       auto [seconds, fraction] = split_once(value, '.');
       auto whole = parse_number<int64_t>(seconds);
@@ -182,8 +192,10 @@ Result<void> TarReader::apply_pax(const Pax& pax, TarEntry& entry) {
       if (whole) entry.mtime = *whole;
       std::string digits(fraction.value_or(""));
       digits.resize(9, '0');
-      if (auto ns = parse_number<uint32_t>(digits)) entry.mtime_ns = *ns;
-      else good = false;
+      if (auto ns = parse_number<uint32_t>(digits))
+        entry.mtime_ns = *ns;
+      else
+        good = false;
     } else if (key.starts_with("SCHILY.xattr.")) {
       entry.xattrs.emplace_back(key.substr(13), value);
     } else if (key.starts_with("GNU.sparse.")) {
@@ -199,13 +211,17 @@ Result<void> TarReader::finish(TarEntry& entry) {
   current_ = entry.name;
   if (entry.name.empty()) return fail(Code::malformed, "tar: a member has no name");
   if (entry.name.size() > limits_.name_length || entry.link.size() > limits_.name_length)
-    return fail(Code::too_large, "tar member " + quoted(entry.name.substr(0, 80)) + "…: its name or link is longer than " + std::to_string(limits_.name_length) + " bytes");
-  if (entry.name.find('\0') != std::string::npos || entry.link.find('\0') != std::string::npos) return bad(entry.name, "a NUL byte in its name");
-  if (++entries_ > limits_.entries) return fail(Code::too_large, "the archive has more than " + std::to_string(limits_.entries) + " members");
+    return fail(Code::too_large, "tar member " + quoted(entry.name.substr(0, 80)) + "…: its name or link is longer than " +
+                                     std::to_string(limits_.name_length) + " bytes");
+  if (entry.name.find('\0') != std::string::npos || entry.link.find('\0') != std::string::npos)
+    return bad(entry.name, "a NUL byte in its name");
+  if (++entries_ > limits_.entries)
+    return fail(Code::too_large, "the archive has more than " + std::to_string(limits_.entries) + " members");
   // Some writers note the target's size at hard links; no content follows but after POSIX's own, which nobody writes.
   if (entry.type != TarEntry::Type::file) entry.size = 0;
   if (entry.size > limits_.total_bytes - total_)
-    return fail(Code::too_large, "tar member " + quoted(entry.name) + ": the archive unpacks to more than " + std::to_string(limits_.total_bytes) + " bytes");
+    return fail(Code::too_large, "tar member " + quoted(entry.name) + ": the archive unpacks to more than " +
+                                     std::to_string(limits_.total_bytes) + " bytes");
   total_ += entry.size;
   left_ = entry.size;
   padding_ = (block_size - left_ % block_size) % block_size;
@@ -221,23 +237,28 @@ Result<std::optional<TarEntry>> TarReader::next() {
   char block[block_size];
   for (;;) {
     bool more = TRY(read_block(block));
-    if (!more) return fail(Code::malformed, entries_ == 0 && !extended ? "this is no tar archive: it is empty" : "the archive is truncated after member " + quoted(current_));
+    if (!more)
+      return fail(Code::malformed, entries_ == 0 && !extended ? "this is no tar archive: it is empty"
+                                                              : "the archive is truncated after member " + quoted(current_));
     if (std::all_of(block, block + block_size, [](char c) { return c == 0; })) {
       ended_ = true;
       if (extended) return fail(Code::malformed, "tar: the archive ends after an extended header");
       return std::nullopt;
     }
     if (!checksum_holds(block)) {
-      return fail(Code::malformed, entries_ == 0 && !extended ? "this is no tar archive: its first block is no header"
-                                                              : "the archive is damaged after member " + quoted(current_) + ": wrong header checksum");
+      return fail(Code::malformed, entries_ == 0 && !extended
+                                       ? "this is no tar archive: its first block is no header"
+                                       : "the archive is damaged after member " + quoted(current_) + ": wrong header checksum");
     }
     TarEntry entry = TRY(parse_header(block));
     char type = block[type_offset];
     if (type == 'x' || type == 'g' || type == 'L' || type == 'K') {
       extended = true;
       std::string text = TRY(read_extended(entry.size));
-      if (type == 'x') TRY(parse_pax(text, pax));
-      else if (type == 'g') TRY(parse_pax(text, global_));
+      if (type == 'x')
+        TRY(parse_pax(text, pax));
+      else if (type == 'g')
+        TRY(parse_pax(text, global_));
       else {
         text.resize(std::min(text.find('\0'), text.size()));
         (type == 'L' ? long_name : long_link) = std::move(text);
@@ -249,18 +270,34 @@ Result<std::optional<TarEntry>> TarReader::next() {
     TRY(apply_pax(global_, entry));
     TRY(apply_pax(pax, entry));
     switch (type) {
-      case '0': case '\0': case '7':
+      case '0':
+      case '\0':
+      case '7':
         // Before POSIX a directory was a file with a slash behind its name.
         entry.type = entry.name.ends_with('/') && type == '\0' ? TarEntry::Type::directory : TarEntry::Type::file;
         break;
-      case '1': entry.type = TarEntry::Type::hardlink; break;
-      case '2': entry.type = TarEntry::Type::symlink; break;
-      case '3': entry.type = TarEntry::Type::character; break;
-      case '4': entry.type = TarEntry::Type::block; break;
-      case '5': entry.type = TarEntry::Type::directory; break;
-      case '6': entry.type = TarEntry::Type::fifo; break;
-      case 'S': return bad(entry.name, "sparse files are not supported; make the archive without --sparse");
-      default: return bad(entry.name, std::string("its type ") + quoted(std::string_view(&type, 1)) + " is not known");
+      case '1':
+        entry.type = TarEntry::Type::hardlink;
+        break;
+      case '2':
+        entry.type = TarEntry::Type::symlink;
+        break;
+      case '3':
+        entry.type = TarEntry::Type::character;
+        break;
+      case '4':
+        entry.type = TarEntry::Type::block;
+        break;
+      case '5':
+        entry.type = TarEntry::Type::directory;
+        break;
+      case '6':
+        entry.type = TarEntry::Type::fifo;
+        break;
+      case 'S':
+        return bad(entry.name, "sparse files are not supported; make the archive without --sparse");
+      default:
+        return bad(entry.name, std::string("its type ") + quoted(std::string_view(&type, 1)) + " is not known");
     }
     TRY(finish(entry));
     return entry;
@@ -293,13 +330,20 @@ void add_record(std::string& pax, std::string_view key, std::string_view value) 
 
 char type_char(TarEntry::Type type) {
   switch (type) {
-    case TarEntry::Type::file: return '0';
-    case TarEntry::Type::hardlink: return '1';
-    case TarEntry::Type::symlink: return '2';
-    case TarEntry::Type::character: return '3';
-    case TarEntry::Type::block: return '4';
-    case TarEntry::Type::directory: return '5';
-    case TarEntry::Type::fifo: return '6';
+    case TarEntry::Type::file:
+      return '0';
+    case TarEntry::Type::hardlink:
+      return '1';
+    case TarEntry::Type::symlink:
+      return '2';
+    case TarEntry::Type::character:
+      return '3';
+    case TarEntry::Type::block:
+      return '4';
+    case TarEntry::Type::directory:
+      return '5';
+    case TarEntry::Type::fifo:
+      return '6';
   }
   return '0';
 }

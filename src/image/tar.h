@@ -33,7 +33,7 @@ struct TarEntry {
 struct TarLimits {
   uint64_t total_bytes = 256ull << 30;  ///< of all contents
   uint64_t entries = 4'000'000;
-  size_t name_length = 4095;        ///< PATH_MAX without its NUL
+  size_t name_length = 4095;         ///< PATH_MAX without its NUL
   size_t extended_header = 1 << 20;  ///< of one pax header or long name
 };
 

@@ -110,7 +110,8 @@ TEST(Tar, SparseAndUnknownMembersAreRefused) {
 }
 
 TEST(Tar, BrokenPaxRecordsAreRefused) {
-  for (std::string pax : {"99 path=x\n", "5 a=b", "x path=a\n", "6 path\n", "18446744073709551615 a=b\n", "10 =novalu\n", "12 size=abc\n\n"}) {
+  for (std::string pax :
+       {"99 path=x\n", "5 a=b", "x path=a\n", "6 path\n", "18446744073709551615 a=b\n", "10 =novalu\n", "12 size=abc\n\n"}) {
     std::string tar = raw_header("pax", 'x', pax.size()) + padded(pax) + raw_header("f", '0', 0);
     EXPECT_NE(error_of(tar), "") << pax;
   }

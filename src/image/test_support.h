@@ -35,7 +35,11 @@ inline void fix_checksum(std::string& block) {
 inline std::string raw_header(std::string_view name, char type, uint64_t size) {
   std::string block(512, '\0');
   name.copy(block.data(), 100);
-  std::memcpy(block.data() + 100, "0000644\0" "0000000\0" "0000000\0", 24);
+  std::memcpy(block.data() + 100,
+              "0000644\0"
+              "0000000\0"
+              "0000000\0",
+              24);
   std::snprintf(block.data() + 124, 12, "%011llo", static_cast<unsigned long long>(size));
   std::memcpy(block.data() + 136, "00000000000", 11);
   block[156] = type;
@@ -55,10 +59,18 @@ class TarText {
     EXPECT_TRUE(writer_.end());
     return *this;
   }
-  TarText& file(std::string name, std::string_view content, uint32_t mode = 0644) { return add({.name = std::move(name), .mode = mode}, content); }
-  TarText& directory(std::string name, uint32_t mode = 0755) { return add({.name = std::move(name), .type = TarEntry::Type::directory, .mode = mode}); }
-  TarText& symlink(std::string name, std::string target) { return add({.name = std::move(name), .link = std::move(target), .type = TarEntry::Type::symlink}); }
-  TarText& hardlink(std::string name, std::string target) { return add({.name = std::move(name), .link = std::move(target), .type = TarEntry::Type::hardlink}); }
+  TarText& file(std::string name, std::string_view content, uint32_t mode = 0644) {
+    return add({.name = std::move(name), .mode = mode}, content);
+  }
+  TarText& directory(std::string name, uint32_t mode = 0755) {
+    return add({.name = std::move(name), .type = TarEntry::Type::directory, .mode = mode});
+  }
+  TarText& symlink(std::string name, std::string target) {
+    return add({.name = std::move(name), .link = std::move(target), .type = TarEntry::Type::symlink});
+  }
+  TarText& hardlink(std::string name, std::string target) {
+    return add({.name = std::move(name), .link = std::move(target), .type = TarEntry::Type::hardlink});
+  }
   std::string text() {
     EXPECT_TRUE(writer_.finish());
     return std::move(sink_.text);

@@ -21,7 +21,8 @@ Result<Fd> open_in_root(int root, const std::string& path, int flags) { return o
 
 bool harmless_device(const TarEntry& entry) {
   constexpr std::array<std::pair<unsigned, unsigned>, 8> known{{{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 1}, {5, 2}}};
-  return entry.type == TarEntry::Type::character && std::find(known.begin(), known.end(), std::pair(entry.major, entry.minor)) != known.end();
+  return entry.type == TarEntry::Type::character &&
+         std::find(known.begin(), known.end(), std::pair(entry.major, entry.minor)) != known.end();
 }
 
 class Unpacker {
@@ -94,8 +95,10 @@ class Unpacker {
     for (std::string_view text : {std::string_view(from), to}) {
       for (std::string_view part : split(text, '/')) {
         if (part.empty() || part == ".") continue;
-        if (part != "..") parts.emplace_back(part);
-        else if (!parts.empty()) parts.pop_back();
+        if (part != "..")
+          parts.emplace_back(part);
+        else if (!parts.empty())
+          parts.pop_back();
       }
     }
     return join(parts, "/");
@@ -119,11 +122,16 @@ class Unpacker {
     if (options_.whiteouts && base.starts_with(".wh.")) return whiteout(above, base);
     int parent = TRY(parent_of(above));
     switch (entry.type) {
-      case TarEntry::Type::directory: return make_directory(entry, path, parent, base);
-      case TarEntry::Type::file: return make_file(entry, parent, base);
-      case TarEntry::Type::symlink: return make_symlink(entry, path, parent, base);
-      case TarEntry::Type::hardlink: return make_hardlink(entry, parent, base);
-      default: return make_node(entry, parent, base);
+      case TarEntry::Type::directory:
+        return make_directory(entry, path, parent, base);
+      case TarEntry::Type::file:
+        return make_file(entry, parent, base);
+      case TarEntry::Type::symlink:
+        return make_symlink(entry, path, parent, base);
+      case TarEntry::Type::hardlink:
+        return make_hardlink(entry, parent, base);
+      default:
+        return make_node(entry, parent, base);
     }
   }
 
@@ -197,7 +205,8 @@ class Unpacker {
   }
 
   Result<void> make_file(const TarEntry& entry, int parent, const std::string& base) {
-    int raw = TRY(in_place(parent, base, "create", [&] { return ::openat(parent, base.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600); }));
+    int raw = TRY(in_place(parent, base, "create",
+                           [&] { return ::openat(parent, base.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600); }));
     Fd fd(raw);
     FileSink sink(raw);
     if (!buffer_) buffer_ = std::make_unique<char[]>(chunk_size);
@@ -240,7 +249,8 @@ class Unpacker {
     if (name.empty()) return refused("a hard link to the root");
     auto dir = open_in_root(root_, above, O_PATH | O_DIRECTORY);
     struct stat st;
-    if (!dir || ::fstatat(dir->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return refused("the hard link's target " + quoted(entry.link) + " is not in the image");
+    if (!dir || ::fstatat(dir->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0)
+      return refused("the hard link's target " + quoted(entry.link) + " is not in the image");
     if (S_ISDIR(st.st_mode)) return refused("a hard link to the directory " + quoted(entry.link));
     TRY(in_place(parent, base, "link", [&] { return ::linkat(dir->get(), name.c_str(), parent, base.c_str(), 0); }));
     return {};
@@ -249,8 +259,8 @@ class Unpacker {
   Result<void> make_node(const TarEntry& entry, int parent, const std::string& base) {
     bool fifo = entry.type == TarEntry::Type::fifo;
     if (!fifo && !harmless_device(entry)) {
-      return refused(std::string("the device node ") + (entry.type == TarEntry::Type::block ? "block " : "character ") + std::to_string(entry.major) + ":" +
-                     std::to_string(entry.minor) + " is not allowed in an image");
+      return refused(std::string("the device node ") + (entry.type == TarEntry::Type::block ? "block " : "character ") +
+                     std::to_string(entry.major) + ":" + std::to_string(entry.minor) + " is not allowed in an image");
     }
     mode_t mode = (fifo ? S_IFIFO : S_IFCHR) | 0600;
     auto made = in_place(parent, base, "mknod", [&] { return ::mknodat(parent, base.c_str(), mode, makedev(entry.major, entry.minor)); });

@@ -43,7 +43,10 @@ TEST_F(Unpack, KeepsOwnersModesTimesLinksAndAttributes) {
   tar.add({.name = "./", .type = Type::directory, .mode = 0711});
   tar.add({.name = "bin/", .type = Type::directory, .mode = 01777, .uid = 5, .gid = 6, .mtime = 1000});
   TarEntry tool{.name = "bin/tool", .mode = 04755, .uid = 12, .gid = 13, .mtime = 1234567890, .mtime_ns = 5};
-  tool.xattrs = {{"security.capability", std::string("\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 20)}, {"user.note", "yes"}, {"trusted.overlay.opaque", "y"}};
+  tool.xattrs = {
+      {"security.capability", std::string("\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 20)},
+      {"user.note", "yes"},
+      {"trusted.overlay.opaque", "y"}};
   tar.add(tool, "#!");
   tar.hardlink("bin/same", "bin/tool");
   tar.symlink("sbin", "bin");
@@ -83,11 +86,14 @@ TEST_F(Unpack, RefusesWhatLeadsOutAndNamesIt) {
       {TarText().file("a/../../evil", "x").text(), "unpack \"a/../../evil\": \"..\" is not allowed"},
       {TarText().file("/etc/evil", "x").text(), "unpack \"/etc/evil\": an absolute name is not allowed"},
       {TarText().symlink("a/up", "../../etc").text(), "unpack \"a/up\": the symlink's target \"../../etc\" leads out of the root"},
-      {TarText().hardlink("copy", "../../etc/passwd").text(), "unpack \"copy\": the hard link's target \"../../etc/passwd\": \"..\" is not allowed"},
+      {TarText().hardlink("copy", "../../etc/passwd").text(),
+       "unpack \"copy\": the hard link's target \"../../etc/passwd\": \"..\" is not allowed"},
       {TarText().hardlink("copy", "/etc/passwd").text(), "unpack \"copy\": the hard link's target \"/etc/passwd\": an absolute name"},
       {TarText().hardlink("copy", "etc/passwd").text(), "unpack \"copy\": the hard link's target \"etc/passwd\" is not in the image"},
-      {TarText().add({.name = "dev/sda", .type = Type::block, .major = 8}).text(), "unpack \"dev/sda\": the device node block 8:0 is not allowed"},
-      {TarText().add({.name = "dev/mem", .type = Type::character, .major = 1, .minor = 1}).text(), "unpack \"dev/mem\": the device node character 1:1"},
+      {TarText().add({.name = "dev/sda", .type = Type::block, .major = 8}).text(),
+       "unpack \"dev/sda\": the device node block 8:0 is not allowed"},
+      {TarText().add({.name = "dev/mem", .type = Type::character, .major = 1, .minor = 1}).text(),
+       "unpack \"dev/mem\": the device node character 1:1"},
       {TarText().add({.name = "w", .type = Type::character}).text(), "unpack \"w\": the device node character 0:0"},
       {TarText().file("./", "x").text(), "the root of an image must be a directory"},
       {TarText().file(".wh...", "").text(), "names nothing that can be deleted"},
@@ -130,7 +136,15 @@ TEST_F(Unpack, LaterMembersReplaceEarlierOnes) {
 
 TEST_F(Unpack, WhiteoutsDelete) {
   ASSERT_EQ(unpacked(TarText().file("a/keep", "k").file("a/gone", "g").file("b/x/y", "1").file("c", "2").text()), "");
-  ASSERT_EQ(unpacked(TarText().file("a/.wh.gone", "").file("b/.wh..wh..opq", "").file("b/new", "n").file(".wh.c", "").file("nowhere/.wh.x", "").file(".wh..wh.plnk", "").text()), "");
+  ASSERT_EQ(unpacked(TarText()
+                         .file("a/.wh.gone", "")
+                         .file("b/.wh..wh..opq", "")
+                         .file("b/new", "n")
+                         .file(".wh.c", "")
+                         .file("nowhere/.wh.x", "")
+                         .file(".wh..wh.plnk", "")
+                         .text()),
+            "");
   EXPECT_TRUE(there("a/keep"));
   EXPECT_FALSE(there("a/gone"));
   EXPECT_FALSE(there("b/x"));
