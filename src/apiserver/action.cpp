@@ -18,8 +18,6 @@ std::string_view to_string(Verb verb) {
   return "";
 }
 
-bool User::in_group(std::string_view group) const {
-  return std::find(groups.begin(), groups.end(), group) != groups.end();
-}
+bool User::in_group(std::string_view group) const { return std::find(groups.begin(), groups.end(), group) != groups.end(); }
 
 }  // namespace estiba::apiserver

@@ -70,9 +70,7 @@ std::unexpected<Error> not_found(const Resource& resource, std::string_view name
   return about(Code::not_found, resource, name, qualified(resource) + " " + quoted(name) + " not found");
 }
 
-std::unexpected<Error> no_such_resource() {
-  return make(Code::not_found, "the server could not find the requested resource");
-}
+std::unexpected<Error> no_such_resource() { return make(Code::not_found, "the server could not find the requested resource"); }
 
 std::unexpected<Error> already_exists(const Resource& resource, std::string_view name) {
   return about(Code::already_exists, resource, name, qualified(resource) + " " + quoted(name) + " already exists");
@@ -101,9 +99,7 @@ std::unexpected<Error> invalid(const Resource& resource, std::string_view kind, 
   return error;
 }
 
-std::unexpected<Error> bad_request(std::string message) {
-  return make(Code::malformed, std::move(message));
-}
+std::unexpected<Error> bad_request(std::string message) { return make(Code::malformed, std::move(message)); }
 
 std::unexpected<Error> forbidden(const Resource& resource, std::string_view name, std::string_view why) {
   std::string message = qualified(resource);
@@ -111,16 +107,15 @@ std::unexpected<Error> forbidden(const Resource& resource, std::string_view name
   return about(Code::forbidden, resource, name, message + " is forbidden: " + std::string(why));
 }
 
-std::unexpected<Error> unauthorized() {
-  return make(Code::unauthorized, "Unauthorized");
-}
+std::unexpected<Error> unauthorized() { return make(Code::unauthorized, "Unauthorized"); }
 
 std::unexpected<Error> method_not_allowed() {
   return make(Code::unsupported, "the server does not allow this method on the requested resource", "MethodNotAllowed");
 }
 
 std::unexpected<Error> unsupported_media_type(std::string_view accepted) {
-  return make(Code::unsupported, "the body of the request was in an unknown format - accepted media types include: " + std::string(accepted),
+  return make(Code::unsupported,
+              "the body of the request was in an unknown format - accepted media types include: " + std::string(accepted),
               "UnsupportedMediaType");
 }
 
@@ -130,9 +125,7 @@ std::unexpected<Error> not_acceptable() {
               "NotAcceptable");
 }
 
-std::unexpected<Error> expired(std::string message) {
-  return make(Code::gone, std::move(message), "Expired");
-}
+std::unexpected<Error> expired(std::string message) { return make(Code::gone, std::move(message), "Expired"); }
 
 std::unexpected<Error> too_old_resource_version(int64_t asked, int64_t current) {
   return expired("too old resource version: " + std::to_string(asked) + " (" + std::to_string(current) + ")");

@@ -5,23 +5,25 @@
 namespace estiba::apiserver {
 namespace {
 
-const Resource& deployments() {
-  return *model::schema::find_resource("apps", "v1", "deployments");
-}
+const Resource& deployments() { return *model::schema::find_resource("apps", "v1", "deployments"); }
 
 TEST(ApiErrors, several_causes_are_listed_in_brackets) {
-  auto error = invalid(deployments(), "Deployment", "web", {{"FieldValueRequired", "Required value", "spec.selector"}, {"FieldValueInvalid", "Invalid value: 1: no", "spec.x"}});
+  auto error =
+      invalid(deployments(), "Deployment", "web",
+              {{"FieldValueRequired", "Required value", "spec.selector"}, {"FieldValueInvalid", "Invalid value: 1: no", "spec.x"}});
   EXPECT_EQ(error.error().message, "Deployment.apps \"web\" is invalid: [spec.selector: Required value, spec.x: Invalid value: 1: no]");
   EXPECT_EQ(http_status(error.error()), 422);
-  EXPECT_NE(status_json(error.error()).find(R"("causes":[{"reason":"FieldValueRequired","message":"Required value","field":"spec.selector"},)"),
-            std::string::npos);
+  EXPECT_NE(
+      status_json(error.error()).find(R"("causes":[{"reason":"FieldValueRequired","message":"Required value","field":"spec.selector"},)"),
+      std::string::npos);
 }
 
 TEST(ApiErrors, a_full_disk_is_507_and_says_so) {
   Error error{Code::exhausted, 28, "store: disk full", nullptr};
   EXPECT_EQ(http_status(error), 507);
-  EXPECT_EQ(status_json(error),
-            R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"store: disk full","reason":"InsufficientStorage","code":507})");
+  EXPECT_EQ(
+      status_json(error),
+      R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"store: disk full","reason":"InsufficientStorage","code":507})");
 }
 
 TEST(ApiErrors, a_revision_of_the_future_asks_to_retry) {

@@ -13,16 +13,15 @@ std::unexpected<Error> refuse(std::string_view why) {
   return unauthorized();
 }
 
-int64_t unix_seconds(WallTime time) {
-  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
-}
+int64_t unix_seconds(WallTime time) { return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count(); }
 
 bool overlap(const std::vector<std::string>& a, const std::vector<std::string>& b) {
   return std::any_of(a.begin(), a.end(), [&](const std::string& x) { return std::find(b.begin(), b.end(), x) != b.end(); });
 }
 
 // An object that a token is bound to must still be there, and be the same one.
-Result<void> check_bound(const Cluster& cluster, const json::Node& claims, std::string_view claim, std::string_view resource, std::string_view ns) {
+Result<void> check_bound(const Cluster& cluster, const json::Node& claims, std::string_view claim, std::string_view resource,
+                         std::string_view ns) {
   const json::Node* bound = claims.find(claim);
   if (!present(bound)) return {};
   auto object = cluster.find("", resource, ns, bound->string_at("name"));
@@ -88,7 +87,8 @@ Result<TokenInfo> Authenticator::verify_token(std::string_view token, const std:
   } else if (list) {
     own.emplace_back(list->as_string());
   }
-  const std::vector<std::string> wanted = audiences.empty() ? std::vector<std::string>{issuer, "https://kubernetes.default.svc"} : audiences;
+  const std::vector<std::string> wanted =
+      audiences.empty() ? std::vector<std::string>{issuer, "https://kubernetes.default.svc"} : audiences;
   if (!overlap(own, wanted)) return refuse("the token is for other audiences");
 
   const json::Node* kubernetes = claims.find("kubernetes.io");
@@ -103,7 +103,8 @@ Result<TokenInfo> Authenticator::verify_token(std::string_view token, const std:
   out.user.name = "system:serviceaccount:" + ns + ":" + name;
   out.user.uid = kubernetes->string_at("serviceaccount", "uid");
   out.user.groups = {"system:serviceaccounts", "system:serviceaccounts:" + ns, "system:authenticated"};
-  if (std::string_view id = claims.string_at("jti"); !id.empty()) out.user.extra["authentication.kubernetes.io/credential-id"] = {"JTI=" + std::string(id)};
+  if (std::string_view id = claims.string_at("jti"); !id.empty())
+    out.user.extra["authentication.kubernetes.io/credential-id"] = {"JTI=" + std::string(id)};
   if (const json::Node* pod = kubernetes->find("pod"); present(pod)) {
     out.user.extra["authentication.kubernetes.io/pod-name"] = {std::string(pod->string_at("name"))};
     out.user.extra["authentication.kubernetes.io/pod-uid"] = {std::string(pod->string_at("uid"))};
@@ -114,7 +115,8 @@ Result<TokenInfo> Authenticator::verify_token(std::string_view token, const std:
   return out;
 }
 
-Result<std::string> Authenticator::issue_token(const TokenSubject& subject, const std::vector<std::string>& audiences, WallTime from, WallTime until) const {
+Result<std::string> Authenticator::issue_token(const TokenSubject& subject, const std::vector<std::string>& audiences, WallTime from,
+                                               WallTime until) const {
   std::string out = "{\"aud\":[";
   for (size_t i = 0; i < audiences.size(); i++) {
     if (i > 0) out += ',';

@@ -34,7 +34,8 @@ class Authenticator {
     std::string ns, service_account, service_account_uid;
     std::string pod, pod_uid, node, node_uid, secret, secret_uid;  ///< what it is bound to, when not empty
   };
-  Result<std::string> issue_token(const TokenSubject& subject, const std::vector<std::string>& audiences, WallTime from, WallTime until) const;
+  Result<std::string> issue_token(const TokenSubject& subject, const std::vector<std::string>& audiences, WallTime from,
+                                  WallTime until) const;
   /// The public keys, for /openid/v1/jwks.
   const std::string& jwk() const { return signer_.jwk(); }
 

@@ -72,8 +72,8 @@ std::vector<Rule> rules_in(const json::Node& role) {
   const json::Node* rules = role.find("rules");
   if (!present(rules)) return out;
   for (const json::Node& rule : *rules) {
-    out.push_back({strings_of(rule, "verbs"), strings_of(rule, "apiGroups"), strings_of(rule, "resources"), strings_of(rule, "resourceNames"),
-                   strings_of(rule, "nonResourceURLs")});
+    out.push_back({strings_of(rule, "verbs"), strings_of(rule, "apiGroups"), strings_of(rule, "resources"),
+                   strings_of(rule, "resourceNames"), strings_of(rule, "nonResourceURLs")});
   }
   return out;
 }
@@ -92,7 +92,8 @@ Result<Grant> grant_of(const Cluster& cluster, const model::ObjectRef& object) {
   std::string_view kind = binding.string_at("roleRef", "kind"), name = binding.string_at("roleRef", "name");
   bool cluster_role = kind == "ClusterRole";
   Grant out{object.meta().ns, subjects_of(binding), {}, {}};
-  auto role = TRY(cluster.find(rbac, cluster_role ? "clusterroles" : "roles", cluster_role ? std::string_view{} : std::string_view(out.ns), name));
+  auto role =
+      TRY(cluster.find(rbac, cluster_role ? "clusterroles" : "roles", cluster_role ? std::string_view{} : std::string_view(out.ns), name));
   json::Document role_doc = TRY(json::Document::parse(role.object->json()));
   out.rules = rules_in(role_doc.root());
   out.why = "RBAC: allowed by " + object.meta().kind + " " + quoted(object.meta().name) + " of " + std::string(kind) + " " + quoted(name);
@@ -135,7 +136,8 @@ Decision Authorizer::authorize(const User& user, const Attributes& asked) const 
   for (const Grant& grant : all->list) {
     if (!grant.ns.empty() && (grant.ns != asked.ns || !asked.path.empty())) continue;
     if (!is_among(user, grant.subjects)) continue;
-    if (std::any_of(grant.rules.begin(), grant.rules.end(), [&](const Rule& rule) { return allows(rule, asked); })) return {true, grant.why};
+    if (std::any_of(grant.rules.begin(), grant.rules.end(), [&](const Rule& rule) { return allows(rule, asked); }))
+      return {true, grant.why};
   }
   return {};
 }
@@ -148,7 +150,8 @@ std::vector<Rule> Authorizer::rules_of(const User& user, std::string_view ns) co
   }
   auto all = grants();
   for (const Grant& grant : all->list) {
-    if ((grant.ns.empty() || grant.ns == ns) && is_among(user, grant.subjects)) out.insert(out.end(), grant.rules.begin(), grant.rules.end());
+    if ((grant.ns.empty() || grant.ns == ns) && is_among(user, grant.subjects))
+      out.insert(out.end(), grant.rules.begin(), grant.rules.end());
   }
   return out;
 }

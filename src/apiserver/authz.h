@@ -43,8 +43,8 @@ class Authorizer {
 
   Cluster& cluster_;
   mutable std::mutex mutex_;
-  mutable std::unique_ptr<store::Watch> changes_;     // guarded by mutex_
-  mutable std::shared_ptr<const Grants> grants_;      // guarded by mutex_
+  mutable std::unique_ptr<store::Watch> changes_;  // guarded by mutex_
+  mutable std::shared_ptr<const Grants> grants_;   // guarded by mutex_
 };
 
 Attributes attributes_of(const Action& action);

@@ -16,7 +16,9 @@ Result<json::Document> parse_text(std::string_view text, std::vector<std::string
   if (trim(text).empty()) return bad_request("the body of the request is empty");
   auto doc = json::Document::parse(text, {.allow_duplicate_keys = true, .duplicates = duplicates});
   if (!doc) return bad_request("couldn't parse the body: " + doc.error().message);
-  if (!doc->root().is_object()) return bad_request("couldn't get version/kind; json parse error: expected an object, got " + std::string(json::to_string(doc->root().type())));
+  if (!doc->root().is_object())
+    return bad_request("couldn't get version/kind; json parse error: expected an object, got " +
+                       std::string(json::to_string(doc->root().type())));
   return doc;
 }
 
@@ -37,7 +39,8 @@ Result<void> check_kind(json::Document& doc, std::string_view group, std::string
     return bad_request("the object provided is unrecognized (must be of type " + std::string(kind) + "): it is of kind " + quoted(got));
   }
   if (!api_version.empty() && api_version != expected) {
-    return bad_request("the API version in the data (" + std::string(api_version) + ") does not match the expected API version (" + expected + ")");
+    return bad_request("the API version in the data (" + std::string(api_version) + ") does not match the expected API version (" +
+                       expected + ")");
   }
   doc.set(doc.root(), "kind", kind);
   doc.set(doc.root(), "apiVersion", expected);
@@ -50,18 +53,21 @@ namespace {
 
 std::unexpected<Error> cannot_be_handled(const Action& action, std::string_view why) {
   std::string kind(action.resource->kind);
-  return bad_request(kind + " in version " + quoted(action.resource->version) + " cannot be handled as a " + kind + ": " + std::string(why));
+  return bad_request(kind + " in version " + quoted(action.resource->version) + " cannot be handled as a " + kind + ": " +
+                     std::string(why));
 }
 
 // Unknown and duplicate fields: refused, told or ignored, as the caller wants.
 Result<void> report_strict(const Action& action, const std::vector<std::string>& problems, std::vector<std::string>& warnings) {
   if (problems.empty() || action.write.validation == FieldValidation::ignore) return {};
-  if (action.write.validation == FieldValidation::strict) return cannot_be_handled(action, "strict decoding error: " + join(problems, ", "));
+  if (action.write.validation == FieldValidation::strict)
+    return cannot_be_handled(action, "strict decoding error: " + join(problems, ", "));
   warnings.insert(warnings.end(), problems.begin(), problems.end());
   return {};
 }
 
-Result<void> check(const Action& action, json::Document& doc, const std::vector<std::string>& duplicates, std::vector<std::string>& warnings) {
+Result<void> check(const Action& action, json::Document& doc, const std::vector<std::string>& duplicates,
+                   std::vector<std::string>& warnings) {
   const schema::Type& type = *action.resource->type;
   auto unknown = model::conform(doc, doc.root(), type);
   if (!unknown) return cannot_be_handled(action, unknown.error().message);

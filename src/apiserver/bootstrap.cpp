@@ -7,12 +7,10 @@
 namespace estiba::apiserver {
 namespace {
 
-User system_user() {
-  return {"system:apiserver", {}, {"system:masters"}, {}};
-}
+User system_user() { return {"system:apiserver", {}, {"system:masters"}, {}}; }
 
-Task<Result<void>> create_once(Registry& registry, std::string_view group, std::string_view version, std::string_view resource, std::string ns,
-                               std::string name, std::string json) {
+Task<Result<void>> create_once(Registry& registry, std::string_view group, std::string_view version, std::string_view resource,
+                               std::string ns, std::string name, std::string json) {
   Action action;
   action.verb = Verb::create;
   action.resource = model::schema::find_resource(group, version, resource);
@@ -22,13 +20,14 @@ Task<Result<void>> create_once(Registry& registry, std::string_view group, std::
   action.user = system_user();
   if (registry.cluster().find(group, resource, action.ns, name)) co_return {};
   auto outcome = co_await registry.create(std::move(action));
-  if (!outcome && outcome.error().code != Code::already_exists) co_return std::unexpected(std::move(outcome.error()).context("create " + name));
+  if (!outcome && outcome.error().code != Code::already_exists)
+    co_return std::unexpected(std::move(outcome.error()).context("create " + name));
   co_return {};
 }
 
 std::string kubernetes_service(const std::string& address) {
-  return R"({"metadata":{"name":"kubernetes","labels":{"component":"apiserver","provider":"kubernetes"}},"spec":{"type":"ClusterIP","clusterIP":")" + address +
-         R"(","ports":[{"name":"https","port":443,"protocol":"TCP","targetPort":6443}]}})";
+  return R"({"metadata":{"name":"kubernetes","labels":{"component":"apiserver","provider":"kubernetes"}},"spec":{"type":"ClusterIP","clusterIP":")" +
+         address + R"(","ports":[{"name":"https","port":443,"protocol":"TCP","targetPort":6443}]}})";
 }
 
 }  // namespace
@@ -36,10 +35,12 @@ std::string kubernetes_service(const std::string& address) {
 // The address where Service default/kubernetes leads may change between starts, so it is written each time it differs.
 static Task<Result<void>> publish_endpoints(Registry& registry, const ClusterOptions& options) {
   std::string port = std::to_string(options.port);
-  std::string subsets = R"({"metadata":{"name":"kubernetes","labels":{"endpointslice.kubernetes.io/skip-mirror":"true"}},"subsets":[{"addresses":[{"ip":")" +
-                        options.advertise_address + R"("}],"ports":[{"name":"https","port":)" + port + R"(,"protocol":"TCP"}]}]})";
-  std::string slice = R"({"metadata":{"name":"kubernetes","labels":{"kubernetes.io/service-name":"kubernetes"}},"addressType":"IPv4","endpoints":[{"addresses":[")" +
-                      options.advertise_address + R"("],"conditions":{"ready":true}}],"ports":[{"name":"https","port":)" + port + R"(,"protocol":"TCP"}]})";
+  std::string subsets =
+      R"({"metadata":{"name":"kubernetes","labels":{"endpointslice.kubernetes.io/skip-mirror":"true"}},"subsets":[{"addresses":[{"ip":")" +
+      options.advertise_address + R"("}],"ports":[{"name":"https","port":)" + port + R"(,"protocol":"TCP"}]}]})";
+  std::string slice =
+      R"({"metadata":{"name":"kubernetes","labels":{"kubernetes.io/service-name":"kubernetes"}},"addressType":"IPv4","endpoints":[{"addresses":[")" +
+      options.advertise_address + R"("],"conditions":{"ready":true}}],"ports":[{"name":"https","port":)" + port + R"(,"protocol":"TCP"}]})";
   struct Row {
     std::string_view group, resource;
     std::string* body;
@@ -62,13 +63,15 @@ static Task<Result<void>> publish_endpoints(Registry& registry, const ClusterOpt
 
 Task<Result<void>> Api::bootstrap() {
   for (std::string_view name : {"default", "kube-system", "kube-public", "kube-node-lease"}) {
-    CO_TRY(co_await create_once(registry_, "", "v1", "namespaces", {}, std::string(name), "{\"metadata\":{\"name\":\"" + std::string(name) + "\"}}"));
+    CO_TRY(co_await create_once(registry_, "", "v1", "namespaces", {}, std::string(name),
+                                "{\"metadata\":{\"name\":\"" + std::string(name) + "\"}}"));
   }
-  CO_TRY(co_await create_once(registry_, "", "v1", "services", "default", "kubernetes", kubernetes_service(cluster_->services().first_address())));
+  CO_TRY(co_await create_once(registry_, "", "v1", "services", "default", "kubernetes",
+                              kubernetes_service(cluster_->services().first_address())));
   CO_TRY(co_await publish_endpoints(registry_, cluster_->options()));
   for (const BootstrapObject& object : bootstrap_rbac()) {
-    CO_TRY(co_await create_once(registry_, "rbac.authorization.k8s.io", "v1", object.resource, std::string(object.ns), std::string(object.name),
-                                std::string(object.json)));
+    CO_TRY(co_await create_once(registry_, "rbac.authorization.k8s.io", "v1", object.resource, std::string(object.ns),
+                                std::string(object.name), std::string(object.json)));
   }
   ready_ = true;
   co_return {};

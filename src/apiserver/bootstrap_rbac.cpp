@@ -23,8 +23,6 @@ constexpr BootstrapObject objects[] = {
 
 }  // namespace
 
-std::span<const BootstrapObject> bootstrap_rbac() {
-  return objects;
-}
+std::span<const BootstrapObject> bootstrap_rbac() { return objects; }
 
 }  // namespace estiba::apiserver

@@ -28,7 +28,8 @@ Result<std::unique_ptr<Cluster>> Cluster::open(store::Store& store, ClusterOptio
   return out;
 }
 
-Result<model::ObjectRef> Cluster::find(std::string_view group, std::string_view resource, std::string_view ns, std::string_view name) const {
+Result<model::ObjectRef> Cluster::find(std::string_view group, std::string_view resource, std::string_view ns,
+                                       std::string_view name) const {
   const Resource* row = preferred(group, resource);
   if (!row) return no_such_resource();
   auto entry = store_.get(key_of(*row, ns, name));

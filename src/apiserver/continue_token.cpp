@@ -18,12 +18,14 @@ Result<ContinueToken> ContinueToken::decode(std::string_view text) {
   if (!bytes) return refuse("illegal base64 data");
   auto doc = json::Document::parse(*bytes);
   if (!doc || !doc->root().is_object()) return refuse("it is not JSON");
-  if (doc->root().string_at("v") != "meta.k8s.io/v1") return refuse("server does not recognize this encoded version " + quoted(doc->root().string_at("v")));
+  if (doc->root().string_at("v") != "meta.k8s.io/v1")
+    return refuse("server does not recognize this encoded version " + quoted(doc->root().string_at("v")));
   const json::Node* revision = doc->root().find("rv");
   ContinueToken out;
   out.revision = revision ? revision->as_int().value_or(0) : 0;
   out.start = doc->root().string_at("start");
-  if (out.revision <= 0 || out.start.empty() || out.start.find("..") != std::string::npos) return refuse("incorrect encoded start resourceVersion");
+  if (out.revision <= 0 || out.start.empty() || out.start.find("..") != std::string::npos)
+    return refuse("incorrect encoded start resourceVersion");
   return out;
 }
 

@@ -17,9 +17,12 @@ struct Rename {
   std::string_view core, events;
 };
 constexpr Rename event_renames[] = {
-    {"involvedObject", "regarding"},          {"message", "note"},
-    {"reportingComponent", "reportingController"}, {"source", "deprecatedSource"},
-    {"firstTimestamp", "deprecatedFirstTimestamp"}, {"lastTimestamp", "deprecatedLastTimestamp"},
+    {"involvedObject", "regarding"},
+    {"message", "note"},
+    {"reportingComponent", "reportingController"},
+    {"source", "deprecatedSource"},
+    {"firstTimestamp", "deprecatedFirstTimestamp"},
+    {"lastTimestamp", "deprecatedLastTimestamp"},
     {"count", "deprecatedCount"},
 };
 
@@ -69,7 +72,8 @@ void convert(json::Document& doc, json::Node& object, const model::schema::Resou
 }
 
 Result<model::ObjectPtr> in_version(const model::ObjectPtr& object, const model::schema::Resource& resource) {
-  if (is_version_of(object->meta().api_version, resource)) [[likely]] return object;
+  if (is_version_of(object->meta().api_version, resource)) [[likely]]
+    return object;
   json::Document doc = TRY(json::Document::parse(object->json()));
   convert(doc, doc.root(), resource);
   return model::Object::make(doc.root());

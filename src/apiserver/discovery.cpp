@@ -26,7 +26,8 @@ void member(std::string& out, std::string_view key, std::string_view value, bool
 }
 
 // Legacy: APIResourceList.
-void append_legacy_subresource(std::string& out, const schema::Resource& resource, const schema::Subresource& sub, const schema::Version& version) {
+void append_legacy_subresource(std::string& out, const schema::Resource& resource, const schema::Subresource& sub,
+                               const schema::Version& version) {
   out += ",{";
   member(out, "name", std::string(resource.plural) + "/" + std::string(sub.name), true);
   member(out, "singularName", "");
@@ -133,7 +134,8 @@ void append_aggregated_group(std::string& out, const schema::Group& group) {
 
 DiscoveryDocument aggregated(bool core, bool beta) {
   DiscoveryDocument out;
-  out.json = R"({"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/)" + std::string(beta ? "v2beta1" : "v2") + R"(","metadata":{},"items":[)";
+  out.json = R"({"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/)" + std::string(beta ? "v2beta1" : "v2") +
+             R"(","metadata":{},"items":[)";
   bool first = true;
   for (const schema::Group& group : schema::groups()) {
     if (group.name.empty() != core) continue;
@@ -154,7 +156,8 @@ DiscoveryDocument aggregated(bool core, bool beta) {
 
 Discovery::Discovery(std::string_view server_address) {
   auto add = [this](std::string path, std::string text) { legacy_[std::move(path)] = {std::move(text), {}, "application/json"}; };
-  std::string versions = R"({"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[{"clientCIDR":"0.0.0.0/0","serverAddress":)";
+  std::string versions =
+      R"({"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[{"clientCIDR":"0.0.0.0/0","serverAddress":)";
   json::append_string(versions, server_address);
   add("/api", versions + "}]}");
   std::string all = R"({"kind":"APIGroupList","apiVersion":"v1","groups":[)";

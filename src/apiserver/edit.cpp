@@ -35,13 +35,9 @@ json::Node& ensure_array(json::Document& doc, json::Node& object, std::string_vi
   return doc.set(object, key, doc.make_array());
 }
 
-void set_int(json::Document& doc, json::Node& object, std::string_view key, int64_t value) {
-  doc.set(object, key, doc.make_int(value));
-}
+void set_int(json::Document& doc, json::Node& object, std::string_view key, int64_t value) { doc.set(object, key, doc.make_int(value)); }
 
-void set_bool(json::Document& doc, json::Node& object, std::string_view key, bool value) {
-  doc.set(object, key, doc.make_bool(value));
-}
+void set_bool(json::Document& doc, json::Node& object, std::string_view key, bool value) { doc.set(object, key, doc.make_bool(value)); }
 
 void set_copy(json::Document& doc, json::Node& object, std::string_view key, const json::Node* value) {
   if (present(value)) doc.set(object, key, doc.copy(*value));

@@ -6,12 +6,8 @@
 
 namespace estiba::apiserver {
 
-inline bool present(const json::Node* node) {
-  return node && !node->is_null();
-}
-inline bool has(const json::Node& object, std::string_view key) {
-  return present(object.find(key));
-}
+inline bool present(const json::Node* node) { return node && !node->is_null(); }
+inline bool has(const json::Node& object, std::string_view key) { return present(object.find(key)); }
 /// Present and neither "", 0, false, {} nor [].
 bool has_value(const json::Node& object, std::string_view key);
 
@@ -20,9 +16,7 @@ void default_string(json::Document& doc, json::Node& object, std::string_view ke
 void default_int(json::Document& doc, json::Node& object, std::string_view key, int64_t value);
 void default_bool(json::Document& doc, json::Node& object, std::string_view key, bool value);
 /// The object member `key`, made when missing or null.
-inline json::Node& ensure(json::Document& doc, json::Node& object, std::string_view key) {
-  return doc.ensure_object(object, key);
-}
+inline json::Node& ensure(json::Document& doc, json::Node& object, std::string_view key) { return doc.ensure_object(object, key); }
 json::Node& ensure_array(json::Document& doc, json::Node& object, std::string_view key);
 
 void set_int(json::Document& doc, json::Node& object, std::string_view key, int64_t value);

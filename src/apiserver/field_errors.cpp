@@ -6,7 +6,8 @@ namespace estiba::apiserver {
 
 void FieldErrors::add(FieldCause cause) {
   bool once = cause.reason == "FieldValueRequired" || cause.reason == "FieldValueNotSupported";
-  bool there = once && std::any_of(causes_.begin(), causes_.end(), [&](const FieldCause& c) { return c.field == cause.field && c.reason == cause.reason; });
+  bool there = once && std::any_of(causes_.begin(), causes_.end(),
+                                   [&](const FieldCause& c) { return c.field == cause.field && c.reason == cause.reason; });
   if (!there) causes_.push_back(std::move(cause));
 }
 
@@ -53,12 +54,8 @@ void FieldErrors::too_long(std::string field, size_t limit) {
   add({"FieldValueTooLong", "Too long: may not be more than " + std::to_string(limit) + " bytes", std::move(field)});
 }
 
-std::string at(std::string_view path, size_t index) {
-  return std::string(path) + "[" + std::to_string(index) + "]";
-}
+std::string at(std::string_view path, size_t index) { return std::string(path) + "[" + std::to_string(index) + "]"; }
 
-std::string at(std::string_view path, std::string_view key) {
-  return std::string(path) + "[" + std::string(key) + "]";
-}
+std::string at(std::string_view path, std::string_view key) { return std::string(path) + "[" + std::string(key) + "]"; }
 
 }  // namespace estiba::apiserver

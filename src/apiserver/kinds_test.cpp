@@ -52,7 +52,8 @@ TEST_F(KindsTest, a_pod_without_its_service_account_is_refused) {
 
 TEST_F(KindsTest, a_pods_spec_changes_only_where_kubernetes_lets_it) {
   ASSERT_TRUE(create("", "v1", "pods", "default", pod("p")));
-  EXPECT_TRUE(patch("", "v1", "pods", "default", "p", BodyType::strategic_patch, R"({"spec":{"containers":[{"name":"c","image":"busybox:2"}]}})"));
+  EXPECT_TRUE(
+      patch("", "v1", "pods", "default", "p", BodyType::strategic_patch, R"({"spec":{"containers":[{"name":"c","image":"busybox:2"}]}})"));
   auto refused = patch("", "v1", "pods", "default", "p", BodyType::merge_patch, R"({"spec":{"restartPolicy":"Never"}})");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::invalid);
@@ -75,8 +76,9 @@ TEST_F(KindsTest, an_unscheduled_pod_goes_at_once) {
 }
 
 TEST_F(KindsTest, requests_above_limits_are_refused) {
-  auto made = create("", "v1", "pods", "default",
-                     R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i","resources":{"limits":{"cpu":"1"},"requests":{"cpu":"1500m"}}}]}})");
+  auto made = create(
+      "", "v1", "pods", "default",
+      R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i","resources":{"limits":{"cpu":"1"},"requests":{"cpu":"1500m"}}}]}})");
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().details->causes[0].field, "spec.containers[0].resources.requests[cpu]");
 }
@@ -133,7 +135,8 @@ TEST_F(KindsTest, headless_and_external_services_have_no_address) {
   auto headless = create("", "v1", "services", "default", service("h", R"(,"clusterIP":"None")"));
   ASSERT_TRUE(headless) << headless.error().message;
   EXPECT_EQ(json_of(headless->object).string_at("spec", "clusterIP"), "None");
-  auto external = create("", "v1", "services", "default", R"({"metadata":{"name":"e"},"spec":{"type":"ExternalName","externalName":"a.b"}})");
+  auto external =
+      create("", "v1", "services", "default", R"({"metadata":{"name":"e"},"spec":{"type":"ExternalName","externalName":"a.b"}})");
   ASSERT_TRUE(external) << external.error().message;
   EXPECT_EQ(json_of(external->object).at("spec", "clusterIP"), nullptr);
 }
@@ -164,8 +167,9 @@ TEST_F(KindsTest, string_data_becomes_data) {
 }
 
 TEST_F(KindsTest, a_job_selects_its_own_pods) {
-  auto made = create("batch", "v1", "jobs", "default",
-                     R"({"metadata":{"name":"j"},"spec":{"template":{"spec":{"restartPolicy":"Never","containers":[{"name":"c","image":"i"}]}}}})");
+  auto made =
+      create("batch", "v1", "jobs", "default",
+             R"({"metadata":{"name":"j"},"spec":{"template":{"spec":{"restartPolicy":"Never","containers":[{"name":"c","image":"i"}]}}}})");
   ASSERT_TRUE(made) << made.error().message;
   const json::Node& root = json_of(made->object);
   std::string uid(root.string_at("metadata", "uid"));
@@ -175,8 +179,9 @@ TEST_F(KindsTest, a_job_selects_its_own_pods) {
 }
 
 TEST_F(KindsTest, events_are_the_same_in_both_groups) {
-  ASSERT_TRUE(create("", "v1", "events", "default",
-                     R"({"metadata":{"name":"e"},"involvedObject":{"kind":"Pod","namespace":"default","name":"p"},"message":"m","reason":"r","type":"Normal"})"));
+  ASSERT_TRUE(create(
+      "", "v1", "events", "default",
+      R"({"metadata":{"name":"e"},"involvedObject":{"kind":"Pod","namespace":"default","name":"p"},"message":"m","reason":"r","type":"Normal"})"));
   auto other = get("events.k8s.io", "v1", "events", "default", "e");
   ASSERT_TRUE(other) << other.error().message;
   const json::Node& root = json_of(*other);

@@ -56,10 +56,12 @@ void validate_finalizers(Draft& draft) {
   for (const json::Node& finalizer : *finalizers) {
     std::string path = at("metadata.finalizers", i++);
     require_qualified_name(finalizer.as_string(), path, draft.errors);
-    bool known = before && std::any_of(before->begin(), before->end(), [&](const json::Node& f) { return f.as_string() == finalizer.as_string(); });
+    bool known =
+        before && std::any_of(before->begin(), before->end(), [&](const json::Node& f) { return f.as_string() == finalizer.as_string(); });
     if (deleting && !known) {
-      draft.errors.forbidden("metadata.finalizers", "no new finalizers can be added if the object is being deleted, found new finalizers []string{" +
-                                                        quoted(finalizer.as_string()) + "}");
+      draft.errors.forbidden("metadata.finalizers",
+                             "no new finalizers can be added if the object is being deleted, found new finalizers []string{" +
+                                 quoted(finalizer.as_string()) + "}");
     }
   }
 }
@@ -68,7 +70,8 @@ void validate_finalizers(Draft& draft) {
 
 void fill_new_metadata(Draft& draft, bool generation, WallTime now) {
   json::Node& metadata = draft.metadata();
-  for (std::string_view field : {"resourceVersion", "selfLink", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"}) {
+  for (std::string_view field :
+       {"resourceVersion", "selfLink", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"}) {
     draft.doc.remove(metadata, field);
   }
   draft.doc.set(metadata, "uid", random_uuid());
@@ -92,7 +95,8 @@ void keep_metadata(Draft& draft, bool generation) {
   const json::Node* old = draft.old->find("metadata");
   draft.doc.remove(metadata, "selfLink");
   draft.doc.remove(metadata, "managedFields");
-  for (std::string_view field : {"uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"}) {
+  for (std::string_view field :
+       {"uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"}) {
     set_copy(draft.doc, metadata, field, old ? old->find(field) : nullptr);
   }
   for (std::string_view field : {"labels", "annotations", "finalizers", "ownerReferences"}) {

@@ -9,12 +9,12 @@
 namespace estiba::apiserver {
 
 struct NodeTarget {
-  std::string node;        ///< the Node's name
-  std::string address;     ///< its InternalIP, or ""
-  uint16_t port = 10250;   ///< of its API
+  std::string node;       ///< the Node's name
+  std::string address;    ///< its InternalIP, or ""
+  uint16_t port = 10250;  ///< of its API
   std::string ns, pod, uid;
-  std::string container;   ///< as asked, or the pod's only (or default) one; empty for port-forward
-  std::string subresource; ///< log, exec, attach, portforward
+  std::string container;    ///< as asked, or the pod's only (or default) one; empty for port-forward
+  std::string subresource;  ///< log, exec, attach, portforward
 };
 
 class NodeProxy {

@@ -30,8 +30,8 @@ struct Page {
 /// What an action answers.
 struct Outcome {
   int status = 200;
-  model::ObjectRef object;    ///< the object, when the answer is one that is stored …
-  std::string json;           ///< … else the answer's JSON (Status, Scale, TokenRequest)
+  model::ObjectRef object;  ///< the object, when the answer is one that is stored …
+  std::string json;         ///< … else the answer's JSON (Status, Scale, TokenRequest)
   std::vector<std::string> warnings;
 };
 

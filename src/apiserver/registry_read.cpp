@@ -43,10 +43,11 @@ Result<Range> range_of(const Action& action) {
 
 std::unexpected<Error> list_error(Error error, const Action& action, store::Revision asked, store::Revision current) {
   if (error.code == Code::gone) {
-    return expired(action.list.continue_token.empty()
-                       ? "The resourceVersion for the provided list is too old."
-                       : "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
-                         "continue parameter.");
+    return expired(
+        action.list.continue_token.empty()
+            ? "The resourceVersion for the provided list is too old."
+            : "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
+              "continue parameter.");
   }
   if (error.code == Code::invalid && asked > current) return resource_version_too_large(asked, current);
   return std::unexpected(std::move(error));

@@ -16,7 +16,8 @@ constexpr std::string_view foreground_finalizer = "foregroundDeletion";
 Result<void> check_preconditions(const Action& action, const model::Meta& meta, store::Revision revision) {
   const DeleteOptions& options = action.remove;
   if (!options.uid.empty() && options.uid != meta.uid) {
-    return conflict(*action.resource, action.name, "Precondition failed: UID in precondition: " + options.uid + ", UID in object meta: " + meta.uid);
+    return conflict(*action.resource, action.name,
+                    "Precondition failed: UID in precondition: " + options.uid + ", UID in object meta: " + meta.uid);
   }
   if (!options.resource_version.empty() && options.resource_version != std::to_string(revision)) {
     return conflict(*action.resource, action.name,
@@ -30,7 +31,8 @@ Result<void> check_options(const DeleteOptions& options) {
   if (!options.propagation.empty() && options.orphan_dependents) {
     return bad_request("DeleteOptions.meta.k8s.io \"\" is invalid: orphanDependents and deletionPropagation cannot be both set");
   }
-  if (!options.propagation.empty() && options.propagation != "Orphan" && options.propagation != "Background" && options.propagation != "Foreground") {
+  if (!options.propagation.empty() && options.propagation != "Orphan" && options.propagation != "Background" &&
+      options.propagation != "Foreground") {
     return bad_request("DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: " + quoted(options.propagation) +
                        ": supported values: \"Background\", \"Foreground\", \"Orphan\"");
   }
@@ -93,8 +95,9 @@ bool mark_deleted(json::Document& doc, json::Node& object, int64_t grace, WallTi
 }
 
 bool answers_with_object(const Resource& resource) {
-  return resource.group.empty() && (resource.kind == "Pod" || resource.kind == "PersistentVolume" || resource.kind == "PersistentVolumeClaim" ||
-                                    resource.kind == "ServiceAccount" || resource.kind == "PodTemplate" || resource.kind == "ResourceQuota");
+  return resource.group.empty() &&
+         (resource.kind == "Pod" || resource.kind == "PersistentVolume" || resource.kind == "PersistentVolumeClaim" ||
+          resource.kind == "ServiceAccount" || resource.kind == "PodTemplate" || resource.kind == "ResourceQuota");
 }
 
 }  // namespace
@@ -140,7 +143,8 @@ Task<Result<Outcome>> Registry::remove(Action action) {
     }
     auto facts = CO_TRY(kept(**entry, strategy));
     CO_TRY(check_preconditions(action, facts->object->meta(), (*entry)->mod_revision));
-    if (key == "/registry/core/namespaces/default" || key == "/registry/core/namespaces/kube-system" || key == "/registry/core/namespaces/kube-public") {
+    if (key == "/registry/core/namespaces/default" || key == "/registry/core/namespaces/kube-system" ||
+        key == "/registry/core/namespaces/kube-public") {
       co_return forbidden(*action.resource, action.name, "this namespace may not be deleted");
     }
     json::Document doc = CO_TRY(json::Document::parse((*entry)->value));
@@ -152,7 +156,8 @@ Task<Result<Outcome>> Registry::remove(Action action) {
     } else {
       bool changed = mark_deleted(doc, doc.root(), grace, cluster_.now());
       auto fresh = CO_TRY(make_kept(doc.root(), strategy));
-      if (!changed && fresh->object->json() == (*entry)->value) co_return Outcome{200, CO_TRY(object_of(**entry, *action.resource)), {}, {}};
+      if (!changed && fresh->object->json() == (*entry)->value)
+        co_return Outcome{200, CO_TRY(object_of(**entry, *action.resource)), {}, {}};
       if (dry) co_return Outcome{200, {fresh->object, (*entry)->mod_revision}, {}, {}};
       auto written = co_await commit(action, {.key = key, .expect = (*entry)->mod_revision}, fresh);
       if (written) outcome = Outcome{200, {CO_TRY(in_version(written->object, *action.resource)), written->revision}, {}, {}};

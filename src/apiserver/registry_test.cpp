@@ -51,7 +51,8 @@ TEST_F(RegistryTest, an_update_with_a_stale_revision_conflicts) {
   auto refused = update("", "v1", "configmaps", "default", "a", stale);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message,
-            "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the latest version and try again");
+            "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the latest "
+            "version and try again");
 }
 
 TEST_F(RegistryTest, a_write_that_changes_nothing_makes_no_revision) {
@@ -77,15 +78,17 @@ TEST_F(RegistryTest, the_status_is_written_by_its_subresource_only) {
   auto main = patch("apps", "v1", "deployments", "default", "web", BodyType::merge_patch, R"({"status":{"replicas":9}})");
   ASSERT_TRUE(main);
   EXPECT_EQ(json_of(main->object).at("status", "replicas"), nullptr);
-  auto status = patch("apps", "v1", "deployments", "default", "web", BodyType::merge_patch, R"({"status":{"replicas":9},"spec":{"replicas":9}})", "status");
+  auto status = patch("apps", "v1", "deployments", "default", "web", BodyType::merge_patch,
+                      R"({"status":{"replicas":9},"spec":{"replicas":9}})", "status");
   ASSERT_TRUE(status) << status.error().message;
   EXPECT_EQ(json_of(status->object).at("status", "replicas")->as_int(), 9);
   EXPECT_EQ(json_of(status->object).at("spec", "replicas")->as_int(), 1);
 }
 
 TEST_F(RegistryTest, invalid_objects_name_every_field) {
-  auto refused = create("apps", "v1", "deployments", "default",
-                        R"({"metadata":{"name":"Web"},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"c"}},"spec":{"containers":[{"name":"c"}]}}}})");
+  auto refused = create(
+      "apps", "v1", "deployments", "default",
+      R"({"metadata":{"name":"Web"},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"c"}},"spec":{"containers":[{"name":"c"}]}}}})");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::invalid);
   std::vector<std::string> fields;
@@ -104,7 +107,8 @@ TEST_F(RegistryTest, unknown_fields_warn_or_fail) {
   action.write.validation = FieldValidation::strict;
   auto refused = run(registry().create(action));
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().message, "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"dota\"");
+  EXPECT_EQ(refused.error().message,
+            "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"dota\"");
 }
 
 TEST_F(RegistryTest, finalizers_keep_an_object_until_the_last_is_gone) {
@@ -126,7 +130,8 @@ TEST_F(RegistryTest, dry_runs_leave_nothing) {
 }
 
 TEST_F(RegistryTest, lists_go_on_where_they_stopped_at_the_same_revision) {
-  for (char c : std::string("abcde")) ASSERT_TRUE(create("", "v1", "configmaps", "default", std::string(R"({"metadata":{"name":")") + c + "\"}}"));
+  for (char c : std::string("abcde"))
+    ASSERT_TRUE(create("", "v1", "configmaps", "default", std::string(R"({"metadata":{"name":")") + c + "\"}}"));
   Action action = make(Verb::list, "", "v1", "configmaps", "default");
   action.list.limit = 2;
   std::string names;

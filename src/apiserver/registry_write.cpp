@@ -29,14 +29,16 @@ Result<void> check_identity(const Action& action, json::Document& doc) {
   json::Node& metadata = doc.ensure_object(doc.root(), "metadata");
   std::string_view name = metadata.string_at("name"), ns = metadata.string_at("namespace");
   if (!action.name.empty() && name != action.name) {
-    if (!name.empty()) return bad_request("the name of the object (" + std::string(name) + ") does not match the name on the URL (" + action.name + ")");
+    if (!name.empty())
+      return bad_request("the name of the object (" + std::string(name) + ") does not match the name on the URL (" + action.name + ")");
     doc.set(metadata, "name", action.name);
   }
   if (!action.resource->namespaced) {
     if (!ns.empty()) return bad_request("namespace is not allowed for the cluster-scoped " + std::string(action.resource->kind));
     return {};
   }
-  if (!ns.empty() && ns != action.ns) return bad_request("the namespace of the provided object does not match the namespace sent on the request");
+  if (!ns.empty() && ns != action.ns)
+    return bad_request("the namespace of the provided object does not match the namespace sent on the request");
   doc.set(metadata, "namespace", action.ns);
   return {};
 }
@@ -60,8 +62,10 @@ Result<void> Registry::check_namespace(const Action& action) {
   auto found = cluster_.find("", "namespaces", "", action.ns);
   if (!found) return std::unexpected(std::move(found.error()));
   if (found->meta().deletion_timestamp.empty()) return {};
-  auto error = forbidden(*action.resource, action.name, "unable to create new content in namespace " + action.ns + " because it is being terminated");
-  error.error().details->causes.push_back({"NamespaceTerminating", "namespace " + action.ns + " is being terminated", "metadata.namespace"});
+  auto error = forbidden(*action.resource, action.name,
+                         "unable to create new content in namespace " + action.ns + " because it is being terminated");
+  error.error().details->causes.push_back(
+      {"NamespaceTerminating", "namespace " + action.ns + " is being terminated", "metadata.namespace"});
   return error;
 }
 
@@ -124,12 +128,14 @@ Task<Result<Outcome>> Registry::create_named(const Action& action, json::Documen
 Task<Result<Outcome>> Registry::update(Action action) {
   Decoded decoded = CO_TRY(decode_object(action));
   CO_TRY(check_identity(action, decoded.doc));
-  if (strategy_of(*action.resource).create_on_update && action.subresource.empty() && !store_.get(key_of(*action.resource, action.ns, action.name))) {
+  if (strategy_of(*action.resource).create_on_update && action.subresource.empty() &&
+      !store_.get(key_of(*action.resource, action.ns, action.name))) {
     co_return co_await create_document(std::move(action), std::move(decoded.doc), std::move(decoded.warnings));
   }
   Part part = action.subresource == "status" ? Part::status : Part::main;
   std::string text = json::print(decoded.doc.root());
-  auto outcome = co_await modify(std::move(action), part, [text = std::move(text)](const json::Node&) { return json::Document::parse(text); });
+  auto outcome =
+      co_await modify(std::move(action), part, [text = std::move(text)](const json::Node&) { return json::Document::parse(text); });
   if (outcome) outcome->warnings.insert(outcome->warnings.begin(), decoded.warnings.begin(), decoded.warnings.end());
   co_return outcome;
 }
@@ -143,7 +149,8 @@ Result<json::Document> apply_patch(const Action& action, const json::Node& old, 
     case BodyType::json_patch: TRY(model::apply_json_patch(doc, patch)); break;
     case BodyType::merge_patch: TRY(model::apply_merge_patch(doc, patch)); break;
     case BodyType::strategic_patch: TRY(model::apply_strategic_merge_patch(doc, patch, *action.resource->type)); break;
-    default: return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+    default:
+      return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
   }
   if (!doc.root().is_object()) return bad_request("the patch would leave something that is no object");
   return doc;
@@ -171,7 +178,8 @@ Result<json::Document> patched(const Action& action, const json::Node& old, cons
 Task<Result<Outcome>> Registry::patch(Action action) {
   if (action.body_type == BodyType::apply_patch) {
     co_return unsupported_media_type(
-        "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json (server-side apply is not offered)");
+        "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json (server-side apply is not "
+        "offered)");
   }
   auto parsed = json::Document::parse(action.body);
   if (!parsed) co_return bad_request("error decoding patch: " + parsed.error().message);
@@ -237,13 +245,12 @@ Result<void> apply_rules(Draft& draft, const Strategy& strategy, Part part) {
 }
 
 // The store's own conflicts, which mean that another write came between; those of preconditions have details.
-bool lost_a_race(const Error& error) {
-  return error.code == Code::conflict && !error.details;
-}
+bool lost_a_race(const Error& error) { return error.code == Code::conflict && !error.details; }
 
 }  // namespace
 
-Task<Result<Outcome>> Registry::write_changed(const Action& action, Part part, const store::EntryPtr& entry, Draft& draft, const json::Node& old) {
+Task<Result<Outcome>> Registry::write_changed(const Action& action, Part part, const store::EntryPtr& entry, Draft& draft,
+                                              const json::Node& old) {
   const Strategy& strategy = strategy_of(*action.resource);
   bool allocates = strategy.allocate && part == Part::main;
   if (allocates) CO_TRY(strategy.allocate(draft));

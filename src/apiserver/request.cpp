@@ -15,7 +15,8 @@ Result<std::vector<std::string>> segments_of(std::string_view raw_path) {
   if (raw_path.empty()) return out;
   for (std::string_view part : split(raw_path, '/')) {
     std::string segment = part.find('%') == std::string_view::npos ? std::string(part) : TRY(io::percent_decode(part));
-    if (segment.empty() || segment == "." || segment == ".." || segment.find('/') != std::string::npos || segment.find('\0') != std::string::npos) {
+    if (segment.empty() || segment == "." || segment == ".." || segment.find('/') != std::string::npos ||
+        segment.find('\0') != std::string::npos) {
       return bad_request("the path has an empty, '.', '..' or encoded-slash segment: " + quoted(raw_path));
     }
     out.push_back(std::move(segment));
@@ -62,7 +63,9 @@ Result<void> read_write_options(const io::Query& query, WriteOptions& out) {
   if (validation.empty() || validation == "Warn") out.validation = FieldValidation::warn;
   else if (validation == "Strict") out.validation = FieldValidation::strict;
   else if (validation == "Ignore") out.validation = FieldValidation::ignore;
-  else return bad_request("fieldValidation: Unsupported value: " + quoted(validation) + ": supported values: \"Ignore\", \"Strict\", \"Warn\"");
+  else
+    return bad_request("fieldValidation: Unsupported value: " + quoted(validation) +
+                       ": supported values: \"Ignore\", \"Strict\", \"Warn\"");
   return {};
 }
 
@@ -160,8 +163,8 @@ Result<Target> parse_request(const io::Request& request) {
   TRY(read_write_options(request.query, action.write));
   if (action.verb == Verb::remove || action.verb == Verb::remove_collection) TRY(read_delete_query(request.query, action.remove));
   action.include_object = request.query.get("includeObject");
-  bool streams = action.subresource == "exec" || action.subresource == "attach" || action.subresource == "portforward" || action.subresource == "log" ||
-                 action.subresource == "proxy";
+  bool streams = action.subresource == "exec" || action.subresource == "attach" || action.subresource == "portforward" ||
+                 action.subresource == "log" || action.subresource == "proxy";
   if (!streams) {
     auto wanted = negotiate(request.headers.get("Accept"), true);
     if (!wanted) return not_acceptable();

@@ -14,9 +14,9 @@ namespace estiba::apiserver {
 /// What a URL means: a resource of the API, or another path (/healthz, /api, /openapi/v3, …).
 struct Target {
   bool resource = false;
-  Action action;         ///< when `resource`; without body and user
-  std::string path;      ///< else
-  std::string tail;      ///< what follows pods/x/proxy and the like
+  Action action;                       ///< when `resource`; without body and user
+  std::string path;                    ///< else
+  std::string tail;                    ///< what follows pods/x/proxy and the like
   std::string group, version, plural;  ///< as the URL spells them, for authorization of what is not served
 };
 

@@ -63,8 +63,8 @@ TEST(Request, what_is_not_served_is_refused) {
 }
 
 TEST(Request, path_tricks_are_refused) {
-  for (std::string path : {"/api/v1/namespaces/a/pods/..", "/api/v1/namespaces/a//pods", "/api/v1/namespaces/a/pods/b%2Fc", "/api/v1/namespaces/%2e%2e/pods",
-                           "/api/v1/namespaces/a/pods/b%00"}) {
+  for (std::string path : {"/api/v1/namespaces/a/pods/..", "/api/v1/namespaces/a//pods", "/api/v1/namespaces/a/pods/b%2Fc",
+                           "/api/v1/namespaces/%2e%2e/pods", "/api/v1/namespaces/a/pods/b%00"}) {
     EXPECT_EQ(status_of("GET", path), 400) << path;
   }
 }

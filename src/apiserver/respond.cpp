@@ -67,9 +67,11 @@ std::string bookmark_json(const Action& action, const WatchItem& item) {
   if (item.initial_end) metadata += ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}";
   metadata += '}';
   switch (action.wanted.shape) {
-    case Shape::table: return "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"" + std::to_string(item.revision) +
-                              "\"},\"columnDefinitions\":[],\"rows\":[{\"cells\":[],\"object\":{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":"
-                              "\"meta.k8s.io/v1\"," + metadata + "}}]}";
+    case Shape::table:
+      return "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"" + std::to_string(item.revision) +
+             "\"},\"columnDefinitions\":[],\"rows\":[{\"cells\":[],\"object\":{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":"
+             "\"meta.k8s.io/v1\"," +
+             metadata + "}}]}";
     case Shape::partial: return "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\"," + metadata + "}";
     case Shape::object: break;
   }
@@ -86,9 +88,7 @@ Rendered render_json(const Wanted& wanted, std::string json) {
   return {content_type_of(Encoding::json), std::move(fallback)};
 }
 
-Rendered render_error(const Wanted& wanted, const Error& error) {
-  return render_json(wanted, status_json(error));
-}
+Rendered render_error(const Wanted& wanted, const Error& error) { return render_json(wanted, status_json(error)); }
 
 Result<Rendered> render_object(const Action& action, const model::ObjectRef& object) {
   Encoded encoded = TRY(encode(action.wanted, TRY(object_json(action, object, true))));

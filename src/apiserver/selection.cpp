@@ -24,7 +24,8 @@ Result<Selection> Selection::make(const Action& action) {
     } else if (requirement.path == "metadata.namespace") {
       field.from = Field::From::ns;
     } else {
-      auto row = std::find_if(strategy.fields.begin(), strategy.fields.end(), [&](const SelectableField& f) { return f.label == requirement.path; });
+      auto row = std::find_if(strategy.fields.begin(), strategy.fields.end(),
+                              [&](const SelectableField& f) { return f.label == requirement.path; });
       if (row == strategy.fields.end()) {
         return bad_request("field label not supported: " + requirement.path);
       }

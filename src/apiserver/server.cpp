@@ -21,12 +21,14 @@ std::string warning_header(std::string_view text) {
 }
 
 void send(io::Response& response, int status, Rendered rendered) {
-  response.send(status, {{"Content-Type", std::string(rendered.content_type)}, {"Cache-Control", "no-cache, private"}}, std::move(rendered.body));
+  response.send(status, {{"Content-Type", std::string(rendered.content_type)}, {"Cache-Control", "no-cache, private"}},
+                std::move(rendered.body));
 }
 
 void send_error(io::Response& response, const Wanted& wanted, const Error& error) {
   if (http_status(error) >= 500) log::warn("apiserver", "request failed", {{"error", error}});
-  if (error.details && error.details->retry_after_seconds > 0) response.always("Retry-After", std::to_string(error.details->retry_after_seconds));
+  if (error.details && error.details->retry_after_seconds > 0)
+    response.always("Retry-After", std::to_string(error.details->retry_after_seconds));
   send(response, http_status(error), render_error(wanted, error));
 }
 
@@ -42,12 +44,11 @@ std::string version_json(const std::string& git_version) {
   return out + std::string(platform) + "\"}";
 }
 
-Task<Result<Outcome>> refuse_method() {
-  co_return method_not_allowed();
-}
+Task<Result<Outcome>> refuse_method() { co_return method_not_allowed(); }
 
 void count_request(const Action& action, int status) {
-  static auto& requests = observe::metrics().counters("apiserver_request_total", "Requests by verb, resource and status.", {"verb", "resource", "code"});
+  static auto& requests =
+      observe::metrics().counters("apiserver_request_total", "Requests by verb, resource and status.", {"verb", "resource", "code"});
   requests.with({std::string(to_string(action.verb)), std::string(action.resource->plural), std::to_string(status)}).add();
 }
 
@@ -56,8 +57,8 @@ Task<void> run_to_end(Api& api, Action action, OneShot<Result<Outcome>>::Sender 
 }
 
 bool is_stream(const Action& action) {
-  return action.resource->plural == "pods" && (action.subresource == "log" || action.subresource == "exec" || action.subresource == "attach" ||
-                                               action.subresource == "portforward");
+  return action.resource->plural == "pods" && (action.subresource == "log" || action.subresource == "exec" ||
+                                               action.subresource == "attach" || action.subresource == "portforward");
 }
 
 }  // namespace
@@ -149,8 +150,9 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
   bool patch = action.verb == Verb::patch;
   bool patch_type = type && *type >= BodyType::json_patch;
   if (!type || patch != patch_type) {
-    co_return unsupported_media_type(patch ? "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json"
-                                           : "application/json, application/yaml, application/vnd.kubernetes.protobuf");
+    co_return unsupported_media_type(
+        patch ? "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json"
+              : "application/json, application/yaml, application/vnd.kubernetes.protobuf");
   }
   action.body_type = *type;
   action.body = CO_TRY(co_await request.body());

@@ -19,12 +19,12 @@ namespace estiba::apiserver {
 struct ServerOptions {
   ClusterOptions cluster;
   std::string listen_host = "0.0.0.0";
-  uint16_t listen_port = 6443;       ///< 0 takes a free one
+  uint16_t listen_port = 6443;           ///< 0 takes a free one
   std::string certificate_pem, key_pem;  ///< of the server
-  std::string client_ca_pem;         ///< signs clients' certificates
-  std::string signing_key_pem;       ///< signs service accounts' tokens
+  std::string client_ca_pem;             ///< signs clients' certificates
+  std::string signing_key_pem;           ///< signs service accounts' tokens
   std::string git_version = "v1.36.0+estiba";
-  NodeProxy* node_proxy = nullptr;   ///< null: logs and exec answer 503
+  NodeProxy* node_proxy = nullptr;  ///< null: logs and exec answer 503
 };
 
 /// Answers HTTP requests; HttpServer's handler. Any loop.

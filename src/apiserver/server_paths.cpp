@@ -16,16 +16,13 @@ bool is_health(std::string_view path) {
 }
 
 void send_text(io::Response& response, int status, std::string text, std::string type = "text/plain; charset=utf-8") {
-  response.send(status, {{"Content-Type", std::move(type)}, {"Cache-Control", "no-cache, private"}, {"X-Content-Type-Options", "nosniff"}}, std::move(text));
+  response.send(status, {{"Content-Type", std::move(type)}, {"Cache-Control", "no-cache, private"}, {"X-Content-Type-Options", "nosniff"}},
+                std::move(text));
 }
 
-void send_json(io::Response& response, std::string text) {
-  send_text(response, 200, std::move(text), "application/json");
-}
+void send_json(io::Response& response, std::string text) { send_text(response, 200, std::move(text), "application/json"); }
 
-std::string verb_of(const std::string& method) {
-  return to_lower(method == "HEAD" ? "GET" : method);
-}
+std::string verb_of(const std::string& method) { return to_lower(method == "HEAD" ? "GET" : method); }
 
 struct Check {
   std::string_view name;
@@ -34,13 +31,12 @@ struct Check {
 
 }  // namespace
 
-bool is_open_path(std::string_view path) {
-  return is_health(path) || path == "/version";
-}
+bool is_open_path(std::string_view path) { return is_health(path) || path == "/version"; }
 
 void Api::serve_health(const std::string& path, io::Request& request, io::Response& response) {
   std::string_view root = split(std::string_view(path).substr(1), '/')[0];
-  const Check checks[] = {{"ping", true}, {"log", true}, {"store", cluster_->store().revision() >= 0}, {"poststarthook/bootstrap", root == "livez" || ready()}};
+  const Check checks[] = {
+      {"ping", true}, {"log", true}, {"store", cluster_->store().revision() >= 0}, {"poststarthook/bootstrap", root == "livez" || ready()}};
   std::string_view only = std::string_view(path).substr(1 + root.size());
   if (!only.empty()) only.remove_prefix(1);
   auto excluded = request.query.all("exclude");
@@ -51,7 +47,11 @@ void Api::serve_health(const std::string& path, io::Request& request, io::Respon
     known = true;
     bool skip = std::find(excluded.begin(), excluded.end(), check.name) != excluded.end();
     ok &= check.ok || skip;
-    report.append(check.ok || skip ? "[+]" : "[-]").append(check.name).append(skip ? " excluded: ok\n" : check.ok ? " ok\n" : " failed: not finished\n");
+    report.append(check.ok || skip ? "[+]" : "[-]")
+        .append(check.name)
+        .append(skip       ? " excluded: ok\n"
+                : check.ok ? " ok\n"
+                           : " failed: not finished\n");
   }
   if (!known) return send_text(response, 404, "404 page not found\n");
   report.append(root).append(ok ? " check passed\n" : " check failed\n");
@@ -74,15 +74,19 @@ Task<void> Api::serve_path(const User& user, const std::string& path, io::Reques
   if (path == "/version") co_return send_json(response, version_json_);
   if (path.starts_with("/openapi/") && openapi_.serve(path, request, response)) co_return;
   if (path == "/metrics") co_return send_text(response, 200, observe::metrics().print(), "text/plain; version=0.0.4; charset=utf-8");
-  if (path == "/openid/v1/jwks") co_return send_text(response, 200, "{\"keys\":[" + authenticator_->jwk() + "]}", "application/jwk-set+json");
+  if (path == "/openid/v1/jwks")
+    co_return send_text(response, 200, "{\"keys\":[" + authenticator_->jwk() + "]}", "application/jwk-set+json");
   if (path == "/.well-known/openid-configuration") {
     const std::string issuer = cluster_->options().issuer();
-    co_return send_json(response, "{\"issuer\":\"" + issuer + "\",\"jwks_uri\":\"" + issuer +
-                                      "/openid/v1/jwks\",\"response_types_supported\":[\"id_token\"],\"subject_types_supported\":[\"public\"],"
-                                      "\"id_token_signing_alg_values_supported\":[\"ES256\"]}");
+    co_return send_json(response,
+                        "{\"issuer\":\"" + issuer + "\",\"jwks_uri\":\"" + issuer +
+                            "/openid/v1/jwks\",\"response_types_supported\":[\"id_token\"],\"subject_types_supported\":[\"public\"],"
+                            "\"id_token_signing_alg_values_supported\":[\"ES256\"]}");
   }
   if (path == "/") {
-    co_return send_json(response, R"({"paths":["/.well-known/openid-configuration","/api","/api/v1","/apis","/healthz","/livez","/metrics","/openapi/v2","/openapi/v3","/openid/v1/jwks","/readyz","/version"]})");
+    co_return send_json(
+        response,
+        R"({"paths":["/.well-known/openid-configuration","/api","/api/v1","/apis","/healthz","/livez","/metrics","/openapi/v2","/openapi/v3","/openid/v1/jwks","/readyz","/version"]})");
   }
   if (const DiscoveryDocument* document = discovery_.find(path, request.headers.get("Accept"))) {
     if (!document->etag.empty() && request.headers.get("If-None-Match") == document->etag) {

@@ -35,7 +35,8 @@ Task<Result<void>> send_items(const Action& action, const std::vector<WatchItem>
 
 // The container to show when none was asked for: the annotated default, else the first.
 std::string default_container(const json::Node& pod) {
-  if (const json::Node* name = pod.at("metadata", "annotations", "kubectl.kubernetes.io/default-container")) return std::string(name->as_string());
+  if (const json::Node* name = pod.at("metadata", "annotations", "kubectl.kubernetes.io/default-container"))
+    return std::string(name->as_string());
   const json::Node* containers = pod.at("spec", "containers");
   return containers && !containers->empty() ? std::string((*containers)[0].string_at("name")) : std::string{};
 }
@@ -65,7 +66,8 @@ std::string internal_ip(const json::Node& node) {
 Task<Result<void>> Api::stream_watch(const Action& action, io::Request& request, io::Response& response) {
   (void)request;
   auto watcher = CO_TRY(registry_.watch(action));
-  CO_TRY(co_await response.start(200, {{"Content-Type", std::string(watch_content_type(action.wanted))}, {"Cache-Control", "no-cache, private"}}));
+  CO_TRY(co_await response.start(
+      200, {{"Content-Type", std::string(watch_content_type(action.wanted))}, {"Cache-Control", "no-cache, private"}}));
   Executor& executor = *Executor::current();
   Duration total = action.list.timeout_seconds ? Duration(std::chrono::seconds(*action.list.timeout_seconds)) : default_watch_time();
   Instant end = executor.now() + total;
@@ -104,7 +106,8 @@ Task<Result<void>> Api::forward_to_node(const Action& action, io::Request& reque
   if (action.subresource != "portforward") {
     target.container = request.query.get("container");
     if (target.container.empty()) target.container = default_container(pod.root());
-    if (!has_container(pod.root(), target.container)) co_return bad_request("container " + target.container + " is not valid for pod " + action.name);
+    if (!has_container(pod.root(), target.container))
+      co_return bad_request("container " + target.container + " is not valid for pod " + action.name);
   }
   auto node = cluster_->find("", "nodes", "", target.node);
   if (node) {
@@ -122,13 +125,15 @@ Result<std::unique_ptr<ApiServer>> ApiServer::make(store::Store& store, std::vec
   out->options_ = options;
   out->api_ = TRY(Api::make(store, options));
   Api* api = out->api_.get();
-  out->http_ = std::make_unique<io::HttpServer>(std::move(loops), io::HttpServerOptions{},
-                                                [api](io::Request& request, io::Response& response) { return api->serve(request, response); });
+  out->http_ =
+      std::make_unique<io::HttpServer>(std::move(loops), io::HttpServerOptions{},
+                                       [api](io::Request& request, io::Response& response) { return api->serve(request, response); });
   return out;
 }
 
 Result<void> ApiServer::listen() {
-  auto tls = TRY(io::make_tls_server({.certificate_pem = options_.certificate_pem, .key_pem = options_.key_pem, .client_ca_pem = options_.client_ca_pem}));
+  auto tls = TRY(io::make_tls_server(
+      {.certificate_pem = options_.certificate_pem, .key_pem = options_.key_pem, .client_ca_pem = options_.client_ca_pem}));
   return http_->listen_tcp(options_.listen_host, options_.listen_port, tls);
 }
 

@@ -88,27 +88,32 @@ TEST_F(ServerTest, what_no_role_allows_is_denied_by_name) {
 TEST_F(ServerTest, a_missing_object_is_a_status) {
   Answer answer = ask("GET", "/apis/apps/v1/namespaces/default/deployments/web");
   EXPECT_EQ(answer.status, 404);
-  EXPECT_EQ(answer.body,
-            R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"deployments.apps \"web\" not found","reason":"NotFound",)"
-            R"("details":{"name":"web","group":"apps","kind":"deployments"},"code":404})");
+  EXPECT_EQ(
+      answer.body,
+      R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"deployments.apps \"web\" not found","reason":"NotFound",)"
+      R"("details":{"name":"web","group":"apps","kind":"deployments"},"code":404})");
 }
 
 TEST_F(ServerTest, objects_are_created_and_listed_as_tables) {
-  Answer made = ask("POST", "/api/v1/namespaces/default/configmaps", {{"Content-Type", "application/json"}}, R"({"metadata":{"name":"a"},"data":{"k":"v"}})");
+  Answer made = ask("POST", "/api/v1/namespaces/default/configmaps", {{"Content-Type", "application/json"}},
+                    R"({"metadata":{"name":"a"},"data":{"k":"v"}})");
   EXPECT_EQ(made.status, 201) << made.body;
   EXPECT_NE(made.body.find("\"resourceVersion\":\""), std::string::npos);
-  Answer table = ask("GET", "/api/v1/namespaces/default/configmaps", {{"Accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}});
+  Answer table =
+      ask("GET", "/api/v1/namespaces/default/configmaps", {{"Accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}});
   const json::Node& root = parse(table);
   EXPECT_EQ(root.string_at("kind"), "Table");
   EXPECT_EQ((*root.find("columnDefinitions"))[1].string_at("name"), "Data");
   EXPECT_EQ((*(*root.find("rows"))[0].find("cells"))[0].as_string(), "a");
-  Answer partial = ask("GET", "/api/v1/namespaces/default/configmaps/a", {{"Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}});
+  Answer partial =
+      ask("GET", "/api/v1/namespaces/default/configmaps/a", {{"Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}});
   EXPECT_EQ(parse(partial).find("data"), nullptr);
   EXPECT_EQ(parsed_.root().string_at("metadata", "name"), "a");
 }
 
 TEST_F(ServerTest, bodies_may_be_yaml_or_protobuf) {
-  Answer made = ask("POST", "/api/v1/namespaces/default/configmaps", {{"Content-Type", "application/yaml"}, {"Accept", "application/vnd.kubernetes.protobuf"}},
+  Answer made = ask("POST", "/api/v1/namespaces/default/configmaps",
+                    {{"Content-Type", "application/yaml"}, {"Accept", "application/vnd.kubernetes.protobuf"}},
                     "metadata:\n  name: b\ndata:\n  k: v\n");
   EXPECT_EQ(made.status, 201) << made.body;
   EXPECT_EQ(made.headers.get("Content-Type"), "application/vnd.kubernetes.protobuf");
@@ -126,14 +131,18 @@ TEST_F(ServerTest, broken_input_is_named) {
   EXPECT_EQ(ask("POST", "/api/v1/namespaces/default/pods", json_type, R"({"kind":"Service","metadata":{"name":"a"}})").status, 400);
   EXPECT_EQ(ask("POST", "/api/v1/namespaces/default/pods", {{"Content-Type", "text/html"}}, "x").status, 415);
   EXPECT_EQ(ask("PATCH", "/api/v1/namespaces/default", json_type, "{}").status, 415) << "that is no patch";
-  EXPECT_EQ(ask("PATCH", "/api/v1/namespaces/default", {{"Content-Type", "application/apply-patch+yaml"}}, "{}").status, 415) << "not offered";
-  Answer wrong = ask("POST", "/apis/apps/v1/namespaces/default/deployments", json_type, R"({"metadata":{"name":"a"},"spec":{"replicas":"three"}})");
+  EXPECT_EQ(ask("PATCH", "/api/v1/namespaces/default", {{"Content-Type", "application/apply-patch+yaml"}}, "{}").status, 415)
+      << "not offered";
+  Answer wrong =
+      ask("POST", "/apis/apps/v1/namespaces/default/deployments", json_type, R"({"metadata":{"name":"a"},"spec":{"replicas":"three"}})");
   EXPECT_EQ(wrong.status, 400);
-  EXPECT_NE(wrong.body.find("cannot be handled as a Deployment: json: cannot unmarshal string into Go struct field"), std::string::npos) << wrong.body;
+  EXPECT_NE(wrong.body.find("cannot be handled as a Deployment: json: cannot unmarshal string into Go struct field"), std::string::npos)
+      << wrong.body;
 }
 
 TEST_F(ServerTest, unknown_fields_are_told_in_a_warning_header) {
-  Answer made = ask("POST", "/api/v1/namespaces/default/configmaps", {{"Content-Type", "application/json"}}, R"({"metadata":{"name":"a"},"dta":{}})");
+  Answer made =
+      ask("POST", "/api/v1/namespaces/default/configmaps", {{"Content-Type", "application/json"}}, R"({"metadata":{"name":"a"},"dta":{}})");
   EXPECT_EQ(made.status, 201);
   EXPECT_EQ(made.headers.get("Warning"), "299 - \"unknown field \\\"dta\\\"\"");
 }
@@ -143,7 +152,10 @@ TEST_F(ServerTest, a_watch_sends_what_is_there_and_ends_at_its_time) {
   Answer watched = ask("GET", "/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=1");
   EXPECT_EQ(watched.status, 200);
   EXPECT_TRUE(watched.body.starts_with(R"({"type":"ADDED","object":{)")) << watched.body;
-  Answer started = ask("GET", "/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true");
+  Answer started =
+      ask("GET",
+          "/api/v1/namespaces/default/"
+          "configmaps?watch=1&timeoutSeconds=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true");
   EXPECT_NE(started.body.find("\"k8s.io/initial-events-end\":\"true\""), std::string::npos) << started.body;
 }
 

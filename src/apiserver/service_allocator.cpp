@@ -60,14 +60,13 @@ std::optional<uint32_t> ServiceAllocator::offset_of(std::string_view address) co
   return *value - base_;
 }
 
-std::string ServiceAllocator::first_address() const {
-  return address_at(1);
-}
+std::string ServiceAllocator::first_address() const { return address_at(1); }
 
 Result<std::string> ServiceAllocator::take_address() {
   std::lock_guard lock(mutex_);
   uint32_t usable = size_ - 2;
-  if (addresses_.size() >= usable) return fail(Code::exhausted, "no address of " + cidr_ + " is free; delete Services or use a larger --service-cidr");
+  if (addresses_.size() >= usable)
+    return fail(Code::exhausted, "no address of " + cidr_ + " is free; delete Services or use a larger --service-cidr");
   uint32_t start = random_below(usable);
   for (uint32_t i = 0; i < usable; i++) {
     uint32_t offset = 1 + (start + i) % usable;
@@ -90,7 +89,9 @@ Result<uint16_t> ServiceAllocator::take_port() {
 
 Result<void> ServiceAllocator::take_address(std::string_view address) {
   auto offset = offset_of(address);
-  if (!offset) return fail(Code::invalid, "the provided IP (" + std::string(address) + ") is not in the valid range. The range of valid IPs is " + cidr_);
+  if (!offset)
+    return fail(Code::invalid,
+                "the provided IP (" + std::string(address) + ") is not in the valid range. The range of valid IPs is " + cidr_);
   std::lock_guard lock(mutex_);
   if (!addresses_.insert(*offset).second) return fail(Code::already_exists, "provided IP is already allocated");
   return {};

@@ -12,10 +12,11 @@ class SpecialTest : public ApiFixture {
   void SetUp() override {
     ApiFixture::SetUp();
     ASSERT_TRUE(create("", "v1", "serviceaccounts", "default", R"({"metadata":{"name":"default"}})"));
-    ASSERT_TRUE(create("", "v1", "pods", "default", R"({"metadata":{"name":"p","labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}})"));
+    ASSERT_TRUE(create("", "v1", "pods", "default",
+                       R"({"metadata":{"name":"p","labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}})"));
   }
-  Result<Outcome> post(std::string_view group, std::string_view resource, std::string ns, std::string name, std::string subresource, std::string body,
-                       User user = {"tester", {}, {"system:masters"}, {}}) {
+  Result<Outcome> post(std::string_view group, std::string_view resource, std::string ns, std::string name, std::string subresource,
+                       std::string body, User user = {"tester", {}, {"system:masters"}, {}}) {
     Action action = make(Verb::create, group, "v1", resource, std::move(ns), std::move(name));
     action.subresource = std::move(subresource);
     action.body = std::move(body);
@@ -87,10 +88,12 @@ TEST_F(SpecialTest, a_token_for_a_moment_is_refused) {
 
 TEST_F(SpecialTest, roles_allow_what_they_say_and_no_more) {
   User jane{"jane", {}, {"devs", "system:authenticated"}, {}};
-  ASSERT_TRUE(create("rbac.authorization.k8s.io", "v1", "roles", "default",
-                     R"({"metadata":{"name":"reader"},"rules":[{"apiGroups":[""],"resources":["pods","pods/log"],"verbs":["get","list"]}]})"));
-  ASSERT_TRUE(create("rbac.authorization.k8s.io", "v1", "rolebindings", "default",
-                     R"({"metadata":{"name":"devs"},"roleRef":{"kind":"Role","name":"reader"},"subjects":[{"kind":"Group","name":"devs"}]})"));
+  ASSERT_TRUE(
+      create("rbac.authorization.k8s.io", "v1", "roles", "default",
+             R"({"metadata":{"name":"reader"},"rules":[{"apiGroups":[""],"resources":["pods","pods/log"],"verbs":["get","list"]}]})"));
+  ASSERT_TRUE(
+      create("rbac.authorization.k8s.io", "v1", "rolebindings", "default",
+             R"({"metadata":{"name":"devs"},"roleRef":{"kind":"Role","name":"reader"},"subjects":[{"kind":"Group","name":"devs"}]})"));
   auto may = [&](std::string verb, std::string resource, std::string subresource, std::string ns) {
     return api_->authorizer().authorize(jane, {verb, "", "v1", resource, subresource, ns, "x", {}}).allowed;
   };
@@ -108,11 +111,15 @@ TEST_F(SpecialTest, roles_allow_what_they_say_and_no_more) {
 
 TEST_F(SpecialTest, a_role_that_is_taken_away_counts_no_more) {
   User jane{"jane", {}, {}, {}};
-  ASSERT_TRUE(create("rbac.authorization.k8s.io", "v1", "clusterroles", "",
-                     R"({"metadata":{"name":"r"},"rules":[{"apiGroups":[""],"resources":["pods"],"resourceNames":["p"],"verbs":["get"]}]})"));
-  ASSERT_TRUE(create("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "",
-                     R"({"metadata":{"name":"b"},"roleRef":{"kind":"ClusterRole","name":"r"},"subjects":[{"kind":"User","name":"jane"}]})"));
-  auto may_get = [&](std::string name) { return api_->authorizer().authorize(jane, {"get", "", "v1", "pods", "", "default", name, {}}).allowed; };
+  ASSERT_TRUE(
+      create("rbac.authorization.k8s.io", "v1", "clusterroles", "",
+             R"({"metadata":{"name":"r"},"rules":[{"apiGroups":[""],"resources":["pods"],"resourceNames":["p"],"verbs":["get"]}]})"));
+  ASSERT_TRUE(
+      create("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "",
+             R"({"metadata":{"name":"b"},"roleRef":{"kind":"ClusterRole","name":"r"},"subjects":[{"kind":"User","name":"jane"}]})"));
+  auto may_get = [&](std::string name) {
+    return api_->authorizer().authorize(jane, {"get", "", "v1", "pods", "", "default", name, {}}).allowed;
+  };
   EXPECT_TRUE(may_get("p"));
   EXPECT_FALSE(may_get("q")) << "another name";
   ASSERT_TRUE(remove("rbac.authorization.k8s.io", "v1", "clusterroles", "", "r"));

@@ -4,9 +4,7 @@
 
 namespace estiba::apiserver {
 
-void Draft::keep_old(std::string_view member) {
-  set_copy(doc, object, member, old->find(member));
-}
+void Draft::keep_old(std::string_view member) { set_copy(doc, object, member, old->find(member)); }
 
 std::string selectable_value(const SelectableField& field, const json::Node& object) {
   const json::Node* value = follow(object, field.path.empty() ? field.label : field.path);

@@ -18,10 +18,10 @@ class Cluster;
 /// One write on its way into the store.
 struct Draft {
   json::Document& doc;
-  json::Node& object;      ///< the new object; metadata is an object
-  const json::Node* old;   ///< what is stored; null when creating
+  json::Node& object;     ///< the new object; metadata is an object
+  const json::Node* old;  ///< what is stored; null when creating
   const Action& action;
-  Cluster& cluster;        ///< look-ups, allocators, the clock
+  Cluster& cluster;  ///< look-ups, allocators, the clock
   FieldErrors& errors;
   std::vector<std::string>& warnings;
 

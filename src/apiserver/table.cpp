@@ -101,7 +101,8 @@ Result<std::string> table_json(const Action& action, const Page& page, bool head
   Executor* executor = Executor::current();
   WallTime now = executor ? executor->wall_now() : std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
   std::string out = R"({"kind":"Table","apiVersion":"meta.k8s.io/)";
-  out.append(action.wanted.shape_v1beta1 ? "v1beta1" : "v1").append("\",\"metadata\":{\"resourceVersion\":\"" + std::to_string(page.revision) + "\"");
+  out.append(action.wanted.shape_v1beta1 ? "v1beta1" : "v1")
+      .append("\",\"metadata\":{\"resourceVersion\":\"" + std::to_string(page.revision) + "\"");
   if (!page.continue_token.empty()) {
     out += ",\"continue\":\"" + page.continue_token + "\"";
     if (page.remaining) out += ",\"remainingItemCount\":" + std::to_string(*page.remaining);

@@ -27,7 +27,8 @@ Result<void> Watcher::translate(const store::Event& event, std::vector<WatchItem
   WatchItem item;
   item.kind = !before ? WatchItem::Kind::added : now ? WatchItem::Kind::modified : WatchItem::Kind::removed;
   // An object that stops matching is shown as it was, at the revision of the change.
-  const store::EntryPtr& shown = item.kind == WatchItem::Kind::removed && event.kind == store::Event::Kind::put ? event.previous : event.entry;
+  const store::EntryPtr& shown =
+      item.kind == WatchItem::Kind::removed && event.kind == store::Event::Kind::put ? event.previous : event.entry;
   item.object = TRY(object_of(*shown, resource_));
   item.object.revision = event.revision;
   item.revision = event.revision;

@@ -41,7 +41,8 @@ class LocalWatch final : public client::WatchStream {
 
 class LocalClient final : public client::Client {
  public:
-  LocalClient(apiserver::Api& api, std::string user_name) : api_(api), user_{std::move(user_name), {}, {"system:masters", "system:authenticated"}, {}} {}
+  LocalClient(apiserver::Api& api, std::string user_name)
+      : api_(api), user_{std::move(user_name), {}, {"system:masters", "system:authenticated"}, {}} {}
 
   Task<Result<model::ObjectRef>> get(Resource resource, std::string ns, std::string name) override {
     Action action = CO_TRY(make(Verb::get, resource, std::move(ns), std::move(name)));
@@ -55,7 +56,8 @@ class LocalClient final : public client::Client {
     co_return client::List{std::move(page.items), page.revision};
   }
 
-  Task<Result<std::unique_ptr<client::WatchStream>>> watch(Resource resource, std::string ns, int64_t revision, client::ListOptions options) override {
+  Task<Result<std::unique_ptr<client::WatchStream>>> watch(Resource resource, std::string ns, int64_t revision,
+                                                           client::ListOptions options) override {
     Action action = CO_TRY(make(Verb::watch, resource, std::move(ns), {}));
     select(action, options);
     action.list.resource_version = std::to_string(revision);
@@ -68,7 +70,8 @@ class LocalClient final : public client::Client {
     co_return object_of(co_await api_.run(with_body(std::move(action), std::move(body), std::move(options))));
   }
 
-  Task<Result<model::ObjectRef>> update(Resource resource, std::string ns, std::string name, std::string body, client::WriteOptions options) override {
+  Task<Result<model::ObjectRef>> update(Resource resource, std::string ns, std::string name, std::string body,
+                                        client::WriteOptions options) override {
     Action action = CO_TRY(make(Verb::update, resource, std::move(ns), std::move(name)));
     co_return object_of(co_await api_.run(with_body(std::move(action), std::move(body), std::move(options))));
   }
@@ -109,7 +112,9 @@ class LocalClient final : public client::Client {
     Action action;
     action.verb = verb;
     action.resource = model::schema::find_resource(resource.group, resource.version, resource.name);
-    if (!action.resource) return fail(Code::not_found, "the server has no resource " + std::string(resource.name) + " in " + std::string(resource.group) + "/" + std::string(resource.version));
+    if (!action.resource)
+      return fail(Code::not_found, "the server has no resource " + std::string(resource.name) + " in " + std::string(resource.group) + "/" +
+                                       std::string(resource.version));
     action.ns = std::move(ns);
     action.name = std::move(name);
     action.user = user_;

@@ -162,9 +162,8 @@ void validate_update(Draft& draft) {
 }  // namespace
 
 const SelectableField fields[8] = {
-    {"spec.nodeName", "", ""},         {"spec.restartPolicy", "", ""},   {"spec.schedulerName", "", ""},
-    {"spec.serviceAccountName", "", ""}, {"spec.hostNetwork", "", "false"}, {"status.phase", "", ""},
-    {"status.podIP", "", ""},          {"status.nominatedNodeName", "", ""},
+    {"spec.nodeName", "", ""},         {"spec.restartPolicy", "", ""}, {"spec.schedulerName", "", ""}, {"spec.serviceAccountName", "", ""},
+    {"spec.hostNetwork", "", "false"}, {"status.phase", "", ""},       {"status.podIP", "", ""},       {"status.nominatedNodeName", "", ""},
 };
 
 void defaults(json::Document& doc, json::Node& object) {

@@ -42,7 +42,8 @@ void default_ports(json::Document& doc, json::Node& container, bool host_network
   if (!ports) return;
   for (json::Node& port : *ports) {
     default_string(doc, port, "protocol", "TCP");
-    if (host_network && !has_value(port, "hostPort") && has(port, "containerPort")) set_copy(doc, port, "hostPort", port.find("containerPort"));
+    if (host_network && !has_value(port, "hostPort") && has(port, "containerPort"))
+      set_copy(doc, port, "hostPort", port.find("containerPort"));
   }
 }
 

@@ -39,10 +39,13 @@ void validate_env(const json::Node& container, const std::string& path, FieldErr
     std::string here = at(path + ".env", i++);
     std::string_view name = variable.string_at("name");
     if (name.empty()) errors.required(here + ".name");
-    else if (name.find('=') != std::string_view::npos) errors.invalid_string(here + ".name", name, "a valid environment variable name must not contain '='");
+    else if (name.find('=') != std::string_view::npos)
+      errors.invalid_string(here + ".name", name, "a valid environment variable name must not contain '='");
     const json::Node* from = variable.find("valueFrom");
     if (!present(from)) continue;
-    if (from->empty()) errors.invalid(here + ".valueFrom", "\"\"", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`");
+    if (from->empty())
+      errors.invalid(here + ".valueFrom", "\"\"",
+                     "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`");
     if (from->size() > 1) errors.invalid(here + ".valueFrom", "\"\"", "may not have more than one field specified at a time");
     if (has_value(variable, "value")) errors.invalid(here + ".valueFrom", "\"\"", "may not be specified when `value` is not empty");
   }
@@ -93,7 +96,8 @@ void validate_probes(const json::Node& container, const std::string& path, Field
       require_not_negative(*probe, key, here + "." + std::string(key), errors);
     }
     const json::Node* successes = probe->find("successThreshold");
-    if (name != "readinessProbe" && successes && successes->as_int().value_or(1) != 1) errors.invalid(here + ".successThreshold", successes, "must be 1");
+    if (name != "readinessProbe" && successes && successes->as_int().value_or(1) != 1)
+      errors.invalid(here + ".successThreshold", successes, "must be 1");
   }
   for (std::string_view hook : {"postStart", "preStop"}) {
     if (const json::Node* action = container.at("lifecycle", hook); present(action)) {
@@ -112,8 +116,9 @@ void validate_resources(const json::Node& container, const std::string& path, Fi
     auto asked = model::Quantity::parse(request.is_string() ? request.as_string() : request.number_text());
     auto most = model::Quantity::parse(limit->is_string() ? limit->as_string() : limit->number_text());
     if (!asked || !most || *asked <= *most) continue;
-    errors.invalid(at(path + ".resources.requests", request.key()), &request,
-                   "must be less than or equal to " + std::string(request.key()) + " limit of " + std::string(limit->as_string(limit->number_text())));
+    errors.invalid(
+        at(path + ".resources.requests", request.key()), &request,
+        "must be less than or equal to " + std::string(request.key()) + " limit of " + std::string(limit->as_string(limit->number_text())));
   }
 }
 
@@ -130,7 +135,8 @@ void validate_containers(const json::Node& spec, std::string_view list, const st
     if (image.empty()) errors.required(here + ".image");
     else if (trim(image) != image) errors.invalid_string(here + ".image", image, "must not have leading or trailing whitespace");
     require_one_of(container.find("imagePullPolicy"), here + ".imagePullPolicy", {"Always", "IfNotPresent", "Never"}, errors);
-    require_one_of(container.find("terminationMessagePolicy"), here + ".terminationMessagePolicy", {"FallbackToLogsOnError", "File"}, errors);
+    require_one_of(container.find("terminationMessagePolicy"), here + ".terminationMessagePolicy", {"FallbackToLogsOnError", "File"},
+                   errors);
     validate_ports(container, here, errors);
     validate_env(container, here, errors);
     validate_mounts(container, here, names, errors);
@@ -139,7 +145,8 @@ void validate_containers(const json::Node& spec, std::string_view list, const st
     const json::Node* privileged = container.at("securityContext", "privileged");
     const json::Node* escalation = container.at("securityContext", "allowPrivilegeEscalation");
     if (privileged && privileged->as_bool() && escalation && !escalation->as_bool(true)) {
-      errors.invalid(here + ".securityContext", container.find("securityContext"), "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
+      errors.invalid(here + ".securityContext", container.find("securityContext"),
+                     "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
     }
   }
 }
@@ -154,9 +161,12 @@ void validate_volumes(const json::Node& spec, const std::string& path, Names& na
     require_dns_label(name, here + ".name", errors);
     if (!name.empty() && !names.volumes.insert(name).second) errors.duplicate(here + ".name", name);
     if (volume.size() > 2) errors.forbidden(here, "may not specify more than 1 volume type");
-    if (const json::Node* host = volume.find("hostPath"); present(host) && !has_value(*host, "path")) errors.required(here + ".hostPath.path");
-    if (const json::Node* secret = volume.find("secret"); present(secret) && !has_value(*secret, "secretName")) errors.required(here + ".secret.secretName");
-    if (const json::Node* map = volume.find("configMap"); present(map) && !has_value(*map, "name")) errors.required(here + ".configMap.name");
+    if (const json::Node* host = volume.find("hostPath"); present(host) && !has_value(*host, "path"))
+      errors.required(here + ".hostPath.path");
+    if (const json::Node* secret = volume.find("secret"); present(secret) && !has_value(*secret, "secretName"))
+      errors.required(here + ".secret.secretName");
+    if (const json::Node* map = volume.find("configMap"); present(map) && !has_value(*map, "name"))
+      errors.required(here + ".configMap.name");
     if (const json::Node* claim = volume.find("persistentVolumeClaim"); present(claim) && !has_value(*claim, "claimName")) {
       errors.required(here + ".persistentVolumeClaim.claimName");
     }
@@ -176,7 +186,8 @@ bool selector_matches(const json::Node& selector, const json::Node* labels) {
     const json::Node* label = labels ? labels->find(expression.string_at("key")) : nullptr;
     std::string_view op = expression.string_at("operator");
     const json::Node* values = expression.find("values");
-    bool listed = label && values && std::any_of(values->begin(), values->end(), [&](const json::Node& v) { return v.as_string() == label->as_string(); });
+    bool listed = label && values &&
+                  std::any_of(values->begin(), values->end(), [&](const json::Node& v) { return v.as_string() == label->as_string(); });
     bool holds = op == "In" ? listed : op == "NotIn" ? !listed : op == "Exists" ? label != nullptr : label == nullptr;
     if (!holds) return false;
   }
@@ -197,7 +208,8 @@ void validate_pod_spec(const json::Node& spec, const std::string& path, FieldErr
   }
   require_not_negative(spec, "terminationGracePeriodSeconds", path + ".terminationGracePeriodSeconds", errors);
   const json::Node* deadline = spec.find("activeDeadlineSeconds");
-  if (present(deadline) && deadline->as_int().value_or(0) < 1) errors.invalid(path + ".activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive");
+  if (present(deadline) && deadline->as_int().value_or(0) < 1)
+    errors.invalid(path + ".activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive");
   validate_labels(spec.find("nodeSelector"), path + ".nodeSelector", errors);
   for (std::string_view key : {"serviceAccountName", "nodeName"}) {
     if (has_value(spec, key)) require_dns_subdomain(spec.string_at(key), path + "." + std::string(key), errors);
@@ -221,7 +233,8 @@ void validate_selector_matches_template(const json::Node& spec, FieldErrors& err
   const json::Node* labels = spec.at("template", "metadata", "labels");
   validate_labels(labels, "spec.template.metadata.labels", errors);
   if (!selector_matches(*selector, labels)) {
-    errors.invalid("spec.template.metadata.labels", labels ? std::string_view(json::print(*labels)) : std::string_view("null"), "`selector` does not match template `labels`");
+    errors.invalid("spec.template.metadata.labels", labels ? std::string_view(json::print(*labels)) : std::string_view("null"),
+                   "`selector` does not match template `labels`");
   }
 }
 

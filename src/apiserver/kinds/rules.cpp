@@ -21,7 +21,8 @@ void require_not_negative(const json::Node& object, std::string_view key, std::s
 
 void require_one_of(const json::Node* value, std::string field, std::initializer_list<std::string_view> allowed, FieldErrors& errors) {
   if (!present(value) || value->as_string().empty()) return;
-  if (std::find(allowed.begin(), allowed.end(), value->as_string()) == allowed.end()) errors.not_supported(std::move(field), value->as_string(), allowed);
+  if (std::find(allowed.begin(), allowed.end(), value->as_string()) == allowed.end())
+    errors.not_supported(std::move(field), value->as_string(), allowed);
 }
 
 void require_unchanged(Draft& draft, std::string_view path) {
@@ -39,7 +40,9 @@ void validate_rolling_update(const json::Node& rolling, const std::string& path,
       require_not_negative(rolling, key, field, errors);
       zeros += value->as_int() == 0;
     } else if (!model::is_percentage(value->as_string())) {
-      errors.invalid(field, value, "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')");
+      errors.invalid(field, value,
+                     "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for "
+                     "validation is '[0-9]+%')");
     } else {
       zeros += value->as_string() == "0%";
     }

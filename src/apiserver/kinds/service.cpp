@@ -12,9 +12,7 @@
 namespace estiba::apiserver::service {
 namespace {
 
-bool has_address(const json::Node& spec) {
-  return spec.string_at("type") != "ExternalName" && spec.string_at("clusterIP") != "None";
-}
+bool has_address(const json::Node& spec) { return spec.string_at("type") != "ExternalName" && spec.string_at("clusterIP") != "None"; }
 bool has_node_ports(const json::Node& spec) {
   std::string_view type = spec.string_at("type");
   if (type == "NodePort") return true;
@@ -116,7 +114,9 @@ Result<void> allocate_address(Draft& draft, const Holdings& before, Holdings& ta
     address = *chosen;
   } else if (address != before.address) {
     auto result = allocator.take_address(address);
-    if (!result) return refuse(draft, "spec.clusterIPs", "[\"" + address + "\"]", std::move(result.error().context("failed to allocate IP " + address)));
+    if (!result)
+      return refuse(draft, "spec.clusterIPs", "[\"" + address + "\"]",
+                    std::move(result.error().context("failed to allocate IP " + address)));
   } else {
     return {};
   }
@@ -213,7 +213,8 @@ void prepare(Draft& draft) {
   carry_over(draft);
   std::string_view type = draft.spec().string_at("type");
   if (type == "ExternalName") {
-    for (std::string_view field : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"}) draft.doc.remove(draft.spec(), field);
+    for (std::string_view field : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"})
+      draft.doc.remove(draft.spec(), field);
   }
   if (type != "NodePort" && type != "LoadBalancer") draft.doc.remove(draft.spec(), "externalTrafficPolicy");
   if (type != "LoadBalancer") draft.doc.remove(draft.spec(), "allocateLoadBalancerNodePorts");
@@ -227,7 +228,8 @@ void validate(Draft& draft) {
   validate_ports(draft);
   if (spec.string_at("type") == "ExternalName" && !has_value(spec, "externalName")) draft.errors.required("spec.externalName");
   if (spec.string_at("clusterIP") == "None" && has_node_ports(spec)) {
-    draft.errors.invalid_string("spec.clusterIPs[0]", "None", "may not be set to 'None' for " + std::string(spec.string_at("type")) + " services");
+    draft.errors.invalid_string("spec.clusterIPs[0]", "None",
+                                "may not be set to 'None' for " + std::string(spec.string_at("type")) + " services");
   }
   if (draft.creating()) return;
   const json::Node* old = draft.old->find("spec");
@@ -249,9 +251,7 @@ Result<void> allocate(Draft& draft) {
   return {};
 }
 
-void undo(Draft& draft) {
-  release_difference(draft.cluster.services(), holdings(&draft.object), holdings(draft.old));
-}
+void undo(Draft& draft) { release_difference(draft.cluster.services(), holdings(&draft.object), holdings(draft.old)); }
 
 void committed(Cluster& cluster, const json::Node& old, const json::Node* now) {
   release_difference(cluster.services(), holdings(&old), holdings(now));

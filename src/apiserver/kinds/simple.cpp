@@ -86,7 +86,8 @@ size_t validate_data(const json::Node& object, std::string_view member, FieldErr
   if (!present(data)) return 0;
   size_t total = 0;
   for (const json::Node& entry : *data) {
-    for (const std::string& problem : model::check_config_key(entry.key())) errors.invalid_string(at(member, entry.key()), entry.key(), problem);
+    for (const std::string& problem : model::check_config_key(entry.key()))
+      errors.invalid_string(at(member, entry.key()), entry.key(), problem);
     total += entry.as_string().size();
   }
   return total;
@@ -98,7 +99,8 @@ void validate_immutable_data(Draft& draft) {
   const json::Node* immutable = draft.old->find("immutable");
   if (!immutable || !immutable->as_bool()) return;
   for (std::string_view member : {"immutable", "data", "binaryData"}) {
-    if (!same(draft.old->find(member), draft.object.find(member))) draft.errors.forbidden(std::string(member), "field is immutable when `immutable` is set");
+    if (!same(draft.old->find(member), draft.object.find(member)))
+      draft.errors.forbidden(std::string(member), "field is immutable when `immutable` is set");
   }
 }
 
@@ -110,9 +112,9 @@ void validate_secret(Draft& draft) {
   struct Requirement {
     std::string_view type, key;
   };
-  for (auto [type, key] : {Requirement{"kubernetes.io/dockerconfigjson", ".dockerconfigjson"}, Requirement{"kubernetes.io/dockercfg", ".dockercfg"},
-                           Requirement{"kubernetes.io/tls", "tls.crt"}, Requirement{"kubernetes.io/tls", "tls.key"},
-                           Requirement{"kubernetes.io/ssh-auth", "ssh-privatekey"}}) {
+  for (auto [type, key] : {Requirement{"kubernetes.io/dockerconfigjson", ".dockerconfigjson"},
+                           Requirement{"kubernetes.io/dockercfg", ".dockercfg"}, Requirement{"kubernetes.io/tls", "tls.crt"},
+                           Requirement{"kubernetes.io/tls", "tls.key"}, Requirement{"kubernetes.io/ssh-auth", "ssh-privatekey"}}) {
     if (draft.object.string_at("type") == type && !draft.object.at("data", key)) draft.errors.required(at("data", key));
   }
   validate_immutable_data(draft);
@@ -127,7 +129,8 @@ void validate_config_map(Draft& draft) {
   const json::Node* binary = draft.object.find("binaryData");
   if (present(data) && present(binary)) {
     for (const json::Node& entry : *binary) {
-      if (data->find(entry.key())) draft.errors.invalid_string(at("data", entry.key()), entry.key(), "duplicate of key present in binaryData");
+      if (data->find(entry.key()))
+        draft.errors.invalid_string(at("data", entry.key()), entry.key(), "duplicate of key present in binaryData");
     }
   }
   validate_immutable_data(draft);
@@ -136,10 +139,17 @@ void validate_config_map(Draft& draft) {
 // Event
 
 const SelectableField event_fields[11] = {
-    {"involvedObject.kind", "", ""},      {"involvedObject.namespace", "", ""},       {"involvedObject.name", "", ""},
-    {"involvedObject.uid", "", ""},       {"involvedObject.apiVersion", "", ""},      {"involvedObject.resourceVersion", "", ""},
-    {"involvedObject.fieldPath", "", ""}, {"reason", "", ""},                         {"reportingComponent", "", ""},
-    {"source", "source.component", ""},   {"type", "", ""},
+    {"involvedObject.kind", "", ""},
+    {"involvedObject.namespace", "", ""},
+    {"involvedObject.name", "", ""},
+    {"involvedObject.uid", "", ""},
+    {"involvedObject.apiVersion", "", ""},
+    {"involvedObject.resourceVersion", "", ""},
+    {"involvedObject.fieldPath", "", ""},
+    {"reason", "", ""},
+    {"reportingComponent", "", ""},
+    {"source", "source.component", ""},
+    {"type", "", ""},
 };
 
 void validate_event(Draft& draft) {
@@ -177,7 +187,9 @@ void validate_endpoint_slice(Draft& draft) {
   if (!draft.creating()) require_unchanged(draft, "addressType");
   const json::Node* endpoints = draft.object.find("endpoints");
   if (!present(endpoints)) return;
-  if (endpoints->size() > 1000) draft.errors.add({"FieldValueTooMany", "Too many: " + std::to_string(endpoints->size()) + ": must have at most 1000 items", "endpoints"});
+  if (endpoints->size() > 1000)
+    draft.errors.add(
+        {"FieldValueTooMany", "Too many: " + std::to_string(endpoints->size()) + ": must have at most 1000 items", "endpoints"});
   size_t i = 0;
   for (const json::Node& endpoint : *endpoints) {
     const json::Node* addresses = endpoint.find("addresses");
@@ -206,9 +218,7 @@ void default_volume(json::Document& doc, json::Node& object) {
   if (json::Node* host = spec.find("hostPath"); present(host) && !has(*host, "type")) doc.set(*host, "type", "");
 }
 
-void prepare_volume(Draft& draft) {
-  prepare_volume_claim(draft);
-}
+void prepare_volume(Draft& draft) { prepare_volume_claim(draft); }
 
 void default_storage_class(json::Document& doc, json::Node& object) {
   default_string(doc, object, "reclaimPolicy", "Delete");
@@ -244,7 +254,8 @@ void validate_ingress(Draft& draft) {
   const json::Node& spec = draft.spec();
   const json::Node* rules = spec.find("rules");
   bool any_rule = present(rules) && !rules->empty();
-  if (!any_rule && !has(spec, "defaultBackend")) draft.errors.invalid("spec", "\"\"", "either `defaultBackend` or `rules` must be specified");
+  if (!any_rule && !has(spec, "defaultBackend"))
+    draft.errors.invalid("spec", "\"\"", "either `defaultBackend` or `rules` must be specified");
   if (!any_rule) return;
   size_t i = 0;
   for (const json::Node& rule : *rules) {
@@ -258,7 +269,8 @@ void validate_ingress(Draft& draft) {
       std::string_view type = entry.string_at("pathType"), value = entry.string_at("path");
       if (type.empty()) draft.errors.required(here + ".pathType", "pathType must be specified");
       require_one_of(entry.find("pathType"), here + ".pathType", {"Exact", "ImplementationSpecific", "Prefix"}, draft.errors);
-      if ((type == "Exact" || type == "Prefix") && !value.starts_with('/')) draft.errors.invalid_string(here + ".path", value, "must be an absolute path");
+      if ((type == "Exact" || type == "Prefix") && !value.starts_with('/'))
+        draft.errors.invalid_string(here + ".path", value, "must be an absolute path");
     }
   }
 }
@@ -303,14 +315,13 @@ void default_priority_class(json::Document& doc, json::Node& object) {
   default_string(doc, object, "preemptionPolicy", "PreemptLowerPriority");
 }
 
-void default_autoscaler(json::Document& doc, json::Node& object) {
-  default_int(doc, ensure(doc, object, "spec"), "minReplicas", 1);
-}
+void default_autoscaler(json::Document& doc, json::Node& object) { default_int(doc, ensure(doc, object, "spec"), "minReplicas", 1); }
 
 void validate_lease(Draft& draft) {
   const json::Node& spec = draft.spec();
   const json::Node* duration = spec.find("leaseDurationSeconds");
-  if (present(duration) && duration->as_int().value_or(0) <= 0) draft.errors.invalid("spec.leaseDurationSeconds", duration, "must be greater than 0");
+  if (present(duration) && duration->as_int().value_or(0) <= 0)
+    draft.errors.invalid("spec.leaseDurationSeconds", duration, "must be greater than 0");
   require_not_negative(spec, "leaseTransitions", "spec.leaseTransitions", draft.errors);
 }
 
@@ -319,7 +330,8 @@ void validate_disruption_budget(Draft& draft) {
   if (has(spec, "minAvailable") && has(spec, "maxUnavailable")) {
     draft.errors.invalid("spec", draft.object.find("spec"), "minAvailable and maxUnavailable cannot be both set");
   }
-  if (const json::Node* selector = spec.find("selector"); present(selector)) validate_label_selector(*selector, "spec.selector", draft.errors);
+  if (const json::Node* selector = spec.find("selector"); present(selector))
+    validate_label_selector(*selector, "spec.selector", draft.errors);
 }
 
 void prepare_signing_request(Draft& draft) {

@@ -8,9 +8,7 @@
 namespace estiba::apiserver::workload {
 namespace {
 
-json::Node& spec_of(json::Document& doc, json::Node& object) {
-  return ensure(doc, object, "spec");
-}
+json::Node& spec_of(json::Document& doc, json::Node& object) { return ensure(doc, object, "spec"); }
 
 void default_rolling_update(json::Document& doc, json::Node& strategy, std::string_view unavailable, std::string_view surge) {
   default_string(doc, strategy, "type", "RollingUpdate");
@@ -47,7 +45,8 @@ void default_job_spec(json::Document& doc, json::Node& spec) {
 }
 
 void validate_template(const json::Node& spec, FieldErrors& errors) {
-  if (const json::Node* pod_spec = spec.at("template", "spec"); present(pod_spec)) validate_pod_spec(*pod_spec, "spec.template.spec", errors);
+  if (const json::Node* pod_spec = spec.at("template", "spec"); present(pod_spec))
+    validate_pod_spec(*pod_spec, "spec.template.spec", errors);
 }
 
 // What replicated workloads share: replicas, selector against template, the template itself, an unchanging selector.
@@ -165,9 +164,7 @@ void validate_deployment(Draft& draft) {
   }
 }
 
-void validate_replica_set(Draft& draft) {
-  validate_replicated(draft);
-}
+void validate_replica_set(Draft& draft) { validate_replicated(draft); }
 
 void validate_stateful_set(Draft& draft) {
   validate_replicated(draft);
@@ -224,7 +221,8 @@ void validate_cron_job(Draft& draft) {
   const json::Node* pod_spec = spec.at("jobTemplate", "spec", "template", "spec");
   if (!present(pod_spec)) return draft.errors.required("spec.jobTemplate.spec.template.spec.containers");
   validate_pod_spec(*pod_spec, "spec.jobTemplate.spec.template.spec", draft.errors);
-  require_one_of(pod_spec->find("restartPolicy"), "spec.jobTemplate.spec.template.spec.restartPolicy", {"OnFailure", "Never"}, draft.errors);
+  require_one_of(pod_spec->find("restartPolicy"), "spec.jobTemplate.spec.template.spec.restartPolicy", {"OnFailure", "Never"},
+                 draft.errors);
 }
 
 }  // namespace estiba::apiserver::workload

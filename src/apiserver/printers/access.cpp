@@ -41,7 +41,8 @@ void binding_row(const json::Node& object, Cells& cells) {
   for (std::string_view kind : {"User", "Group", "ServiceAccount"}) cells.text(subjects_text(object, kind));
 }
 
-constexpr TableColumn request_columns[] = {{"Name", "string", 0, "name"}, {"Age"}, {"SignerName"}, {"Requestor"}, {"RequestedDuration"}, {"Condition"}};
+constexpr TableColumn request_columns[] = {{"Name", "string", 0, "name"}, {"Age"},      {"SignerName"}, {"Requestor"},
+                                           {"RequestedDuration"},         {"Condition"}};
 void request_row(const json::Node& object, Cells& cells) {
   std::vector<std::string> conditions;
   if (const json::Node* list = object.at("status", "conditions"); present(list)) {
@@ -70,8 +71,6 @@ constexpr Printer rows[] = {
 
 }  // namespace
 
-std::span<const Printer> access() {
-  return rows;
-}
+std::span<const Printer> access() { return rows; }
 
 }  // namespace estiba::apiserver::printers

@@ -8,8 +8,16 @@ namespace {
 // Nodes
 
 constexpr TableColumn node_columns[] = {
-    {"Name", "string", 0, "name"}, {"Status"}, {"Roles"}, {"Age"}, {"Version"}, {"Internal-IP", "string", 1}, {"External-IP", "string", 1},
-    {"OS-Image", "string", 1}, {"Kernel-Version", "string", 1}, {"Container-Runtime", "string", 1},
+    {"Name", "string", 0, "name"},
+    {"Status"},
+    {"Roles"},
+    {"Age"},
+    {"Version"},
+    {"Internal-IP", "string", 1},
+    {"External-IP", "string", 1},
+    {"OS-Image", "string", 1},
+    {"Kernel-Version", "string", 1},
+    {"Container-Runtime", "string", 1},
 };
 
 std::string node_status(const json::Node& node) {
@@ -90,8 +98,16 @@ void secret_row(const json::Node& object, Cells& cells) {
 // Events
 
 constexpr TableColumn event_columns[] = {
-    {"Last Seen"}, {"Type"}, {"Reason"}, {"Object"}, {"Subobject", "string", 1}, {"Source", "string", 1}, {"Message"},
-    {"First Seen", "string", 1}, {"Count", "string", 1}, {"Name", "string", 1, "name"},
+    {"Last Seen"},
+    {"Type"},
+    {"Reason"},
+    {"Object"},
+    {"Subobject", "string", 1},
+    {"Source", "string", 1},
+    {"Message"},
+    {"First Seen", "string", 1},
+    {"Count", "string", 1},
+    {"Name", "string", 1, "name"},
 };
 
 std::string_view first_of(std::initializer_list<std::string_view> values) {
@@ -106,7 +122,8 @@ void event_row(const json::Node& object, Cells& cells) {
   const json::Node* about = object.find(core ? "involvedObject" : "regarding");
   std::string_view last = first_of({object.string_at("series", "lastObservedTime"), object.string_at("lastTimestamp"),
                                     object.string_at("deprecatedLastTimestamp"), object.string_at("eventTime")});
-  std::string_view first = first_of({object.string_at("firstTimestamp"), object.string_at("deprecatedFirstTimestamp"), object.string_at("eventTime")});
+  std::string_view first =
+      first_of({object.string_at("firstTimestamp"), object.string_at("deprecatedFirstTimestamp"), object.string_at("eventTime")});
   cells.age(last);
   cells.field(object, "type");
   cells.field(object, "reason");
@@ -152,7 +169,8 @@ void lease_row(const json::Node& object, Cells& cells) {
   cells.age(object.string_at("metadata", "creationTimestamp"));
 }
 
-constexpr TableColumn priority_columns[] = {{"Name", "string", 0, "name"}, {"Value", "integer"}, {"Global-Default", "boolean"}, {"Age"}, {"PreemptionPolicy"}};
+constexpr TableColumn priority_columns[] = {
+    {"Name", "string", 0, "name"}, {"Value", "integer"}, {"Global-Default", "boolean"}, {"Age"}, {"PreemptionPolicy"}};
 void priority_row(const json::Node& object, Cells& cells) {
   cells.text(object.string_at("metadata", "name"));
   cells.count(object, "value");
@@ -183,8 +201,6 @@ constexpr Printer rows[] = {
 
 }  // namespace
 
-std::span<const Printer> cluster() {
-  return rows;
-}
+std::span<const Printer> cluster() { return rows; }
 
 }  // namespace estiba::apiserver::printers

@@ -22,7 +22,8 @@ constexpr TableColumn service_columns[] = {
 std::string balancer_addresses(const json::Node& service) {
   std::vector<std::string> out;
   if (const json::Node* ingress = service.at("status", "loadBalancer", "ingress")) {
-    for (const json::Node& entry : *ingress) out.emplace_back(entry.string_at("ip").empty() ? entry.string_at("hostname") : entry.string_at("ip"));
+    for (const json::Node& entry : *ingress)
+      out.emplace_back(entry.string_at("ip").empty() ? entry.string_at("hostname") : entry.string_at("ip"));
   }
   return join(out, ",");
 }
@@ -75,7 +76,8 @@ void endpoints_row(const json::Node& object, Cells& cells) {
         continue;
       }
       for (const json::Node& port : *ports) {
-        for (const json::Node& address : *addresses) all.push_back(std::string(address.string_at("ip")) + ":" + std::to_string(count_of(port, "port")));
+        for (const json::Node& address : *addresses)
+          all.push_back(std::string(address.string_at("ip")) + ":" + std::to_string(count_of(port, "port")));
       }
     }
   }
@@ -161,8 +163,6 @@ constexpr Printer rows[] = {
 
 }  // namespace
 
-std::span<const Printer> network() {
-  return rows;
-}
+std::span<const Printer> network() { return rows; }
 
 }  // namespace estiba::apiserver::printers

@@ -6,8 +6,15 @@ namespace estiba::apiserver::printers {
 namespace {
 
 constexpr TableColumn columns[] = {
-    {"Name", "string", 0, "name"}, {"Ready"}, {"Status"}, {"Restarts"}, {"Age"}, {"IP", "string", 1}, {"Node", "string", 1},
-    {"Nominated Node", "string", 1}, {"Readiness Gates", "string", 1},
+    {"Name", "string", 0, "name"},
+    {"Ready"},
+    {"Status"},
+    {"Restarts"},
+    {"Age"},
+    {"IP", "string", 1},
+    {"Node", "string", 1},
+    {"Nominated Node", "string", 1},
+    {"Readiness Gates", "string", 1},
 };
 
 bool condition_is_true(const json::Node& pod, std::string_view type) {
@@ -160,8 +167,6 @@ constexpr Printer rows[] = {{"", "pods", columns, pod_row}, {"", "podtemplates",
 
 }  // namespace
 
-std::span<const Printer> pods() {
-  return rows;
-}
+std::span<const Printer> pods() { return rows; }
 
 }  // namespace estiba::apiserver::printers

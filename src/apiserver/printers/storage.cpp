@@ -10,15 +10,19 @@ std::string access_modes(const json::Node* modes) {
   if (present(modes)) {
     for (const json::Node& mode : *modes) {
       std::string_view m = mode.as_string();
-      out.emplace_back(m == "ReadWriteOnce" ? "RWO" : m == "ReadOnlyMany" ? "ROX" : m == "ReadWriteMany" ? "RWX" : m == "ReadWriteOncePod" ? "RWOP" : m);
+      out.emplace_back(m == "ReadWriteOnce"      ? "RWO"
+                       : m == "ReadOnlyMany"     ? "ROX"
+                       : m == "ReadWriteMany"    ? "RWX"
+                       : m == "ReadWriteOncePod" ? "RWOP"
+                                                 : m);
     }
   }
   return join(out, ",");
 }
 
 constexpr TableColumn volume_columns[] = {
-    {"Name", "string", 0, "name"}, {"Capacity"}, {"Access Modes"}, {"Reclaim Policy"}, {"Status"}, {"Claim"}, {"StorageClass"},
-    {"VolumeAttributesClass"}, {"Reason"}, {"Age"}, {"VolumeMode", "string", 1},
+    {"Name", "string", 0, "name"}, {"Capacity"}, {"Access Modes"}, {"Reclaim Policy"},          {"Status"}, {"Claim"}, {"StorageClass"},
+    {"VolumeAttributesClass"},     {"Reason"},   {"Age"},          {"VolumeMode", "string", 1},
 };
 void volume_row(const json::Node& object, Cells& cells) {
   cells.text(object.string_at("metadata", "name"));
@@ -37,7 +41,14 @@ void volume_row(const json::Node& object, Cells& cells) {
 }
 
 constexpr TableColumn claim_columns[] = {
-    {"Name", "string", 0, "name"}, {"Status"}, {"Volume"}, {"Capacity"}, {"Access Modes"}, {"StorageClass"}, {"VolumeAttributesClass"}, {"Age"},
+    {"Name", "string", 0, "name"},
+    {"Status"},
+    {"Volume"},
+    {"Capacity"},
+    {"Access Modes"},
+    {"StorageClass"},
+    {"VolumeAttributesClass"},
+    {"Age"},
     {"VolumeMode", "string", 1},
 };
 void claim_row(const json::Node& object, Cells& cells) {
@@ -76,8 +87,6 @@ constexpr Printer rows[] = {
 
 }  // namespace
 
-std::span<const Printer> storage() {
-  return rows;
-}
+std::span<const Printer> storage() { return rows; }
 
 }  // namespace estiba::apiserver::printers

@@ -17,7 +17,8 @@ constexpr Printer plain{"", "", plain_columns, plain_row};
 }  // namespace
 
 const Printer& printer_of(const Resource& resource) {
-  for (auto family : {printers::pods(), printers::workloads(), printers::network(), printers::cluster(), printers::storage(), printers::access()}) {
+  for (auto family :
+       {printers::pods(), printers::workloads(), printers::network(), printers::cluster(), printers::storage(), printers::access()}) {
     for (const Printer& printer : family) {
       if (printer.resource == resource.plural && printer.group == resource.group) return printer;
     }

@@ -6,25 +6,25 @@
 namespace estiba::apiserver::printers {
 namespace {
 
-void name_cell(const json::Node& object, Cells& cells) {
-  cells.text(object.string_at("metadata", "name"));
-}
-void age_cell(const json::Node& object, Cells& cells) {
-  cells.age(object.string_at("metadata", "creationTimestamp"));
-}
+void name_cell(const json::Node& object, Cells& cells) { cells.text(object.string_at("metadata", "name")); }
+void age_cell(const json::Node& object, Cells& cells) { cells.age(object.string_at("metadata", "creationTimestamp")); }
 void template_cells(const json::Node& object, Cells& cells, bool selector) {
   const json::Node* spec = object.at("spec", "template", "spec");
   cells.text(containers_text(spec, "name"));
   cells.text(containers_text(spec, "image"));
   if (selector) cells.text(selector_text(object.at("spec", "selector")));
 }
-std::string ratio(int64_t a, int64_t b) {
-  return std::to_string(a) + "/" + std::to_string(b);
-}
+std::string ratio(int64_t a, int64_t b) { return std::to_string(a) + "/" + std::to_string(b); }
 
 constexpr TableColumn deployment_columns[] = {
-    {"Name", "string", 0, "name"}, {"Ready"}, {"Up-to-date", "integer"}, {"Available", "integer"}, {"Age"},
-    {"Containers", "string", 1}, {"Images", "string", 1}, {"Selector", "string", 1},
+    {"Name", "string", 0, "name"},
+    {"Ready"},
+    {"Up-to-date", "integer"},
+    {"Available", "integer"},
+    {"Age"},
+    {"Containers", "string", 1},
+    {"Images", "string", 1},
+    {"Selector", "string", 1},
 };
 void deployment_row(const json::Node& object, Cells& cells) {
   name_cell(object, cells);
@@ -36,8 +36,8 @@ void deployment_row(const json::Node& object, Cells& cells) {
 }
 
 constexpr TableColumn replica_columns[] = {
-    {"Name", "string", 0, "name"}, {"Desired", "integer"}, {"Current", "integer"}, {"Ready", "integer"}, {"Age"},
-    {"Containers", "string", 1}, {"Images", "string", 1}, {"Selector", "string", 1},
+    {"Name", "string", 0, "name"}, {"Desired", "integer"},  {"Current", "integer"},    {"Ready", "integer"}, {"Age"},
+    {"Containers", "string", 1},   {"Images", "string", 1}, {"Selector", "string", 1},
 };
 void replica_set_row(const json::Node& object, Cells& cells) {
   name_cell(object, cells);
@@ -58,13 +58,14 @@ void replication_controller_row(const json::Node& object, Cells& cells) {
 }
 
 constexpr TableColumn daemon_columns[] = {
-    {"Name", "string", 0, "name"}, {"Desired", "integer"}, {"Current", "integer"}, {"Ready", "integer"}, {"Up-to-date", "integer"},
-    {"Available", "integer"}, {"Node Selector"}, {"Age"}, {"Containers", "string", 1}, {"Images", "string", 1}, {"Selector", "string", 1},
+    {"Name", "string", 0, "name"}, {"Desired", "integer"},   {"Current", "integer"},    {"Ready", "integer"},
+    {"Up-to-date", "integer"},     {"Available", "integer"}, {"Node Selector"},         {"Age"},
+    {"Containers", "string", 1},   {"Images", "string", 1},  {"Selector", "string", 1},
 };
 void daemon_set_row(const json::Node& object, Cells& cells) {
   name_cell(object, cells);
-  for (std::string_view path : {"status.desiredNumberScheduled", "status.currentNumberScheduled", "status.numberReady", "status.updatedNumberScheduled",
-                                "status.numberAvailable"}) {
+  for (std::string_view path : {"status.desiredNumberScheduled", "status.currentNumberScheduled", "status.numberReady",
+                                "status.updatedNumberScheduled", "status.numberAvailable"}) {
     cells.count(object, path);
   }
   cells.text(map_text(object.at("spec", "template", "spec", "nodeSelector")));
@@ -83,14 +84,14 @@ void stateful_set_row(const json::Node& object, Cells& cells) {
 }
 
 constexpr TableColumn job_columns[] = {
-    {"Name", "string", 0, "name"}, {"Status"}, {"Completions"}, {"Duration"}, {"Age"}, {"Containers", "string", 1}, {"Images", "string", 1}, {"Selector", "string", 1},
+    {"Name", "string", 0, "name"}, {"Status"}, {"Completions"}, {"Duration"}, {"Age"}, {"Containers", "string", 1}, {"Images", "string", 1},
+    {"Selector", "string", 1},
 };
 
 bool has_condition(const json::Node& object, std::string_view type) {
   const json::Node* conditions = object.at("status", "conditions");
-  return conditions && std::any_of(conditions->begin(), conditions->end(), [type](const json::Node& c) {
-           return c.string_at("type") == type && c.string_at("status") == "True";
-         });
+  return conditions && std::any_of(conditions->begin(), conditions->end(),
+                                   [type](const json::Node& c) { return c.string_at("type") == type && c.string_at("status") == "True"; });
 }
 
 std::string job_status(const json::Node& job) {
@@ -127,8 +128,16 @@ void job_row(const json::Node& object, Cells& cells) {
 }
 
 constexpr TableColumn cron_columns[] = {
-    {"Name", "string", 0, "name"}, {"Schedule"}, {"Timezone"}, {"Suspend", "boolean"}, {"Active", "integer"}, {"Last Schedule"}, {"Age"},
-    {"Containers", "string", 1}, {"Images", "string", 1}, {"Selector", "string", 1},
+    {"Name", "string", 0, "name"},
+    {"Schedule"},
+    {"Timezone"},
+    {"Suspend", "boolean"},
+    {"Active", "integer"},
+    {"Last Schedule"},
+    {"Age"},
+    {"Containers", "string", 1},
+    {"Images", "string", 1},
+    {"Selector", "string", 1},
 };
 void cron_job_row(const json::Node& object, Cells& cells) {
   name_cell(object, cells);
@@ -172,7 +181,8 @@ constexpr TableColumn autoscaler_columns[] = {
 };
 void autoscaler_row(const json::Node& object, Cells& cells) {
   name_cell(object, cells);
-  cells.text(std::string(object.string_at("spec", "scaleTargetRef", "kind")) + "/" + std::string(object.string_at("spec", "scaleTargetRef", "name")));
+  cells.text(std::string(object.string_at("spec", "scaleTargetRef", "kind")) + "/" +
+             std::string(object.string_at("spec", "scaleTargetRef", "name")));
   cells.text("<unknown>");
   cells.field(object, "spec.minReplicas", "<unset>");
   cells.count(object, "spec.maxReplicas");
@@ -206,8 +216,6 @@ constexpr Printer rows[] = {
 
 }  // namespace
 
-std::span<const Printer> workloads() {
-  return rows;
-}
+std::span<const Printer> workloads() { return rows; }
 
 }  // namespace estiba::apiserver::printers

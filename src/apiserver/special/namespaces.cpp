@@ -50,8 +50,6 @@ constexpr Special rows[] = {
 
 }  // namespace
 
-std::span<const Special> namespace_actions() {
-  return rows;
-}
+std::span<const Special> namespace_actions() { return rows; }
 
 }  // namespace estiba::apiserver

@@ -35,8 +35,9 @@ Result<json::Document> bound(const Action& action, const json::Node& old, const 
   std::string node(binding.string_at("target", "name"));
   std::string_view uid = binding.string_at("metadata", "uid");
   if (!uid.empty() && uid != old.string_at("metadata", "uid")) {
-    return conflict(*action.resource, action.name, "Precondition failed: UID in precondition: " + std::string(uid) + ", UID in object meta: " +
-                                                       std::string(old.string_at("metadata", "uid")));
+    return conflict(*action.resource, action.name,
+                    "Precondition failed: UID in precondition: " + std::string(uid) +
+                        ", UID in object meta: " + std::string(old.string_at("metadata", "uid")));
   }
   if (!old.string_at("metadata", "deletionTimestamp").empty()) {
     return conflict(*action.resource, action.name, "pod " + action.name + " is being deleted, cannot be assigned to a host");
@@ -68,9 +69,8 @@ Task<Result<Outcome>> bind_pod(Api& api, Action action) {
   action.resource = model::schema::find_resource("", "v1", "pods");
   auto shared = std::make_shared<std::pair<Action, json::Document>>(action, std::move(decoded.doc));
   WallTime now = api.cluster().now();
-  auto outcome = co_await api.registry().modify(std::move(action), Part::any, [shared, now](const json::Node& old) {
-    return bound(shared->first, old, shared->second.root(), now);
-  });
+  auto outcome = co_await api.registry().modify(
+      std::move(action), Part::any, [shared, now](const json::Node& old) { return bound(shared->first, old, shared->second.root(), now); });
   if (!outcome) co_return outcome;
   co_return Outcome{201, {}, std::string(success), {}};
 }
@@ -83,7 +83,8 @@ Result<std::string> blocking_budget(const Cluster& cluster, const model::ObjectR
     json::Document doc = TRY(json::Document::parse(budget.object->json()));
     const json::Node* labels = doc.root().at("spec", "selector", "matchLabels");
     if (!present(labels) || labels->empty()) continue;
-    bool covers = std::all_of(labels->begin(), labels->end(), [&](const json::Node& l) { return pod.meta().label(l.key()) == l.as_string(); });
+    bool covers =
+        std::all_of(labels->begin(), labels->end(), [&](const json::Node& l) { return pod.meta().label(l.key()) == l.as_string(); });
     const json::Node* allowed = doc.root().at("status", "disruptionsAllowed");
     if (covers && (!allowed || allowed->as_int().value_or(0) <= 0)) return budget.meta().name;
   }
@@ -100,7 +101,8 @@ Task<Result<Outcome>> evict(Api& api, Action action) {
   if (phase == "Running" || phase == "Pending") {
     if (std::string budget = CO_TRY(blocking_budget(api.cluster(), *pod)); !budget.empty()) {
       auto error = too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", 10);
-      error.error().details->causes.push_back({"DisruptionBudget", "The disruption budget " + budget + " does not allow a disruption now", ""});
+      error.error().details->causes.push_back(
+          {"DisruptionBudget", "The disruption budget " + budget + " does not allow a disruption now", ""});
       co_return error;
     }
   }
@@ -132,7 +134,8 @@ Result<json::Document> patched(const Action& action, const json::Node& old) {
     case BodyType::json_patch: TRY(model::apply_json_patch(doc, patch.root())); break;
     case BodyType::merge_patch: TRY(model::apply_merge_patch(doc, patch.root())); break;
     case BodyType::strategic_patch: TRY(model::apply_strategic_merge_patch(doc, patch.root(), *action.resource->type)); break;
-    default: return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+    default:
+      return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
   }
   return doc;
 }
@@ -165,21 +168,18 @@ Task<Result<Outcome>> change_part(Api& api, Action action) {
     co_return Outcome{200, std::move(*object), {}, {}};
   }
   auto shared = std::make_shared<const Action>(action);
-  co_return co_await api.registry().modify(std::move(action), Part::any, [shared](const json::Node& old) { return with_part(*shared, old); });
+  co_return co_await api.registry().modify(std::move(action), Part::any,
+                                           [shared](const json::Node& old) { return with_part(*shared, old); });
 }
 
 constexpr Special rows[] = {
-    {"", "pods", "binding", bind_pod},
-    {"", "bindings", "", bind_pod},
-    {"", "pods", "eviction", evict},
-    {"", "pods", "ephemeralcontainers", change_part},
+    {"", "pods", "binding", bind_pod},   {"", "bindings", "", bind_pod},
+    {"", "pods", "eviction", evict},     {"", "pods", "ephemeralcontainers", change_part},
     {"", "pods", "resize", change_part},
 };
 
 }  // namespace
 
-std::span<const Special> pod_actions() {
-  return rows;
-}
+std::span<const Special> pod_actions() { return rows; }
 
 }  // namespace estiba::apiserver

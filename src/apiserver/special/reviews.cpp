@@ -8,15 +8,13 @@
 namespace estiba::apiserver {
 namespace {
 
-std::string text(const json::Node& node, std::string_view key) {
-  return std::string(node.string_at(key));
-}
+std::string text(const json::Node& node, std::string_view key) { return std::string(node.string_at(key)); }
 
 Result<Attributes> question(const json::Node& spec) {
   Attributes out;
   if (const json::Node* resource = spec.find("resourceAttributes"); present(resource)) {
-    out = {text(*resource, "verb"), text(*resource, "group"), text(*resource, "version"), text(*resource, "resource"),
-           text(*resource, "subresource"), text(*resource, "namespace"), text(*resource, "name"), {}};
+    out = {text(*resource, "verb"),        text(*resource, "group"),     text(*resource, "version"), text(*resource, "resource"),
+           text(*resource, "subresource"), text(*resource, "namespace"), text(*resource, "name"),    {}};
     return out;
   }
   if (const json::Node* path = spec.find("nonResourceAttributes"); present(path)) {
@@ -42,7 +40,8 @@ Task<Result<Outcome>> review(Api& api, Action action) {
   if (!present(spec)) co_return bad_request("spec is required");
   Attributes asked = CO_TRY(question(*spec));
   bool self = action.resource->plural == "selfsubjectaccessreviews";
-  if (action.resource->namespaced && asked.ns != action.ns) co_return bad_request("spec.resourceAttributes.namespace must match the request's namespace");
+  if (action.resource->namespaced && asked.ns != action.ns)
+    co_return bad_request("spec.resourceAttributes.namespace must match the request's namespace");
   Decision decision = api.authorizer().authorize(self ? action.user : subject(*spec), asked);
   json::Node& status = doc.set(doc.root(), "status", doc.make_object());
   set_bool(doc, status, "allowed", decision.allowed);
@@ -86,8 +85,6 @@ constexpr Special rows[] = {
 
 }  // namespace
 
-std::span<const Special> review_actions() {
-  return rows;
-}
+std::span<const Special> review_actions() { return rows; }
 
 }  // namespace estiba::apiserver

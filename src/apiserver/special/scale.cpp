@@ -69,7 +69,8 @@ Result<void> patch_scale(const Action& action, json::Document& scale, const json
     case BodyType::json_patch: return model::apply_json_patch(scale, patch);
     case BodyType::merge_patch: return model::apply_merge_patch(scale, patch);
     case BodyType::strategic_patch: return model::apply_merge_patch(scale, patch);  // a Scale has no lists: the same
-    default: return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+    default:
+      return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
   }
 }
 
@@ -108,8 +109,6 @@ constexpr Special rows[] = {
 
 }  // namespace
 
-std::span<const Special> scale_actions() {
-  return rows;
-}
+std::span<const Special> scale_actions() { return rows; }
 
 }  // namespace estiba::apiserver

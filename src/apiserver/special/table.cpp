@@ -8,7 +8,8 @@ Act special_action(const Action& action) {
   if (action.subresource.empty() && !review && !binding) return nullptr;
   for (auto family : {scale_actions(), pod_actions(), namespace_actions(), token_actions(), review_actions()}) {
     for (const Special& row : family) {
-      if (row.subresource == action.subresource && row.resource == action.resource->plural && row.group == action.resource->group) return row.act;
+      if (row.subresource == action.subresource && row.resource == action.resource->plural && row.group == action.resource->group)
+        return row.act;
     }
   }
   return nullptr;

@@ -26,13 +26,16 @@ Result<void> check_request(const Action& action, const json::Node& spec) {
 Result<void> bind_subject(const Cluster& cluster, const Action& action, const json::Node& reference, Authenticator::TokenSubject& subject) {
   std::string_view kind = reference.string_at("kind");
   std::string name(reference.string_at("name")), uid(reference.string_at("uid"));
-  if (kind != "Pod" && kind != "Secret" && kind != "Node") return bad_request("cannot bind token for serviceaccount " + quoted(action.name) + " to object of kind " + quoted(kind));
+  if (kind != "Pod" && kind != "Secret" && kind != "Node")
+    return bad_request("cannot bind token for serviceaccount " + quoted(action.name) + " to object of kind " + quoted(kind));
   std::string_view resource = kind == "Pod" ? "pods" : kind == "Secret" ? "secrets" : "nodes";
   auto object = cluster.find("", resource, kind == "Node" ? "" : action.ns, name);
   if (!object) return std::unexpected(std::move(object.error()));
   const std::string& own = object->meta().uid;
   if (!uid.empty() && uid != own) {
-    return conflict(*action.resource, action.name, "the UID in the bound object reference (" + uid + ") does not match the UID in record. The object might have been deleted and then recreated");
+    return conflict(*action.resource, action.name,
+                    "the UID in the bound object reference (" + uid +
+                        ") does not match the UID in record. The object might have been deleted and then recreated");
   }
   if (kind == "Secret") {
     subject.secret = name, subject.secret_uid = own;
@@ -42,7 +45,8 @@ Result<void> bind_subject(const Cluster& cluster, const Action& action, const js
     subject.pod = name, subject.pod_uid = own;
     json::Document doc = TRY(json::Document::parse(object->object->json()));
     if (std::string_view account = doc.root().string_at("spec", "serviceAccountName"); account != action.name) {
-      return bad_request("cannot bind token for serviceaccount " + quoted(action.name) + " to pod running with different serviceaccount name.");
+      return bad_request("cannot bind token for serviceaccount " + quoted(action.name) +
+                         " to pod running with different serviceaccount name.");
     }
     subject.node = doc.root().string_at("spec", "nodeName");
     if (auto node = cluster.find("", "nodes", "", subject.node)) subject.node_uid = node->meta().uid;
@@ -60,7 +64,8 @@ Task<Result<Outcome>> request_token(Api& api, Action action) {
   if (!account) co_return std::unexpected(std::move(account.error()));
 
   Authenticator::TokenSubject subject{.ns = action.ns, .service_account = action.name, .service_account_uid = account->meta().uid};
-  if (const json::Node* reference = spec.find("boundObjectRef"); present(reference)) CO_TRY(bind_subject(api.cluster(), action, *reference, subject));
+  if (const json::Node* reference = spec.find("boundObjectRef"); present(reference))
+    CO_TRY(bind_subject(api.cluster(), action, *reference, subject));
   std::vector<std::string> audiences;
   if (const json::Node* list = spec.find("audiences"); present(list)) {
     for (const json::Node& audience : *list) audiences.emplace_back(audience.as_string());
@@ -139,8 +144,6 @@ constexpr Special rows[] = {
 
 }  // namespace
 
-std::span<const Special> token_actions() {
-  return rows;
-}
+std::span<const Special> token_actions() { return rows; }
 
 }  // namespace estiba::apiserver

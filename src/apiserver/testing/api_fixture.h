@@ -36,7 +36,8 @@ class ApiFixture : public ::testing::Test {
     return loop.block_on(std::move(task));
   }
 
-  static Action make(Verb verb, std::string_view group, std::string_view version, std::string_view resource, std::string ns, std::string name = {}) {
+  static Action make(Verb verb, std::string_view group, std::string_view version, std::string_view resource, std::string ns,
+                     std::string name = {}) {
     Action action;
     action.verb = verb;
     action.resource = model::schema::find_resource(group, version, resource);
@@ -51,27 +52,29 @@ class ApiFixture : public ::testing::Test {
     action.body = std::move(body);
     return run(api_->run(std::move(action)));
   }
-  Result<Outcome> update(std::string_view group, std::string_view version, std::string_view resource, std::string ns, std::string name, std::string body,
-                         std::string subresource = {}) {
+  Result<Outcome> update(std::string_view group, std::string_view version, std::string_view resource, std::string ns, std::string name,
+                         std::string body, std::string subresource = {}) {
     Action action = make(Verb::update, group, version, resource, std::move(ns), std::move(name));
     action.subresource = std::move(subresource);
     action.body = std::move(body);
     return run(api_->run(std::move(action)));
   }
-  Result<Outcome> patch(std::string_view group, std::string_view version, std::string_view resource, std::string ns, std::string name, BodyType type,
-                        std::string body, std::string subresource = {}) {
+  Result<Outcome> patch(std::string_view group, std::string_view version, std::string_view resource, std::string ns, std::string name,
+                        BodyType type, std::string body, std::string subresource = {}) {
     Action action = make(Verb::patch, group, version, resource, std::move(ns), std::move(name));
     action.subresource = std::move(subresource);
     action.body_type = type;
     action.body = std::move(body);
     return run(api_->run(std::move(action)));
   }
-  Result<Outcome> remove(std::string_view group, std::string_view version, std::string_view resource, std::string ns, std::string name, DeleteOptions options = {}) {
+  Result<Outcome> remove(std::string_view group, std::string_view version, std::string_view resource, std::string ns, std::string name,
+                         DeleteOptions options = {}) {
     Action action = make(Verb::remove, group, version, resource, std::move(ns), std::move(name));
     action.remove = std::move(options);
     return run(api_->run(std::move(action)));
   }
-  Result<model::ObjectRef> get(std::string_view group, std::string_view version, std::string_view resource, std::string ns, std::string name) {
+  Result<model::ObjectRef> get(std::string_view group, std::string_view version, std::string_view resource, std::string ns,
+                               std::string name) {
     return registry().get(make(Verb::get, group, version, resource, std::move(ns), std::move(name)));
   }
   /// The object's JSON; lives until the next call.
@@ -82,7 +85,8 @@ class ApiFixture : public ::testing::Test {
     return parsed_.root();
   }
   static std::string deployment(const std::string& name) {
-    return R"({"metadata":{"name":")" + name + R"("},"spec":{"selector":{"matchLabels":{"app":"x"}},"template":{"metadata":{"labels":{"app":"x"}},)" +
+    return R"({"metadata":{"name":")" + name +
+           R"("},"spec":{"selector":{"matchLabels":{"app":"x"}},"template":{"metadata":{"labels":{"app":"x"}},)" +
            R"("spec":{"containers":[{"name":"c","image":"busybox"}]}}}})";
   }
 
