@@ -1,5 +1,7 @@
 #include "node/node.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "node/streams.h"
 
@@ -66,7 +68,19 @@ void Node::start_worker(const model::ObjectRef& pod) {
   });
 }
 
-void Node::worker_finished(const std::string& uid) { workers_.erase(uid); }
+void Node::worker_finished(const std::string& uid) {
+  workers_.erase(uid);
+  worker_gone_.set();
+}
+
+Task<void> Node::settle(Duration limit) {
+  const Instant end = context_.loop.now() + limit;
+  auto ending = [this] { return std::any_of(workers_.begin(), workers_.end(), [](const auto& entry) { return entry.second->ending(); }); };
+  while (ending()) {
+    worker_gone_.reset();
+    if (!co_await worker_gone_.wait_until(end)) co_return;
+  }
+}
 
 PodWorker* Node::find(std::string_view ns, std::string_view name) {
   PodWorker* best = nullptr;

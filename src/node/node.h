@@ -25,6 +25,9 @@ class Node {
   /// Finds the containers of an earlier run again, registers the node, and starts to run pods. Returns when that is done.
   Task<Result<void>> start();
 
+  /// Waits until no pod is on its way out any more, but not longer than `limit`; for a clean stop.
+  Task<void> settle(Duration limit);
+
   /// The worker of a pod, or null; by name because that is what clients give.
   PodWorker* find(std::string_view ns, std::string_view name);
   const Context& context() const { return context_; }
@@ -45,6 +48,7 @@ class Node {
   Registration registration_;
   std::unordered_map<std::string, std::unique_ptr<PodWorker>> workers_;  // by uid
   std::list<ExitWatch*> exit_watches_;
+  Event worker_gone_;
   bool running_ = false;
 };
 

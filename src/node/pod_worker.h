@@ -37,6 +37,8 @@ class PodWorker {
   const model::ObjectRef& pod() const { return pod_; }
   const std::string& uid() const { return uid_; }
   bool finished() const { return finished_; }
+  /// Whether the pod is to go: deleted, or no longer in the API.
+  bool ending() const;
   /// The container's present (or, with `previous`, its last) incarnation; nullopt when there is none.
   std::optional<engine::ContainerStatus> container(std::string_view name, bool previous = false) const;
   /// The status as the node sees it now.
@@ -105,7 +107,6 @@ class PodWorker {
   void take_exit_message(const engine::ContainerStatus& exited);
 
   // pod_end.cpp
-  bool ending() const;
   Duration grace() const;
   Task<void> end();
   Task<void> stop_all();

@@ -156,8 +156,10 @@ Task<Result<void>> Server::State::make_node(State* self) {
 
 Task<int> Server::State::end_node(State* self) {
   NodeParts& parts = self->node;
-  const bool empty = parts.engine && parts.engine->sandboxes().empty();
   if (parts.api) co_await parts.api->stop();
+  // Pods that are being deleted are let go of whole; the others go on without us.
+  if (parts.node) co_await parts.node->settle(std::chrono::seconds(5));
+  const bool empty = parts.engine && parts.engine->sandboxes().empty();
   parts.api.reset();
   parts.node.reset();
   if (parts.network)
@@ -165,8 +167,8 @@ Task<int> Server::State::end_node(State* self) {
   parts.network.reset();
   parts.engine.reset();
   parts.client.reset();
-  if (empty)
-    if (auto group = os::Cgroup::at(cgroup_root(self->options))) (void)group->remove();
+  if (auto group = os::Cgroup::at(cgroup_root(self->options)); empty && group)
+    if (auto removed = group->remove(); !removed) log::warn("server", "control group not removed", {{"error", removed.error()}});
   co_return 0;
 }
 
