@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 
-from measure import KUBERNETES, Api, cpu_seconds, pod, program, running_cluster, support
+from measure import KUBERNETES, Api, cpu_by_thread, pod, program, running_cluster, spent, support
 
 NAMESPACE = "/api/v1/namespaces/default"
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "load-@N"}, "data": {"text": "x" * 900}}
@@ -34,9 +34,9 @@ class Generator:
     def costed(self, path, **options):
         """The same with the server's CPU in µs a request as "cpu_us"."""
         pids = [self.cluster.server_pid()]
-        before = cpu_seconds(pids)
+        before = cpu_by_thread(pids)
         result = self.run(path, **options)
-        result["cpu_us"] = (cpu_seconds(pids) - before) / result["requests"] * 1e6
+        result["cpu_us"] = spent(before, pids) / result["requests"] * 1e6
         return result
 
     def creating(self, connections, requests):
@@ -84,10 +84,10 @@ def fan_out(table, load, api, connections=100, events=500):
     version = api.call("GET", f"{NAMESPACE}/configmaps?limit=1")[1]["metadata"]["resourceVersion"]
     watchers = load.run(f"{NAMESPACE}/configmaps?watch=1&resourceVersion={version}", watch=events, popen=True, connections=connections)
     assert watchers.stdout.readline() == "watching\n"
-    before = cpu_seconds([load.cluster.server_pid()])
+    before = cpu_by_thread([load.cluster.server_pid()])
     load.creating(8, events)
     result = json.loads(watchers.communicate(timeout=60)[0])
-    cpu = cpu_seconds([load.cluster.server_pid()]) - before
+    cpu = spent(before, [load.cluster.server_pid()])
     table.add(f"WATCH, {events} creations seen by {connections} watches", result["events"] / result["seconds"], "/s")
     table.add("  CPU of the server for each event delivered", cpu / result["events"] * 1e6, "µs")
 
@@ -114,9 +114,9 @@ server {{ listen 127.0.0.1:7443 ssl; ssl_certificate {base}/crt; ssl_certificate
             load.run("/file", **flags)
             results = []
             for _ in range(3):
-                before = cpu_seconds([pid])
+                before = cpu_by_thread([pid])
                 result = load.run("/file", **flags)
-                result["cpu_us"] = (cpu_seconds([pid]) - before) / result["requests"] * 1e6
+                result["cpu_us"] = spent(before, [pid]) / result["requests"] * 1e6
                 results.append(result)
             table.add(f"peer: nginx, a file of {size} bytes over TLS: CPU", [r["cpu_us"] for r in results], "µs")
             table.add("peer: nginx, one connection: p50", [r["p50_us"] for r in results], "µs")

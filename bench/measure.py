@@ -190,15 +190,20 @@ def ours(cluster):
     return pids
 
 
-def cpu_seconds(pids):
-    """User and system time of all threads, by the scheduler's own nanoseconds."""
-    total = 0
+def cpu_by_thread(pids):
+    """User and system time of every thread, by the scheduler's own nanoseconds: {(pid, thread): seconds}."""
+    out = {}
     for pid in pids:
         with contextlib.suppress(OSError):
             for task in os.listdir(f"/proc/{pid}/task"):
                 with contextlib.suppress(OSError):
-                    total += int(open(f"/proc/{pid}/task/{task}/schedstat").read().split()[0])
-    return total / 1e9
+                    out[pid, int(task)] = int(open(f"/proc/{pid}/task/{task}/schedstat").read().split()[0]) / 1e9
+    return out
+
+
+def spent(before, pids):
+    """Seconds of CPU since `before` (cpu_by_thread); what ended meanwhile does not count."""
+    return sum(seconds - before.get(thread, 0) for thread, seconds in cpu_by_thread(pids).items())
 
 
 def wake_ups(pids):

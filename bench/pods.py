@@ -1,7 +1,7 @@
 """How long pods and Deployments take, as a watch sees it, and what the cluster costs."""
 import time
 
-from measure import KUBERNETES, Api, Watch, cpu_seconds, ours, pod, running_cluster, support, wake_ups
+from measure import KUBERNETES, Api, Watch, cpu_by_thread, ours, pod, running_cluster, spent, support, wake_ups
 
 PODS = "/api/v1/namespaces/default/pods"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
@@ -97,12 +97,12 @@ def measure(table):
 def idle(cluster, seconds=20):
     """CPU in % of a core, wake-ups a second, and the threads that woke up."""
     pids = ours(cluster)
-    cpu, woken, begin = cpu_seconds(pids), wake_ups(pids), time.monotonic()
+    cpu, woken, begin = cpu_by_thread(pids), wake_ups(pids), time.monotonic()
     time.sleep(seconds)
     passed = time.monotonic() - begin
     after = wake_ups(pids)
     by_thread = {key: after[key] - woken.get(key, 0) for key in after if after[key] != woken.get(key, 0)}
-    return (cpu_seconds(pids) - cpu) / passed * 100, sum(by_thread.values()) / passed, by_thread
+    return spent(cpu, pids) / passed * 100, sum(by_thread.values()) / passed, by_thread
 
 
 def memory(cluster):
