@@ -41,7 +41,7 @@ class Table:
 
     @staticmethod
     def _number(value):
-        return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+        return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
 
     def _line(self, row):
         numbers = "".join(f"{self._number(row[key]):>10}" for key in ("median", "min", "max"))

@@ -71,7 +71,7 @@ def podman_run(rounds=5):
             times = []
             for _ in range(rounds):
                 begin = time.monotonic()
-                subprocess.run([*podman, "run", "--rm", "--network=none", "bench", "true"], check=True, capture_output=True, timeout=60)
+                subprocess.run([*podman, "run", "--rm", "--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "bench", "true"], check=True, capture_output=True, timeout=60)
                 times.append((time.monotonic() - begin) * 1000)
             return times
         finally:
