@@ -7,6 +7,9 @@ namespace estiba::io {
 
 using namespace std::chrono_literals;
 
+// What is left of a body is read and thrown away up to so many bytes; beyond that a new connection is cheaper.
+constexpr size_t most_discarded = 256 * 1024;
+
 Http1Connection::Http1Connection(ServerContext& context, StreamPtr stream)
     : context_(context), stream_(std::move(stream)), peer_(std::make_shared<Peer>(stream_->peer())), watchdog_([this] {
         if (stream_) stream_->close();
@@ -128,7 +131,7 @@ Task<bool> Http1Connection::serve(Request& request) {
     if (!handler_done_ && !co_await wait_for_handler(job)) co_return false;
   }
   if (upgraded_) co_return false;
-  if (draining_ || (!body_.done() && expects_continue_)) close_after_ = true;
+  settle_connection();
   auto sent = co_await finish(response);
   if (!sent) co_return false;
   bool body_read = co_await discard_body();
@@ -167,11 +170,17 @@ Task<Result<std::string>> Http1Connection::read_body() {
   co_return piece;
 }
 
+// Says in the answer's head that the connection ends, where what is left of the body will not be read.
+void Http1Connection::settle_connection() {
+  bool long_body = handler_done_ && !body_.done() && body_.length().value_or(SIZE_MAX) > most_discarded;
+  if (draining_ || long_body || (!body_.done() && expects_continue_)) close_after_ = true;
+}
+
 // Reads what the handler left of the body, as far as that is cheaper than a new connection.
 Task<bool> Http1Connection::discard_body() {
   size_t discarded = 0;
   watchdog_.within(context_.options.header_timeout);
-  while (!body_.done() && !expects_continue_ && discarded < 256 * 1024) {
+  while (!body_.done() && !expects_continue_ && discarded < most_discarded) {
     auto piece = co_await body_.next(in_, *stream_);
     if (!piece) co_return false;
     discarded += piece->size();
@@ -211,7 +220,7 @@ static bool has_no_body(int status) { return status == 204 || status == 304 || s
 Task<Result<void>> Http1Connection::start(int status, const Headers& headers, std::optional<size_t>) {
   chunked_ = !headers.has("Content-Length") && version_ == 11 && !has_no_body(status);
   if (!headers.has("Content-Length") && version_ == 10) close_after_ = true;
-  if (draining_) close_after_ = true;
+  settle_connection();
   std::string head = head_text(status, headers, &response_->always_, std::nullopt);
   co_return co_await stream_->write(head);
 }

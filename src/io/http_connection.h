@@ -63,6 +63,7 @@ class Http1Connection final : public ServerConnection, Exchange {
   Task<bool> serve(Request& request);
   Task<bool> wait_for_handler(Job& job);
   Task<Result<void>> finish(Response& response);
+  void settle_connection();
   Task<bool> discard_body();
   Task<void> refuse(int status, std::string reason);
   Task<void> linger();

@@ -124,7 +124,9 @@ TEST(Http1Server, KeepsItsLimits) {
   TestServer s(api, false, options);
   EXPECT_TRUE(s.raw("GET /" + std::string(2000, 'x'), true).starts_with("HTTP/1.1 431"));
   EXPECT_TRUE(s.raw("GET / HTTP/1.1\r\nHost: x\r\na: 1\r\na: 1\r\na: 1\r\na: 1\r\na: 1\r\n\r\n", true).starts_with("HTTP/1.1 431"));
-  EXPECT_TRUE(s.raw("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 200000000\r\n\r\nxxx", true).starts_with("HTTP/1.1 413"));
+  std::string refused = s.raw("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 200000000\r\n\r\nxxx", true);
+  EXPECT_TRUE(refused.starts_with("HTTP/1.1 413"));
+  EXPECT_TRUE(has(refused, "Connection: close\r\n")) << "nobody reads so much: the client must not send its next request there";
   std::string chunked =
       "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n" + std::string(255, 'y') + "\r\n0\r\n\r\n";
   EXPECT_TRUE(s.raw(chunked, true).starts_with("HTTP/1.1 413"));
