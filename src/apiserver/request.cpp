@@ -77,12 +77,12 @@ Result<void> read_delete_query(const io::Query& query, DeleteOptions& out) {
   return {};
 }
 
-Result<Verb> verb_of(const io::Request& request, const Action& action) {
+Result<Verb> verb_of(const io::Request& request, const Action& action, bool watch) {
   const std::string& method = request.method;
   bool named = !action.name.empty();
   if (method == "GET" || method == "HEAD") {
     if (named) return Verb::get;
-    return request.query.flag("watch") ? Verb::watch : Verb::list;
+    return watch ? Verb::watch : Verb::list;
   }
   if (method == "POST" && (!named || !action.subresource.empty())) return Verb::create;
   if (method == "PUT" && named) return Verb::update;
@@ -142,11 +142,14 @@ Result<Target> parse_request(const io::Request& request) {
   target.resource = true;
   if (named) target.group = parts[1];
   target.version = parts[named ? 2 : 1];
-  TRY(place(parts, named ? 3 : 2, target));
+  size_t first = named ? 3 : 2;
+  bool old_form = parts[first] == "watch" && parts.size() > first + 1 && request.method == "GET";
+  TRY(place(parts, old_form ? first + 1 : first, target));
   Action& action = target.action;
-  action.verb = TRY(verb_of(request, action));
+  bool watch = old_form || request.query.flag("watch");
+  action.verb = TRY(verb_of(request, action, watch));
   // A request for one object with ?watch=true watches that object.
-  if (action.verb == Verb::get && action.subresource.empty() && request.query.flag("watch")) {
+  if (action.verb == Verb::get && action.subresource.empty() && watch) {
     action.verb = Verb::watch;
     TRY(read_list_options(request.query, action.list));
     if (!action.list.field_selector.empty()) action.list.field_selector += ",";

@@ -50,6 +50,19 @@ TEST(Request, methods_become_verbs) {
   EXPECT_EQ(parse("POST", "/api/v1/namespaces/a/pods/b/binding")->action.verb, Verb::create);
 }
 
+TEST(Request, old_clients_watch_by_a_path_of_its_own) {
+  auto all = parse("GET", "/api/v1/watch/namespaces/a/pods");
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->action.verb, Verb::watch);
+  EXPECT_EQ(all->action.ns, "a");
+  auto one = parse("GET", "/apis/apps/v1/watch/namespaces/a/deployments/b");
+  ASSERT_TRUE(one);
+  EXPECT_EQ(one->action.verb, Verb::watch);
+  EXPECT_EQ(one->action.list.field_selector, "metadata.name=b");
+  EXPECT_EQ(status_of("GET", "/api/v1/watch"), 404);
+  EXPECT_EQ(status_of("DELETE", "/api/v1/watch/namespaces/a/pods/b"), 404);
+}
+
 TEST(Request, what_is_not_served_is_refused) {
   EXPECT_EQ(status_of("GET", "/api/v1/wombats"), 404);
   EXPECT_EQ(status_of("GET", "/apis/apps/v2/deployments"), 404);
