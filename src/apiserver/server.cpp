@@ -2,6 +2,7 @@
 
 #include "apiserver/api_errors.h"
 #include "apiserver/encodings.h"
+#include "apiserver/impersonation.h"
 #include "apiserver/request.h"
 #include "apiserver/respond.h"
 #include "apiserver/special/special.h"
@@ -86,6 +87,8 @@ Task<void> Api::serve(io::Request& request, io::Response& response) {
   if (anonymous && !is_open_path(request.path)) co_return send_error(response, {}, unauthorized().error());
   auto target = parse_request(request);
   if (!target) co_return send_error(response, {}, target.error());
+  user = impersonate(authorizer_, request.headers, std::move(*user));
+  if (!user) co_return send_error(response, target->action.wanted, user.error());
   if (!target->resource) co_return co_await serve_path(*user, target->path, request, response);
   target->action.user = std::move(*user);
   co_await serve_resource(std::move(target->action), request, response);

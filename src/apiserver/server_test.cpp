@@ -85,6 +85,26 @@ TEST_F(ServerTest, what_no_role_allows_is_denied_by_name) {
   EXPECT_EQ(ask("GET", "/apis", {}, {}, &jane_).status, 200) << "everybody who is known may look around";
 }
 
+TEST_F(ServerTest, callers_act_as_others_where_they_may) {
+  auto review = [&](io::Headers headers, const io::KeyPair* as) {
+    headers.add("Content-Type", "application/json");
+    return ask("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", std::move(headers), "{}", as);
+  };
+  Answer answer = review({{"Impersonate-User", "eve"}, {"Impersonate-Group", "devs"}, {"Impersonate-Extra-Scopes", "view"}}, &admin_);
+  EXPECT_EQ(answer.status, 201);
+  const json::Node& user = *parse(answer).at("status", "userInfo");
+  EXPECT_EQ(user.string_at("username"), "eve");
+  EXPECT_EQ(json::print(*user.find("groups")), R"(["devs","system:authenticated"])");
+  EXPECT_EQ(json::print(*user.find("extra")), R"({"scopes":["view"]})");
+  EXPECT_EQ(ask("GET", "/api/v1/secrets", {{"Impersonate-User", "eve"}}).status, 403) << "who acts as eve may what eve may";
+  answer = review({{"Impersonate-User", "system:serviceaccount:a:b"}}, &admin_);
+  EXPECT_NE(answer.body.find("system:serviceaccounts:a"), std::string::npos);
+  answer = review({{"Impersonate-User", "admin"}, {"Impersonate-Group", "system:masters"}}, &jane_);
+  EXPECT_EQ(answer.status, 403);
+  EXPECT_NE(answer.body.find("User \\\"jane\\\" cannot impersonate resource \\\"users\\\""), std::string::npos) << answer.body;
+  EXPECT_EQ(ask("GET", "/api", {{"Impersonate-Group", "system:masters"}}, {}, &jane_).status, 400);
+}
+
 TEST_F(ServerTest, a_missing_object_is_a_status) {
   Answer answer = ask("GET", "/apis/apps/v1/namespaces/default/deployments/web");
   EXPECT_EQ(answer.status, 404);
