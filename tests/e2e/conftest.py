@@ -6,6 +6,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 import cluster as support  # noqa: E402
+from api import Api  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,39 @@ def cluster(shared, request):
         print(shared.log_path.read_text(errors="replace")[size:][-6000:])
         print(shared.kubectl("-n", shared.ns, "get", "all,events", "-o", "wide", check=False))
     shared.kubectl("delete", "namespace", shared.ns, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def plane():
+    """A cluster without a node, for what concerns the API alone; `plane.api` is the administrator's client."""
+    with support.Cluster(node="false") as cluster:
+        cluster.start()
+        cluster.api = Api(cluster)
+        yield cluster
+
+
+@pytest.fixture
+def ns(plane, request):
+    """A namespace of the test's own in the plane, by its name."""
+    name = "t-" + uuid.uuid4().hex[:8]
+    assert plane.api("POST", "/api/v1/namespaces", {"metadata": {"name": name}}).status == 201
+    size = plane.log_path.stat().st_size
+    yield name
+    report = getattr(request.node, "report", None)
+    if report is not None and report.failed:
+        print(plane.log_path.read_text(errors="replace")[size:][-6000:])
+    plane.api("DELETE", f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def api(plane):
+    return plane.api
+
+
+@pytest.fixture
+def maps(ns):
+    """The path of the ConfigMaps of the test's namespace."""
+    return f"/api/v1/namespaces/{ns}/configmaps"
 
 
 @pytest.fixture

@@ -27,6 +27,18 @@ class Answer:
         return iter((self.status, self.body))
 
 
+class Connection(http.client.HTTPSConnection):
+    """Connects, at first and again, in the sandbox's network."""
+
+    def __init__(self, sandbox, **options):
+        super().__init__("127.0.0.1", 6443, **options)
+        self.sandbox = sandbox
+
+    def connect(self):
+        with self.sandbox.network():
+            super().connect()
+
+
 class Api:
     """`token` instead of the administrator's certificate; `anonymous=True` for neither."""
 
@@ -44,10 +56,7 @@ class Api:
                 self.context.load_cert_chain(pem.name)
 
     def connect(self):
-        connection = http.client.HTTPSConnection("127.0.0.1", 6443, timeout=self.timeout, context=self.context)
-        with self.cluster.sandbox.network():
-            connection.connect()
-        return connection
+        return Connection(self.cluster.sandbox, timeout=self.timeout, context=self.context)
 
     def _send(self, connection, method, path, body, headers):
         if body is not None and not isinstance(body, (bytes, str)):
