@@ -46,9 +46,8 @@ Task<CheckResult> check_http(HTTPGetAction action, std::string pod_ip, uint16_t 
   request.timeout = timeout;
   for (const HTTPHeader& header : action.httpHeaders) request.headers.add(header.name, header.value);
   if (!request.headers.has("Accept")) request.headers.add("Accept", "*/*");
-  const std::string url = request.url;
   auto answer = co_await probe_client().fetch(std::move(request), 64 * 1024);
-  if (!answer) co_return CheckResult{false, "Get \"" + url + "\": " + answer.error().message};
+  if (!answer) co_return CheckResult{false, answer.error().message};  // it names method and URL
   if (answer->status >= 200 && answer->status < 400) co_return CheckResult{true, {}};
   co_return CheckResult{false, "HTTP probe failed with statuscode: " + std::to_string(answer->status)};
 }

@@ -34,9 +34,10 @@ Task<CheckResult> Prober::check_once() {
 Task<void> Prober::run(Prober* self) {
   if (self->initial_delay_ > 0s) co_await sleep_for(self->initial_delay_);
   int successes = 0, failures = 0;
-  // Checks before the first success, between those that count.
-  Duration eager = self->kind_ == ProbeKind::liveness || self->healthy_ ? Duration::max() : Duration(10ms);
-  Instant counted = self->loop_.now();
+  // Checks before the first success, between those that count; the first that counts comes after a period then.
+  const bool waits = self->kind_ != ProbeKind::liveness && !self->healthy_;
+  Duration eager = waits ? Duration(10ms) : Duration::max();
+  Instant counted = self->loop_.now() + (waits ? self->period_ : Duration{});
   for (;;) {
     const bool counts = self->loop_.now() >= counted;
     if (counts) counted += self->period_;
