@@ -55,7 +55,7 @@ Result<std::string> decode_protobuf(std::string_view bytes) {
   return json::print(doc->root());
 }
 
-Result<std::string> frame_event(const Wanted& wanted, std::string_view type, std::string object) {
+Result<std::string> frame_event(const Wanted& wanted, std::string_view type, std::string_view object) {
   if (wanted.encoding == Encoding::protobuf) {
     json::Document doc = TRY(json::Document::parse(object));
     return model::protobuf_watch_event(type, TRY(print_protobuf(doc.root())));

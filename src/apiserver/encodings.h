@@ -18,7 +18,7 @@ struct Encoded {
 /// `json` is a whole object with apiVersion and kind.
 Result<Encoded> encode(const Wanted& wanted, std::string json);
 /// One event of a watch stream; `object` is its JSON.
-Result<std::string> frame_event(const Wanted& wanted, std::string_view type, std::string object);
+Result<std::string> frame_event(const Wanted& wanted, std::string_view type, std::string_view object);
 
 /// The body of a request as JSON text.
 Result<std::string> decode_yaml(std::string_view text);

@@ -116,7 +116,7 @@ Result<std::string> render_event(const Action& action, const WatchItem& item) {
     return out += "}\n";
   }
   std::string object = item.object ? TRY(object_json(action, item.object, true)) : bookmark_json(action, item);
-  return frame_event(action.wanted, type, std::move(object));
+  return frame_event(action.wanted, type, object);
 }
 
 std::string render_watch_error(const Action& action, const Error& error) {
