@@ -117,7 +117,7 @@ void validate_resources(const json::Node& container, const std::string& path, Fi
     auto most = model::Quantity::parse(limit->is_string() ? limit->as_string() : limit->number_text());
     if (!asked || !most || *asked <= *most) continue;
     errors.invalid(
-        at(path + ".resources.requests", request.key()), &request,
+        path + ".resources.requests", &request,
         "must be less than or equal to " + std::string(request.key()) + " limit of " + std::string(limit->as_string(limit->number_text())));
   }
 }
