@@ -63,6 +63,8 @@ class Required {
     if (!field.more || field.more->allowed.empty() || !value.is_string()) return;
     const auto allowed = field.more->allowed;
     if (std::ranges::find(allowed, value.as_string()) != allowed.end()) return;
+    // A default may be the empty string, which the list of values does not tell (a hostPath's type).
+    if (value.as_string().empty() && field.more->default_value == "\"\"") return;
     std::vector<std::string> names;
     for (std::string_view name : allowed) names.push_back(quoted(name));
     std::ranges::sort(names);

@@ -79,6 +79,17 @@ TEST(Required, MissingFieldsAndEnumsGiveCauses) {
   EXPECT_EQ(causes[0].field, "spec.containers");
 }
 
+TEST(Required, AnEmptyStringIsAnEnumsValueWhereItIsTheDefault) {
+  auto document = *Document::parse(
+      R"({"metadata":{"name":"x"},"spec":{"containers":[{"name":"a"}],"volumes":[{"name":"v","hostPath":{"path":"/","type":""}}]}})");
+  EXPECT_TRUE(check_required(document.root(), type_of("v1", "Pod")).empty());
+  document = *Document::parse(
+      R"({"metadata":{"name":"x"},"spec":{"containers":[{"name":"a"}],"volumes":[{"name":"v","hostPath":{"path":"/","type":"Hole"}}]}})");
+  auto causes = check_required(document.root(), type_of("v1", "Pod"));
+  ASSERT_EQ(causes.size(), 1u);
+  EXPECT_EQ(causes[0].field, "spec.volumes[0].hostPath.type");
+}
+
 TEST(Defaults, FillInAbsentFieldsAlsoInLists) {
   auto document = *Document::parse(R"({"spec":{"ports":[{"port":80},{"port":81,"protocol":"UDP"}]}})");
   set_defaults(document, document.root(), type_of("v1", "Service"));
