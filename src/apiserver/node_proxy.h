@@ -20,7 +20,8 @@ struct NodeTarget {
 class NodeProxy {
  public:
   virtual ~NodeProxy() = default;
-  /// Answers the request itself, streaming or upgraded. An error: the node could not be reached, and nothing was answered.
+  /// Answers the request itself, streaming or upgraded. An error: nothing was answered, because the node could
+  /// not be reached or refuses the request in words that the error holds.
   virtual Task<Result<void>> forward(NodeTarget target, io::Request& request, io::Response& response) = 0;
 };
 

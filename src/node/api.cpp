@@ -41,15 +41,28 @@ Result<Target> find(Node& node, const std::vector<std::string_view>& parts) {
   return Target{worker, parts.size() > 4 ? std::string(parts[4]) : std::string()};
 }
 
+// Why there is no log to read.
+std::string no_log(const Target& target, bool previous) {
+  const std::string place = quoted(target.container) + " in pod " + quoted(target.worker->pod().meta().name);
+  if (previous) return "previous terminated container " + place + " not found";
+  const model::core_v1::PodStatus status = target.worker->status();
+  for (const auto* list : {&status.initContainerStatuses, &status.containerStatuses}) {
+    for (const auto& container : *list) {
+      if (container.name != target.container || !container.state || !container.state->waiting) continue;
+      const std::string& reason = container.state->waiting->reason;
+      bool pulling = reason == "ErrImagePull" || reason == "ImagePullBackOff";
+      return "container " + place + " is waiting to start: " + (pulling ? "trying and failing to pull image" : reason);
+    }
+  }
+  return "container " + place + " is waiting to start";
+}
+
 Task<void> logs(Node& node, io::Request& request, io::Response& response, Target target) {
   const bool previous = request.query.get("previous") == "true";
   auto options = LogOptions::from_query(request.query, node.context().loop.wall_now());
   if (!options) co_return answer(response, 400, options.error().message);
   auto status = target.worker->container(target.container, previous);
-  if (!status) {
-    co_return answer(response, 400, previous ? "previous terminated container " + quoted(target.container) + " in pod " + quoted(target.worker->pod().meta().name) + " not found"
-                                             : "container " + quoted(target.container) + " in pod " + quoted(target.worker->pod().meta().name) + " is waiting to start");
-  }
+  if (!status) co_return answer(response, 400, no_log(target, previous));
   auto started = co_await response.start(200, {{"Content-Type", "text/plain; charset=utf-8"}});
   if (!started) co_return;
   engine::Engine* engine = &node.context().engine;

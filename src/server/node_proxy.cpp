@@ -1,5 +1,7 @@
 #include "server/node_proxy.h"
 
+#include "apiserver/api_errors.h"
+#include "base/strings.h"
 #include "io/http_client.h"
 #include "io/upgrade_proxy.h"
 
@@ -11,6 +13,13 @@ Result<std::unique_ptr<HttpsNodeProxy>> HttpsNodeProxy::make(const Certificates&
   options.certificate_pem = certificates.kubelet_client.certificate_pem;
   options.key_pem = certificates.kubelet_client.key_pem;
   return std::unique_ptr<HttpsNodeProxy>(new HttpsNodeProxy(TRY(io::make_tls_client(options))));
+}
+
+// What the node says in plain words, as clients of the API expect it: a Status.
+static std::unexpected<Error> refusal(int status, std::string text) {
+  text = trim(text);
+  if (status == 400) return apiserver::bad_request(std::move(text));
+  return fail(status == 404 ? Code::not_found : Code::internal, std::move(text));
 }
 
 Task<Result<void>> HttpsNodeProxy::forward(apiserver::NodeTarget target, io::Request& request, io::Response& response) {
@@ -31,8 +40,7 @@ Task<Result<void>> HttpsNodeProxy::forward(apiserver::NodeTarget target, io::Req
   ask.url = url;
   auto answer = CO_TRY(co_await client.send(std::move(ask)));
   if (answer->status != 200) {
-    response.send(answer->status, {{"Content-Type", "text/plain; charset=utf-8"}}, CO_TRY(co_await answer->text(1 << 20)));
-    co_return {};
+    co_return refusal(answer->status, CO_TRY(co_await answer->text(1 << 20)));
   }
   if (auto started = co_await response.start(200, {{"Content-Type", "text/plain; charset=utf-8"}}); !started) co_return {};
   for (;;) {

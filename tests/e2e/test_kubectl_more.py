@@ -85,6 +85,23 @@ def test_logs_of_owners_and_labels(k8s):
     assert k8s.k("logs", "-f", "ends") == "1\n2\n"  # and ends with it
 
 
+def test_logs_that_are_not_there(k8s):
+    k8s.apply(pod("bad", image="estiba/none:1", imagePullPolicy="Never"), pod("far", nodeSelector={"no": "where"}))
+    running(k8s)
+    k8s.wait_pod("bad", lambda p: "ErrImageNeverPull" in json.dumps(p["status"]), "ErrImageNeverPull")
+    assert 'container "main" in pod "bad" is waiting to start: ErrImageNeverPull' in fails(k8s, "logs", "bad")
+    assert 'previous terminated container "main" in pod "box" not found' in fails(k8s, "logs", "-p", "box")
+    assert "does not have a host assigned" in fails(k8s, "logs", "far")
+    assert "not running" in fails(k8s, "exec", "bad", "--", "true")
+
+
+def test_debug_of_a_node(k8s):
+    # Its hostPath volume has the type "", which means that nothing is checked.
+    made = re.search(r"node-debugger-\S+", k8s.k("debug", "node/node-1", "--image=estiba/busybox:test", "--", "ls", "/host/proc")).group(0)
+    ended = k8s.wait_ended(made)
+    assert ended["status"]["phase"] == "Succeeded" and "cpuinfo" in k8s.k("logs", made)
+
+
 def test_exec_that_cannot_run(k8s):
     running(k8s)
     result = support.run(k8s.kubectl_command("-n", k8s.ns, "exec", "box", "--", "/no/such"), check=False, timeout=30)
