@@ -36,8 +36,10 @@ bool split_account(std::string_view user, std::string_view& ns, std::string_view
 
 std::vector<Attributes> questions(const User& wanted) {
   std::vector<Attributes> out;
-  auto ask = [&out](std::string_view group, std::string_view resource, std::string_view subresource, std::string_view ns, std::string_view name) {
-    out.push_back({"impersonate", std::string(group), "v1", std::string(resource), std::string(subresource), std::string(ns), std::string(name), {}});
+  auto ask = [&out](std::string_view group, std::string_view resource, std::string_view subresource, std::string_view ns,
+                    std::string_view name) {
+    out.push_back(
+        {"impersonate", std::string(group), "v1", std::string(resource), std::string(subresource), std::string(ns), std::string(name), {}});
   };
   std::string_view ns, account;
   if (split_account(wanted.name, ns, account)) ask("", "serviceaccounts", "", ns, account);
@@ -52,7 +54,8 @@ std::vector<Attributes> questions(const User& wanted) {
 
 void add_implied_groups(User& user) {
   std::string_view ns, account;
-  if (user.groups.empty() && split_account(user.name, ns, account)) user.groups = {"system:serviceaccounts", "system:serviceaccounts:" + std::string(ns)};
+  if (user.groups.empty() && split_account(user.name, ns, account))
+    user.groups = {"system:serviceaccounts", "system:serviceaccounts:" + std::string(ns)};
   if (user.name == "system:anonymous") {
     if (!user.in_group("system:unauthenticated")) user.groups.push_back("system:unauthenticated");
   } else if (!user.in_group("system:authenticated") && !user.in_group("system:unauthenticated")) {

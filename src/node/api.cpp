@@ -12,7 +12,9 @@ namespace estiba::node {
 
 namespace {
 
-void answer(io::Response& response, int status, std::string text) { response.send(status, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(text)); }
+void answer(io::Response& response, int status, std::string text) {
+  response.send(status, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(text));
+}
 
 int status_of(const Error& error) {
   switch (error.code) {
@@ -72,7 +74,8 @@ Task<void> logs(Node& node, io::Request& request, io::Response& response, Target
     return now && now->state == engine::ContainerState::running;
   };
   ExitWatch exit(node, id);
-  auto read = co_await read_log(status->log_path, *options, running, exit.event(), [&response](std::string text) { return response.write(std::move(text)); });
+  auto read = co_await read_log(status->log_path, *options, running, exit.event(),
+                                [&response](std::string text) { return response.write(std::move(text)); });
   if (!read && read.error().code == Code::not_found) co_return;  // nothing was ever written
 }
 
@@ -90,9 +93,12 @@ Task<void> list_pods(Node& node, io::Response& response) {
 }  // namespace
 
 NodeApi::NodeApi(Node& node, io::Loop& loop)
-    : node_(node), server_({&loop}, {}, [this](io::Request& request, io::Response& response) { return handle(&node_, request, response); }) {}
+    : node_(node),
+      server_({&loop}, {}, [this](io::Request& request, io::Response& response) { return handle(&node_, request, response); }) {}
 
-Result<void> NodeApi::listen(const std::string& host, uint16_t port, io::TlsContextRef tls) { return server_.listen_tcp(host, port, std::move(tls)); }
+Result<void> NodeApi::listen(const std::string& host, uint16_t port, io::TlsContextRef tls) {
+  return server_.listen_tcp(host, port, std::move(tls));
+}
 
 Task<void> NodeApi::handle(Node* node, io::Request& request, io::Response& response) {
   if (request.path == "/healthz") co_return answer(response, 200, "ok");
@@ -102,7 +108,8 @@ Task<void> NodeApi::handle(Node* node, io::Request& request, io::Response& respo
   if (verb == "pods") co_return co_await list_pods(*node, response);
   if (verb == "metrics") co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, observe::metrics().print());
   const bool of_container = verb == "containerLogs" || verb == "exec" || verb == "attach";
-  if (!(of_container && parts.size() == 5) && !(verb == "portForward" && parts.size() >= 4)) co_return answer(response, 404, "404 page not found");
+  if (!(of_container && parts.size() == 5) && !(verb == "portForward" && parts.size() >= 4))
+    co_return answer(response, 404, "404 page not found");
   auto target = find(*node, parts);
   if (!target) co_return answer(response, status_of(target.error()), target.error().message);
   if (verb == "containerLogs") co_return co_await logs(*node, request, response, *target);
@@ -114,7 +121,8 @@ Task<void> NodeApi::handle(Node* node, io::Request& request, io::Response& respo
   }
   auto status = target->worker->container(target->container);
   if (!status || status->state != engine::ContainerState::running)
-    co_return answer(response, 400, "container " + quoted(target->container) + " of pod " + quoted(target->worker->pod().meta().name) + " is not running");
+    co_return answer(response, 400,
+                     "container " + quoted(target->container) + " of pod " + quoted(target->worker->pod().meta().name) + " is not running");
   if (verb == "exec") co_await serve_exec(node->context(), request, response, status->id);
   else co_await serve_attach(node->context(), request, response, status->id);
 }
