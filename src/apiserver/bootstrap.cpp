@@ -61,14 +61,18 @@ static Task<Result<void>> publish_endpoints(Registry& registry, const ClusterOpt
   co_return {};
 }
 
+Task<Result<void>> Api::publish_service() {
+  CO_TRY(co_await create_once(registry_, "", "v1", "services", "default", "kubernetes",
+                              kubernetes_service(cluster_->services().first_address())));
+  co_return co_await publish_endpoints(registry_, cluster_->options());
+}
+
 Task<Result<void>> Api::bootstrap() {
   for (std::string_view name : {"default", "kube-system", "kube-public", "kube-node-lease"}) {
     CO_TRY(co_await create_once(registry_, "", "v1", "namespaces", {}, std::string(name),
                                 "{\"metadata\":{\"name\":\"" + std::string(name) + "\"}}"));
   }
-  CO_TRY(co_await create_once(registry_, "", "v1", "services", "default", "kubernetes",
-                              kubernetes_service(cluster_->services().first_address())));
-  CO_TRY(co_await publish_endpoints(registry_, cluster_->options()));
+  CO_TRY(co_await publish_service());
   for (const BootstrapObject& object : bootstrap_rbac()) {
     CO_TRY(co_await create_once(registry_, "rbac.authorization.k8s.io", "v1", object.resource, std::string(object.ns),
                                 std::string(object.name), std::string(object.json)));

@@ -131,6 +131,16 @@ TEST_F(KindsTest, a_restart_knows_what_services_hold) {
   EXPECT_FALSE((*again)->cluster().services().take_address(address));
 }
 
+TEST_F(KindsTest, the_servers_own_service_comes_back_when_it_is_deleted) {
+  std::string before = get("", "v1", "services", "default", "kubernetes")->meta().uid;
+  ASSERT_TRUE(remove("", "v1", "services", "default", "kubernetes"));
+  auto again = get("", "v1", "services", "default", "kubernetes");
+  ASSERT_TRUE(again);
+  EXPECT_NE(again->meta().uid, before);
+  EXPECT_EQ(json_of(*again).string_at("spec", "clusterIP"), api_->cluster().services().first_address());
+  EXPECT_TRUE(get("discovery.k8s.io", "v1", "endpointslices", "default", "kubernetes"));
+}
+
 TEST_F(KindsTest, headless_and_external_services_have_no_address) {
   auto headless = create("", "v1", "services", "default", service("h", R"(,"clusterIP":"None")"));
   ASSERT_TRUE(headless) << headless.error().message;

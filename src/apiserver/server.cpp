@@ -133,9 +133,19 @@ Task<Result<Outcome>> Api::run(Action action) {
     case Verb::create: return registry_.create(std::move(action));
     case Verb::update: return registry_.update(std::move(action));
     case Verb::patch: return registry_.patch(std::move(action));
-    case Verb::remove: return registry_.remove(std::move(action));
+    case Verb::remove: return remove(std::move(action));
     default: return refuse_method();
   }
+}
+
+Task<Result<Outcome>> Api::remove(Action action) {
+  // Pods reach the API by Service default/kubernetes: who deletes it gets it anew, as with other API servers.
+  bool own = action.resource->plural == "services" && action.ns == "default" && action.name == "kubernetes" && !action.remove.dry_run;
+  auto outcome = co_await registry_.remove(std::move(action));
+  if (!own || !outcome) co_return outcome;
+  if (auto again = co_await publish_service(); !again)
+    log::warn("apiserver", "Service default/kubernetes is gone", {{"error", again.error()}});
+  co_return outcome;
 }
 
 Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response& response) {

@@ -45,6 +45,9 @@ class Api {
   bool ready() const { return ready_.load(); }
 
  private:
+  Task<Result<Outcome>> remove(Action action);
+  /// Service default/kubernetes and the endpoints that lead to this server, where they are missing or differ.
+  Task<Result<void>> publish_service();
   Api(std::unique_ptr<Cluster> cluster, std::unique_ptr<Authenticator> authenticator, const ServerOptions& options);
   Task<void> serve_resource(Action action, io::Request& request, io::Response& response);
   Task<Result<void>> act(Action& action, io::Request& request, io::Response& response);

@@ -1,5 +1,6 @@
 """Objects through the API: create, update, patch, delete, dry runs, what the server itself keeps."""
 import re
+import time
 
 import pytest
 
@@ -110,6 +111,9 @@ def web(api, deployments):
     made = deployment("web", 0, env=[{"name": "A", "value": "1"}, {"name": "B", "value": "2"}], ports=[{"containerPort": 80}, {"containerPort": 81}])
     made["spec"]["template"]["spec"]["containers"].append({"name": "side", "image": "estiba/busybox:test"})
     assert api("POST", deployments, made).status == 201
+    # The controllers have had their first say: they do not write in between what a test reads and writes.
+    wait_for("the controllers", lambda: api.get(f"{deployments}/web").body.get("status", {}).get("observedGeneration") == 1, 10)
+    time.sleep(0.1)
     return f"{deployments}/web"
 
 
@@ -329,3 +333,14 @@ def test_a_namespace_takes_its_objects_with_it(api, maps, ns):
     assert status in (403, 404) and ns in body["message"]
     wait_for("the namespace to go", gone(api, f"/api/v1/namespaces/{ns}"), 20)
     assert api.get(maps).body["items"] == []
+
+
+def test_the_servers_own_service_comes_back(api):
+    path = "/api/v1/namespaces/default/services/kubernetes"
+    before = api.get(path).body
+    assert api("DELETE", path).status == 200
+    after = wait_for("the service", lambda: api.get(path).status == 200 and api.get(path).body, 10)
+    assert after["spec"]["clusterIP"] == before["spec"]["clusterIP"] and after["metadata"]["uid"] != before["metadata"]["uid"]
+    for _ in range(20):  # no controller takes its endpoints away
+        slices = api.get("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices").body["items"]
+        assert [s["endpoints"] for s in slices if s["metadata"]["name"] == "kubernetes"]
