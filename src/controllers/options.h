@@ -23,6 +23,7 @@ struct Options {
   // Node lifecycle, with the defaults of Kubernetes.
   Duration node_grace = std::chrono::seconds(40);          ///< without a heartbeat for so long a node is Unknown
   Duration node_startup_grace = std::chrono::seconds(60);  ///< the same for a node that never sent one
+  Duration event_lifetime = std::chrono::hours(1);         ///< after an Event was last seen
   size_t terminated_pod_threshold = 12'500;                ///< above it the oldest finished pods are deleted
 };
 

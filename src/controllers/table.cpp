@@ -13,6 +13,7 @@ static constexpr ControllerEntry table[] = {
     {"node-lifecycle", make_node_lifecycle_controller},
     {"pod-garbage-collector", make_pod_collector},
     {"garbage-collector", make_garbage_collector},
+    {"event-expiry", make_event_expiry},
 };
 
 std::span<const ControllerEntry> controller_table() { return table; }
