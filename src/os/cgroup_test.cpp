@@ -66,7 +66,9 @@ TEST_F(CgroupTest, LimitsAreSetAndShownInTheStatistics) {
   r.cpu_shares = 512;
   r.cpu_quota_us = 50000;
   r.cpu_period_us = 100000;
-  r.cpuset_cpus = "0";
+  bool v2 = (*cgroup_host())->mode == CgroupMode::v2;
+  // Not every kernel has the controller.
+  if (exists(group.directory("cpuset") + "/cpuset.cpus")) r.cpuset_cpus = "0";
   auto applied = group.apply(r);
   ASSERT_TRUE(applied) << applied.error().message;
   pid_t pid = child();
@@ -76,6 +78,12 @@ TEST_F(CgroupTest, LimitsAreSetAndShownInTheStatistics) {
   EXPECT_EQ(stats->memory_limit, 64u << 20);
   EXPECT_EQ(stats->pids_limit, 17u);
   EXPECT_EQ(stats->pids, 1u);
+  if (v2) {
+    EXPECT_EQ(*read_file(group.directory() + "/cpu.weight"), "20\n") << "512 shares";
+    EXPECT_EQ(*read_file(group.directory() + "/cpu.max"), "50000 100000\n");
+    EXPECT_EQ(*read_file(group.directory() + "/memory.max"), "67108864\n");
+    EXPECT_EQ(*read_file(group.directory() + "/pids.max"), "17\n");
+  }
   // Growing and shrinking with swap, in whichever order the kernel wants it.
   r.memory_limit = 128 << 20;
   r.memory_swap = 256 << 20;
@@ -84,6 +92,7 @@ TEST_F(CgroupTest, LimitsAreSetAndShownInTheStatistics) {
   r.memory_swap = 32 << 20;
   ASSERT_TRUE(group.apply(r));
   EXPECT_EQ(group.stats()->memory_limit, 32u << 20);
+  if (v2) EXPECT_EQ(read_file(group.directory() + "/memory.swap.max").value_or("0\n"), "0\n") << "memory and swap together are the memory alone";
   r.memory_limit = -1;
   r.memory_swap = -1;
   ASSERT_TRUE(group.apply(r));

@@ -1,0 +1,48 @@
+"""What depends on control groups, on a kernel with version 2 alone: one machine for all of it (tests/vm/run)."""
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+TESTS = pathlib.Path(os.environ.get("ESTIBA_BIN", ROOT / "build-release/bin")).resolve().parent / "tests"
+PROGRAMS = ("os_test", "runtime_test")
+# What the machine's kernel cannot: every name here is a test that does not run on cgroup version 2.
+LACKING = {
+    "NetlinkTest.SetsMapsAndIntervalsOfNftables": "no inet and ip tables of nftables",
+    "ContainerTest.TimeNamespaceWithOffset": "no time namespaces",
+}
+
+
+@pytest.fixture(scope="module")
+def output():
+    """What the unit tests printed in the machine, by program."""
+    missing = [name for name in PROGRAMS if not (TESTS / name).exists()]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not built in {TESTS}: ninja -C build-release unit_tests")
+    script = "cat /sys/fs/cgroup/cgroup.subtree_control /proc/mounts\n"
+    for name in PROGRAMS:
+        script += f"echo '== {name}'; {ROOT}/tests/isolate {TESTS / name} --gtest_color=no '--gtest_filter=-{':'.join(LACKING)}'; echo \"exit $?\"\n"
+    done = subprocess.run([HERE / "run", "--timeout", "150", "sh", "-c", script], capture_output=True, text=True, timeout=200, cwd=ROOT)
+    if "cannot be had" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr
+    parts = re.split(r"^== (\w+)\n", done.stdout, flags=re.M)
+    return {"": parts[0], **dict(zip(parts[1::2], parts[2::2]))}
+
+
+def test_the_machine_has_version_2_alone_with_its_controllers(output):
+    assert {"cpu", "io", "memory", "pids"} <= set(output[""].splitlines()[0].split())
+    assert " cgroup2 " in output[""] and " cgroup " not in output[""]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_unit_tests_pass_on_version_2(output, program):
+    text = output[program]
+    assert text.rstrip().endswith("exit 0"), text[-8000:]
+    assert re.search(r"^\[  PASSED  \] \d+ tests", text, re.M)
+    # A test that skipped itself has shown nothing.
+    assert "[  SKIPPED ]" not in text, text[-8000:]
