@@ -13,7 +13,9 @@ Node::Node(Options options, Executor& loop, client::Client& client, engine::Engi
       context_{std::move(options), loop, client, informers_, engine, network, pool, events_},
       registration_(context_) {}
 
-Node::~Node() = default;
+Node::~Node() {
+  context_.engine.on_event(nullptr);  // it may outlive the node
+}
 
 Task<Result<void>> Node::start() {
   context_.engine.on_event([this](const engine::Event& event) {
@@ -64,7 +66,10 @@ void Node::start_worker(const model::ObjectRef& pod) {
   const std::string uid = pod.meta().uid;
   workers_[uid] = std::make_unique<PodWorker>(context_, pod, [this, uid] {
     // Called from the worker's own code: it is destroyed when that has returned.
-    context_.loop.post([this, uid] { worker_finished(uid); });
+    finished_.start([](Node* self, std::string uid) -> Task<void> {
+      co_await yield_now();
+      self->worker_finished(uid);
+    }(this, uid));
   });
 }
 

@@ -50,6 +50,7 @@ class Node {
   std::list<ExitWatch*> exit_watches_;
   Event worker_gone_;
   bool running_ = false;
+  TaskGroup finished_;  // last: its tasks use the rest
 };
 
 }  // namespace estiba::node

@@ -65,7 +65,10 @@ Task<bool> PodWorker::sync_container(PodContainer& c) {
   auto status = current(c);
   if (status && status->state == engine::ContainerState::running) {
     const Container* spec = find_spec(c.name);
-    if (spec && status->image != spec->image && c.kill_why.empty()) c.kill_why = "Container " + c.name + " definition changed";
+    if (spec && status->image != spec->image && c.kill_why.empty()) {
+      c.kill_why = "Container " + c.name + " definition changed";
+      c.image_id.clear();  // that was the old one's
+    }
     if (c.kill_why.empty()) {
       arrange_probes(c);
       co_return true;
@@ -124,8 +127,7 @@ bool PodWorker::backed_off(PodContainer& c, const engine::ContainerStatus& exite
 // True when the image is here; otherwise a pull is under way or waits for its next try.
 bool PodWorker::ensure_pulled(PodContainer& c) {
   const Container* container = find_spec(c.name);
-  if (!c.image_id.empty() && container->imagePullPolicy != "Always") return true;
-  if (!c.image_id.empty() && c.id.empty()) return true;  // pulled for this very start
+  if (!c.image_id.empty()) return true;
   if (!c.pull.done()) return false;
   const Instant now = context_.loop.now();
   if (!c.pulls.allowed(now)) {
@@ -137,7 +139,6 @@ bool PodWorker::ensure_pulled(PodContainer& c) {
     wake_at(c.pulls.next());
     return false;
   }
-  c.image_id.clear();
   c.pull = Job(pull_image(this, &c, *container));
   return !c.image_id.empty();
 }
@@ -181,7 +182,8 @@ Task<void> PodWorker::pull_image(PodWorker* self, PodContainer* c, Container con
 // --- starting --------------------------------------------------------------------------------------------------------
 
 Task<Result<Environment>> PodWorker::environment(const Container& container) {
-  const Pod& pod = spec();
+  const model::ObjectRef ref = pod_;  // update() may put another in its place meanwhile
+  const Pod& pod = ref.as<Pod>();
   std::vector<model::ObjectRef> kept;
   std::vector<const Service*> services;
   const bool links = pod.spec.enableServiceLinks.value_or(true);
@@ -204,13 +206,14 @@ Task<Result<Environment>> PodWorker::environment(const Container& container) {
 }
 
 Task<Result<engine::ContainerSpec>> PodWorker::container_spec(PodContainer& c) {
+  const model::ObjectRef ref = pod_;  // holds `container`: update() may put another in its place meanwhile
   const Container& container = *find_spec(c.name);
   auto env = co_await environment(container);
   if (!env) co_return std::unexpected(config_error(std::move(env.error())));
-  auto mounts = co_await volumes_.mounts(pod_, container, *env);
+  auto mounts = co_await volumes_.mounts(ref, container, *env);
   if (!mounts) co_return std::unexpected(config_error(std::move(mounts.error())));
   const uint32_t attempt = c.id.empty() ? c.attempt : c.attempt + 1;
-  co_return make_container_spec(context_.options, spec(), container, attempt, std::move(*env), std::move(*mounts));
+  co_return make_container_spec(context_.options, ref.as<Pod>(), container, attempt, std::move(*env), std::move(*mounts));
 }
 
 Task<void> PodWorker::start_container(PodContainer& c) {
@@ -229,6 +232,11 @@ Task<void> PodWorker::start_container(PodContainer& c) {
     wake_at(c.restarts.next());
     co_return;
   }
+  if (before && before->state == engine::ContainerState::created) {
+    // A server was killed before it started this one: it never ran, so it is no restart.
+    if (auto removed = co_await context_.engine.remove_container(c.id); !removed) co_return fail_with(removed.error(), "CreateContainerError");
+    c.id.clear();
+  }
   auto made = co_await container_spec(c);
   if (!made) co_return fail_with(made.error(), "CreateContainerConfigError");
   const uint32_t attempt = made->attempt;
@@ -244,6 +252,7 @@ Task<void> PodWorker::start_container(PodContainer& c) {
   c.previous_id = std::exchange(c.id, *created);
   c.attempt = attempt;
   c.started = c.ready = false;
+  if (container.imagePullPolicy == "Always") c.image_id.clear();  // the next start pulls anew
   event(EventType::normal, "Created", "Container created", c.name);
   auto started = co_await context_.engine.start_container(c.id);
   if (!started) {

@@ -35,11 +35,11 @@ void PodWorker::adopt() {
   if (auto started = parse_rfc3339(known.startTime)) start_time_ = *started;
   else start_time_ = context_.loop.wall_now();
   if (known.phase == "Failed") {
-    failed_reason_ = known.reason.empty() ? "Failed" : known.reason;
+    failed_reason_ = known.reason;
     failed_message_ = known.message;
   }
   auto sandbox = context_.engine.sandbox(uid_);
-  if (!sandbox) return;
+  if (!sandbox) return adopt_lost();
   if (spec().spec.hostNetwork.value_or(false)) {
     ips_ = context_.options.node_ips;
   } else if (auto net = context_.network.find(uid_)) {
@@ -47,6 +47,24 @@ void PodWorker::adopt() {
   }
   sandbox_ready_ = sandbox->ready && !ips_.empty();
   adopt_containers(*sandbox);
+}
+
+// The API tells of containers that the engine does not know: the machine was rebooted. They start anew, as restarts; with
+// the policy Never they have failed.
+void PodWorker::adopt_lost() {
+  const PodStatus& known = spec().status;
+  if (known.phase == "Succeeded" || known.phase == "Failed") return;
+  bool ran = false;
+  for (auto& c : containers_)
+    for (const auto* list : {&known.containerStatuses, &known.initContainerStatuses})
+      for (const ContainerStatus& status : *list) {
+        if (status.name != c->name || status.containerID.empty()) continue;
+        c->attempt = uint32_t(status.restartCount) + 1;
+        ran |= c->kind == Kind::main && status.state && (status.state->running || status.state->terminated);
+      }
+  if (!ran || spec().spec.restartPolicy != "Never") return;
+  failed_reason_ = "ContainerStatusUnknown";
+  failed_message_ = "The pod's containers were lost while the node was down, and its restart policy is Never";
 }
 
 void PodWorker::adopt_containers(const engine::SandboxStatus& sandbox) {
@@ -223,14 +241,16 @@ Task<void> PodWorker::sync() {
     co_return;
   }
   if (rested_) co_return;
-  if (co_await check_deadline()) co_return;
+  // Before the deadline: a pod that has ended in time does not fail by it later, when a restarted server looks again.
   const std::string phase = phase_of(spec(), facts());
   if (phase == "Succeeded" || phase == "Failed") {
     co_await rest();
     co_return;
   }
+  if (co_await check_deadline()) co_return;
   if (!co_await ensure_volumes()) co_return;
-  if (!co_await ensure_sandbox()) co_return;
+  if (ending() || !co_await ensure_sandbox()) co_return;
+  if (ending()) co_return;  // deleted meanwhile: nothing is started only to be stopped
   co_await sync_containers();
   const std::string after = phase_of(spec(), facts());
   if (after == "Succeeded" || after == "Failed") co_await rest();
@@ -301,7 +321,8 @@ Task<Result<void>> PodWorker::make_sandbox() {
       c->previous_id.clear();
     }
   }
-  const Pod& pod = spec();
+  const model::ObjectRef ref = pod_;  // update() may put another in its place meanwhile
+  const Pod& pod = ref.as<Pod>();
   std::string netns;
   if (pod.spec.hostNetwork.value_or(false)) {
     ips_ = context_.options.node_ips;

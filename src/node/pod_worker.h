@@ -55,7 +55,7 @@ class PodWorker {
     Backoff restarts, pulls;
     std::string counted_id;       ///< the exited container whose failure `restarts` knows of
     std::string waiting_reason, waiting_message;
-    std::string image_id;         ///< the image is here
+    std::string image_id;         ///< the image is here, for the next start; policy Always: pulled for that very start
     Job pull, hook;
     bool pull_failed = false;
     bool started = false, ready = false;
@@ -69,6 +69,7 @@ class PodWorker {
   static Task<void> write_status(PodWorker* self);
   Task<Result<void>> put_status(const model::core_v1::PodStatus& status);
   void adopt();
+  void adopt_lost();
   void adopt_containers(const engine::SandboxStatus& sandbox);
   Task<void> sync();
   Task<bool> ensure_volumes();

@@ -71,6 +71,28 @@ model::core_v1::ContainerStatus container_status(const Container& spec, const Co
   return out;
 }
 
+// What the API knows of a container that the node knows nothing of any more (a reboot emptied the run directory); null when
+// it never ran.
+std::optional<model::core_v1::ContainerStatus> last_known(const std::vector<model::core_v1::ContainerStatus>& list, const std::string& name) {
+  for (const auto& known : list) {
+    if (known.name != name || !known.state || !(known.state->terminated || known.state->running)) continue;
+    model::core_v1::ContainerStatus out = known;
+    out.started = false;
+    if (!known.state->running) return out;
+    out.ready = false;
+    ContainerStateTerminated lost;
+    lost.exitCode = 137;
+    lost.reason = "ContainerStatusUnknown";
+    lost.message = "The container was lost while the node was down";
+    lost.startedAt = known.state->running->startedAt;
+    lost.containerID = known.containerID;
+    out.state.ensure() = {};
+    out.state->terminated.ensure() = std::move(lost);
+    return out;
+  }
+  return std::nullopt;
+}
+
 struct Condition {
   std::string type;
   bool holds;
@@ -183,13 +205,20 @@ PodStatus compute_status(const Pod& pod, const PodFacts& facts, WallTime now) {
   if (auto generation = pod.metadata.generation) status.observedGeneration = *generation;
   if (!facts.host_ips.empty()) status.hostIP = facts.host_ips[0];
   for (const std::string& ip : facts.host_ips) status.hostIPs.emplace_back().ip = ip;
+  const bool init = initialized(pod, facts), ended = status.phase == "Succeeded" || status.phase == "Failed", over = facts.terminating || ended;
   if (!facts.pod_ips.empty()) status.podIP = facts.pod_ips[0];
   for (const std::string& ip : facts.pod_ips) status.podIPs.emplace_back().ip = ip;
-  const bool init = initialized(pod, facts), ended = status.phase == "Succeeded" || status.phase == "Failed";
-  for (const Container& container : pod.spec.initContainers)
-    status.initContainerStatuses.push_back(container_status(container, facts_of(facts, container.name), init, true, facts.terminating || ended));
-  for (const Container& container : pod.spec.containers)
-    status.containerStatuses.push_back(container_status(container, facts_of(facts, container.name), init, false, facts.terminating || ended));
+  if (facts.pod_ips.empty() && over) {
+    status.podIP = pod.status.podIP;
+    status.podIPs = pod.status.podIPs;
+  }
+  auto add = [&](const Container& container, const auto& before, auto& to, bool is_init) {
+    const ContainerFacts& c = facts_of(facts, container.name);
+    auto known = over && !c.current && !c.previous ? last_known(before, container.name) : std::nullopt;
+    to.push_back(known ? std::move(*known) : container_status(container, c, init, is_init, over));
+  };
+  for (const Container& container : pod.spec.initContainers) add(container, pod.status.initContainerStatuses, status.initContainerStatuses, true);
+  for (const Container& container : pod.spec.containers) add(container, pod.status.containerStatuses, status.containerStatuses, false);
   add_conditions(status, pod, facts, now);
   return status;
 }

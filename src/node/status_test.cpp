@@ -112,5 +112,30 @@ TEST_F(Status, QosClasses) {
   EXPECT_EQ(qos_class(pod), "Guaranteed");
 }
 
+TEST_F(Status, AnEndedPodKeepsWhatTheApiKnowsWhenTheNodeHasForgottenIt) {
+  container("web", ContainerState::exited, 3);
+  facts.pod_ips = {"10.42.0.7"};
+  facts.failed_reason = "DeadlineExceeded";
+  pod.status = compute();
+  facts.containers.clear();
+  facts.pod_ips.clear();
+  const PodStatus status = compute();
+  EXPECT_EQ(status.podIP, "10.42.0.7");
+  ASSERT_TRUE(status.containerStatuses[0].state->terminated);
+  EXPECT_EQ(status.containerStatuses[0].state->terminated->exitCode, 3);
+}
+
+TEST_F(Status, ARunningContainerLostWithTheNodeCountsAsKilledOnceThePodIsOver) {
+  container("web", ContainerState::running).ready = true;
+  pod.status = compute();
+  facts.containers.clear();
+  facts.failed_reason = "ContainerStatusUnknown";
+  const PodStatus status = compute();
+  ASSERT_TRUE(status.containerStatuses[0].state->terminated);
+  EXPECT_FALSE(status.containerStatuses[0].state->running);
+  EXPECT_EQ(status.containerStatuses[0].state->terminated->exitCode, 137);
+  EXPECT_FALSE(status.containerStatuses[0].ready);
+}
+
 }  // namespace
 }  // namespace estiba::node

@@ -1,0 +1,219 @@
+#include "node/pod_worker.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "client/testing/fake_client.h"
+#include "io/loop.h"
+
+namespace estiba::node {
+namespace {
+
+using namespace std::chrono_literals;
+using engine::ContainerState;
+
+// Sandboxes and containers as the engine would tell of them, without any process.
+struct FakeEngine final : engine::Engine {
+  std::optional<engine::SandboxStatus> pod;
+  int pulls = 0, created = 0, started = 0;
+
+  engine::ContainerStatus* find(std::string_view id) {
+    if (pod)
+      for (auto& c : pod->containers)
+        if (c.id == id) return &c;
+    return nullptr;
+  }
+  engine::ContainerStatus& add(const std::string& name, uint32_t attempt, ContainerState state, int exit_code = 0) {
+    engine::ContainerStatus& c = pod->containers.emplace_back();
+    c.id = name + "-" + std::to_string(attempt);
+    c.name = name;
+    c.attempt = attempt;
+    c.state = state;
+    c.exit_code = exit_code;
+    c.image = "img";
+    return c;
+  }
+  void have_sandbox(const std::string& uid) {
+    pod.emplace();
+    pod->uid = uid;
+    pod->ready = true;
+  }
+
+  Task<Result<void>> run_sandbox(engine::SandboxSpec spec) override {
+    have_sandbox(spec.uid);
+    co_return {};
+  }
+  Task<Result<void>> stop_sandbox(std::string, Duration) override {
+    if (pod) pod->ready = false;
+    co_return {};
+  }
+  Task<Result<void>> remove_sandbox(std::string) override {
+    pod.reset();
+    co_return {};
+  }
+  std::optional<engine::SandboxStatus> sandbox(std::string_view) const override { return pod; }
+  std::vector<engine::SandboxStatus> sandboxes() const override { return {}; }
+  Task<Result<std::string>> create_container(std::string, engine::ContainerSpec spec) override {
+    ++created;
+    co_return add(spec.name, spec.attempt, ContainerState::created).id;
+  }
+  Task<Result<void>> start_container(std::string id) override {
+    ++started;
+    find(id)->state = ContainerState::running;
+    co_return {};
+  }
+  Task<Result<void>> stop_container(std::string id, Duration) override {
+    if (auto* c = find(id); c && c->state == ContainerState::running) c->state = ContainerState::exited, c->exit_code = 137;
+    co_return {};
+  }
+  Task<Result<void>> remove_container(std::string id) override {
+    if (pod) std::erase_if(pod->containers, [&](const auto& c) { return c.id == id; });
+    co_return {};
+  }
+  std::optional<engine::ContainerStatus> container(std::string_view id) const override {
+    auto* found = const_cast<FakeEngine*>(this)->find(id);
+    return found ? std::optional(*found) : std::nullopt;
+  }
+  Task<Result<engine::ContainerStats>> stats(std::string) override { co_return engine::ContainerStats{}; }
+  Task<Result<void>> kill(std::string, int) override { co_return {}; }
+  Task<Result<void>> reopen_log(std::string) override { co_return {}; }
+  Task<Result<std::unique_ptr<engine::Session>>> exec(std::string, engine::ExecSpec) override { co_return nullptr; }
+  Task<Result<engine::ExecOutput>> exec_sync(std::string, std::vector<std::string>, Duration) override { co_return engine::ExecOutput{}; }
+  Task<Result<std::unique_ptr<engine::Session>>> attach(std::string, bool) override { co_return nullptr; }
+  Task<Result<Fd>> dial(std::string, uint16_t) override { co_return Fd(); }
+  Task<Result<void>> recover() override { co_return {}; }
+  void on_event(UniqueFunction<void(const engine::Event&)>) override {}
+  Task<Result<engine::ImageInfo>> ensure_image(std::string, engine::PullPolicy, std::vector<engine::Credentials>) override {
+    ++pulls;
+    co_await yield_now();
+    co_return engine::ImageInfo{.id = "sha256:1"};
+  }
+  Task<Result<std::optional<engine::ImageInfo>>> image_status(std::string) override {
+    co_await yield_now();
+    co_return engine::ImageInfo{.id = "sha256:1"};
+  }
+  Task<Result<std::vector<engine::ImageInfo>>> images() override { co_return std::vector<engine::ImageInfo>{}; }
+  Task<Result<void>> remove_image(std::string) override { co_return {}; }
+};
+
+struct PodWorkerTest : testing::Test {
+  std::string dir = testing::TempDir() + "estiba-pod-worker-" + std::to_string(getpid());
+  io::Loop loop;
+  client::testing::FakeClient client{loop};
+  FakeEngine engine;
+  io::Pool pool{1};
+  client::Informers informers{client};
+  client::EventRecorder events{client, loop, "kubelet", "n"};
+  network::Network network{{}, client, loop};
+  Context context{options(), loop, client, informers, engine, network, pool, events};
+  std::unique_ptr<PodWorker> worker;
+
+  Options options() {
+    Options made;
+    made.node_name = "n";
+    made.node_ips = {"192.0.2.1"};
+    made.data_dir = dir + "/data";
+    made.run_dir = dir + "/run";
+    made.log_root = dir + "/logs";
+    made.log_links = dir + "/links";
+    return made;
+  }
+  ~PodWorkerTest() override {
+    worker.reset();
+    std::error_code ignored;
+    std::filesystem::remove_all(dir, ignored);
+  }
+  // `spec` and `status` are what comes after the usual fields of each.
+  model::ObjectRef add(const std::string& spec = "", const std::string& status = "{}", const std::string& pull = "IfNotPresent") {
+    auto pod = client.add(client::pods, "default",
+                      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"default"},"spec":{"nodeName":"n","hostNetwork":true,)" + spec +
+                          R"("containers":[{"name":"web","image":"img","imagePullPolicy":")" + pull + R"("}]}})");
+    return client.merge(client::pods, "default", "p", R"({"status":)" + status + "}", "status");
+  }
+  void start(const model::ObjectRef& pod) {
+    loop.post([this, pod] { worker = std::make_unique<PodWorker>(context, pod, [] {}); });
+    turn();
+  }
+  void turn() {
+    (void)loop.block_on([]() -> Task<int> {
+      co_await sleep_for(50ms);
+      co_return 0;
+    }());
+  }
+  model::core_v1::PodStatus status() { return worker->status(); }
+};
+
+TEST_F(PodWorkerTest, StartsAContainer) {
+  start(add(R"("restartPolicy":"Always",)"));
+  EXPECT_EQ(engine.started, 1);
+  EXPECT_EQ(status().phase, "Running");
+}
+
+TEST_F(PodWorkerTest, AnImageThatIsAlwaysPulledIsPulledOnceForEachStart) {
+  start(add(R"("restartPolicy":"Always",)", "{}", "Always"));
+  ASSERT_EQ(engine.started, 1);
+  EXPECT_EQ(engine.pulls, 1);
+  engine.pod->containers[0].state = ContainerState::exited;
+  worker->engine_event({engine::Event::Type::container_exited, worker->uid(), "web-0"});
+  turn();
+  EXPECT_EQ(engine.started, 2);
+  EXPECT_EQ(engine.pulls, 2);
+}
+
+TEST_F(PodWorkerTest, AContainerThatAnEarlierServerMadeAndNeverStartedIsNoRestart) {
+  auto pod = add();
+  engine.have_sandbox(pod.meta().uid);
+  engine.add("web", 0, ContainerState::created);
+  start(pod);
+  EXPECT_EQ(engine.started, 1);
+  EXPECT_EQ(status().containerStatuses[0].restartCount, 0);
+  EXPECT_FALSE(status().containerStatuses[0].lastState && status().containerStatuses[0].lastState->terminated);
+  EXPECT_EQ(engine.pod->containers.size(), 1u);
+}
+
+TEST_F(PodWorkerTest, APodThatSucceededInTimeDoesNotFailByItsDeadlineAfterwards) {
+  auto pod = add(R"("restartPolicy":"Never","activeDeadlineSeconds":5,)", R"({"phase":"Succeeded","startTime":"2020-01-01T00:00:00Z"})");
+  engine.have_sandbox(pod.meta().uid);
+  engine.add("web", 0, ContainerState::exited);
+  start(pod);
+  EXPECT_EQ(status().phase, "Succeeded");
+  EXPECT_EQ(status().reason, "");
+}
+
+TEST_F(PodWorkerTest, AFailedPodGetsNoReasonByARestartOfTheServer) {
+  auto pod = add(R"("restartPolicy":"Never",)", R"({"phase":"Failed"})");
+  engine.have_sandbox(pod.meta().uid);
+  engine.add("web", 0, ContainerState::exited, 1);
+  start(pod);
+  EXPECT_EQ(status().phase, "Failed");
+  EXPECT_EQ(status().reason, "");
+}
+
+constexpr const char* ran = R"({"phase":"Running","containerStatuses":[{"name":"web","image":"img","imageID":"","ready":true,"restartCount":2,
+  "containerID":"estiba://web-2","state":{"running":{"startedAt":"2020-01-01T00:00:00Z"}}}]})";
+
+TEST_F(PodWorkerTest, AfterARebootContainersStartAsRestarts) {
+  start(add(R"("restartPolicy":"Always",)", ran));
+  EXPECT_EQ(engine.started, 1);
+  EXPECT_EQ(status().containerStatuses[0].restartCount, 3);
+}
+
+TEST_F(PodWorkerTest, AfterARebootAPodThatNeverRestartsHasFailed) {
+  start(add(R"("restartPolicy":"Never",)", ran));
+  EXPECT_EQ(engine.started, 0);
+  EXPECT_EQ(status().phase, "Failed");
+  EXPECT_EQ(status().containerStatuses[0].state->terminated->reason, "ContainerStatusUnknown");
+}
+
+TEST_F(PodWorkerTest, ANewImageIsPulledBeforeItReplacesTheOldOne) {
+  start(add(R"("restartPolicy":"Always",)"));
+  ASSERT_EQ(engine.started, 1);
+  worker->update(client.merge(client::pods, "default", "p", R"({"spec":{"containers":[{"name":"web","image":"img2","imagePullPolicy":"Always"}]}})"));
+  turn();
+  EXPECT_EQ(engine.pulls, 1);
+  EXPECT_EQ(engine.started, 2);
+}
+
+}  // namespace
+}  // namespace estiba::node
