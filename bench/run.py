@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""./dev bench [start|pods|memory|api …]: measures and prints medians with their spread; bench/results/ keeps them.
+"""./dev bench [start|pods|memory|api|objects …]: measures and prints medians with their spread; bench/results/ keeps them.
 
 Each benchmark makes a cluster in namespaces of its own. Nothing else should run on the machine meanwhile: the load at the end is
 written down beside the numbers."""
@@ -11,10 +11,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 os.environ.setdefault("ESTIBA_BIN", str(pathlib.Path(__file__).resolve().parent.parent / "build-release/bin"))
 import api  # noqa: E402
 import measure  # noqa: E402
+import objects  # noqa: E402
 import pods  # noqa: E402
 import start  # noqa: E402
 
-BENCHMARKS = {"start": start.measure, "pods": pods.measure, "memory": pods.measure_memory, "api": api.measure}
+BENCHMARKS = {"start": start.measure, "pods": pods.measure, "memory": pods.measure_memory, "api": api.measure, "objects": objects.measure}
 
 
 def main():

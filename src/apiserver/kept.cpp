@@ -21,9 +21,9 @@ std::string key_of(const Resource& resource, std::string_view ns, std::string_vi
   return prefix_of(resource, resource.namespaced ? ns : std::string_view{}).append(name);
 }
 
-Result<std::shared_ptr<const Kept>> make_kept(const json::Node& root, const Strategy& strategy) {
+Result<std::shared_ptr<const Kept>> make_kept(const json::Node& root, const Strategy& strategy, const SharedText& stored) {
   auto out = std::make_shared<Kept>();
-  out->object = TRY(model::Object::make(root));
+  out->object = TRY(model::Object::make(root, stored));
   out->selectable.reserve(strategy.fields.size());
   for (const SelectableField& field : strategy.fields) out->selectable.push_back(selectable_value(field, root));
   return out;
@@ -33,7 +33,7 @@ Result<std::shared_ptr<const Kept>> kept(const store::Entry& entry, const Strate
   auto there = entry.attachment();
   if (!there) {
     auto parsed = TRY_AS("stored object " + entry.key, json::Document::parse(entry.value));
-    there = entry.attach(TRY_AS("stored object " + entry.key, make_kept(parsed.root(), strategy)));
+    there = entry.attach(TRY_AS("stored object " + entry.key, make_kept(parsed.root(), strategy, entry.value)));
   }
   return std::static_pointer_cast<const Kept>(std::move(there));
 }

@@ -26,8 +26,8 @@ struct Kept final : store::Attachment {
   std::vector<std::string> selectable;  ///< by Strategy::fields
 };
 
-/// From a document that is about to be written.
-Result<std::shared_ptr<const Kept>> make_kept(const json::Node& root, const Strategy& strategy);
+/// From a document that is about to be written, or that was parsed from the stored text.
+Result<std::shared_ptr<const Kept>> make_kept(const json::Node& root, const Strategy& strategy, const SharedText& stored = {});
 /// What is kept beside an entry; parsed now if the entry came from disk.
 Result<std::shared_ptr<const Kept>> kept(const store::Entry& entry, const Strategy& strategy);
 

@@ -70,7 +70,7 @@ Result<void> Registry::check_namespace(const Action& action) {
 }
 
 Task<Result<model::ObjectRef>> Registry::commit(const Action& action, store::Write write, std::shared_ptr<const Kept> facts) {
-  write.value = facts->object->json();
+  write.value = facts->object->shared_json();
   write.attachment = facts;
   if (action.write.dry_run) co_return model::ObjectRef{facts->object, write.expect > 0 ? write.expect : 0};
   auto written = CO_TRY(co_await store_.commit(std::move(write)));

@@ -3,9 +3,14 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/strings.h"
+
 namespace estiba::model {
 
 using json::Node;
+
+// Objects are printed into a buffer of the thread that is kept up to this size.
+constexpr size_t kept_scratch = 64 << 10;
 
 static std::string_view value_of(const Labels& labels, std::string_view key) {
   const auto it = std::ranges::lower_bound(labels, key, {}, &Labels::value_type::first);
@@ -62,6 +67,13 @@ Result<void> read_labels(Labels& out, const Node& metadata, std::string_view key
   return {};
 }
 
+void take_last_applied(Meta& meta) {
+  const auto it = std::ranges::find(meta.annotations, last_applied_annotation, &Labels::value_type::first);
+  if (it == meta.annotations.end()) return;
+  meta.last_applied = fnv1a64(it->second);
+  meta.annotations.erase(it);
+}
+
 Result<void> read_owners(std::vector<Owner>& out, const Node& metadata) {
   const Node* list = metadata.find("ownerReferences");
   if (!list || list->is_null()) return {};
@@ -106,6 +118,7 @@ Result<void> read_meta(Meta& meta, const Node& root, const Node* metadata) {
   TRY(read_int(meta.deletion_grace_seconds, *metadata, "deletionGracePeriodSeconds"));
   TRY(read_labels(meta.labels, *metadata, "labels"));
   TRY(read_labels(meta.annotations, *metadata, "annotations"));
+  take_last_applied(meta);
   TRY(read_owners(meta.owners, *metadata));
   return read_finalizers(meta.finalizers, *metadata);
 }
@@ -151,15 +164,18 @@ size_t print_without_revision(std::string& out, const Node& root) {
 
 }  // namespace
 
-Result<ObjectPtr> Object::make(const Node& root) {
+Result<ObjectPtr> Object::make(const Node& root, const SharedText& stored) {
   if (!root.is_object()) return wrong("the body", "an object", root);
   const Node* metadata = root.find("metadata");
   if (metadata && metadata->is_null()) metadata = nullptr;
   if (metadata && !metadata->is_object()) return wrong("metadata", "an object", *metadata);
   std::shared_ptr<Object> object(new Object());
   TRY(read_meta(object->meta_, root, metadata));
-  object->rv_at_ = print_without_revision(object->json_, root);
-  object->json_.shrink_to_fit();
+  thread_local std::string text;
+  text.clear();
+  object->rv_at_ = print_without_revision(text, root);
+  object->json_ = stored == text ? stored : SharedText(text);
+  if (text.capacity() > kept_scratch) std::string().swap(text);
   return object;
 }
 
@@ -181,11 +197,12 @@ void Object::print_to(std::string& out, int64_t revision) const {
   char number[24];
   const auto [end, _] = std::to_chars(number, number + sizeof number, revision);
   out.reserve(out.size() + json_.size() + 48);
-  out.append(json_, 0, rv_at_);
+  const std::string_view json = json_;
+  out.append(json.substr(0, rv_at_));
   out += "\"resourceVersion\":\"";
   out.append(number, end);
-  out += json_[rv_at_] == '}' ? "\"" : "\",";
-  out.append(json_, rv_at_);
+  out += json[rv_at_] == '}' ? "\"" : "\",";
+  out.append(json.substr(rv_at_));
 }
 
 const void* Object::typed(const codec::Struct& layout) const {

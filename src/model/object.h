@@ -10,12 +10,16 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/shared_text.h"
 #include "model/codec.h"
 #include "model/json.h"
 
 namespace estiba::model {
 
 using Labels = std::vector<std::pair<std::string, std::string>>;  // sorted by key
+
+/// What kubectl apply remembers; nothing in a cluster reads it.
+inline constexpr std::string_view last_applied_annotation = "kubectl.kubernetes.io/last-applied-configuration";
 
 struct Owner {
   std::string api_version, kind, name, uid;
@@ -29,7 +33,9 @@ struct Meta {
   std::string creation_timestamp, deletion_timestamp;
   int64_t generation = 0;
   int64_t deletion_grace_seconds = -1;  ///< -1: not set
-  Labels labels, annotations;
+  Labels labels;
+  Labels annotations;         ///< without `last_applied_annotation`, which is as long as the object itself
+  uint64_t last_applied = 0;  ///< a hash of that one's text, to see a change; 0 when it is not there
   std::vector<Owner> owners;
   std::vector<std::string> finalizers;
 
@@ -42,13 +48,16 @@ class Object {
  public:
   /// From a parsed document; a metadata.resourceVersion in it is left out of the stored JSON. Malformed when it is no
   /// object or a member of metadata has the wrong type.
-  static Result<std::shared_ptr<const Object>> make(const json::Node& root);
+  /// `stored` is the text that root was parsed from, when it is kept anyway: if it is what would be kept here, it is shared.
+  static Result<std::shared_ptr<const Object>> make(const json::Node& root, const SharedText& stored = {});
   static Result<std::shared_ptr<const Object>> parse(std::string_view text);
   ~Object();
 
   const Meta& meta() const { return meta_; }
   /// The stored JSON, without resourceVersion.
   std::string_view json() const { return json_; }
+  /// The same, to be kept by others without a copy.
+  const SharedText& shared_json() const { return json_; }
   /// Where `"resourceVersion":"N"` goes: behind the brace that opens metadata (with a comma unless metadata is empty).
   size_t rv_at() const { return rv_at_; }
   /// The whole JSON with the revision spliced in, appended to `out`.
@@ -71,7 +80,7 @@ class Object {
   };
   const void* typed(const codec::Struct& layout) const;
   Meta meta_;
-  std::string json_;
+  SharedText json_;
   size_t rv_at_ = 0;
   mutable std::atomic<Typed*> typed_{nullptr};
 };

@@ -93,7 +93,9 @@ void PodWorker::adopt_containers(const engine::SandboxStatus& sandbox) {
 // --- what happens ----------------------------------------------------------------------------------------------------
 
 void PodWorker::update(model::ObjectRef pod) {
-  const bool labels_changed = pod.meta().labels != pod_.meta().labels || pod.meta().annotations != pod_.meta().annotations;
+  const model::Meta &now = pod.meta(), &before = pod_.meta();
+  const bool labels_changed =
+      now.labels != before.labels || now.annotations != before.annotations || now.last_applied != before.last_applied;
   const bool hurried = stopping_ && pod.meta().deletion_grace_seconds >= 0 && pod.meta().deletion_grace_seconds < pod_.meta().deletion_grace_seconds;
   pod_ = std::move(pod);
   if (labels_changed && PodVolumes::uses_metadata(spec())) volumes_stale_ = true;

@@ -12,6 +12,7 @@
 
 #include "base/function.h"
 #include "base/result.h"
+#include "base/shared_text.h"
 #include "base/task.h"
 
 namespace estiba::store {
@@ -27,7 +28,7 @@ struct Attachment {
 /// One version of one key. Immutable but for the attachment, which is set at most once (the first one stays).
 struct Entry {
   std::string key;
-  std::string value;
+  SharedText value;  ///< the writer may go on sharing the bytes
   Revision create_revision = 0;
   Revision mod_revision = 0;
   int64_t version = 0;  ///< 1 at creation
@@ -48,7 +49,7 @@ struct Write {
   enum class Kind : uint8_t { put, remove };
   Kind kind = Kind::put;
   std::string key;
-  std::string value;
+  SharedText value;
   /// The key's mod_revision must be this: 0 means the key must not exist; `any` means no comparison.
   Revision expect = any;
   std::shared_ptr<const Attachment> attachment;

@@ -34,7 +34,7 @@ int refuse(const Error& error) {
 }
 
 // The value as the parent sees it: long ones by length and hash, so that pipes stay quick.
-std::string shown(const std::string& value) { return std::to_string(value.size()) + ":" + std::to_string(fnv1a64(value)); }
+std::string shown(std::string_view value) { return std::to_string(value.size()) + ":" + std::to_string(fnv1a64(value)); }
 
 class Writer {
  public:

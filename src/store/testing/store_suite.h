@@ -68,7 +68,7 @@ class StoreSuite : public testing::TestWithParam<std::unique_ptr<StoreFactory> (
   }
   std::string value(std::string_view key, Revision at = 0) {
     auto entry = store_->get(key, at);
-    return entry ? (*entry)->value : std::string(to_string(entry.error().code));
+    return entry ? std::string((*entry)->value) : std::string(to_string(entry.error().code));
   }
   std::vector<std::string> keys(std::string_view prefix, const ListOptions& options = {}) {
     std::vector<std::string> out;
@@ -86,7 +86,7 @@ class StoreSuite : public testing::TestWithParam<std::unique_ptr<StoreFactory> (
   /// "+key=value" created, "~key=value" changed, "-key=last value" removed, with the revision behind "@".
   static std::string text(const Event& event) {
     const char* sign = event.kind == Event::Kind::remove ? "-" : event.previous ? "~" : "+";
-    return sign + event.entry->key + "=" + event.entry->value + "@" + std::to_string(event.revision);
+    return sign + event.entry->key + "=" + std::string(event.entry->value) + "@" + std::to_string(event.revision);
   }
   static std::vector<std::string> drain(Watch& watch, size_t max = 1 << 20) {
     std::vector<Event> events;
@@ -213,7 +213,7 @@ TEST_P(StoreSuite, PagesStayInTheirSnapshot) {
   ASSERT_TRUE(second);
   EXPECT_EQ(second->revision, first->revision);
   Strings got;
-  for (auto& entry : second->entries) got.push_back(entry->key + entry->value);
+  for (auto& entry : second->entries) got.push_back(entry->key + std::string(entry->value));
   EXPECT_EQ(got, (Strings{"/p/14old", "/p/15old", "/p/16old", "/p/17old"}));
   EXPECT_EQ(second->remaining, 2u);
   auto last = store_->list("/p/", {.revision = first->revision, .limit = 4, .start_after = "/p/17"});
