@@ -15,6 +15,27 @@ constexpr std::string_view pod_text =
   "ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"rs","uid":"u-0","controller":true}]},
   "spec":{"containers":[{"name":"c","image":"i","ports":[{"containerPort":80}]}]}})";
 
+TEST(Object, StoredTextIsSharedWhenItIsWhatWouldBeKept) {
+  const SharedText same(R"({"kind":"Pod","metadata":{"name":"a"}})"), spaced(R"({"kind":"Pod", "metadata":{"name":"a"}})");
+  const auto parsed = json::Document::parse(same);
+  EXPECT_TRUE((*Object::make(parsed->root(), same))->shared_json().shares(same));
+  const auto other = Object::make(json::Document::parse(spaced)->root(), spaced);
+  EXPECT_FALSE((*other)->shared_json().shares(spaced));
+  EXPECT_EQ((*other)->json(), same);
+}
+
+TEST(Object, LastAppliedIsKnownByItsHashOnly) {
+  const auto make = [](std::string text) {
+    return *Object::parse(R"({"metadata":{"annotations":{"a":"1","kubectl.kubernetes.io/last-applied-configuration":")" + text + R"(","z":"2"}}})");
+  };
+  const auto one = make("x"), two = make("y");
+  EXPECT_EQ(one->meta().annotation("a"), "1");
+  EXPECT_EQ(one->meta().annotation("z"), "2");
+  EXPECT_EQ(one->meta().annotations, two->meta().annotations);
+  EXPECT_NE(one->meta().last_applied, two->meta().last_applied);
+  EXPECT_NE(one->json().find("last-applied-configuration"), std::string_view::npos);
+}
+
 TEST(Object, FactsAreTakenFromMetadata) {
   auto object = Object::parse(pod_text);
   ASSERT_TRUE(object) << object.error().message;
