@@ -17,6 +17,7 @@ using engine::ContainerState;
 struct FakeEngine final : engine::Engine {
   std::optional<engine::SandboxStatus> pod;
   int pulls = 0, created = 0, started = 0;
+  std::function<void()> while_making_sandbox;
 
   engine::ContainerStatus* find(std::string_view id) {
     if (pod)
@@ -41,6 +42,7 @@ struct FakeEngine final : engine::Engine {
   }
 
   Task<Result<void>> run_sandbox(engine::SandboxSpec spec) override {
+    if (while_making_sandbox) while_making_sandbox();
     have_sandbox(spec.uid);
     co_return {};
   }
@@ -188,6 +190,19 @@ TEST_F(PodWorkerTest, AFailedPodGetsNoReasonByARestartOfTheServer) {
   start(pod);
   EXPECT_EQ(status().phase, "Failed");
   EXPECT_EQ(status().reason, "");
+}
+
+TEST_F(PodWorkerTest, APodDeletedWhileItsSandboxIsMadeStartsNothingAndLeavesNothing) {
+  auto pod = add(R"("restartPolicy":"Always",)");
+  engine.while_making_sandbox = [&] {
+    client.erase(client::pods, "default", "p", {.grace_seconds = 30});
+    worker->update(client.find(client::pods, "default", "p"));
+  };
+  start(pod);
+  EXPECT_EQ(engine.started, 0);
+  EXPECT_FALSE(engine.pod);
+  EXPECT_TRUE(worker->finished());
+  EXPECT_FALSE(client.find(client::pods, "default", "p"));
 }
 
 constexpr const char* ran = R"({"phase":"Running","containerStatuses":[{"name":"web","image":"img","imageID":"","ready":true,"restartCount":2,
