@@ -9,7 +9,7 @@ import pytest
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TESTS = pathlib.Path(os.environ.get("ESTIBA_BIN", ROOT / "build-release/bin")).resolve().parent / "tests"
-PROGRAMS = ("os_test", "runtime_test")
+PROGRAMS = ("os_test", "runtime_test", "engine_test")
 # What the machine's kernel cannot: every name here is a test that does not run on cgroup version 2.
 LACKING = {
     "NetlinkTest.SetsMapsAndIntervalsOfNftables": "no inet and ip tables of nftables",
