@@ -133,9 +133,13 @@ Task<Result<Outcome>> Registry::update(Action action) {
     co_return co_await create_document(std::move(action), std::move(decoded.doc), std::move(decoded.warnings));
   }
   Part part = action.subresource == "status" ? Part::status : Part::main;
-  std::string text = json::print(decoded.doc.root());
-  auto outcome =
-      co_await modify(std::move(action), part, [text = std::move(text)](const json::Node&) { return json::Document::parse(text); });
+  // The first attempt takes the document; one that lost a race needs it as it was and reads the body again.
+  auto first = std::make_shared<std::optional<json::Document>>(std::move(decoded.doc));
+  auto shared = std::make_shared<const Action>(action);
+  auto outcome = co_await modify(std::move(action), part, [first, shared](const json::Node&) -> Result<json::Document> {
+    if (*first) return std::move(*std::exchange(*first, std::nullopt));
+    return std::move(TRY(decode_object(*shared)).doc);
+  });
   if (outcome) outcome->warnings.insert(outcome->warnings.begin(), decoded.warnings.begin(), decoded.warnings.end());
   co_return outcome;
 }

@@ -26,7 +26,8 @@ TEST(Object, StoredTextIsSharedWhenItIsWhatWouldBeKept) {
 
 TEST(Object, LastAppliedIsKnownByItsHashOnly) {
   const auto make = [](std::string text) {
-    return *Object::parse(R"({"metadata":{"annotations":{"a":"1","kubectl.kubernetes.io/last-applied-configuration":")" + text + R"(","z":"2"}}})");
+    return *Object::parse(R"({"metadata":{"annotations":{"a":"1","kubectl.kubernetes.io/last-applied-configuration":")" + text +
+                          R"(","z":"2"}}})");
   };
   const auto one = make("x"), two = make("y");
   EXPECT_EQ(one->meta().annotation("a"), "1");
