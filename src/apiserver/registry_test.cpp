@@ -55,6 +55,32 @@ TEST_F(RegistryTest, an_update_with_a_stale_revision_conflicts) {
             "version and try again");
 }
 
+// Replaces a's data with a number, without a revision.
+Task<void> overwrite(Api& api, Action action, int number, std::vector<store::Revision>& revisions) {
+  action.body = R"({"metadata":{"name":"a"},"data":{"k":")" + std::to_string(number) + R"("}})";
+  auto outcome = co_await api.run(std::move(action));
+  if (outcome) revisions.push_back(outcome->object.revision);
+}
+
+Task<void> overwrite_at_once(Api& api, Action action, std::vector<store::Revision>& revisions) {
+  TaskGroup group;
+  for (int i = 1; i <= 8; i++) group.start(overwrite(api, action, i, revisions));
+  co_await group.join();
+}
+
+TEST_F(RegistryTest, updates_without_a_revision_that_race_all_happen) {
+  ASSERT_TRUE(create("", "v1", "configmaps", "default", R"({"metadata":{"name":"a"},"data":{"k":"0"}})"));
+  std::vector<store::Revision> revisions;
+  io::Loop loop;
+  loop.block_on(overwrite_at_once(*api_, make(Verb::update, "", "v1", "configmaps", "default", "a"), revisions));
+  std::ranges::sort(revisions);
+  EXPECT_EQ(revisions.size(), 8u);
+  EXPECT_EQ(std::ranges::adjacent_find(revisions), revisions.end());
+  auto last = get("", "v1", "configmaps", "default", "a");
+  ASSERT_TRUE(last);
+  EXPECT_NE(json_of(*last).string_at("data", "k"), "0");
+}
+
 TEST_F(RegistryTest, a_write_that_changes_nothing_makes_no_revision) {
   auto made = create("apps", "v1", "deployments", "default", deployment("web"));
   ASSERT_TRUE(made) << made.error().message;
