@@ -7,7 +7,16 @@ Controller::Controller(Context& context, std::string name, client::WorkQueueOpti
       client_(context.client),
       events_(context.client, context.executor, name),
       name_(std::move(name)),
-      queue_(context.executor, name_, [this](std::string key) { return reconcile(std::move(key)); }, queue) {}
+      queue_(context.executor, name_, [this](std::string key) { return attempt(this, std::move(key)); }, queue) {}
+
+// What cannot be made because its namespace is going need not be made: trying again would only fill the log.
+Task<Result<void>> Controller::attempt(Controller* self, std::string key) {
+  auto done = co_await self->reconcile(std::move(key));
+  if (!done && done.error().code == Code::forbidden && done.error().details)
+    for (const FieldCause& cause : done.error().details->causes)
+      if (cause.reason == "NamespaceTerminating") co_return {};
+  co_return done;
+}
 
 client::Informer& Controller::informer(client::Resource resource) {
   client::Informer& informer = context_.informers.of(resource);

@@ -54,6 +54,7 @@ class Controller {
 
  private:
   static Task<void> run(Controller* self);
+  static Task<Result<void>> attempt(Controller* self, std::string key);
 
   const std::string name_;
   std::vector<client::Informer*> needs_;
