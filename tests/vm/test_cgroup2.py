@@ -46,3 +46,10 @@ def test_unit_tests_pass_on_version_2(output, program):
     assert re.search(r"^\[  PASSED  \] \d+ tests", text, re.M)
     # A test that skipped itself has shown nothing.
     assert "[  SKIPPED ]" not in text, text[-8000:]
+
+
+def test_pods_get_their_limits_on_version_2():
+    done = subprocess.run([HERE / "run", "--kind", "qemu", "--timeout", "120", "python3", HERE / "limits.py"], capture_output=True, text=True, timeout=200, cwd=ROOT)
+    if "cannot be had" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr
