@@ -19,7 +19,8 @@ const Container* PodWorker::find_spec(std::string_view name) const {
     if (container.name == name) return &container;
   for (const Container& container : spec().spec.containers)
     if (container.name == name) return &container;
-  return nullptr;
+  const auto found = ephemeral_.find(name);
+  return found == ephemeral_.end() ? nullptr : &found->second;
 }
 
 std::optional<engine::ContainerStatus> PodWorker::current(const PodContainer& c) const {
@@ -34,7 +35,7 @@ bool PodWorker::is_running(const PodContainer& c) const {
 Task<void> PodWorker::sync_containers() {
   if (!co_await sync_init()) co_return;
   for (auto& c : containers_)
-    if (c->kind == Kind::main) co_await sync_container(*c);
+    if (c->kind == Kind::main || c->kind == Kind::ephemeral) co_await sync_container(*c);
 }
 
 // Init containers one after another, sidecars started on the way; true when the main ones may run. Once those have run, a
@@ -95,6 +96,7 @@ Task<bool> PodWorker::sync_container(PodContainer& c) {
 
 bool PodWorker::may_restart(const PodContainer& c, const engine::ContainerStatus& exited) const {
   if (c.kind == Kind::sidecar) return true;
+  if (c.kind == Kind::ephemeral) return false;
   const Container* container = find_spec(c.name);
   const std::string& policy = container && !container->restartPolicy.empty() ? container->restartPolicy : spec().spec.restartPolicy;
   if (c.kind == Kind::init) return policy != "Never" || exited.exit_code == 0;

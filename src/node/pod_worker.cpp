@@ -21,12 +21,28 @@ PodWorker::PodWorker(const Context& context, model::ObjectRef pod, std::function
     c.kind = is_sidecar(container) ? Kind::sidecar : Kind::init;
   }
   for (const Container& container : spec().spec.containers) containers_.emplace_back(std::make_unique<PodContainer>())->name = container.name;
+  take_ephemeral();
   adopt();
   writer_ = Job(write_status(this));
   job_ = Job(run(this));
 }
 
 PodWorker::~PodWorker() = default;
+
+// Containers that kubectl debug has added since the last look. Called between steps only: sync() walks the list across waits.
+void PodWorker::take_ephemeral() {
+  for (const EphemeralContainer& added : spec().spec.ephemeralContainers) {
+    if (ephemeral_.contains(added.name)) continue;
+    // The fields are a container's own; only the target's name is beside them.
+    auto document = json::Document::parse(model::encode(added));
+    auto container = document ? model::decode<Container>(document->root()) : std::unexpected(document.error());
+    if (!container) continue;
+    ephemeral_.emplace(added.name, std::move(*container));
+    auto& c = *containers_.emplace_back(std::make_unique<PodContainer>());
+    c.name = added.name;
+    c.kind = Kind::ephemeral;
+  }
+}
 
 // --- what an earlier server left -------------------------------------------------------------------------------------
 
@@ -147,7 +163,8 @@ void PodWorker::event(client::EventType type, std::string_view reason, std::stri
   if (!container.empty()) {
     bool init = false;
     for (const Container& c : spec().spec.initContainers) init |= c.name == container;
-    target.field_path = std::string(init ? "spec.initContainers{" : "spec.containers{") + std::string(container) + "}";
+    const char* list = init ? "spec.initContainers{" : ephemeral_.contains(container) ? "spec.ephemeralContainers{" : "spec.containers{";
+    target.field_path = list + std::string(container) + "}";
   }
   context_.events.record(target, type, reason, message);
 }
@@ -243,6 +260,7 @@ Task<void> PodWorker::sync() {
     co_return;
   }
   if (rested_) co_return;
+  take_ephemeral();
   // Before the deadline: a pod that has ended in time does not fail by it later, when a restarted server looks again.
   const std::string phase = phase_of(spec(), facts());
   if (phase == "Succeeded" || phase == "Failed") {

@@ -45,7 +45,7 @@ class PodWorker {
   model::core_v1::PodStatus status() const;
 
  private:
-  enum class Kind : unsigned char { init, sidecar, main };
+  enum class Kind : unsigned char { init, sidecar, main, ephemeral };
 
   struct PodContainer {
     std::string name;
@@ -69,6 +69,7 @@ class PodWorker {
   static Task<void> write_status(PodWorker* self);
   Task<Result<void>> put_status(const model::core_v1::PodStatus& status);
   void adopt();
+  void take_ephemeral();
   void adopt_lost();
   void adopt_containers(const engine::SandboxStatus& sandbox);
   Task<void> sync();
@@ -121,7 +122,8 @@ class PodWorker {
   model::ObjectRef pod_;
   std::function<void()> on_finished_;
   PodVolumes volumes_;
-  std::vector<std::unique_ptr<PodContainer>> containers_;  // init ones first, in the spec's order
+  std::vector<std::unique_ptr<PodContainer>> containers_;  // init ones first, in the spec's order; ephemeral ones last
+  std::map<std::string, model::core_v1::Container, std::less<>> ephemeral_;  // as if they were containers; never changed once there
   std::map<std::string, std::string> exit_messages_;       // by container id, from the termination log
 
   bool gone_ = false, finished_ = false, rested_ = false, stopping_ = false;

@@ -219,6 +219,12 @@ PodStatus compute_status(const Pod& pod, const PodFacts& facts, WallTime now) {
   };
   for (const Container& container : pod.spec.initContainers) add(container, pod.status.initContainerStatuses, status.initContainerStatuses, true);
   for (const Container& container : pod.spec.containers) add(container, pod.status.containerStatuses, status.containerStatuses, false);
+  for (const EphemeralContainer& ephemeral : pod.spec.ephemeralContainers) {
+    Container container;
+    container.name = ephemeral.name;
+    container.image = ephemeral.image;
+    status.ephemeralContainerStatuses.push_back(container_status(container, facts_of(facts, container.name), init, false, facts.terminating || ended));
+  }
   add_conditions(status, pod, facts, now);
   return status;
 }

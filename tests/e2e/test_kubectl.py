@@ -402,6 +402,9 @@ def test_debug_with_an_ephemeral_container(k8s):
     result = support.run(k8s.kubectl_command("-n", k8s.ns, "debug", "box", "--image=estiba/busybox:test", "-c", "helper", "--", "sh", "-c", "echo helped; sleep 3600"), check=False)
     assert result.returncode == 0, result.stderr
     assert [c["name"] for c in k8s.pod("box")["spec"]["ephemeralContainers"]] == ["helper"]
+    told = lambda p: (p["status"].get("ephemeralContainerStatuses") or [{}])[0].get("state", {}).get("running")
+    k8s.wait_pod("box", told, "the helper running")
+    assert k8s.k("logs", "box", "-c", "helper") == "helped\n" and k8s.k("exec", "box", "-c", "helper", "--", "hostname").strip() == "box"
 
 
 # -- the node and rights ----------------------------------------------------------------------------------------------
