@@ -32,7 +32,11 @@ Result<void> send(int socket, char kind, std::string_view text, int fd) {
 Result<Message> receive(int socket) {
   Message message;
   char buffer[8192];
-  size_t n = TRY(os::receive_with_fds(socket, buffer, sizeof buffer, message.fds));
+  auto received = os::receive_with_fds(socket, buffer, sizeof buffer, message.fds);
+  // A process that ends with a word of ours unread resets the connection (net/unix/af_unix.c, unix_release_sock). That is told
+  // once, before what it had sent, which is why it ended.
+  if (!received && received.error().sys == ECONNRESET) received = os::receive_with_fds(socket, buffer, sizeof buffer, message.fds);
+  size_t n = TRY(std::move(received));
   if (n == 0) return message;
   message.kind = buffer[0];
   message.text.assign(buffer + 1, n - 1);
