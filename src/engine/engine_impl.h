@@ -32,6 +32,10 @@ struct Container {
 
 struct Pod {
   SandboxRecord record;
+  /// The launch goes on when the start that asked for it is dropped: a removal waits for its end, so that nothing is made
+  /// again behind it.
+  Job launching;
+  std::optional<Result<void>> launched;
   std::shared_ptr<runtime::ShimClient> shim;
   int shim_pid = 0;
   bool ready = false;
@@ -110,7 +114,7 @@ class EngineImpl final : public Engine {
   /// Takes over what the shim says after a (re)connection; containers half started are reset.
   Task<Result<void>> adopt_state(PodRef pod);
 
-  Task<Result<void>> launch(PodRef pod, SandboxSpec spec);
+  Task<Result<void>> launch(Pod* pod, SandboxSpec spec);
   Task<Result<void>> destroy(PodRef pod);
   Task<Result<runtime::ContainerInfo>> start_in_shim(Live live);
   Task<void> start_failed(Live live, Error error);

@@ -22,7 +22,12 @@ Task<Result<void>> EngineImpl::run_sandbox(SandboxSpec spec) {
                  false,           executor_.wall_now(),
                  spec.labels,     spec.annotations};
   pods_.emplace(spec.uid, pod);
-  auto launched = co_await launch(pod, std::move(spec));
+  pod->launching = Job([](EngineImpl* engine, Pod* pod, SandboxSpec spec) -> Task<void> {
+    auto launched = co_await engine->launch(pod, std::move(spec));
+    pod->launched = std::move(launched);
+  }(this, pod.get(), std::move(spec)));
+  co_await pod->launching.join();
+  Result<void> launched = std::move(*pod->launched);
   if (!launched) {
     co_await destroy(pod);
     co_return reasoned(reason::create_sandbox, within("sandbox of pod " + pod->record.ns + "/" + pod->record.name, std::move(launched)));
@@ -30,7 +35,7 @@ Task<Result<void>> EngineImpl::run_sandbox(SandboxSpec spec) {
   co_return {};
 }
 
-Task<Result<void>> EngineImpl::launch(PodRef pod, SandboxSpec spec) {
+Task<Result<void>> EngineImpl::launch(Pod* pod, SandboxSpec spec) {
   runtime::PodOptions options;
   options.id = spec.uid;
   options.dir = paths_.pod(spec.uid);
@@ -45,7 +50,7 @@ Task<Result<void>> EngineImpl::launch(PodRef pod, SandboxSpec spec) {
   options.sysctls.assign(spec.sysctls.begin(), spec.sysctls.end());
   CO_TRY(co_await pool_.run([paths = paths_, record = pod->record, spec = std::move(spec)] { return prepare_pod(paths, record, spec); }));
   pod->shim = CO_TRY(co_await runtime::ShimClient::launch(std::move(options)));
-  watch(pod);
+  if (PodRef kept = find_pod(pod->record.uid)) watch(kept);
   pod->shim_pid = CO_TRY(co_await pod->shim->state()).shim_pid;
   pod->ready = true;
   co_return {};
@@ -85,6 +90,7 @@ Task<Result<void>> EngineImpl::remove_sandbox(std::string uid) {
 
 Task<Result<void>> EngineImpl::destroy(PodRef pod) {
   pod->removing = true;
+  co_await pod->launching.join();
   pod->ready = false;
   const std::string uid = pod->record.uid, dir = paths_.pod(uid);
   // What is mounted below the directory would keep the shim from deleting it.
