@@ -5,5 +5,5 @@ int main(int argc, char** argv) {
   const estiba::cli::Verb wiring[] = {
       {"server", "run the control plane and a node in this process", estiba::server::run},
   };
-  return estiba::cli::run(estiba::cli::Arguments(argv + 1, argv + argc), wiring);
+  return estiba::cli::run(argv[0], estiba::cli::Arguments(argv + 1, argv + argc), wiring);
 }

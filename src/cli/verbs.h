@@ -19,8 +19,9 @@ struct Verb {
 /// Verbs of this layer.
 std::span<const Verb> verbs();
 
-/// Finds the verb (longest name first), runs it, prints its error. `more` are verbs of other layers.
-int run(const Arguments& arguments, std::span<const Verb> more);
+/// Finds the verb (longest name first), runs it, prints its error. `more` are verbs of other layers; what is no verb of Estiba's own
+/// is Docker's (cli/docker/). Called by the name `docker`, only Docker's verbs are there. `program` is argv[0].
+int run(std::string_view program, const Arguments& arguments, std::span<const Verb> more);
 
 Result<int> image_export(const Arguments& arguments);
 Result<int> image_import(const Arguments& arguments);
