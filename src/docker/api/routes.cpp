@@ -1,0 +1,16 @@
+#include "docker/api/routes.h"
+
+namespace estiba::docker {
+
+static constexpr void (*groups[])(Router&) = {
+    add_swarm_routes,
+    add_system_routes,
+};
+
+Router make_router() {
+  Router router;
+  for (auto* add : groups) add(router);
+  return router;
+}
+
+}  // namespace estiba::docker

@@ -1,0 +1,127 @@
+#include "docker/containers.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "docker/errors.h"
+#include "docker/names.h"
+#include "io/pool.h"
+#include "os/file.h"
+
+namespace estiba::docker {
+
+std::string_view to_string(Status status) {
+  switch (status) {
+    case Status::created: return "created";
+    case Status::running: return "running";
+    case Status::paused: return "paused";
+    case Status::restarting: return "restarting";
+    case Status::removing: return "removing";
+    case Status::exited: return "exited";
+    case Status::dead: return "dead";
+  }
+  return "";
+}
+
+Result<void> check_name(std::string_view name) {
+  auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  const bool good = name.size() >= 2 && letter(name[0]) &&
+                    std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || c == '_' || c == '.' || c == '-'; });
+  if (good) return {};
+  return fail(Code::invalid, "Invalid container name (" + std::string(name) + "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+}
+
+Result<ContainerRef> Containers::find(std::string_view name) const {
+  if (name.starts_with('/')) name.remove_prefix(1);
+  if (name.empty()) return fail(Code::invalid, "No such container: the name is empty");
+  if (auto it = by_id_.find(name); it != by_id_.end()) return it->second;
+  if (auto it = names_.find(name); it != names_.end())
+    if (auto found = by_id_.find(it->second); found != by_id_.end()) return found->second;
+  auto it = by_id_.lower_bound(name);
+  if (it == by_id_.end() || !it->first.starts_with(name)) return no_such_container(name);
+  if (auto next = std::next(it); next != by_id_.end() && next->first.starts_with(name))
+    return fail(Code::invalid, "multiple IDs found with provided prefix: " + std::string(name));
+  return it->second;
+}
+
+std::vector<ContainerRef> Containers::all() const {
+  std::vector<ContainerRef> out;
+  out.reserve(by_id_.size());
+  for (const auto& [id, container] : by_id_) out.push_back(container);
+  std::stable_sort(out.begin(), out.end(), [](const ContainerRef& a, const ContainerRef& b) { return a->created > b->created; });
+  return out;
+}
+
+Result<void> Containers::reserve_name(const std::string& name, const std::string& id) {
+  TRY(check_name(name));
+  auto [it, fresh] = names_.emplace(name, id);
+  if (fresh || it->second == id) return {};
+  return fail(Code::conflict, "Conflict. The container name \"/" + name + "\" is already in use by container \"" + it->second +
+                                  "\". You have to remove (or rename) that container to be able to reuse that name.");
+}
+
+void Containers::release_name(const std::string& name, const std::string& id) {
+  if (auto it = names_.find(name); it != names_.end() && it->second == id) names_.erase(it);
+}
+
+std::string Containers::made_up_name() const {
+  for (int attempt = 0;; ++attempt) {
+    std::string name = random_name(attempt);
+    if (!names_.contains(name)) return name;
+  }
+}
+
+void Containers::insert(ContainerRef container) {
+  names_.insert_or_assign(container->name, container->id);
+  touch(*container);
+  by_id_.insert_or_assign(container->id, std::move(container));
+}
+
+void Containers::erase(const ContainerRef& container) {
+  container->removed = true;
+  release_name(container->name, container->id);
+  by_id_.erase(container->id);
+  touch(*container);
+}
+
+Result<void> Containers::rename(const ContainerRef& container, const std::string& name) {
+  TRY(reserve_name(name, container->id));
+  release_name(std::exchange(container->name, name), container->id);
+  touch(*container);
+  return {};
+}
+
+void Containers::touch(Container& container) {
+  container.revision = ++revision_;
+  container.changed.set();
+}
+
+Task<Result<void>> Containers::save(const Container& container) {
+  co_return co_await pool_.run(
+      [path = record_path(container.id), text = print_record(container)] { return os::write_file_atomic(path, text, 0600); });
+}
+
+Task<Result<void>> Containers::forget(std::string id) {
+  co_return co_await pool_.run([record = record_path(id), files = files_dir(id), dir = dir()]() -> Result<void> {
+    TRY(os::remove_all(files));
+    TRY(os::remove_file(record));
+    return os::sync_dir(dir);
+  });
+}
+
+Result<std::vector<ContainerRef>> Containers::load() const {
+  std::vector<ContainerRef> out;
+  for (const auto& entry : TRY(os::list_dir(dir()))) {
+    if (!entry.name.ends_with(".json") || entry.name.size() != 64 + 5) continue;
+    auto text = os::read_file(dir() + "/" + entry.name);
+    auto record = text ? parse_record(*text) : Result<ContainerRef>(std::unexpected(text.error()));
+    if (record) out.push_back(std::move(*record));
+    else
+      log::error("docker", "a container's record cannot be read; the container is left out",
+                 {{"file", dir() + "/" + entry.name}, {"error", record.error()}});
+  }
+  return out;
+}
+
+}  // namespace estiba::docker

@@ -1,0 +1,155 @@
+// The daemon's containers: records, names and their look-up, and how they are kept on disk. What happens to them is in lives.h.
+//
+//   <data-dir>/docker/containers/<id>.json   one container, replaced as a whole and synced; the container exists while it does
+//   <data-dir>/docker/containers/<id>/       files mounted into it (hosts, hostname, resolv.conf) and its log
+//   <data-dir>/containers/<id>/              its writable layer, the engine's
+//
+// Everything here belongs to the daemon's thread.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "model/json.h"
+
+namespace estiba::io {
+class Pool;
+}
+
+namespace estiba::docker {
+
+enum class Status : unsigned char { created, running, paused, restarting, removing, exited, dead };
+std::string_view to_string(Status status);
+
+/// What a container's life depends on, read once out of Config and HostConfig.
+struct Facts {
+  std::map<std::string, std::string> labels;
+  std::vector<std::string> command;  ///< entrypoint and arguments, as they will be run
+  bool tty = false, open_stdin = false, stdin_once = false;
+  bool auto_remove = false, privileged = false;
+  std::string stop_signal;              ///< "SIGTERM"
+  std::optional<int64_t> stop_timeout;  ///< seconds; none: 10
+  std::string restart_policy;           ///< no, always, unless-stopped, on-failure, on-unhealthy
+  int64_t max_retries = 0;              ///< of on-failure; 0: without end
+  std::string network_mode;             ///< bridge, host, none, container:<id>, a network's name
+  std::string log_type;                 ///< json-file, local, none
+};
+
+/// One entry of Mounts in inspect.
+struct MountPoint {
+  std::string type;  ///< bind, volume, tmpfs
+  std::string name;  ///< of a volume
+  std::string source, destination, driver, mode, propagation;
+  bool writable = true;
+  bool copy_up = false;    ///< a volume that takes what the image has there, when it is empty
+  std::string subpath;     ///< of a volume
+  bool anonymous = false;  ///< made for this container: goes with `rm -v` and --rm
+  bool recursive_readonly = false;
+};
+
+struct HealthProbe {
+  WallTime start{}, end{};
+  int64_t exit_code = 0;
+  std::string output;
+};
+
+struct Health {
+  std::string status = "starting";  ///< starting, healthy, unhealthy
+  int64_t failing_streak = 0;
+  std::vector<HealthProbe> log;  ///< the last five
+};
+
+struct Container {
+  std::string id;    ///< 64 hex digits
+  std::string name;  ///< without the slash
+  WallTime created{};
+  std::string image;                   ///< as it was asked for: "nginx:1.29"
+  std::string image_id;                ///< "sha256:…"
+  json::Document config, host_config;  ///< whole: every field that Docker prints, the image's configuration merged in
+  json::Document endpoints;            ///< NetworkingConfig.EndpointsConfig, by network, as asked for at creation or by connect
+  std::vector<MountPoint> mounts;
+  Facts facts;
+
+  Status status = Status::created;
+  int pid = 0;
+  int exit_code = 0;
+  bool oom_killed = false;
+  std::string error;  ///< why the last start failed
+  WallTime started{}, finished{};
+  int64_t restart_count = 0;
+  bool manually_stopped = false;  ///< by stop or kill: unless-stopped does not start it again
+  std::optional<Health> health;
+  std::vector<std::string> exec_ids;  ///< of exec instances that have not been forgotten
+
+  // Not on disk.
+  Event changed;          ///< set at each change of status, removal included: reset() and wait() for the next
+  uint64_t exits = 0;     ///< how often it has ended
+  bool removed = false;   ///< it is in the table no more
+  bool busy = false;      ///< a start, stop or removal is under way
+  uint64_t revision = 0;  ///< grows with each change; caches of printed JSON compare it
+
+  bool running() const { return status == Status::running || status == Status::paused; }
+};
+using ContainerRef = std::shared_ptr<Container>;
+
+class Containers {
+ public:
+  Containers(std::string data_dir, io::Pool& pool) : data_dir_(std::move(data_dir)), pool_(pool) {}
+
+  /// By id, name (with or without slash), or a prefix of one id only. "No such container: x" (not_found); "multiple IDs found with
+  /// provided prefix: x" (invalid).
+  Result<ContainerRef> find(std::string_view name) const;
+  /// Newest first.
+  std::vector<ContainerRef> all() const;
+  size_t size() const { return by_id_.size(); }
+
+  /// Takes the name for an id until release_name() or insert(); conflict, with dockerd's sentence, when it is in use.
+  Result<void> reserve_name(const std::string& name, const std::string& id);
+  void release_name(const std::string& name, const std::string& id);
+  /// "angry_turing", one that is free.
+  std::string made_up_name() const;
+
+  void insert(ContainerRef container);
+  void erase(const ContainerRef& container);
+  /// Changes name and look-up; the record is not written.
+  Result<void> rename(const ContainerRef& container, const std::string& name);
+  /// Note a change: wakes who waits for it and makes printed JSON old.
+  void touch(Container& container);
+  /// Grows with each change of any container.
+  uint64_t revision() const { return revision_; }
+
+  /// Writes the record durably.
+  Task<Result<void>> save(const Container& container);
+  Task<Result<void>> forget(std::string id);
+  /// Reads all records; what cannot be read is logged and left alone.
+  Result<std::vector<ContainerRef>> load() const;
+
+  std::string record_path(std::string_view id) const { return dir() + "/" + std::string(id) + ".json"; }
+  std::string files_dir(std::string_view id) const { return dir() + "/" + std::string(id); }
+  std::string log_path(std::string_view id) const { return files_dir(id) + "/" + std::string(id) + "-json.log"; }
+  std::string dir() const { return data_dir_ + "/docker/containers"; }
+
+ private:
+  std::string data_dir_;
+  io::Pool& pool_;
+  std::map<std::string, ContainerRef, std::less<>> by_id_;
+  std::map<std::string, std::string, std::less<>> names_;  // name → id
+  uint64_t revision_ = 1;
+};
+
+/// Reads Facts out of the two documents of a container.
+Facts facts_of(const json::Node& config, const json::Node& host_config);
+/// [a-zA-Z0-9][a-zA-Z0-9_.-]+, with dockerd's sentence otherwise.
+Result<void> check_name(std::string_view name);
+
+std::string print_record(const Container& container);
+Result<ContainerRef> parse_record(std::string_view text);
+
+}  // namespace estiba::docker

@@ -1,0 +1,72 @@
+#include "docker/daemon.h"
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "docker/api/routes.h"
+#include "docker/containers.h"
+#include "docker/events.h"
+#include "engine/engine.h"
+#include "image/store.h"
+#include "io/http_server.h"
+#include "io/loop.h"
+#include "io/pool.h"
+#include "os/file.h"
+
+namespace estiba::docker {
+
+Daemon::Daemon(DaemonOptions options, io::Loop& loop) : options_(std::move(options)), loop_(loop), started_at_(loop.wall_now()) {}
+Daemon::~Daemon() = default;
+
+Result<void> Daemon::open() {
+  TRY(os::make_dirs(options_.data_dir, 0711));
+  TRY(os::make_dirs(options_.run_dir, 0711));
+  TRY(os::make_dirs(options_.data_dir + "/docker/containers", 0700));
+  const std::string id_file = options_.data_dir + "/docker/id";
+  if (auto text = os::read_file(id_file)) id_ = trim(*text);
+  if (id_.empty()) {
+    id_ = random_uuid();
+    TRY(os::write_file_atomic(id_file, id_ + "\n"));
+  }
+  images_ = TRY(image::Store::open(options_.data_dir));
+  pool_ = std::make_unique<io::Pool>(8);
+  engine_ = TRY(engine::make_engine({.data_dir = options_.data_dir, .run_dir = options_.run_dir, .oci_program = options_.oci_program},
+                                    loop_, *pool_));
+  events_ = std::make_unique<Events>(loop_);
+  containers_ = std::make_unique<Containers>(options_.data_dir, *pool_);
+  router_ = std::make_unique<Router>(make_router());
+  return {};
+}
+
+Result<void> Daemon::listen() {
+  io::HttpServerOptions http;
+  http.max_body_bytes = 64 << 20;
+  server_ = std::make_unique<io::HttpServer>(std::vector<io::Loop*>{&loop_}, http, [this](io::Request& request, io::Response& response) {
+    return router_->serve(*this, request, response);
+  });
+  TRY(server_->listen_unix(options_.socket_path(), 0660));
+  if (options_.listen_tcp.empty()) return {};
+  std::string_view address = options_.listen_tcp;
+  if (address.starts_with("tcp://")) address.remove_prefix(6);
+  const size_t colon = address.rfind(':');
+  auto port = colon == address.npos ? std::nullopt : parse_number<uint16_t>(address.substr(colon + 1));
+  if (!port) return fail(Code::invalid, "--listen-tcp " + quoted(options_.listen_tcp) + ": ADDRESS:PORT is expected, as 127.0.0.1:2375");
+  std::string host(address.substr(0, colon));
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  log::warn("docker", "the API is open to all who reach this address, which is as good as root", {{"address", options_.listen_tcp}});
+  return server_->listen_tcp(host, *port, nullptr);
+}
+
+Task<Result<void>> Daemon::start() {
+  CO_TRY(open());
+  CO_TRY(co_await engine_->recover());
+  co_return listen();
+}
+
+Task<void> Daemon::stop() {
+  if (server_) co_await server_->drain(std::chrono::milliseconds(500));
+  server_.reset();
+  tasks_.cancel();
+  engine_.reset();
+}
+
+}  // namespace estiba::docker

@@ -1,0 +1,57 @@
+#include "server/engine_verb.h"
+
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "docker/daemon.h"
+#include "io/loop.h"
+#include "server/daemonize.h"
+
+namespace estiba::server {
+
+namespace {
+
+Task<Result<void>> serve(io::Loop* loop, docker::DaemonOptions options, int signals) {
+  docker::Daemon daemon(std::move(options), *loop);
+  auto started = co_await daemon.start();
+  if (started) {
+    log::info("docker", "ready", {{"socket", daemon.options().socket_path()}});
+    notify("READY=1");
+    co_await loop->readable(signals);
+    log::info("docker", "stopping; containers go on");
+    notify("STOPPING=1");
+  }
+  co_await daemon.stop();
+  co_return started;
+}
+
+}  // namespace
+
+Result<int> run_engine(const cli::Arguments& arguments) {
+  docker::DaemonOptions options;
+  std::string log_format = "text";
+  int64_t verbosity = 0;
+  cli::Flags flags("estiba engine [FLAGS]");
+  flags.add("data-dir", &options.data_dir, "where images, containers and volumes are kept");
+  flags.add("run-dir", &options.run_dir, "sockets and state of what runs; may be lost at a reboot");
+  flags.add("docker-socket", &options.docker_socket, "path of the API's socket (default: docker.sock in the run directory)");
+  flags.add("listen-tcp", &options.listen_tcp, "ADDRESS:PORT on which the API answers as well, to anybody");
+  flags.add("log-format", &log_format, "text or json");
+  flags.add("v", &verbosity, "1 logs more");
+  const cli::Arguments rest = TRY(flags.parse(arguments));
+  if (flags.help_wanted()) {
+    std::fputs(flags.help().c_str(), stdout);
+    return 0;
+  }
+  if (!rest.empty()) return fail(Code::invalid, "it takes no arguments; " + std::string(rest[0]) + " was given");
+  if (log_format != "text" && log_format != "json") return fail(Code::invalid, "--log-format " + log_format + ": text or json is expected");
+  log::configure(verbosity > 0 ? log::Level::debug : log::Level::info, log_format == "json" ? log::Format::json : log::Format::text);
+  settle_memory();
+  umask(022);
+  Fd signals = TRY(block_signals());
+  io::Loop loop;
+  TRY(loop.block_on(serve(&loop, std::move(options), signals.get())));
+  return 0;
+}
+
+}  // namespace estiba::server
