@@ -2,19 +2,15 @@
 
 Each is a tar of a root file system below $ESTIBA_CACHE/images, made once (under a minute) and named by its recipe."""
 import hashlib
+import io
 import pathlib
-import shlex
+import tarfile
 
 from cluster import CACHE, run
 
 CERTIFICATES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
-SMALLER = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/zoneinfo/*", "*/libLLVM*", "*/libz3*", "*/bitcode/*", "*/llvmjit*")
+SMALLER = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/zoneinfo/*", "*/libLLVM*", "*/libz3*", "*/bitcode/*", "*/llvmjit*", "*/EXTERNALLY-MANAGED")
 
-# As in the image of that name: `python` and `pip` work and may install into the system.
-PYTHON_HOOK = """
-ln -sf python3 "$1/usr/bin/python"
-rm -f "$1"/usr/lib/python3.11/EXTERNALLY-MANAGED
-"""
 PYTHON_ENV = ("PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1")
 
 POSTGRES_ENTRYPOINT = """#!/bin/bash
@@ -42,25 +38,31 @@ fi
 if [ "$1" = postgres ]; then shift; set -- postgres -D "$data" -c listen_addresses='*' "$@"; fi
 exec "$@"
 """
-POSTGRES_HOOK = f"""
-printf 'postgres:x:999:999::/var/lib/postgresql:/bin/bash\\n' >> "$1/etc/passwd"
-printf 'postgres:x:999:\\n' >> "$1/etc/group"
-mkdir -p "$1/usr/local/bin" "$1/var/lib/postgresql/data" "$1/run/postgresql"
-cat > "$1/usr/local/bin/docker-entrypoint.sh" <<'ENTRYPOINT'
-{POSTGRES_ENTRYPOINT}ENTRYPOINT
-chmod 755 "$1/usr/local/bin/docker-entrypoint.sh"
-"""
-BASE_HOOK = """
-cp /usr/share/base-passwd/passwd.master "$1/etc/passwd" 2>/dev/null || true
-cp /usr/share/base-passwd/group.master "$1/etc/group" 2>/dev/null || true
-mkdir -p "$1/etc/ssl/certs" "$1/tmp" "$1/root"
-chmod 1777 "$1/tmp"
-"""
 
 
-def _root(name, packages, hook):
+def _append(archive, files, users):
+    """Adds files to a root file system: those of `files` (path: text, bytes or a link's target), users, certificates."""
+    with tarfile.open(archive) as tar:
+        masters = {kind: tar.extractfile(f"./usr/share/base-passwd/{kind}.master").read().decode() for kind in ("passwd", "group")}
+    files = {**files, "var/run": "-> /run", "etc/passwd": masters["passwd"] + "".join(f"{name}:x:{number}:{number}::{home}:/bin/bash\n" for name, number, home in users),
+             "etc/group": masters["group"] + "".join(f"{name}:x:{number}:\n" for name, number, _ in users)}
+    if CERTIFICATES.exists():
+        files["etc/ssl/certs/ca-certificates.crt"] = CERTIFICATES.read_text()
+    with tarfile.open(archive, "a") as tar:
+        for path, content in files.items():
+            entry = tarfile.TarInfo("./" + path)
+            entry.mode = 0o755 if content.startswith("#!") else 0o644
+            if content.startswith("-> "):
+                entry.type, entry.linkname = tarfile.SYMTYPE, content[3:]
+                tar.addfile(entry)
+            else:
+                entry.size = len(content.encode())
+                tar.addfile(entry, io.BytesIO(content.encode()))
+
+
+def _root(name, packages, files, users=()):
     certificates = CERTIFICATES.read_bytes() if CERTIFICATES.exists() else b""
-    key = hashlib.sha256(repr((packages, BASE_HOOK, hook, hashlib.sha256(certificates).hexdigest(), SMALLER)).encode()).hexdigest()[:12]
+    key = hashlib.sha256(repr((2, packages, files, users, hashlib.sha256(certificates).hexdigest(), SMALLER)).encode()).hexdigest()[:12]
     target = CACHE / "images" / f"{name}-{key}.tar"
     if target.exists():
         return target
@@ -68,9 +70,9 @@ def _root(name, packages, hook):
     sources = [str(path) for path in [pathlib.Path("/etc/apt/sources.list"), *sorted(pathlib.Path("/etc/apt/sources.list.d").glob("debian*.sources"))]
                if path.exists() and path.stat().st_size]
     partial = target.with_suffix(".partial.tar")
-    script = BASE_HOOK + (f'cp {shlex.quote(str(CERTIFICATES))} "$1/etc/ssl/certs/ca-certificates.crt"\n' if certificates else "") + hook
     excludes = [f"--dpkgopt=path-exclude={what}" for what in SMALLER]
-    run(["mmdebstrap", "--variant=extract", "--include=" + ",".join(packages), *excludes, f"--customize-hook={script}", "bookworm", partial, *sources], timeout=900)
+    run(["mmdebstrap", "--variant=extract", "--include=" + ",".join(packages), *excludes, "bookworm", partial, *sources], timeout=1800)
+    _append(partial, files, users)
     partial.rename(target)
     return target
 
@@ -78,13 +80,15 @@ def _root(name, packages, hook):
 def python_slim():
     """`python:3.11-slim`: python, pip, bash, ip and curl's certificates; its environment is PYTHON_ENV."""
     return _root("python-slim", ("python3-minimal", "libpython3-stdlib", "python3-pip", "python3-distutils", "bash", "dash", "coreutils", "iproute2", "libc-bin", "base-passwd",
-                                 "base-files", "ca-certificates", "login", "findutils", "grep", "sed", "tar", "gzip", "hostname", "procps", "ncurses-bin"), PYTHON_HOOK)
+                                 "base-files", "ca-certificates", "login", "findutils", "grep", "sed", "tar", "gzip", "hostname", "procps", "ncurses-bin"),
+                 {"usr/bin/python": "-> python3"})
 
 
 def postgres():
     """`postgres`: its ENTRYPOINT is docker-entrypoint.sh, its CMD postgres."""
     return _root("postgres", ("postgresql-15", "postgresql-client-15", "bash", "dash", "coreutils", "util-linux", "libc-bin", "base-passwd", "base-files", "grep", "sed", "login",
-                              "hostname"), POSTGRES_HOOK)
+                              "hostname"),
+                 {"usr/local/bin/docker-entrypoint.sh": POSTGRES_ENTRYPOINT}, (("postgres", 999, "/var/lib/postgresql"),))
 
 
 def load(engine):
