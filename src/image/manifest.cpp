@@ -137,17 +137,16 @@ Result<Config> parse_config(std::string_view text) {
   Config out;
   out.platform = {std::string(root.string_at("os")), std::string(root.string_at("architecture")), std::string(root.string_at("variant"))};
   out.created = root.string_at("created");
-  if (const json::Node* c = root.find("config")) {
-    out.user = c->string_at("User");
-    out.working_dir = c->string_at("WorkingDir");
-    out.stop_signal = c->string_at("StopSignal");
-    out.env = strings(c->find("Env"));
-    out.entrypoint = strings(c->find("Entrypoint"));
-    out.cmd = strings(c->find("Cmd"));
-    out.exposed_ports = keys(c->find("ExposedPorts"));
-    out.volumes = keys(c->find("Volumes"));
-    if (const json::Node* labels = c->find("Labels"); labels && labels->is_object())
-      for (const auto& item : *labels) out.labels.emplace(item.key(), item.as_string());
+  out.os_version = root.string_at("os.version");
+  out.author = root.string_at("author");
+  out.comment = root.string_at("comment");
+  if (const json::Node* c = root.find("config")) read_settings(*c, out);
+  if (const json::Node* history = root.find("history"); history && history->is_array()) {
+    for (const auto& item : *history) {
+      const json::Node* empty = item.find("empty_layer");
+      out.history.push_back({std::string(item.string_at("created")), std::string(item.string_at("created_by")),
+                             std::string(item.string_at("author")), std::string(item.string_at("comment")), empty && empty->as_bool()});
+    }
   }
   out.diff_ids = strings(root.at("rootfs", "diff_ids"));
   for (const auto& id : out.diff_ids)
@@ -178,15 +177,71 @@ std::string print_manifest(const Manifest& manifest) {
   return json::print(root);
 }
 
-std::string print_config(const Config& config) {
-  json::Document doc;
-  json::Node& root = doc.make_object();
-  doc.set_root(root);
-  if (!config.created.empty()) doc.set(root, "created", config.created);
-  doc.set(root, "architecture", config.platform.architecture);
-  doc.set(root, "os", config.platform.os);
-  if (!config.platform.variant.empty()) doc.set(root, "variant", config.platform.variant);
-  json::Node& c = doc.set(root, "config", doc.make_object());
+namespace {
+
+void read_health_check(const json::Node& node, Config& config) {
+  HealthCheck check;
+  check.test = strings(node.find("Test"));
+  auto number = [&](std::string_view key) {
+    const json::Node* n = node.find(key);
+    return n ? n->as_int().value_or(0) : 0;
+  };
+  check.interval = number("Interval");
+  check.timeout = number("Timeout");
+  check.start_period = number("StartPeriod");
+  check.start_interval = number("StartInterval");
+  check.retries = int(number("Retries"));
+  config.health_check = check == HealthCheck{} ? std::nullopt : std::optional(std::move(check));
+}
+
+void write_health_check(json::Document& doc, json::Node& into, const HealthCheck& check) {
+  json::Node& node = doc.set(into, "Healthcheck", doc.make_object());
+  auto number = [&](std::string_view key, int64_t value) {
+    if (value) doc.set(node, key, doc.make_int(value));
+  };
+  if (!check.test.empty()) doc.set(node, "Test", write_strings(doc, check.test));
+  number("Interval", check.interval);
+  number("Timeout", check.timeout);
+  number("StartPeriod", check.start_period);
+  number("StartInterval", check.start_interval);
+  number("Retries", check.retries);
+}
+
+}  // namespace
+
+void read_settings(const json::Node& node, Config& config) {
+  auto text = [&](std::string_view key, std::string& to) {
+    if (const json::Node* n = node.find(key); n && n->is_string()) to = n->as_string();
+  };
+  auto list = [&](std::string_view key, std::vector<std::string>& to) {
+    if (const json::Node* n = node.find(key); n && n->is_array()) to = strings(n);
+  };
+  auto set_of = [&](std::string_view key, std::vector<std::string>& to) {
+    if (const json::Node* n = node.find(key); n && n->is_object()) to = keys(n);
+  };
+  text("Hostname", config.hostname);
+  text("Domainname", config.domainname);
+  text("User", config.user);
+  text("WorkingDir", config.working_dir);
+  text("StopSignal", config.stop_signal);
+  list("Env", config.env);
+  list("Entrypoint", config.entrypoint);
+  list("Cmd", config.cmd);
+  list("OnBuild", config.on_build);
+  list("Shell", config.shell);
+  set_of("ExposedPorts", config.exposed_ports);
+  set_of("Volumes", config.volumes);
+  if (const json::Node* labels = node.find("Labels"); labels && labels->is_object()) {
+    config.labels.clear();
+    for (const auto& item : *labels) config.labels.emplace(item.key(), item.as_string());
+  }
+  if (const json::Node* check = node.find("Healthcheck"); check && check->is_object()) read_health_check(*check, config);
+  if (const json::Node* n = node.find("StopTimeout"); n && n->as_int()) config.stop_timeout = int(*n->as_int());
+  if (const json::Node* n = node.find("ArgsEscaped")) config.args_escaped = n->as_bool();
+}
+
+json::Node& write_settings(json::Document& doc, const Config& config) {
+  json::Node& c = doc.make_object();
   auto text = [&](std::string_view key, const std::string& value) {
     if (!value.empty()) doc.set(c, key, value);
   };
@@ -198,21 +253,57 @@ std::string print_config(const Config& config) {
     json::Node& node = doc.set(c, key, doc.make_object());
     for (const auto& item : value) doc.set(node, item, doc.make_object());
   };
+  text("Hostname", config.hostname);
+  text("Domainname", config.domainname);
   text("User", config.user);
   set_of("ExposedPorts", config.exposed_ports);
   list("Env", config.env);
   list("Entrypoint", config.entrypoint);
   list("Cmd", config.cmd);
+  if (config.health_check) write_health_check(doc, c, *config.health_check);
+  if (config.args_escaped) doc.set(c, "ArgsEscaped", doc.make_bool(true));
   set_of("Volumes", config.volumes);
   text("WorkingDir", config.working_dir);
-  text("StopSignal", config.stop_signal);
+  list("OnBuild", config.on_build);
   if (!config.labels.empty()) {
     json::Node& labels = doc.set(c, "Labels", doc.make_object());
     for (const auto& [key, value] : config.labels) doc.set(labels, key, value);
   }
+  text("StopSignal", config.stop_signal);
+  if (config.stop_timeout) doc.set(c, "StopTimeout", doc.make_int(*config.stop_timeout));
+  list("Shell", config.shell);
+  return c;
+}
+
+std::string print_config(const Config& config) {
+  json::Document doc;
+  json::Node& root = doc.make_object();
+  doc.set_root(root);
+  auto text = [&](json::Node& into, std::string_view key, const std::string& value) {
+    if (!value.empty()) doc.set(into, key, value);
+  };
+  text(root, "created", config.created);
+  text(root, "author", config.author);
+  text(root, "comment", config.comment);
+  doc.set(root, "architecture", config.platform.architecture);
+  doc.set(root, "os", config.platform.os);
+  text(root, "os.version", config.os_version);
+  text(root, "variant", config.platform.variant);
+  doc.set(root, "config", write_settings(doc, config));
   json::Node& rootfs = doc.set(root, "rootfs", doc.make_object());
   doc.set(rootfs, "type", "layers");
   doc.set(rootfs, "diff_ids", write_strings(doc, config.diff_ids));
+  if (!config.history.empty()) {
+    json::Node& history = doc.set(root, "history", doc.make_array());
+    for (const auto& entry : config.history) {
+      json::Node& node = doc.append(history, doc.make_object());
+      text(node, "created", entry.created);
+      text(node, "created_by", entry.created_by);
+      text(node, "author", entry.author);
+      text(node, "comment", entry.comment);
+      if (entry.empty_layer) doc.set(node, "empty_layer", doc.make_bool(true));
+    }
+  }
   return json::print(root);
 }
 

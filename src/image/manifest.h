@@ -10,6 +10,11 @@
 
 #include "base/result.h"
 
+namespace estiba::json {
+class Document;
+class Node;
+}  // namespace estiba::json
+
 namespace estiba::image {
 
 namespace media {
@@ -47,13 +52,35 @@ struct Manifest {
   uint64_t layers_size() const;
 };
 
+/// How to ask a container whether it is well (Docker image specification, "Healthcheck").
+struct HealthCheck {
+  std::vector<std::string> test;  ///< {"NONE"}, {"CMD", args…} or {"CMD-SHELL", command}; empty: inherit
+  int64_t interval = 0, timeout = 0, start_period = 0, start_interval = 0;  ///< nanoseconds; 0: the default
+  int retries = 0;                                                          ///< 0: the default
+  bool operator==(const HealthCheck&) const = default;
+};
+
+/// One step of how an image came to be, oldest first; those that are not `empty_layer` match the layers in their order.
+struct HistoryEntry {
+  std::string created, created_by, author, comment;
+  bool empty_layer = false;
+};
+
 struct Config {
   Platform platform;
+  std::string os_version;
   std::string created;  ///< RFC 3339, may be empty
-  std::string user, working_dir, stop_signal;
+  std::string author;
+  std::string comment;  ///< of `docker commit -m` and `docker import -m`
+  std::string user, working_dir, stop_signal, hostname, domainname;
   std::vector<std::string> env, entrypoint, cmd;
   std::map<std::string, std::string> labels;
-  std::vector<std::string> exposed_ports, volumes;
+  std::vector<std::string> exposed_ports, volumes;  ///< "80/tcp"; "/data"
+  std::vector<std::string> on_build, shell;
+  std::optional<HealthCheck> health_check;
+  std::optional<int> stop_timeout;  ///< seconds
+  bool args_escaped = false;
+  std::vector<HistoryEntry> history;
   std::vector<std::string> diff_ids;  ///< digests of the uncompressed layers, lowest first
 };
 
@@ -66,5 +93,9 @@ Result<Config> parse_config(std::string_view text);
 std::string print_index(const Index& index);
 std::string print_manifest(const Manifest& manifest);
 std::string print_config(const Config& config);
+/// The member `config` of it alone, as Docker's API shows it (`Config` of an image): fields that are not set are left out.
+json::Node& write_settings(json::Document& doc, const Config& config);
+/// The same member read: what `docker commit` and build clients send. Only fields that are present change `config`.
+void read_settings(const json::Node& node, Config& config);
 
 }  // namespace estiba::image

@@ -33,8 +33,9 @@ std::string options_for(const std::vector<std::string>& layers, const std::strin
     if (!lower.empty()) lower += ':';
     lower += *it;
   }
-  // index=off: the same lower layers are under many mounts at a time.
-  return "index=off,lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work;
+  // index=off: the same lower layers are under many mounts at a time. The others: an upper directory is to hold all that
+  // a layer needs, so that it can become one.
+  return "index=off,redirect_dir=off,metacopy=off,lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work;
 }
 
 }  // namespace

@@ -15,14 +15,18 @@ Store::Store(std::string data_dir) : data_dir_(std::move(data_dir)), root_(data_
 Result<std::unique_ptr<Store>> Store::open(std::string data_dir) {
   std::unique_ptr<Store> store(new Store(std::move(data_dir)));
   TRY_AS("open the image store", os::make_dirs(store->root_, 0700));
-  for (const char* name : {"/blobs", "/blobs/sha256", "/layers", "/tmp"})
+  for (const char* name : {"/blobs", "/blobs/sha256", "/recipes", "/recipes/sha256", "/layers", "/pins", "/unsynced", "/tmp"})
     TRY_AS("open the image store", os::make_dir(store->root_ + name, 0700));
+  store->boot_ = trim(TRY(os::read_file("/proc/sys/kernel/random/boot_id")));
+  TRY_AS("open the image store", store->repair());
   return store;
 }
 
 std::string Store::blob_path(std::string_view digest) const { return root_ + "/blobs/sha256/" + std::string(hex_of(digest)); }
 
-bool Store::has_blob(std::string_view digest) const { return valid_digest(digest) && os::exists(blob_path(digest)); }
+bool Store::has_blob(std::string_view digest) const {
+  return valid_digest(digest) && (os::exists(blob_path(digest)) || os::exists(recipe_path(digest)));
+}
 
 Result<Fd> Store::open_blob(std::string_view digest) const {
   if (!valid_digest(digest)) return fail(Code::invalid, quoted(digest) + " is not a sha256 digest");
@@ -33,8 +37,11 @@ Result<Fd> Store::open_blob(std::string_view digest) const {
 }
 
 Result<uint64_t> Store::blob_size(std::string_view digest) const {
-  Fd fd = TRY(open_blob(digest));
-  return uint64_t(TRY(os::fstat_file(fd.get())).st_size);
+  auto fd = open_blob(digest);
+  if (fd) return uint64_t(TRY(os::fstat_file(fd->get())).st_size);
+  if (fd.error().code == Code::not_found)
+    if (auto made = TRY(recipe(digest))) return made->size;
+  return std::unexpected(fd.error());
 }
 
 Result<std::string> Store::read_blob(std::string_view digest, uint64_t limit) const {
@@ -88,10 +95,10 @@ Result<std::string> BlobWriter::commit(std::string_view expected) {
   if (!expected.empty() && digest != expected)
     return fail(Code::malformed, "digest mismatch: the content has " + digest + ", but " + std::string(expected) + " was expected");
   if (!store_->has_blob(digest)) {
-    if (::fchmod(fd_.get(), 0444) != 0 || ::fdatasync(fd_.get()) != 0) return fail_errno("sync blob " + digest);
+    if (::fchmod(fd_.get(), 0444) != 0) return fail_errno("finish blob " + digest);
+    TRY(store_->note_unsynced("blob", digest));
     TRY(os::rename_file(path_, store_->blob_path(digest)));
     fd_.reset();
-    TRY(os::sync_dir(store_->root_ + "/blobs/sha256"));
   }
   return digest;
 }
@@ -133,10 +140,8 @@ Result<std::vector<std::string>> Store::used() const {
   if (!entries) return entries.error().sys == ENOENT ? Result<std::vector<std::string>>(out) : std::unexpected(entries.error());
   for (const auto& entry : *entries) {
     auto text = os::read_file(data_dir_ + "/containers/" + entry.name + "/image");
-    if (text)
-      out.emplace_back(trim(*text));
-    else if (text.error().sys != ENOENT && text.error().sys != ENOTDIR)
-      return std::unexpected(text.error());
+    if (text) out.emplace_back(trim(*text));
+    else if (text.error().sys != ENOENT && text.error().sys != ENOTDIR) return std::unexpected(text.error());
   }
   return out;
 }

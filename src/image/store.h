@@ -7,12 +7,17 @@
 //     blobs/sha256/<hex>      manifests, indexes, configurations and layers as they were distributed (mode 0444)
 //     layers/<chain hex>/     a layer unpacked on top of those below it, by its ChainID
 //       fs/                   what overlayfs mounts; whiteouts are overlayfs's own
+//     recipes/sha256/<hex>    instead of a blob: how its bytes are made from an unpacked layer (image/commit.h)
+//     pins/<owner>            digests of blobs and ChainIDs, one a line, that the collector leaves: the build cache's
+//     unsynced/<what>-<hex>   what is in place but perhaps not on disk yet; a symlink to this boot's id (see below)
 //     tmp/<random>            under construction; its maker holds an flock on it, so a stale one can be told
 //   <data-dir>/containers/<id>/
 //     image                   the id of the image that this container uses: keeps it from garbage collection
 //
-// Safe for several processes and threads at a time: blobs and layers appear by rename, complete and synced, and never
-// change; the index is only changed under its lock and read again when the file has changed. Whoever needs an image for a
+// Safe for several processes and threads at a time: blobs and layers appear by rename, complete, and never change; the
+// index is only changed under its lock and read again when the file has changed. Nobody waits for the disk: what appears is
+// noted in unsynced/ first, and the note goes after a sync in the background. A power cut leaves notes of another boot; what
+// they name is not trusted and goes, with the images that need it, when the store is opened next. Whoever needs an image for a
 // container first writes the container's `image` file and then looks the image up; the collector reads those files after
 // it has taken names away; so one of them sees the other.
 #pragma once
@@ -22,9 +27,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
-#include "base/executor.h"
 #include "base/fd.h"
 #include "base/result.h"
 #include "image/manifest.h"
@@ -41,6 +46,8 @@ struct Record {
   std::string imported;              ///< RFC 3339
   std::vector<std::string> tags;     ///< "docker.io/library/nginx:1.29"
   std::vector<std::string> digests;  ///< "docker.io/library/nginx@sha256:…", of what the registry served
+  std::string tagged;                ///< RFC 3339: when a tag was last given; may be empty
+  bool kept = false;                 ///< stays without a name, until it is removed by id or pruned (Docker's way)
 };
 
 struct Removed {
@@ -73,14 +80,19 @@ class BlobWriter final : public Sink {
 
 class Store {
  public:
+  ~Store();
   /// Makes the tree when it is missing.
   static Result<std::unique_ptr<Store>> open(std::string data_dir);
 
   // Blobs. All blocking; any thread.
+  /// As a file or by a recipe.
   bool has_blob(std::string_view digest) const;
   std::string blob_path(std::string_view digest) const;
+  /// Only for what is never a layer made here (manifests, configurations); else open_layer_source.
   Result<Fd> open_blob(std::string_view digest) const;
   Result<uint64_t> blob_size(std::string_view digest) const;
+  /// Any blob's bytes from `offset` on: a layer that was made here is written again from its tree.
+  Result<std::unique_ptr<Source>> open_layer_source(std::string_view digest, uint64_t offset = 0) const;
   /// A small blob as text, its digest verified.
   Result<std::string> read_blob(std::string_view digest, uint64_t limit = 8 << 20) const;
   Result<BlobWriter> new_blob();
@@ -88,6 +100,12 @@ class Store {
   Result<std::string> add_blob(std::string_view text);
   /// Held while content is added, from the first blob until the index names it: keeps the collector away.
   Result<Fd> adding();
+  /// Replaces what `owner` (a file name) keeps from the collector: digests of blobs and ChainIDs.
+  Result<void> pin(const std::string& owner, const std::vector<std::string>& digests);
+  /// Syncs what has been added since, on a thread of its own; destroying the store waits for it.
+  void settle_soon();
+  /// The same, and waits.
+  Result<void> settle();
 
   // Layers.
   std::string layer_path(std::string_view chain) const;  ///< ".../layers/<hex>/fs"
@@ -103,8 +121,8 @@ class Store {
 
   // Images.
   /// Enters a complete image (all blobs and layers there) under a name, which moves if another image had it. `tag` and
-  /// `digest` may be empty.
-  Result<Record> add_image(std::string_view manifest_digest, std::string_view tag, std::string_view digest);
+  /// `digest` may be empty. With `kept` the image stays when its last name moves to another.
+  Result<Record> add_image(std::string_view manifest_digest, std::string_view tag, std::string_view digest, bool kept = false);
   /// By id, unique prefix of an id (12 digits or more), or reference.
   Result<std::optional<Record>> find(std::string_view name);
   Result<std::vector<Record>> list();
@@ -114,8 +132,8 @@ class Store {
   /// Takes a tag, a digest or (by id) all names away, and the image with the last of them. An image that a container uses stays until the
   /// container is gone (conflict when asked by id, unless `force`). not_found when there is none.
   Result<Removed> remove(std::string_view name, bool force = false);
-  /// Deletes nameless unused images, blobs and layers that no image has, and stale temporary files. Does nothing while
-  /// another process adds content. Returns the bytes freed.
+  /// Deletes nameless unused images that are not kept, blobs and layers that no image and no pin has, and stale temporary
+  /// files. Does nothing while anybody adds content. Returns the bytes freed.
   Result<uint64_t> collect();
 
   // Containers.
@@ -129,6 +147,12 @@ class Store {
 
  private:
   friend class BlobWriter;
+  friend struct Committer;
+  struct Recipe {
+    uint64_t size = 0;
+    std::string chain;
+    bool root = false;
+  };
   struct IndexFile {
     std::vector<Record> images;
     uint64_t inode = 0, mtime_ns = 0;
@@ -144,9 +168,22 @@ class Store {
   Result<void> save_index(const IndexFile& index);
   Result<void> sweep_temporaries();
   Result<uint64_t> sweep(const IndexFile& index);
+  Result<std::optional<Recipe>> recipe(std::string_view digest) const;
+  Result<void> add_recipe(std::string_view digest, const Recipe& recipe);
+  std::string recipe_path(std::string_view digest) const;
+  /// Before `what` ("blob", "layer", "recipe") of that digest gets its name.
+  Result<void> note_unsynced(std::string_view what, std::string_view digest);
+  std::string noted_path(std::string_view note) const;
+  /// Takes away what a power cut may have left half written.
+  Result<void> repair();
+  /// Moves a finished layer directory to its place; false when the layer is there already.
+  Result<bool> place_layer(const std::string& from, std::string_view chain);
 
-  std::string data_dir_, root_;
+  std::string data_dir_, root_, boot_;
   std::mutex mutex_;
+  std::thread settler_;  // guarded by settling_
+  std::mutex settling_;
+  bool settle_wanted_ = false, settle_runs_ = false;                           // guarded by settling_
   std::shared_ptr<const IndexFile> cached_;                                    // guarded by mutex_
   std::map<std::string, std::shared_ptr<const Config>, std::less<>> configs_;  // guarded by mutex_
 };

@@ -1,6 +1,6 @@
 // Store: the index of images, and garbage collection.
 //
-// index.json: {"version":1,"images":[{"id":…,"manifest":…,"size":…,"imported":…,"tags":[…],"digests":[…]}]}, fields as in
+// index.json: {"version":1,"images":[{"id":…,"manifest":…,"size":…,"imported":…,"tags":[…],"digests":[…],…}]}, fields as in
 // struct Record.
 #include <fcntl.h>
 #include <sys/file.h>
@@ -9,9 +9,9 @@
 #include <algorithm>
 #include <set>
 
-#include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "image/overlay.h"
 #include "image/reference.h"
 #include "image/store.h"
 #include "model/json.h"
@@ -43,6 +43,8 @@ Result<std::vector<Record>> parse_records(std::string_view text) {
     r.imported = node.string_at("imported");
     r.tags = TRY(string_list(node.find("tags")));
     r.digests = TRY(string_list(node.find("digests")));
+    r.tagged = node.string_at("tagged");
+    if (auto kept = node.find("kept")) r.kept = kept->as_bool();
     out.push_back(std::move(r));
   }
   return out;
@@ -66,6 +68,8 @@ std::string print_records(const std::vector<Record>& records) {
     doc.set(node, "imported", r.imported);
     list(node, "tags", r.tags);
     list(node, "digests", r.digests);
+    if (!r.tagged.empty()) doc.set(node, "tagged", r.tagged);
+    if (r.kept) doc.set(node, "kept", doc.make_bool(true));
   }
   return json::print_pretty(root) + "\n";
 }
@@ -136,13 +140,14 @@ Result<std::optional<Record>> Store::find(std::string_view name) {
 
 Result<std::vector<Record>> Store::list() { return TRY(index())->images; }
 
-Result<Record> Store::add_image(std::string_view manifest_digest, std::string_view tag, std::string_view digest) {
+Result<Record> Store::add_image(std::string_view manifest_digest, std::string_view tag, std::string_view digest, bool kept) {
   Manifest manifest = TRY(parse_manifest(TRY(read_blob(manifest_digest))));
   auto parsed = TRY(config(manifest.config.digest));
   for (const auto& path : layer_paths(*parsed))
     if (!os::exists(path)) return fail(Code::internal, "layer " + path + " of image " + manifest.config.digest + " is not unpacked");
   Fd lock = TRY(os::lock_file(root_ + "/index.lock"));
   IndexFile changed = *TRY(load_index());
+  const std::string now = format_rfc3339(std::chrono::time_point_cast<WallTime::duration>(std::chrono::system_clock::now()));
   Record* record = nullptr;
   for (auto& r : changed.images) {
     if (!tag.empty() && r.id != manifest.config.digest) std::erase(r.tags, tag);
@@ -151,14 +156,17 @@ Result<Record> Store::add_image(std::string_view manifest_digest, std::string_vi
   if (!record) {
     record = &changed.images.emplace_back();
     record->id = manifest.config.digest;
-    record->imported = format_rfc3339(std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()));
+    record->imported = now;
   }
+  record->kept |= kept;
   record->manifest = manifest_digest;
   record->size = manifest.layers_size() + manifest.config.size + TRY(blob_size(manifest_digest));
   if (!tag.empty() && !has(record->tags, tag)) record->tags.emplace_back(tag);
+  if (!tag.empty()) record->tagged = now;
   if (!digest.empty() && !has(record->digests, digest)) record->digests.emplace_back(digest);
   Record out = *record;
   TRY(save_index(changed));
+  settle_soon();
   return out;
 }
 
@@ -207,7 +215,7 @@ Result<uint64_t> Store::collect() {
     Fd lock = TRY(os::lock_file(root_ + "/index.lock"));
     index = *TRY(load_index());
     auto in_use = TRY(used());
-    auto unused = [&](const Record& r) { return r.tags.empty() && r.digests.empty() && !has(in_use, r.id); };
+    auto unused = [&](const Record& r) { return r.tags.empty() && r.digests.empty() && !r.kept && !has(in_use, r.id); };
     if (std::erase_if(index.images, unused)) TRY(save_index(index));
   }
   TRY(sweep_temporaries());
@@ -237,20 +245,38 @@ Result<uint64_t> Store::sweep(const IndexFile& index) {
     std::string chain;
     for (const auto& diff : (*settings)->diff_ids) layers.emplace(hex_of(chain = chain_id(chain, diff)));
   }
+  for (const auto& entry : TRY(os::list_dir(root_ + "/pins"))) {
+    std::string pinned = TRY(os::read_file(root_ + "/pins/" + entry.name));
+    for (std::string_view line : split(pinned, '\n')) {
+      if (!valid_digest(line)) continue;
+      blobs.emplace(hex_of(line));
+      layers.emplace(hex_of(line));
+    }
+  }
   uint64_t freed = 0;
-  for (const auto& entry : TRY(os::list_dir(root_ + "/blobs/sha256"))) {
-    if (blobs.contains(entry.name)) continue;
-    const std::string path = root_ + "/blobs/sha256/" + entry.name;
-    if (auto info = os::lstat_file(path)) freed += uint64_t(info->st_size);
-    TRY(os::remove_file(path));
+  for (const char* dir : {"/blobs/sha256/", "/recipes/sha256/"}) {
+    for (const auto& entry : TRY(os::list_dir(root_ + dir))) {
+      if (blobs.contains(entry.name)) {
+        // A recipe's tree stays as long as the blob is wanted, though every image that has it may stand on other layers.
+        if (auto made = dir[1] == 'r' ? recipe("sha256:" + entry.name) : std::nullopt; made && *made)
+          layers.emplace(hex_of((*made)->chain));
+        continue;
+      }
+      const std::string path = root_ + dir + entry.name;
+      if (auto info = os::lstat_file(path)) freed += uint64_t(info->st_size);
+      TRY(os::remove_file(path));
+    }
   }
   for (const auto& entry : TRY(os::list_dir(root_ + "/layers"))) {
     if (layers.contains(entry.name)) continue;
     // Renamed first, so that a layer is either there whole or not at all.
     const std::string doomed = root_ + "/tmp/" + entry.name;
+    if (auto usage = disk_usage(root_ + "/layers/" + entry.name + "/fs")) freed += usage->bytes;
     TRY(os::rename_file(root_ + "/layers/" + entry.name, doomed));
     TRY(os::remove_all(doomed));
   }
+  for (const auto& note : TRY(os::list_dir(root_ + "/unsynced")))
+    if (!os::exists(noted_path(note.name))) TRY(os::remove_file(root_ + "/unsynced/" + note.name));
   std::lock_guard lock(mutex_);
   std::erase_if(configs_, [&](const auto& item) { return !blobs.contains(hex_of(item.first)); });
   return freed;

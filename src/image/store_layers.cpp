@@ -92,14 +92,16 @@ Result<std::string> Store::unpack_layer(Source& tar, const std::vector<std::stri
   if (!expected.empty() && diff != expected)
     return fail(Code::malformed, "the layer unpacks to digest " + diff + ", but the image's configuration says " + std::string(expected));
   std::string chain = chain_id(below.empty() ? std::string_view() : std::string_view(below.back()), diff);
-  if (::syncfs(place.held.get()) != 0) return fail_errno("sync layer " + diff);
-  const std::string target = root_ + "/layers/" + std::string(hex_of(chain));
-  auto moved = os::rename_file(place.path, target);
-  if (!moved && (moved.error().sys == EEXIST || moved.error().sys == ENOTEMPTY)) return diff;  // somebody else was first
-  TRY(std::move(moved));
-  cleanup.wanted = false;
-  TRY(os::sync_dir(root_ + "/layers"));
+  cleanup.wanted = !TRY(place_layer(place.path, chain));
   return diff;
+}
+
+Result<bool> Store::place_layer(const std::string& from, std::string_view chain) {
+  TRY(note_unsynced("layer", chain));
+  auto moved = os::rename_file(from, root_ + "/layers/" + std::string(hex_of(chain)));
+  if (!moved && (moved.error().sys == EEXIST || moved.error().sys == ENOTEMPTY)) return false;  // somebody else was first
+  TRY(std::move(moved));
+  return true;
 }
 
 Result<void> Store::unpack_layers(const Manifest& manifest, const Config& config) {
@@ -111,9 +113,8 @@ Result<void> Store::unpack_layers(const Manifest& manifest, const Config& config
   for (size_t i = 0; i < manifest.layers.size(); ++i) {
     chain = chain_id(chain, config.diff_ids[i]);
     if (!has_layer(chain)) {
-      Fd blob = TRY(open_blob(manifest.layers[i].digest));
-      FileSource file(blob.get());
-      Decompressor plain(file);
+      auto blob = TRY(open_layer_source(manifest.layers[i].digest));
+      Decompressor plain(*blob);
       TRY_AS("layer " + manifest.layers[i].digest, unpack_layer(plain, below, config.diff_ids[i]));
     }
     below.push_back(chain);
