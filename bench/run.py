@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""./dev bench [start|pods|memory|api|objects …]: measures and prints medians with their spread; bench/results/ keeps them.
+"""./dev bench [--no-peers] [start|pods|memory|api|objects|engine|engine-build|engine-images …]: measures and prints medians with their spread; bench/results/ keeps them.
 
 Each benchmark makes a cluster in namespaces of its own. Nothing else should run on the machine meanwhile: the load at the end is
 written down beside the numbers."""
@@ -10,23 +10,27 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 os.environ.setdefault("ESTIBA_BIN", str(pathlib.Path(__file__).resolve().parent.parent / "build-release/bin"))
 import api  # noqa: E402
+import engine  # noqa: E402
+import engine_build  # noqa: E402
+import engine_images  # noqa: E402
 import measure  # noqa: E402
 import objects  # noqa: E402
 import pods  # noqa: E402
 import start  # noqa: E402
 
-BENCHMARKS = {"start": start.measure, "pods": pods.measure, "memory": pods.measure_memory, "api": api.measure, "objects": objects.measure}
+BENCHMARKS = {"start": start.measure, "pods": pods.measure, "memory": pods.measure_memory, "api": api.measure, "objects": objects.measure,
+              "engine": engine.measure, "engine-build": engine_build.measure, "engine-images": engine_images.measure}
 
 
 def main():
-    names = sys.argv[1:] or list(BENCHMARKS)
+    names = [name for name in sys.argv[1:] if name != "--no-peers"] or list(BENCHMARKS)
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         sys.exit(f"bench: no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     for name in names:
         table = measure.Table(name)
         print(f"== {name}", flush=True)
-        BENCHMARKS[name](table)
+        BENCHMARKS[name](table, *([False] if "--no-peers" in sys.argv and name.startswith("engine") else []))
         table.write()
         print()
         print(table.text(), flush=True)

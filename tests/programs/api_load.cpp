@@ -3,7 +3,7 @@
 // and how long they took. Names in the body or URL may hold "@N", which becomes the number of the request.
 //
 //   api_load --url=https://127.0.0.1:6443/api/v1/namespaces/default --ca=ca.crt --cert=admin.crt --key=admin.key
-//            [--connections=1] [--requests=N | --seconds=S] [--method=POST --body=FILE --type=MEDIA] [--first=0] [--watch=EVENTS]
+//            [--unix=/run/estiba/docker.sock] [--connections=1] [--requests=N | --seconds=S] [--method=POST --body=FILE --type=MEDIA] [--first=0] [--watch=EVENTS]
 //
 // With --watch each connection holds the URL's answer open and counts lines until EVENTS have come; "watching" is printed
 // when all of them are open.
@@ -91,7 +91,7 @@ class Load {
       }
       tls = *made;
     }
-    return io::HttpClient({.tls = tls, .max_idle_connections = 1024});
+    return io::HttpClient({.tls = tls, .unix_path = options.text("unix"), .max_idle_connections = 1024});
   }
 
   io::ClientRequest request(int64_t number) const {
