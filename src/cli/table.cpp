@@ -9,6 +9,7 @@ static constexpr Verb table[] = {
     {"image pull", "fetch images from a registry", image_pull},
     {"image remove", "remove images", image_remove},
     {"kubeconfig", "print or merge the kubeconfig of a server on this machine", kubeconfig},
+    {"registry", "serve images to docker, podman, skopeo and other machines", registry},
     {"version", "print the version", version},
 };
 

@@ -29,6 +29,7 @@ Result<int> image_list(const Arguments& arguments);
 Result<int> image_pull(const Arguments& arguments);
 Result<int> image_remove(const Arguments& arguments);
 Result<int> kubeconfig(const Arguments& arguments);
+Result<int> registry(const Arguments& arguments);
 Result<int> version(const Arguments& arguments);
 
 }  // namespace estiba::cli

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "image/overlay.h"
 #include "image/reference.h"
+#include "image/registry_server/repositories.h"
 #include "image/store.h"
 #include "model/json.h"
 #include "os/file.h"
@@ -232,7 +233,8 @@ Result<void> Store::sweep_temporaries() {
 }
 
 Result<uint64_t> Store::sweep(const IndexFile& index) {
-  std::set<std::string, std::less<>> blobs, layers;
+  std::set<std::string, std::less<>> layers;
+  auto blobs = TRY(registry_content(data_dir_));
   for (const auto& record : index.images) {
     auto parsed = manifest(record);
     auto settings = config(record.id);

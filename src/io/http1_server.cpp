@@ -220,6 +220,7 @@ static bool has_no_body(int status) { return status == 204 || status == 304 || s
 Task<Result<void>> Http1Connection::start(int status, const Headers& headers, std::optional<size_t>) {
   chunked_ = !headers.has("Content-Length") && version_ == 11 && !has_no_body(status);
   if (!headers.has("Content-Length") && version_ == 10) close_after_ = true;
+  unsent_ = head_only_ ? 0 : parse_number<uint64_t>(headers.get("Content-Length")).value_or(0);
   settle_connection();
   std::string head = head_text(status, headers, &response_->always_, std::nullopt);
   co_return co_await stream_->write(head);
@@ -228,6 +229,7 @@ Task<Result<void>> Http1Connection::start(int status, const Headers& headers, st
 Task<Result<void>> Http1Connection::write(Chunk chunk) {
   if (upgraded_) co_return fail(Code::internal, "the connection was upgraded");
   if (head_only_ || chunk.size() == 0) co_return {};
+  unsent_ -= std::min<uint64_t>(unsent_, chunk.size());
   if (!chunked_) co_return co_await stream_->write(chunk.bytes());
   char size[24];
   int length = snprintf(size, sizeof size, "%zx\r\n", chunk.size());
@@ -239,6 +241,8 @@ Task<Result<void>> Http1Connection::finish(Response& response) {
   // A client that stops reading is given up: 16 KiB a second is the least that it must take.
   watchdog_.within(context_.options.idle_timeout + response.body_.size() / (16 * 1024) * 1s);
   if (response.started_) {
+    // The client must not wait for what was announced and does not come.
+    if (unsent_ > 0) co_return fail(Code::internal, "the answer is shorter than its Content-Length");
     if (!chunked_ || head_only_) co_return {};
     std::string last = "0\r\n";
     for (const Header& header : response.trailers_) append_header(last, header.name, header.value);

@@ -79,6 +79,7 @@ class Http1Connection final : public ServerConnection, Exchange {
   Response* response_ = nullptr;
   bool head_only_ = false, close_after_ = false, chunked_ = false, expects_continue_ = false, upgraded_ = false;
   int version_ = 11;
+  uint64_t unsent_ = 0;  // of a streamed answer whose length was announced
   bool handler_done_ = false;
   Event wake_;
   bool draining_ = false, idle_ = false;

@@ -29,6 +29,9 @@ Task<void> api(Request& request, Response& response) {
       if (!co_await response.write("piece " + std::to_string(i) + "\n")) co_return;
       co_await sleep_for(1ms);
     }
+  } else if (request.path == "/short") {
+    if (!co_await response.start(200, {{"Content-Length", "10"}})) co_return;
+    if (!co_await response.write("four")) co_return;
   } else if (request.path == "/large") {
     auto shared = std::make_shared<const std::string>(3'000'000, 'z');
     Body body;
@@ -94,6 +97,12 @@ TEST(Http1Server, StreamsInChunks) {
   EXPECT_TRUE(text.ends_with("8\r\npiece 0\n\r\n8\r\npiece 1\n\r\n8\r\npiece 2\n\r\n0\r\n\r\n")) << text;
   text = s.raw("GET /stream HTTP/1.0\r\n\r\n");
   EXPECT_TRUE(text.ends_with("\r\n\r\npiece 0\npiece 1\npiece 2\n")) << text;
+}
+
+TEST(Http1Server, AnAnswerShorterThanItSaidEndsTheConnection) {
+  TestServer s(api);
+  std::string text = s.raw("GET /short HTTP/1.1\r\nHost: x\r\n\r\nGET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(text.ends_with("\r\n\r\nfour")) << text;
 }
 
 TEST(Http1Server, RefusesWhatIsMalformed) {
