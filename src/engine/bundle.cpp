@@ -9,6 +9,7 @@
 #include "engine/capabilities.h"
 #include "engine/devices.h"
 #include "engine/errors.h"
+#include "engine/seccomp.h"
 #include "model/json.h"
 #include "runtime/seccomp_default.h"
 
@@ -36,6 +37,8 @@ class Bundle {
     Node& rootfs = doc_.set(root, "root", doc_.make_object());
     doc_.set(rootfs, "path", in_.root_path);
     doc_.set(rootfs, "readonly", doc_.make_bool(spec_.readonly_root));
+    if (!in_.sandbox.hostname.empty() && !spec_.join.uts.empty())
+      return failed(reason::create_container_config, Code::invalid, "a container with a hostname cannot join another UTS namespace");
     TRY(mounts(doc_.set(root, "mounts", doc_.make_array())));
     TRY(linux_part(doc_.set(root, "linux", doc_.make_object())));
     return json::print(root);
@@ -57,7 +60,9 @@ class Bundle {
       Node& groups = doc_.set(user, "additionalGids", doc_.make_array());
       for (uint32_t gid : in_.identity.groups) doc_.append(groups, doc_.make_int(gid));
     }
-    doc_.set(out, "args", strings(TRY(command_line(spec_, in_.image))));
+    auto args = TRY(command_line(spec_, in_.image));
+    if (spec_.init) args.insert(args.begin(), {std::string(init_path), "--"});
+    doc_.set(out, "args", strings(args));
     doc_.set(out, "env", strings(environment()));
     std::string cwd = !spec_.working_dir.empty() ? spec_.working_dir : in_.image.working_dir;
     if (cwd.empty()) cwd = "/";
@@ -66,7 +71,28 @@ class Bundle {
     Node& caps = doc_.set(out, "capabilities", doc_.make_object());
     for (const char* set : {"bounding", "effective", "permitted"}) doc_.set(caps, set, strings(capabilities_));
     doc_.set(out, "noNewPrivileges", doc_.make_bool(spec_.no_new_privileges && !spec_.privileged));
+    TRY(ulimits(out));
     if (spec_.resources.oom_score_adj) doc_.set(out, "oomScoreAdj", doc_.make_int(*spec_.resources.oom_score_adj));
+    return {};
+  }
+
+  Result<void> ulimits(Node& out) {
+    if (spec_.ulimits.empty()) return {};
+    Node& list = doc_.set(out, "rlimits", doc_.make_array());
+    for (const Ulimit& limit : spec_.ulimits) {
+      std::string type = "RLIMIT_";
+      for (char c : limit.name) type += c >= 'a' && c <= 'z' ? char(c - 'a' + 'A') : c;
+      if (limit.hard >= 0 && (limit.soft < 0 || limit.soft > limit.hard)) {
+        return failed(reason::create_container_config, Code::invalid,
+                      "ulimit soft limit must be less than or equal to hard limit: " + std::to_string(limit.soft) + " > " +
+                          std::to_string(limit.hard));
+      }
+      auto number = [&](int64_t value) -> Node& { return doc_.make_number(std::to_string(value < 0 ? ~uint64_t(0) : uint64_t(value))); };
+      Node& item = doc_.append(list, doc_.make_object());
+      doc_.set(item, "type", type);
+      doc_.set(item, "soft", number(limit.soft));
+      doc_.set(item, "hard", number(limit.hard));
+    }
     return {};
   }
 
@@ -87,7 +113,8 @@ class Bundle {
     put("HOSTNAME", "HOSTNAME=" + (in_.sandbox.hostname.empty() ? std::string(node) : in_.sandbox.hostname));
     if (spec_.tty) put("TERM", "TERM=xterm");
     put("HOME", "HOME=" + in_.identity.home);
-    for (const auto& item : in_.image.env) put(split_once(item, '=').first, item);
+    if (!spec_.env_is_whole)
+      for (const auto& item : in_.image.env) put(split_once(item, '=').first, item);
     for (const auto& [name, value] : spec_.env) put(name, name + "=" + value);
     return out;
   }
@@ -102,7 +129,8 @@ class Bundle {
   }
 
   bool mounted_by_spec(std::string_view path) const {
-    return std::any_of(spec_.mounts.begin(), spec_.mounts.end(), [&](const Mount& m) { return m.container_path == path; });
+    return std::any_of(spec_.mounts.begin(), spec_.mounts.end(), [&](const Mount& m) { return m.container_path == path; }) ||
+           std::any_of(spec_.tmpfs.begin(), spec_.tmpfs.end(), [&](const Tmpfs& m) { return m.container_path == path; });
   }
 
   Result<void> mounts(Node& list) {
@@ -117,62 +145,102 @@ class Bundle {
       mount(list, "/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access});
       mount(list, "/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", access});
     }
-    const std::string shm = in_.sandbox.host_ipc ? "/dev/shm" : in_.pod_files + "/shm";
-    if (!mounted_by_spec("/dev/shm") && exists(shm)) mount(list, "/dev/shm", "bind", shm, {"rbind", "rprivate", "rw"});
+    shared_memory(list);
     for (const char* name : {"resolv.conf", "hosts", "hostname"}) {
-      const std::string target = std::string("/etc/") + name, source = in_.pod_files + "/" + name;
+      const std::string target = std::string("/etc/") + name, source = in_.etc_files + "/" + name;
       if (mounted_by_spec(target) || !exists(source)) continue;
-      mount(list, target, "bind", source, {"rbind", "rprivate", spec_.readonly_root ? "ro" : "rw"});
+      // Docker leaves these writable under a read-only root, Kubernetes does not.
+      mount(list, target, "bind", source, {"rbind", "rprivate", spec_.readonly_root && spec_.files_dir.empty() ? "ro" : "rw"});
     }
+    if (spec_.init) mount(list, init_path, "bind", in_.oci_program, {"bind", "ro", "rprivate"});
     // Parents before what lies below them, whatever the order of the spec.
-    std::vector<const Mount*> sorted;
-    for (const auto& m : spec_.mounts) sorted.push_back(&m);
-    auto depth = [](const Mount* m) { return std::count(m->container_path.begin(), m->container_path.end(), '/'); };
-    std::stable_sort(sorted.begin(), sorted.end(), [&](const Mount* a, const Mount* b) { return depth(a) < depth(b); });
-    for (const Mount* m : sorted) TRY(user_mount(list, *m));
+    auto depth = [](std::string_view path) { return std::count(path.begin(), path.end(), '/'); };
+    struct Item {
+      std::string_view path;
+      const Mount* bind;
+      const Tmpfs* tmpfs;
+    };
+    std::vector<Item> sorted;
+    for (const auto& m : spec_.mounts) sorted.push_back({m.container_path, &m, nullptr});
+    for (const auto& m : spec_.tmpfs) sorted.push_back({m.container_path, nullptr, &m});
+    std::stable_sort(sorted.begin(), sorted.end(), [&](const Item& a, const Item& b) { return depth(a.path) < depth(b.path); });
+    for (const Item& item : sorted) TRY(item.bind ? user_mount(list, *item.bind) : user_tmpfs(list, *item.tmpfs));
+    return {};
+  }
+
+  void shared_memory(Node& list) {
+    if (mounted_by_spec("/dev/shm")) return;
+    const std::string shm = in_.sandbox.host_ipc ? "/dev/shm" : in_.shm;
+    if (spec_.shm_bytes)
+      mount(list, "/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", "size=" + std::to_string(spec_.shm_bytes)});
+    else if (exists(shm)) mount(list, "/dev/shm", "bind", shm, {"rbind", "rprivate", "rw"});
+  }
+
+  Result<void> check_path(const std::string& path) {
+    if (path.starts_with('/')) return {};
+    return failed(reason::create_container_config, Code::invalid, "the mount path " + quoted(path) + " is not absolute");
+  }
+
+  Result<void> user_tmpfs(Node& list, const Tmpfs& m) {
+    TRY(check_path(m.container_path));
+    std::vector<std::string> options{"nosuid", "nodev", "noexec"};
+    if (m.size_bytes) options.push_back("size=" + std::to_string(m.size_bytes));
+    if (m.mode) {
+      std::string octal;
+      for (uint32_t rest = *m.mode; rest || octal.empty(); rest /= 8) octal.insert(octal.begin(), char('0' + rest % 8));
+      options.push_back("mode=" + octal);
+    }
+    options.insert(options.end(), m.options.begin(), m.options.end());
+    mount(list, m.container_path, "tmpfs", "tmpfs", options);
     return {};
   }
 
   Result<void> user_mount(Node& list, const Mount& m) {
-    if (!m.container_path.starts_with('/'))
-      return failed(reason::create_container_config, Code::invalid, "the mount path " + quoted(m.container_path) + " is not absolute");
+    TRY(check_path(m.container_path));
     if (!exists(m.host_path))
       return failed(reason::create_container_config, Code::not_found,
                     "the source of mount " + m.container_path + ", " + m.host_path + ", does not exist on the node");
-    const char* propagation = m.propagation == Mount::Propagation::bidirectional       ? "rshared"
-                              : m.propagation == Mount::Propagation::host_to_container ? "rslave"
-                                                                                       : "rprivate";
-    mount(list, m.container_path, "bind", m.host_path, {"rbind", propagation, m.readonly ? "ro" : "rw"});
+    constexpr const char* names[] = {"rprivate", "rslave", "rshared", "private", "slave", "shared"};
+    const char* access = !m.readonly ? "rw" : m.readonly_recursive ? "rro" : "ro";
+    mount(list, m.container_path, "bind", m.host_path, {m.recursive ? "rbind" : "bind", names[size_t(m.propagation)], access});
     return {};
   }
 
   Result<void> linux_part(Node& out) {
     Node& namespaces = doc_.set(out, "namespaces", doc_.make_array());
     // What is not listed is the pod's: network, IPC and host name always are.
-    auto add = [&](const char* type) { doc_.set(doc_.append(namespaces, doc_.make_object()), "type", type); };
+    auto add = [&](const char* type, const std::string& path = {}) {
+      Node& item = doc_.append(namespaces, doc_.make_object());
+      doc_.set(item, "type", type);
+      if (!path.empty()) doc_.set(item, "path", path);
+    };
     add("mount");
-    if (!spec_.privileged) add("cgroup");
-    if (!in_.sandbox.host_pid && !in_.sandbox.share_process_namespace) add("pid");
-    if (!in_.sandbox.cgroup_parent.empty()) doc_.set(out, "cgroupsPath", cgroup_path(in_.sandbox, spec_.id));
+    if (!spec_.privileged && !spec_.host_cgroup_namespace) add("cgroup");
+    if (!spec_.join.pid.empty() || (!in_.sandbox.host_pid && !in_.sandbox.share_process_namespace)) add("pid", spec_.join.pid);
+    if (!spec_.join.ipc.empty()) add("ipc", spec_.join.ipc);
+    if (!spec_.join.uts.empty()) add("uts", spec_.join.uts);
+    if (!spec_.cgroup.empty()) doc_.set(out, "cgroupsPath", spec_.cgroup);
+    else if (!in_.sandbox.cgroup_parent.empty()) doc_.set(out, "cgroupsPath", cgroup_path(in_.sandbox, spec_.id));
     auto nodes = TRY(container_devices(spec_));
     devices(out, nodes);
     TRY(resources(out, nodes));
     if (!spec_.privileged && spec_.default_masked_paths) {
-      doc_.set(
-          out, "maskedPaths",
-          strings({"/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-                   "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"}));
-      doc_.set(out, "readonlyPaths", strings({"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}));
+      doc_.set(out, "maskedPaths", strings(spec_.masked_paths.value_or(default_masked_paths())));
+      doc_.set(out, "readonlyPaths", strings(spec_.readonly_paths.value_or(default_readonly_paths())));
     }
-    auto shared = [](const Mount& m) { return m.propagation == Mount::Propagation::bidirectional; };
-    auto follows = [](const Mount& m) { return m.propagation == Mount::Propagation::host_to_container; };
-    if (std::any_of(spec_.mounts.begin(), spec_.mounts.end(), shared))
-      doc_.set(out, "rootfsPropagation", "rshared");
-    else if (std::any_of(spec_.mounts.begin(), spec_.mounts.end(), follows))
-      doc_.set(out, "rootfsPropagation", "rslave");
+    using enum Mount::Propagation;
+    auto any = [&](Mount::Propagation one, Mount::Propagation other) {
+      return std::any_of(spec_.mounts.begin(), spec_.mounts.end(),
+                         [&](const Mount& m) { return m.propagation == one || m.propagation == other; });
+    };
+    if (any(bidirectional, one_shared)) doc_.set(out, "rootfsPropagation", "rshared");
+    else if (any(host_to_container, one_slave)) doc_.set(out, "rootfsPropagation", "rslave");
     if (spec_.seccomp == ContainerSpec::Seccomp::runtime_default && !spec_.privileged) {
       Document profile = TRY(Document::parse(runtime::default_seccomp_json(capabilities_)));
       doc_.set(out, "seccomp", doc_.copy(profile.root()));
+    } else if (spec_.seccomp == ContainerSpec::Seccomp::profile && !spec_.privileged) {
+      auto profile = reasoned(reason::create_container_config, oci_seccomp(spec_.seccomp_profile, capabilities_));
+      doc_.set(out, "seccomp", doc_.copy(TRY(std::move(profile)).root()));
     }
     return {};
   }
@@ -217,6 +285,10 @@ class Bundle {
     for (int64_t minor : {0, 1, 2}) rule(rules, true, 'c', 5, minor, "rwm");
     rule(rules, true, 'c', 136, -1, "rwm");
     for (const auto& node : nodes) rule(rules, true, node.type, node.major, node.minor, node.permissions);
+    for (const auto& text : spec_.resources.device_rules) {
+      DeviceRule one = TRY(parse_device_rule(text));
+      rule(rules, true, one.type, one.major, one.minor, one.access);
+    }
     return {};
   }
 
@@ -229,8 +301,8 @@ class Bundle {
 }  // namespace
 
 Result<std::vector<std::string>> command_line(const ContainerSpec& spec, const image::Config& image) {
-  std::vector<std::string> out = spec.command.empty() ? image.entrypoint : spec.command;
-  const auto& rest = !spec.args.empty() || !spec.command.empty() ? spec.args : image.cmd;
+  std::vector<std::string> out = spec.command.empty() && !spec.env_is_whole ? image.entrypoint : spec.command;
+  const auto& rest = !spec.args.empty() || !spec.command.empty() || spec.env_is_whole ? spec.args : image.cmd;
   out.insert(out.end(), rest.begin(), rest.end());
   if (out.empty())
     return failed(reason::create_container, Code::invalid, "no command specified: neither the container nor its image has one");
@@ -255,8 +327,39 @@ std::string resources_json(const Resources& r) {
   if (!r.cpuset_mems.empty()) doc.set(doc.ensure_object(root, "cpu"), "mems", r.cpuset_mems);
   if (r.memory_bytes) put("memory", "limit", *r.memory_bytes);
   if (r.memory_swap_bytes) put("memory", "swap", *r.memory_swap_bytes);
+  if (r.memory_reservation_bytes) put("memory", "reservation", *r.memory_reservation_bytes);
+  if (r.memory_swappiness) put("memory", "swappiness", int64_t(*r.memory_swappiness));
+  if (r.oom_kill_disable) doc.set(doc.ensure_object(root, "memory"), "disableOOMKiller", doc.make_bool(true));
   if (r.pids) put("pids", "limit", *r.pids);
+  if (r.blkio_weight) put("blockIO", "weight", *r.blkio_weight);
+  auto devices = [&](const char* key, const char* value_key, const std::vector<Resources::Throttle>& list) {
+    if (list.empty()) return;
+    Node& out = doc.set(doc.ensure_object(root, "blockIO"), key, doc.make_array());
+    for (const auto& one : list) {
+      Node& item = doc.append(out, doc.make_object());
+      doc.set(item, "major", doc.make_int(one.major));
+      doc.set(item, "minor", doc.make_int(one.minor));
+      doc.set(item, value_key, doc.make_number(std::to_string(one.value)));
+    }
+  };
+  devices("weightDevice", "weight", r.blkio_weight_device);
+  devices("throttleReadBpsDevice", "rate", r.read_bps);
+  devices("throttleWriteBpsDevice", "rate", r.write_bps);
+  devices("throttleReadIOPSDevice", "rate", r.read_iops);
+  devices("throttleWriteIOPSDevice", "rate", r.write_iops);
   return json::print(root);
+}
+
+const std::vector<std::string>& default_masked_paths() {
+  static const std::vector<std::string> paths{
+      "/proc/asound",     "/proc/acpi",        "/proc/interrupts",  "/proc/kcore", "/proc/keys",    "/proc/latency_stats",
+      "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",  "/sys/firmware", "/sys/devices/virtual/powercap"};
+  return paths;
+}
+
+const std::vector<std::string>& default_readonly_paths() {
+  static const std::vector<std::string> paths{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+  return paths;
 }
 
 Result<std::string> bundle_config(const BundleInput& input) { return Bundle(input).text(); }

@@ -17,11 +17,15 @@ struct BundleInput {
   const ContainerSpec& spec;  ///< with its id
   const image::Config& image;
   const Identity& identity;
-  std::string root_path;  ///< the mounted root file system
-  std::string pod_files;  ///< directory with resolv.conf, hosts, hostname (those that exist are mounted) and shm/
+  std::string root_path;    ///< the mounted root file system
+  std::string etc_files;    ///< directory with resolv.conf, hosts, hostname (those that exist are mounted)
+  std::string shm;          ///< the sandbox's /dev/shm; mounted when it exists
+  std::string oci_program;  ///< with spec.init: what is mounted as the init
 };
 
 /// The words that are executed: spec.command and spec.args over the image's Entrypoint and Cmd, as Kubernetes defines it.
+/// Where an init of ours is in a container, and the name by which it knows what to be.
+inline constexpr std::string_view init_path = "/sbin/docker-init";
 Result<std::vector<std::string>> command_line(const ContainerSpec& spec, const image::Config& image);
 /// The container's cgroup: below the pod's.
 std::string cgroup_path(const SandboxRecord& sandbox, std::string_view container_id);

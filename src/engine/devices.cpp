@@ -44,6 +44,24 @@ Result<void> collect(const std::string& host, const std::string& inside, const s
 
 }  // namespace
 
+Result<DeviceRule> parse_device_rule(std::string_view text) {
+  auto wrong = [&] {
+    return failed(reason::create_container_config, Code::invalid, "invalid device cgroup rule format: '" + std::string(text) + "'");
+  };
+  auto fields = split(text, ' ');
+  if (fields.size() != 3 || fields[0].size() != 1 || std::string_view("abc").find(fields[0][0]) == std::string_view::npos) return wrong();
+  auto [major, minor] = split_once(fields[1], ':');
+  if (!minor || fields[2].empty() || fields[2].find_first_not_of("rwm") != std::string_view::npos) return wrong();
+  DeviceRule out{fields[0][0], -1, -1, std::string(fields[2])};
+  for (auto [name, number] : {std::pair(major, &out.major), std::pair(*minor, &out.minor)}) {
+    if (name == "*") continue;
+    auto parsed = parse_number<uint32_t>(name);
+    if (!parsed) return wrong();
+    *number = *parsed;
+  }
+  return out;
+}
+
 Result<std::vector<DeviceNode>> container_devices(const ContainerSpec& spec) {
   std::vector<DeviceNode> out;
   if (spec.privileged) TRY(collect("/dev", "/dev", "rwm", true, 0, out));

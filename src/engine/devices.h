@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -19,5 +20,13 @@ struct DeviceNode {
 
 /// Those of the spec (a directory stands for all devices in it), and for privileged containers all of the host's.
 Result<std::vector<DeviceNode>> container_devices(const ContainerSpec& spec);
+
+/// "c 13:* rwm", "a *:* r"; -1: any number.
+struct DeviceRule {
+  char type = 'a';
+  int64_t major = -1, minor = -1;
+  std::string access;
+};
+Result<DeviceRule> parse_device_rule(std::string_view text);
 
 }  // namespace estiba::engine

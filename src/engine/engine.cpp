@@ -30,7 +30,8 @@ EngineImpl::EngineImpl(Options options, Executor& executor, io::Pool& pool, std:
       paths_{options_.data_dir, options_.run_dir},
       executor_(executor),
       pool_(pool),
-      store_(std::move(store)) {}
+      store_(std::move(store)),
+      roots_(std::make_shared<Roots>(paths_, store_)) {}
 
 EngineImpl::~EngineImpl() {
   for (auto& [reference, pull] : pulls_) pull->stop->stop();
@@ -62,15 +63,16 @@ Result<EngineImpl::Live> EngineImpl::live(std::string_view id, bool running) con
 }
 
 void EngineImpl::emit(Event::Type type, const Pod& pod, std::string_view container_id) {
-  if (callback_) callback_({type, pod.record.uid, std::string(container_id)});
+  const Event event{type, pod.record.uid, std::string(container_id)};
+  for (size_t i = 0; i < callbacks_.size(); ++i) callbacks_[i](event);
 }
 
 namespace {
 
 SandboxStatus status_of(const Pod& pod) {
   const SandboxRecord& r = pod.record;
-  SandboxStatus out{r.uid,        r.name,          r.ns,      pod.ready, r.created,     pod.shim_pid,
-                    r.netns_path, r.cgroup_parent, r.log_dir, r.labels,  r.annotations, {}};
+  SandboxStatus out{r.uid,        r.name,          r.ns,      r.owner,  pod.ready,     r.created, pod.shim_pid,
+                    r.netns_path, r.cgroup_parent, r.log_dir, r.labels, r.annotations, {}};
   for (const auto& container : pod.containers) out.containers.push_back(container->record.status);
   return out;
 }

@@ -59,6 +59,9 @@ struct ExecSpec {
   bool tty = false;
   bool with_stdin = false, with_stdout = true, with_stderr = true;
   uint16_t columns = 0, rows = 0;  ///< first size of the terminal; 0: the default
+  std::string user;                ///< as User::user, looked up in the container's own files; empty: the container's
+  std::string working_dir;         ///< empty: the container's
+  bool privileged = false;         ///< with all capabilities
 };
 
 /// Runs on after its Session is dropped only until its streams close; the exit code is then lost.
@@ -71,6 +74,8 @@ class Session {
   virtual Fd take_output() = 0;
   virtual Fd take_error() = 0;
   virtual Task<Result<void>> resize(uint16_t columns, uint16_t rows) = 0;
+  /// Of the first process of the exec, in the engine's PID namespace; for an attachment the container's, 0 before its start.
+  virtual int pid() const = 0;
   /// The exit code of the process (of the container, when attached), 128 + N when killed by signal N.
   virtual Task<Result<int>> wait() = 0;
 };
@@ -91,6 +96,10 @@ class Engine {
   virtual Task<Result<void>> stop_sandbox(std::string uid, Duration grace) = 0;
   /// Stops at once what still runs, then removes containers, shim, mounts, cgroup and directory. The log directory stays.
   virtual Task<Result<void>> remove_sandbox(std::string uid) = 0;
+  /// run_sandbox, create_container and start_container in one go, the fastest way to a running container. What fails leaves nothing:
+  /// neither sandbox nor container (a kept root stays). sandbox.uid and container.id may be the same. A container that has ended at once
+  /// is a success, with its state.
+  virtual Task<Result<ContainerStatus>> run(SandboxSpec sandbox, ContainerSpec container) = 0;
   /// Null when unknown.
   virtual std::optional<SandboxStatus> sandbox(std::string_view uid) const = 0;
   virtual std::vector<SandboxStatus> sandboxes() const = 0;
@@ -104,9 +113,21 @@ class Engine {
   /// Refused (conflict) while it runs.
   virtual Task<Result<void>> remove_container(std::string id) = 0;
   virtual std::optional<ContainerStatus> container(std::string_view id) const = 0;
-  virtual Task<Result<ContainerStats>> stats(std::string id) = 0;
-  /// Sends a signal to the container's first process.
-  virtual Task<Result<void>> kill(std::string id, int signal) = 0;
+  /// Its status once it has exited, also for those who ask when it is being removed. not_found when it is unknown.
+  virtual Task<Result<ContainerStatus>> wait(std::string id) = 0;
+  /// `disk`: also what the writable layer takes, which means walking it.
+  virtual Task<Result<ContainerStats>> stats(std::string id, bool disk = true) = 0;
+  /// Sends a signal to the container's first process, or to `all` of its cgroup.
+  virtual Task<Result<void>> kill(std::string id, int signal, bool all = false) = 0;
+  /// Freezes all its processes / lets them go on. Conflict when it is so already.
+  virtual Task<Result<void>> pause(std::string id) = 0;
+  virtual Task<Result<void>> unpause(std::string id) = 0;
+  /// Changes the limits that are set in `resources`, and leaves the others.
+  virtual Task<Result<void>> update(std::string id, Resources resources) = 0;
+  /// The size of its terminal; invalid without one.
+  virtual Task<Result<void>> resize(std::string id, uint16_t columns, uint16_t rows) = 0;
+  /// The processes in its cgroup, in the engine's PID namespace.
+  virtual Task<Result<std::vector<int>>> top(std::string id) = 0;
   /// The container's log was renamed: write to a new file at its path.
   virtual Task<Result<void>> reopen_log(std::string id) = 0;
 
@@ -115,15 +136,32 @@ class Engine {
   virtual Task<Result<std::unique_ptr<Session>>> exec(std::string id, ExecSpec spec) = 0;
   /// Runs to its end and collects the output; kills it and fails with Code::timeout after `limit` (zero: no limit).
   virtual Task<Result<ExecOutput>> exec_sync(std::string id, std::vector<std::string> command, Duration limit) = 0;
+  /// The output from now on, and a way in when it has one and `with_stdin`. Also before the container is started, and before it is even
+  /// created (then its root must be there: make_root): nothing of its output is missed, and what is written in waits for it.
   virtual Task<Result<std::unique_ptr<Session>>> attach(std::string id, bool with_stdin) = 0;
   /// A TCP connection to 127.0.0.1 (else ::1), `port`, made inside the sandbox's network namespace.
   virtual Task<Result<Fd>> dial(std::string pod_uid, uint16_t port) = 0;
 
+  // Roots that outlive their containers (ContainerSpec::keep_root), in <data-dir>/containers/<id>.
+  /// A writable layer on top of `image`, which is kept from removal by it. Nothing is mounted. already_exists when there is one.
+  virtual Task<Result<void>> make_root(std::string id, std::string image) = 0;
+  /// The path of the mounted root, which stays mounted until as many unmount_root() calls; of a running container the root it has.
+  virtual Task<Result<std::string>> mount_root(std::string id) = 0;
+  virtual Task<Result<void>> unmount_root(std::string id) = 0;
+  /// With all that was written. Missing is fine; conflict while a container or a mount_root() uses it.
+  virtual Task<Result<void>> remove_root(std::string id) = 0;
+  /// The directory of the writable layer (overlayfs's upper), there or not.
+  virtual std::string upper_dir(std::string_view id) const = 0;
+  /// The directory of the /dev/shm that a sandbox's containers share.
+  virtual std::string shm_dir(std::string_view uid) const = 0;
+
   // Life as a whole.
   /// Reads what an earlier engine left below the run directory, reconnects to live shims, finishes or undoes what was
-  /// under way. Call once, before anything else; sandboxes() then tells what there is.
+  /// under way. Call it before anything else; sandboxes() then tells what there is. Several users of one engine may each call it: it is
+  /// done once. Roots that were kept stay.
   virtual Task<Result<void>> recover() = 0;
-  /// Called on the engine's thread for each event, after the status has changed. Set before recover().
+  /// Called on the engine's thread for each event, after the status has changed. Set before recover(). Several users may each give one; all
+  /// are called, in that order, and last as long as the engine.
   virtual void on_event(UniqueFunction<void(const Event&)> callback) = 0;
 
   // Images.
@@ -140,6 +178,7 @@ struct Options {
   std::string data_dir = "/var/lib/estiba";  ///< images/ and containers/ below it
   std::string run_dir = "/run/estiba";       ///< pods/<uid>/ below it
   std::string oci_program;                   ///< path of estiba-oci; empty: beside the running program
+  size_t waiting_shims = 3;                  ///< started ahead of need after recover(), at most; they end with the engine
 };
 
 /// `executor` is the thread's that will use the engine, `pool` runs its blocking work; both outlive it.

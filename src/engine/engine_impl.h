@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 #include "engine/errors.h"
 #include "engine/record.h"
+#include "engine/roots.h"
 #include "image/registry.h"
 #include "image/store.h"
 #include "io/pool.h"
@@ -25,7 +26,14 @@ namespace estiba::engine {
 struct Container {
   ContainerRecord record;  ///< record.status is what container() tells
   estiba::Event exited;
-  bool starting = false;                         ///< start_container() is under way
+  bool starting = false;                    ///< start_container() is under way
+  bool streams_taken = false;               ///< what was attached before the start has been given to the shim
+  estiba::Event settled;                    ///< a start that was under way has ended, either way
+  std::weak_ptr<runtime::ShimClient> shim;  ///< where it runs
+  void settle() {
+    starting = false;
+    settled.set();
+  }
   std::optional<runtime::ShimEvent> early_exit;  ///< told before start_container() had its answer
   ContainerStatus& status() { return record.status; }
 };
@@ -53,6 +61,19 @@ struct Pull {
   std::shared_ptr<image::PullStop> stop = std::make_shared<image::PullStop>();
 };
 
+/// Somebody attached to a container that does not run yet. The session that the caller has owns it; dropping that closes these ends.
+struct EarlyAttach {
+  Fd out, err;  ///< write ends
+  bool with_stdin = false;
+  estiba::Event bound;     ///< the container has been started, or never will be
+  ContainerRef container;  ///< null with `bound`: it was not started
+};
+/// All who are attached to one container before its start.
+struct EarlyAttachments {
+  Fd input, input_writer;  ///< the container's stdin to be, when somebody wants to write to it
+  std::vector<std::weak_ptr<EarlyAttach>> attached;
+};
+
 class EngineImpl final : public Engine {
  public:
   EngineImpl(Options options, Executor& executor, io::Pool& pool, std::shared_ptr<image::Store> store);
@@ -63,20 +84,35 @@ class EngineImpl final : public Engine {
   Task<Result<void>> stop_sandbox(std::string uid, Duration grace) override;
   Task<Result<void>> remove_sandbox(std::string uid) override;
 
+  // run.cpp
+  Task<Result<ContainerStatus>> run(SandboxSpec sandbox, ContainerSpec container) override;
+
   // engine.cpp
   std::optional<SandboxStatus> sandbox(std::string_view uid) const override;
   std::vector<SandboxStatus> sandboxes() const override;
   std::optional<ContainerStatus> container(std::string_view id) const override;
-  void on_event(UniqueFunction<void(const Event&)> callback) override { callback_ = std::move(callback); }
+  void on_event(UniqueFunction<void(const Event&)> callback) override { callbacks_.push_back(std::move(callback)); }
+  std::string upper_dir(std::string_view id) const override { return paths_.container(id) + "/upper"; }
+  std::string shm_dir(std::string_view uid) const override { return paths_.files(uid) + "/shm"; }
 
   // containers.cpp
   Task<Result<std::string>> create_container(std::string pod_uid, ContainerSpec spec) override;
   Task<Result<void>> start_container(std::string id) override;
   Task<Result<void>> stop_container(std::string id, Duration grace) override;
   Task<Result<void>> remove_container(std::string id) override;
-  Task<Result<ContainerStats>> stats(std::string id) override;
-  Task<Result<void>> kill(std::string id, int signal) override;
+  Task<Result<ContainerStatus>> wait(std::string id) override;
+  Task<Result<ContainerStats>> stats(std::string id, bool disk) override;
+  Task<Result<void>> kill(std::string id, int signal, bool all) override;
+  Task<Result<void>> pause(std::string id) override;
+  Task<Result<void>> unpause(std::string id) override;
+  Task<Result<void>> update(std::string id, Resources resources) override;
+  Task<Result<void>> resize(std::string id, uint16_t columns, uint16_t rows) override;
+  Task<Result<std::vector<int>>> top(std::string id) override;
   Task<Result<void>> reopen_log(std::string id) override;
+  Task<Result<void>> make_root(std::string id, std::string image) override;
+  Task<Result<std::string>> mount_root(std::string id) override;
+  Task<Result<void>> unmount_root(std::string id) override;
+  Task<Result<void>> remove_root(std::string id) override;
 
   // streams.cpp
   Task<Result<std::unique_ptr<Session>>> exec(std::string id, ExecSpec spec) override;
@@ -116,9 +152,21 @@ class EngineImpl final : public Engine {
 
   Task<Result<void>> launch(Pod* pod, SandboxSpec spec);
   Task<Result<void>> destroy(PodRef pod);
+  /// Enters a container into its pod, before anything of it is made.
+  ContainerRef enter(Pod& pod, const ContainerSpec& spec);
+  Task<Result<void>> launch_running(Pod* pod, ContainerRef container, SandboxSpec sandbox, ContainerSpec spec);
+  void set_running(const Pod& pod, const ContainerRef& container, const runtime::ContainerInfo& info);
+  runtime::ContainerOptions start_options(const ContainerRecord& record) const;
+  Result<std::unique_ptr<Session>> attach_early(std::string id, bool with_stdin);
+  /// The streams of those who are attached already, for the start of the container.
+  runtime::StartStreams take_early(const ContainerRef& container);
+  void drop_early(const std::string& id);
+  Fd take_waiting_shim();
+  Task<void> fill_waiting_shims();
   Task<Result<runtime::ContainerInfo>> start_in_shim(Live live);
   Task<void> start_failed(Live live, Error error);
   Task<void> stop_one(std::string id, Duration grace, Result<void>* first_error);
+  Task<Result<void>> recover_all();
   Task<void> recover_pod(std::string uid);
   Task<Result<ImageInfo>> pull(std::string reference, std::vector<Credentials> credentials);
   Task<void> run_pull(image::Reference reference, std::vector<Credentials> credentials, std::shared_ptr<Pull> pull);
@@ -128,23 +176,42 @@ class EngineImpl final : public Engine {
   Executor& executor_;
   io::Pool& pool_;
   std::shared_ptr<image::Store> store_;  // shared with work on the pool, which may outlast this
-  UniqueFunction<void(const Event&)> callback_;
+  std::shared_ptr<Roots> roots_;         // shared as well
+  std::vector<UniqueFunction<void(const Event&)>> callbacks_;
+  std::map<std::string, EarlyAttachments, std::less<>> early_;  // by container id
+  std::vector<Fd> waiting_shims_;
+  bool filling_shims_ = false;
+  bool recovering_ = false;
+  estiba::Event recovered_;
+  Result<void> recovery_;
   std::map<std::string, PodRef, std::less<>> pods_;
   std::map<std::string, std::shared_ptr<Pull>, std::less<>> pulls_;  // by full reference
   io::Pool pull_pool_{3};                                            // downloads take minutes and must not keep pods' mounts waiting
   TaskGroup tasks_;                                                  // last: its tasks use the rest
 };
 
-// Blocking halves, run on the pool. They own what they are given.
+// sandboxes.cpp
+SandboxRecord record_of(const SandboxSpec& spec, WallTime now);
+runtime::PodOptions pod_options(const SandboxSpec& spec, const Paths& paths, const std::string& shim);
+
+// prepare.cpp: blocking halves, run on the pool. They own what they are given.
 
 /// Makes the pod's files: directories, record, resolv.conf and the like, shm.
 Result<void> prepare_pod(const Paths& paths, const SandboxRecord& record, const SandboxSpec& spec);
 /// Unmounts and deletes what prepare_pod and prepare_container made, after the shim is gone.
-Result<void> clear_pod(const Paths& paths, const std::string& uid, const std::vector<std::string>& containers);
+Result<void> clear_pod(const Paths& paths, Roots& roots, const std::string& uid, const std::vector<std::string>& containers);
+/// What a container is made with.
+struct Workshop {
+  const Paths& paths;
+  image::Store& store;
+  Roots& roots;
+  const std::string& oci_program;
+};
 /// Everything of a container up to the bundle; undone on failure.
-Result<ContainerRecord> prepare_container(image::Store& store, const Paths& paths, const SandboxRecord& sandbox, const ContainerSpec& spec,
+Result<ContainerRecord> prepare_container(const Workshop& with, const SandboxRecord& sandbox, const ContainerSpec& spec,
                                           ContainerRecord record);
-Result<void> clear_container(const Paths& paths, ContainerRecord record);
+/// A kept root is released.
+Result<void> clear_container(const Paths& paths, Roots& roots, ContainerRecord record);
 Result<void> save(const Paths& paths, const ContainerRecord& record);
 Result<void> save(const Paths& paths, const SandboxRecord& record);
 

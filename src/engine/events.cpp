@@ -21,10 +21,8 @@ void EngineImpl::handle(const PodRef& pod, const runtime::ShimEvent& event) {
   if (!container) return;
   if (event.kind == runtime::ShimEvent::Kind::oom) emit(Event::Type::oom, *pod, event.container);
   if (event.kind != runtime::ShimEvent::Kind::container_exit) return;
-  if (container->starting)
-    container->early_exit = event;
-  else
-    set_exited(*pod, container, event.exit_code, event.signal, event.oom_killed, event.at);
+  if (container->starting) container->early_exit = event;
+  else set_exited(*pod, container, event.exit_code, event.signal, event.oom_killed, event.at);
 }
 
 void EngineImpl::set_exited(const Pod& pod, const ContainerRef& container, int code, int signal, bool oom, WallTime at) {
@@ -32,6 +30,7 @@ void EngineImpl::set_exited(const Pod& pod, const ContainerRef& container, int c
   if (status.state == ContainerState::exited) return;
   status.state = ContainerState::exited;
   status.pid = 0;
+  status.paused = false;
   status.exit_code = code;
   status.signal = signal;
   status.oom_killed = oom;
@@ -64,6 +63,7 @@ Task<Result<void>> EngineImpl::adopt_state(PodRef pod) {
     } else {
       status.state = ContainerState::running;
       status.pid = seen.pid;
+      status.paused = seen.status == runtime::ContainerStatus::paused;
     }
   }
   co_return {};

@@ -80,12 +80,9 @@ Result<Identity> resolve_user(const User& user, std::string_view image_user, std
   if (group_name && !group_name->empty()) {
     auto line = std::find_if(group.begin(), group.end(), [&](const GroupLine& g) { return g.name == *group_name; });
     auto number = parse_number<uint32_t>(*group_name);
-    if (line != group.end())
-      out.gid = line->gid;
-    else if (number)
-      out.gid = *number;
-    else
-      return config_error("the image has no group " + quoted(*group_name) + " in its /etc/group");
+    if (line != group.end()) out.gid = line->gid;
+    else if (number) out.gid = *number;
+    else return config_error("the image has no group " + quoted(*group_name) + " in its /etc/group");
   }
   if (user.gid) out.gid = TRY(id_of(*user.gid, "group id"));
   if (user.must_not_be_root && out.uid == 0) {

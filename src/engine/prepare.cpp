@@ -11,8 +11,6 @@
 namespace estiba::engine {
 namespace {
 
-constexpr uint64_t shm_bytes = 64 << 20;  // what Docker and containerd give
-
 /// "SIGTERM", "TERM", "15" → 15; 0 when it is none.
 int signal_number(std::string_view text) {
   if (auto number = parse_number<int>(text)) return *number;
@@ -35,34 +33,87 @@ Result<void> fill_pod(const Paths& paths, const SandboxRecord& record, const San
   if (!spec.resolv_conf.empty()) TRY(write_file(files + "/resolv.conf", spec.resolv_conf, 0644));
   if (!spec.hosts.empty()) TRY(write_file(files + "/hosts", spec.hosts, 0644));
   if (!spec.hostname.empty()) TRY(write_file(files + "/hostname", spec.hostname + "\n", 0644));
-  if (!spec.host_ipc) TRY(volume::mount_memory(files + "/shm", shm_bytes));
+  if (!spec.host_ipc && spec.shm_bytes) TRY(volume::mount_memory(files + "/shm", spec.shm_bytes));
   if (!spec.log_dir.empty()) TRY(make_dirs(spec.log_dir));
   return {};
 }
 
-Result<ContainerRecord> fill_container(image::Store& store, const Paths& paths, const SandboxRecord& sandbox, const ContainerSpec& spec,
+/// The mounted root of a container, and the configuration of its image.
+struct Root {
+  std::string path;
+  std::shared_ptr<const image::Config> config = std::make_shared<image::Config>();
+  std::string image_id, image_ref;
+};
+
+Result<Root> open_root(const Workshop& with, const ContainerSpec& spec) {
+  Root out;
+  const std::string dir = with.paths.container(spec.id);
+  if (spec.keep_root) {
+    out.image_id = TRY(with.roots.image(spec.id));
+    out.config = TRY(with.store.config(out.image_id));
+    auto record = TRY(with.store.find(out.image_id));
+    out.image_ref = !record || record->digests.empty() ? out.image_id : record->digests.front();
+    out.path = TRY(with.roots.hold(spec.id));
+    return out;
+  }
+  if (with.roots.kept(spec.id)) return fail(Code::already_exists, "container " + spec.id + " has a root that is kept");
+  if (spec.image.empty()) {
+    out.path = TRY(image::mount_container_root(spec.layers, dir, spec.upper_dir));
+    return out;
+  }
+  image::Record record = TRY(with.store.use(spec.id, spec.image));
+  out.config = TRY(with.store.config(record.id));
+  TRY_AS("image " + spec.image, with.store.unpack_layers(TRY(with.store.manifest(record)), *out.config));
+  out.path = TRY(image::mount_container_root(with.store.layer_paths(*out.config), dir));
+  out.image_id = record.id;
+  out.image_ref = record.digests.empty() ? record.id : record.digests.front();
+  return out;
+}
+
+Result<ContainerRecord> fill_container(const Workshop& with, const SandboxRecord& sandbox, const ContainerSpec& spec,
                                        ContainerRecord record) {
-  const std::string bundle = paths.bundle(sandbox.uid, spec.id);
+  const std::string bundle = with.paths.bundle(sandbox.uid, spec.id);
   TRY(make_dirs(bundle, 0700));
-  TRY(save(paths, record));
-  image::Record image = TRY(store.use(spec.id, spec.image));
-  auto config = TRY(store.config(image.id));
-  TRY_AS("image " + spec.image, store.unpack_layers(TRY(store.manifest(image)), *config));
-  std::string root = TRY(image::mount_container_root(store.layer_paths(*config), paths.container(spec.id)));
-  constexpr uint64_t limit = 4 << 20;
-  std::string passwd = TRY(image::read_in_root(root, "/etc/passwd", limit));
-  std::string group = TRY(image::read_in_root(root, "/etc/group", limit));
-  Identity identity = TRY(resolve_user(spec.user, config->user, passwd, group));
-  std::string text = TRY(bundle_config({sandbox, spec, *config, identity, root, paths.files(sandbox.uid)}));
-  TRY(write_file(bundle + "/config.json", text));
-  record.status.image_id = image.id;
-  record.status.image_ref = image.digests.empty() ? image.id : image.digests.front();
-  record.stop_signal = spec.stop_signal ? spec.stop_signal : signal_number(config->stop_signal);
+  TRY(save(with.paths, record));
+  Root root = TRY(open_root(with, spec));
+  auto work = [&]() -> Result<void> {
+    constexpr uint64_t limit = 4 << 20;
+    std::string passwd = TRY(image::read_in_root(root.path, "/etc/passwd", limit));
+    std::string group = TRY(image::read_in_root(root.path, "/etc/group", limit));
+    Identity identity = TRY(resolve_user(spec.user, root.config->user, passwd, group));
+    const std::string& files = spec.files_dir.empty() ? with.paths.files(sandbox.uid) : spec.files_dir;
+    std::string text = TRY(
+        bundle_config({sandbox, spec, *root.config, identity, root.path, files, with.paths.files(sandbox.uid) + "/shm", with.oci_program}));
+    return write_file(bundle + "/config.json", text);
+  };
+  if (auto done = work(); !done) {
+    if (spec.keep_root) (void)with.roots.release(spec.id);
+    return std::unexpected(std::move(done.error()));
+  }
+  record.status.image_id = root.image_id;
+  record.status.image_ref = root.image_ref;
+  record.stop_signal = spec.stop_signal ? spec.stop_signal : signal_number(root.config->stop_signal);
   if (record.stop_signal == 0) record.stop_signal = SIGTERM;
-  if (!record.status.log_path.empty()) TRY(make_dirs(record.status.log_path.substr(0, record.status.log_path.rfind('/'))));
   record.phase = ContainerRecord::Phase::created;
-  TRY(save(paths, record));
+  auto finish = [&]() -> Result<void> {
+    if (!record.status.log_path.empty()) TRY(make_dirs(record.status.log_path.substr(0, record.status.log_path.rfind('/'))));
+    return save(with.paths, record);
+  };
+  if (auto done = finish(); !done) {
+    if (spec.keep_root) (void)with.roots.release(spec.id);
+    return std::unexpected(std::move(done.error()));
+  }
   return record;
+}
+
+/// Removes what prepare_container has made, but for a root that is kept.
+Result<void> remove_files(const Paths& paths, ContainerRecord record) {
+  const std::string bundle = paths.bundle(record.status.pod_uid, record.status.id);
+  // From here on a restart goes on clearing.
+  record.phase = ContainerRecord::Phase::creating;
+  (void)save(paths, record);
+  if (!record.keep_root) TRY(image::remove_container_root(paths.container(record.status.id)));
+  return image::remove_container_root(bundle);
 }
 
 }  // namespace
@@ -77,35 +128,38 @@ Result<void> save(const Paths& paths, const ContainerRecord& record) {
 
 Result<void> prepare_pod(const Paths& paths, const SandboxRecord& record, const SandboxSpec& spec) {
   auto done = fill_pod(paths, record, spec);
-  if (!done) (void)clear_pod(paths, record.uid, {});
+  if (!done) {
+    (void)volume::unmount_memory(paths.files(record.uid) + "/shm");
+    (void)image::remove_container_root(paths.pod(record.uid));
+  }
   return done;
 }
 
-Result<void> clear_pod(const Paths& paths, const std::string& uid, const std::vector<std::string>& containers) {
+Result<void> clear_pod(const Paths& paths, Roots& roots, const std::string& uid, const std::vector<std::string>& containers) {
   Result<void> first;
   auto note = [&](Result<void> done) {
     if (!done && first) first = std::move(done);
   };
-  for (const auto& id : containers) note(image::remove_container_root(paths.container(id)));
+  for (const auto& id : containers) note(roots.kept(id) ? roots.release(id) : image::remove_container_root(paths.container(id)));
   note(volume::unmount_memory(paths.files(uid) + "/shm"));
   if (first) note(image::remove_container_root(paths.pod(uid)));
   return first;
 }
 
-Result<ContainerRecord> prepare_container(image::Store& store, const Paths& paths, const SandboxRecord& sandbox, const ContainerSpec& spec,
+Result<ContainerRecord> prepare_container(const Workshop& with, const SandboxRecord& sandbox, const ContainerSpec& spec,
                                           ContainerRecord record) {
-  auto done = fill_container(store, paths, sandbox, spec, record);
-  if (!done) (void)clear_container(paths, std::move(record));
+  auto done = fill_container(with, sandbox, spec, record);
+  if (done) return done;
+  if (with.roots.kept(spec.id)) record.keep_root = true;
+  (void)remove_files(with.paths, std::move(record));
   return done;
 }
 
-Result<void> clear_container(const Paths& paths, ContainerRecord record) {
-  const std::string bundle = paths.bundle(record.status.pod_uid, record.status.id);
-  // From here on a restart goes on clearing.
-  record.phase = ContainerRecord::Phase::creating;
-  (void)save(paths, record);
-  TRY(image::remove_container_root(paths.container(record.status.id)));
-  return image::remove_container_root(bundle);
+Result<void> clear_container(const Paths& paths, Roots& roots, ContainerRecord record) {
+  const bool kept = record.keep_root;
+  const std::string id = record.status.id;
+  TRY(remove_files(paths, std::move(record)));
+  return kept ? roots.release(id) : Result<void>();
 }
 
 }  // namespace estiba::engine

@@ -49,6 +49,7 @@ std::string print_record(const SandboxRecord& r) {
   doc.set(root, "uid", r.uid);
   doc.set(root, "name", r.name);
   doc.set(root, "namespace", r.ns);
+  if (!r.owner.empty()) doc.set(root, "owner", r.owner);
   doc.set(root, "hostname", r.hostname);
   doc.set(root, "netns", r.netns_path);
   doc.set(root, "cgroup", r.cgroup_parent);
@@ -81,6 +82,9 @@ std::string print_record(const ContainerRecord& r) {
   doc.set(root, "tty", doc.make_bool(r.tty));
   doc.set(root, "stdin", doc.make_bool(r.stdin_open));
   doc.set(root, "stdinOnce", doc.make_bool(r.stdin_once));
+  doc.set(root, "keepRoot", doc.make_bool(r.keep_root));
+  doc.set(root, "logMaxBytes", doc.make_int(int64_t(r.log_max_bytes)));
+  doc.set(root, "logMaxFiles", doc.make_int(r.log_max_files));
   put(doc, root, "created", s.created);
   if (r.phase == ContainerRecord::Phase::failed) {
     put(doc, root, "finished", s.finished);
@@ -101,6 +105,7 @@ Result<SandboxRecord> parse_sandbox_record(std::string_view text) {
   if (r.uid.empty()) return fail(Code::malformed, "sandbox.json has no uid");
   r.name = root.string_at("name");
   r.ns = root.string_at("namespace");
+  r.owner = root.string_at("owner");
   r.hostname = root.string_at("hostname");
   r.netns_path = root.string_at("netns");
   r.cgroup_parent = root.string_at("cgroup");
@@ -135,6 +140,9 @@ Result<ContainerRecord> parse_container_record(std::string_view text) {
   r.tty = flag_at(root, "tty");
   r.stdin_open = flag_at(root, "stdin");
   r.stdin_once = flag_at(root, "stdinOnce");
+  r.keep_root = flag_at(root, "keepRoot");
+  if (root.find("logMaxBytes")) r.log_max_bytes = uint64_t(int_at(root, "logMaxBytes"));
+  if (root.find("logMaxFiles")) r.log_max_files = uint32_t(int_at(root, "logMaxFiles"));
   s.created = time_at(root, "created");
   s.finished = time_at(root, "finished");
   s.exit_code = int(int_at(root, "exitCode"));

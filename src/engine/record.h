@@ -9,9 +9,9 @@
 //       containers/<id>/
 //         container.json            ContainerRecord; written before the container's root is mounted
 //         config.json               the OCI bundle
-//   <data-dir>/containers/<id>/     image (see image/store.h), upper/, work/, rootfs/ (the mounted root)
+//   <data-dir>/containers/<id>/     image (see image/store.h), upper/, work/, rootfs/ (the mounted root); engine/roots.h for those kept
 //
-// The run directory is gone after a reboot; what is in <data-dir>/containers without a container is then removed.
+// The run directory is gone after a reboot; what is in <data-dir>/containers without a container is then removed, unless it is to be kept.
 #pragma once
 #include <string>
 #include <string_view>
@@ -33,7 +33,7 @@ struct Paths {
 
 /// The parts of a SandboxSpec that outlive its start.
 struct SandboxRecord {
-  std::string uid, name, ns, hostname, netns_path, cgroup_parent, log_dir;
+  std::string uid, name, ns, owner, hostname, netns_path, cgroup_parent, log_dir;
   bool host_pid = false, host_ipc = false, share_process_namespace = false;
   bool stopped = false;  ///< stop_sandbox() was called
   WallTime created{};
@@ -50,6 +50,9 @@ struct ContainerRecord {
   Phase phase = Phase::creating;
   int stop_signal = 15;
   bool tty = false, stdin_open = false, stdin_once = false;
+  bool keep_root = false;
+  uint64_t log_max_bytes = 10 << 20;
+  uint32_t log_max_files = 5;
 };
 
 std::string print_record(const SandboxRecord& record);

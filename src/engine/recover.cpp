@@ -16,14 +16,12 @@ struct Found {
   std::vector<ContainerRecord> containers;
 };
 
-Found read_pod(const Paths& paths, const std::string& uid) {
+Found read_pod(const Paths& paths, Roots& roots, const std::string& uid) {
   Found out;
   const std::string files = paths.files(uid);
   if (auto text = read_file(files + "/sandbox.json")) {
-    if (auto record = parse_sandbox_record(*text))
-      out.sandbox = std::move(*record);
-    else
-      log::warn("engine", "a sandbox's record cannot be read", {{"pod", uid}, {"error", record.error()}});
+    if (auto record = parse_sandbox_record(*text)) out.sandbox = std::move(*record);
+    else log::warn("engine", "a sandbox's record cannot be read", {{"pod", uid}, {"error", record.error()}});
   }
   out.removing = read_file(files + "/removing").has_value();
   auto ids = list_names(files + "/containers");
@@ -34,23 +32,22 @@ Found read_pod(const Paths& paths, const std::string& uid) {
       ContainerRecord broken;
       broken.status.id = id;
       broken.status.pod_uid = uid;
-      (void)clear_container(paths, std::move(broken));
+      broken.keep_root = roots.kept(id);
+      (void)clear_container(paths, roots, std::move(broken));
       continue;
     }
-    if (record->phase == ContainerRecord::Phase::creating)
-      (void)clear_container(paths, std::move(*record));
-    else
-      out.containers.push_back(std::move(*record));
+    if (record->phase == ContainerRecord::Phase::creating) (void)clear_container(paths, roots, std::move(*record));
+    else out.containers.push_back(std::move(*record));
   }
   std::sort(out.containers.begin(), out.containers.end(), [](const auto& a, const auto& b) { return a.status.created < b.status.created; });
   return out;
 }
 
-/// Roots that belong to no container any more.
-Result<void> clear_orphans(const Paths& paths, const std::set<std::string>& known) {
+/// Roots that belong to no container any more. Those that are kept are unmounted.
+Result<void> clear_orphans(const Paths& paths, Roots& roots, const std::set<std::string>& known) {
   for (const auto& id : TRY(list_names(paths.data_dir + "/containers"))) {
     if (known.contains(id)) continue;
-    if (auto done = image::remove_container_root(paths.container(id)); !done)
+    if (auto done = roots.kept(id) ? roots.release(id) : image::remove_container_root(paths.container(id)); !done)
       log::warn("engine", "an orphaned container root stays", {{"container", id}, {"error", done.error()}});
   }
   return {};
@@ -59,15 +56,29 @@ Result<void> clear_orphans(const Paths& paths, const std::set<std::string>& know
 }  // namespace
 
 Task<Result<void>> EngineImpl::recover() {
+  if (std::exchange(recovering_, true)) {
+    co_await recovered_.wait();
+    co_return recovery_;
+  }
+  recovery_ = co_await recover_all();
+  recovered_.set();
+  if (recovery_ && !filling_shims_) tasks_.start(fill_waiting_shims());
+  co_return recovery_;
+}
+
+Task<Result<void>> EngineImpl::recover_all() {
   auto uids = CO_TRY(co_await pool_.run([path = paths_.pods()] { return list_names(path); }));
   TaskGroup group;
   for (auto& uid : uids) group.start(recover_pod(std::move(uid)));
   co_await group.join();
   std::set<std::string> known;
   for (const auto& [uid, pod] : pods_)
-    for (const auto& container : pod->containers) known.insert(container->status().id);
-  CO_TRY(co_await pool_.run([paths = paths_, known = std::move(known), store = store_]() -> Result<void> {
-    TRY(clear_orphans(paths, known));
+    for (const auto& container : pod->containers) {
+      known.insert(container->status().id);
+      if (container->record.keep_root) roots_->adopt(container->status().id);
+    }
+  CO_TRY(co_await pool_.run([paths = paths_, roots = roots_, known = std::move(known), store = store_]() -> Result<void> {
+    TRY(clear_orphans(paths, *roots, known));
     if (auto freed = store->collect(); !freed) log::warn("engine", "images could not be collected", {{"error", freed.error()}});
     return {};
   }));
@@ -75,7 +86,7 @@ Task<Result<void>> EngineImpl::recover() {
 }
 
 Task<void> EngineImpl::recover_pod(std::string uid) {
-  Found found = co_await pool_.run([paths = paths_, uid] { return read_pod(paths, uid); });
+  Found found = co_await pool_.run([paths = paths_, roots = roots_, uid] { return read_pod(paths, *roots, uid); });
   auto pod = std::make_shared<Pod>();
   pod->record.uid = uid;
   if (found.sandbox) pod->record = std::move(*found.sandbox);

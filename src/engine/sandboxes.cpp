@@ -14,13 +14,7 @@ Task<Result<void>> EngineImpl::run_sandbox(SandboxSpec spec) {
     co_return failed(reason::create_sandbox, Code::conflict, "sandbox " + spec.uid + " has ended and is not yet removed");
   }
   auto pod = std::make_shared<Pod>();
-  pod->record = {spec.uid,        spec.name,
-                 spec.ns,         spec.hostname,
-                 spec.netns_path, spec.cgroup_parent,
-                 spec.log_dir,    spec.host_pid,
-                 spec.host_ipc,   spec.share_process_namespace,
-                 false,           executor_.wall_now(),
-                 spec.labels,     spec.annotations};
+  pod->record = record_of(spec, executor_.wall_now());
   pods_.emplace(spec.uid, pod);
   pod->launching = Job([](EngineImpl* engine, Pod* pod, SandboxSpec spec) -> Task<void> {
     auto launched = co_await engine->launch(pod, std::move(spec));
@@ -35,19 +29,44 @@ Task<Result<void>> EngineImpl::run_sandbox(SandboxSpec spec) {
   co_return {};
 }
 
-Task<Result<void>> EngineImpl::launch(Pod* pod, SandboxSpec spec) {
+SandboxRecord record_of(const SandboxSpec& spec, WallTime now) {
+  SandboxRecord out;
+  out.uid = spec.uid;
+  out.name = spec.name;
+  out.ns = spec.ns;
+  out.owner = spec.owner;
+  out.hostname = spec.hostname;
+  out.netns_path = spec.netns_path;
+  out.cgroup_parent = spec.cgroup_parent;
+  out.log_dir = spec.log_dir;
+  out.host_pid = spec.host_pid;
+  out.host_ipc = spec.host_ipc;
+  out.share_process_namespace = spec.share_process_namespace;
+  out.created = now;
+  out.labels = spec.labels;
+  out.annotations = spec.annotations;
+  return out;
+}
+
+runtime::PodOptions pod_options(const SandboxSpec& spec, const Paths& paths, const std::string& shim) {
   runtime::PodOptions options;
   options.id = spec.uid;
-  options.dir = paths_.pod(spec.uid);
-  options.shim = options_.oci_program;
+  options.dir = paths.pod(spec.uid);
+  options.shim = shim;
   options.network_namespace = spec.netns_path;
   options.hostname = spec.hostname;
+  options.domainname = spec.domainname;
   options.host_ipc = spec.host_ipc;
   options.share_pid = spec.share_process_namespace;
   options.host_pid = spec.host_pid;
   options.cgroup = spec.cgroup_parent;
   if (std::string limits = resources_json(spec.resources); limits != "{}") options.resources = std::move(limits);
   options.sysctls.assign(spec.sysctls.begin(), spec.sysctls.end());
+  return options;
+}
+
+Task<Result<void>> EngineImpl::launch(Pod* pod, SandboxSpec spec) {
+  runtime::PodOptions options = pod_options(spec, paths_, options_.oci_program);
   CO_TRY(co_await pool_.run([paths = paths_, record = pod->record, spec = std::move(spec)] { return prepare_pod(paths, record, spec); }));
   pod->shim = CO_TRY(co_await runtime::ShimClient::launch(std::move(options)));
   if (PodRef kept = find_pod(pod->record.uid)) watch(kept);
@@ -106,17 +125,20 @@ Task<Result<void>> EngineImpl::destroy(PodRef pod) {
   }
   std::vector<std::string> containers;
   for (const auto& container : pod->containers) {
-    containers.push_back(container->status().id);
+    // One that is being made is cleared by who makes it.
+    if (!container->record.keep_root || container->record.phase != ContainerRecord::Phase::creating)
+      containers.push_back(container->status().id);
     if (container->status().state == ContainerState::running) set_exited(*pod, container, 137, 9, false, executor_.wall_now());
   }
-  auto cleared = co_await pool_.run([paths = paths_, uid, dir, gone, containers]() -> Result<void> {
+  auto cleared = co_await pool_.run([paths = paths_, roots = roots_, uid, dir, gone, containers]() -> Result<void> {
     if (!gone) {
       if (auto killed = runtime::cleanup_pod(dir); !killed && killed.error().code != Code::not_found)
         return std::unexpected(std::move(killed.error()));
     }
-    return clear_pod(paths, uid, containers);
+    return clear_pod(paths, *roots, uid, containers);
   });
   if (!cleared) co_return cleared;
+  for (const auto& container : pod->containers) container->exited.set();  // whoever waits for one that never ran
   if (auto it = pods_.find(uid); it != pods_.end() && it->second == pod) pods_.erase(it);
   co_return {};
 }

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "engine/engine_impl.h"
+#include "engine/identity.h"
+#include "image/overlay.h"
 #include "io/loop.h"
 #include "network/dial.h"
 
@@ -21,6 +23,7 @@ class ShimSession final : public Session {
   Fd take_error() override { return std::move(session_.stderr_fd); }
 
   Task<Result<void>> resize(uint16_t columns, uint16_t rows) override { return shim_->resize(session_.id, columns, rows); }
+  int pid() const override { return session_.pid; }
   Task<Result<int>> wait() override { return attached_ ? wait_container(attached_) : shim_->wait_exec(session_.id); }
 
  private:
@@ -32,6 +35,40 @@ class ShimSession final : public Session {
   ShimRef shim_;
   runtime::Session session_;
   ContainerRef attached_;  // null for exec
+};
+
+/// Of somebody who was there before the container ran.
+class EarlySession final : public Session {
+ public:
+  EarlySession(std::string id, std::shared_ptr<EarlyAttach> early, Fd input, Fd output, Fd error)
+      : id_(std::move(id)), early_(std::move(early)), input_(std::move(input)), output_(std::move(output)), error_(std::move(error)) {}
+
+  Fd take_input() override { return std::move(input_); }
+  Fd take_output() override { return std::move(output_); }
+  Fd take_error() override { return std::move(error_); }
+
+  Task<Result<void>> resize(uint16_t columns, uint16_t rows) override { return resize_container(early_, id_, columns, rows); }
+  int pid() const override { return early_->container ? early_->container->status().pid : 0; }
+  Task<Result<int>> wait() override { return wait_for_end(early_); }
+
+ private:
+  static Task<Result<int>> wait_for_end(std::shared_ptr<EarlyAttach> early) {
+    co_await early->bound.wait();
+    if (!early->container) co_return fail(Code::cancelled, "the container was not started");
+    ContainerRef container = early->container;
+    co_await container->exited.wait();
+    co_return container->status().exit_code;
+  }
+
+  static Task<Result<void>> resize_container(std::shared_ptr<EarlyAttach> early, std::string id, uint16_t columns, uint16_t rows) {
+    ShimRef shim = early->container ? early->container->shim.lock() : nullptr;
+    if (!shim) co_return fail(Code::conflict, "container " + id + " is not running");
+    co_return co_await shim->resize_container(id, columns, rows);
+  }
+
+  const std::string id_;
+  std::shared_ptr<EarlyAttach> early_;
+  Fd input_, output_, error_;
 };
 
 constexpr size_t output_limit = 16 << 20;
@@ -67,6 +104,13 @@ Task<Result<ExecOutput>> run_to_end(ShimRef shim, runtime::Session session) {
   co_return out;
 }
 
+Result<Identity> identity_in(const std::string& root, const std::string& user) {
+  constexpr uint64_t limit = 4 << 20;
+  std::string passwd = TRY(image::read_in_root(root, "/etc/passwd", limit));
+  std::string group = TRY(image::read_in_root(root, "/etc/group", limit));
+  return resolve_user({.user = user}, "", passwd, group);
+}
+
 Task<Result<void>> connect_socket(int fd, const sockaddr* address, socklen_t size) {
   if (::connect(fd, address, size) == 0) co_return {};
   if (errno != EINPROGRESS) co_return fail_errno("connect");
@@ -85,7 +129,17 @@ Task<Result<std::unique_ptr<Session>>> EngineImpl::exec(std::string id, ExecSpec
   runtime::ExecOptions options;
   options.container = id;
   options.args = std::move(spec.command);
+  if (!spec.user.empty()) {
+    Identity identity =
+        CO_TRY(co_await pool_.run([root = paths_.container(id) + "/rootfs", user = spec.user] { return identity_in(root, user); }));
+    options.user = std::to_string(identity.uid) + ":" + std::to_string(identity.gid);
+    for (uint32_t group : identity.groups) options.user += "," + std::to_string(group);
+    options.env.push_back("HOME=" + identity.home);
+  }
+  if (spec.tty) options.env.emplace_back("TERM=xterm");
   for (const auto& [name, value] : spec.env) options.env.push_back(name + "=" + value);
+  options.cwd = spec.working_dir;
+  options.all_capabilities = spec.privileged;
   options.tty = spec.tty;
   options.stdin_open = spec.with_stdin;
   options.columns = spec.columns;
@@ -114,9 +168,71 @@ Task<Result<ExecOutput>> EngineImpl::exec_sync(std::string id, std::vector<std::
 }
 
 Task<Result<std::unique_ptr<Session>>> EngineImpl::attach(std::string id, bool with_stdin) {
+  ContainerRef container = find_container(id).second;
+  const bool runs = container && container->status().state == ContainerState::running;
+  // One that is on its way into the shim has taken its streams along.
+  const bool on_its_way = container && container->starting && container->streams_taken;
+  if (!runs && !on_its_way && (container ? container->status().state == ContainerState::created : roots_->kept(id)))
+    co_return attach_early(std::move(id), with_stdin);
+  if (on_its_way) co_await container->settled.wait();
   Live found = CO_TRY(live(id, true));
-  auto session = CO_TRY_AS("attach to container " + found.container->status().name, co_await found.shim->attach(id, with_stdin));
+  auto session = CO_TRY_AS("attach to container " + found.container->status().name, co_await found.shim->attach(id, with_stdin, true));
   co_return std::make_unique<ShimSession>(found.shim, std::move(session), found.container);
+}
+
+Result<std::unique_ptr<Session>> EngineImpl::attach_early(std::string id, bool with_stdin) {
+  auto early = std::make_shared<EarlyAttach>();
+  early->with_stdin = with_stdin;
+  auto [out_read, out_write] = TRY(runtime::session_pipe());
+  auto [err_read, err_write] = TRY(runtime::session_pipe());
+  early->out = std::move(out_write);
+  early->err = std::move(err_write);
+  EarlyAttachments& all = early_[id];
+  Fd input;
+  if (with_stdin) {
+    if (!all.input) {
+      auto [read_end, write_end] = TRY(runtime::input_pipe());
+      all.input = std::move(read_end);
+      all.input_writer = std::move(write_end);
+    }
+    input = TRY(runtime::duplicate(all.input_writer));
+  }
+  std::erase_if(all.attached, [](const auto& weak) { return weak.expired(); });
+  all.attached.push_back(early);
+  return std::make_unique<EarlySession>(std::move(id), std::move(early), std::move(input), std::move(out_read), std::move(err_read));
+}
+
+runtime::StartStreams EngineImpl::take_early(const ContainerRef& container) {
+  runtime::StartStreams out;
+  container->streams_taken = true;
+  auto node = early_.extract(container->status().id);
+  if (node.empty()) return out;
+  bool input = false;
+  for (const auto& weak : node.mapped().attached) {
+    auto early = weak.lock();
+    if (!early) continue;
+    input = input || early->with_stdin;
+    out.attached.push_back({std::move(early->out), std::move(early->err)});
+    early->container = container;
+    early->bound.set();
+  }
+  if (!input || !container->record.stdin_open) return out;
+  out.input = std::move(node.mapped().input);
+  // With stdinOnce those who are attached have the only write ends: their going is the end of the input.
+  if (!container->record.stdin_once || container->record.tty) out.input_writer = std::move(node.mapped().input_writer);
+  return out;
+}
+
+void EngineImpl::drop_early(const std::string& id) {
+  auto node = early_.extract(id);
+  if (node.empty()) return;
+  for (const auto& weak : node.mapped().attached) {
+    auto early = weak.lock();
+    if (!early) continue;
+    early->out.reset();
+    early->err.reset();
+    early->bound.set();
+  }
 }
 
 Task<Result<Fd>> EngineImpl::dial(std::string pod_uid, uint16_t port) {

@@ -19,10 +19,10 @@ namespace estiba::engine {
 
 using namespace std::chrono_literals;
 
-#define CO_ASSERT_OK(value)                                              \
-  if (auto&& co_assert_value = (value); !co_assert_value) {              \
-    ADD_FAILURE() << #value << ": " << co_assert_value.error().message;  \
-    co_return;                                                           \
+#define CO_ASSERT_OK(value)                                             \
+  if (auto&& co_assert_value = (value); !co_assert_value) {             \
+    ADD_FAILURE() << #value << ": " << co_assert_value.error().message; \
+    co_return;                                                          \
   }
 #define CO_ASSERT(condition)                  \
   if (!(condition)) {                         \

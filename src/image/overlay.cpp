@@ -61,21 +61,37 @@ Result<void> mount_overlay(const std::vector<std::string>& layers, const std::st
   return within("mount " + std::to_string(layers.size()) + " layers", os::mount("overlay", target, "overlay", 0, options));
 }
 
-Result<std::string> mount_container_root(const std::vector<std::string>& layers, const std::string& dir) {
-  std::string root = dir + "/rootfs";
+Result<void> make_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper) {
+  const std::string top = upper.empty() ? dir + "/upper" : upper;
   TRY(os::make_dirs(dir, 0700));
-  TRY(os::make_dir(dir + "/upper", 0755));
+  const bool fresh = !os::exists(top);
+  TRY(os::make_dirs(top, 0755));
   TRY(os::make_dir(dir + "/work", 0700));
-  TRY(os::make_dir(root, 0755));
-  if (TRY(os::is_mount_point(root))) return root;
+  TRY(os::make_dir(dir + "/rootfs", 0755));
+  if (!fresh || layers.empty()) return {};
   // The root directory's owner and mode are those of the topmost layer, as every other directory's.
-  if (!layers.empty()) {
-    auto info = TRY(os::stat_file(layers.back()));
-    TRY(os::change_owner(dir + "/upper", info.st_uid, info.st_gid));
-    TRY(os::change_mode(dir + "/upper", info.st_mode & 07777));
+  auto info = TRY(os::stat_file(layers.back()));
+  TRY(os::change_owner(top, info.st_uid, info.st_gid));
+  return os::change_mode(top, info.st_mode & 07777);
+}
+
+Result<std::string> mount_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper) {
+  std::string root = dir + "/rootfs";
+  TRY(make_container_root(layers, dir, upper));
+  if (TRY(os::is_mount_point(root))) return root;
+  std::vector<std::string> below = layers;
+  if (below.empty()) {
+    below.push_back(dir + "/empty");
+    TRY(os::make_dir(below.back(), 0755));
   }
-  TRY(mount_overlay(layers, dir + "/upper", dir + "/work", root));
+  TRY(mount_overlay(below, upper.empty() ? dir + "/upper" : upper, dir + "/work", root));
   return root;
+}
+
+Result<void> unmount_container_root(const std::string& dir) {
+  auto done = os::umount(dir + "/rootfs", MNT_DETACH | UMOUNT_NOFOLLOW);
+  if (!done && done.error().sys != EINVAL && done.error().sys != ENOENT) return done;
+  return {};
 }
 
 Result<std::string> read_in_root(const std::string& root, std::string_view path, uint64_t limit) {
@@ -111,10 +127,8 @@ Result<Usage> disk_usage(const std::string& dir) {
 }
 
 Result<void> remove_container_root(const std::string& dir) {
-  std::string root = dir + "/rootfs";
   if (!os::exists(dir)) return {};
-  if (auto done = os::umount(root, MNT_DETACH | UMOUNT_NOFOLLOW); !done && done.error().sys != EINVAL && done.error().sys != ENOENT)
-    return done;
+  TRY(unmount_container_root(dir));
   return os::remove_all(dir);
 }
 

@@ -14,9 +14,13 @@ namespace estiba::image {
 Result<void> mount_overlay(const std::vector<std::string>& layers, const std::string& upper, const std::string& work,
                            const std::string& target);
 
-/// The root of container `dir` (a directory of ours): makes upper/, work/ and rootfs/ in it and mounts. A mount that is
-/// there already is kept.
-Result<std::string> mount_container_root(const std::vector<std::string>& layers, const std::string& dir);
+/// The root of container `dir` (a directory of ours): upper/, work/ and rootfs/ in it, without a mount. With `upper` the writable layer is
+/// there instead, on the same file system.
+Result<void> make_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper = {});
+/// The same, then mounted at <dir>/rootfs, which is returned. A mount that is there already is kept.
+Result<std::string> mount_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper = {});
+/// Unmounts <dir>/rootfs; what was written stays. Success when nothing is mounted there.
+Result<void> unmount_container_root(const std::string& dir);
 /// A file of a mounted root, its symlinks resolved inside; empty when there is none. At most `limit` bytes are read.
 Result<std::string> read_in_root(const std::string& root, std::string_view path, uint64_t limit);
 struct Usage {

@@ -26,7 +26,8 @@ Task<Result<void>> Node::start() {
   });
   CO_TRY(co_await context_.engine.recover());
   std::vector<std::string> uids;
-  for (const auto& sandbox : context_.engine.sandboxes()) uids.push_back(sandbox.uid);
+  for (const auto& sandbox : context_.engine.sandboxes())
+    if (sandbox.owner.empty()) uids.push_back(sandbox.uid);
   CO_TRY(co_await context_.network.recover(std::move(uids)));
   CO_TRY(co_await registration_.start());
 
@@ -97,7 +98,7 @@ PodWorker* Node::find(std::string_view ns, std::string_view name) {
 // Sandboxes whose pods were deleted while no server ran.
 Task<void> Node::remove_orphans() {
   for (const auto& sandbox : context_.engine.sandboxes()) {
-    if (workers_.contains(sandbox.uid)) continue;
+    if (workers_.contains(sandbox.uid) || !sandbox.owner.empty()) continue;
     log::info("node", "removing a pod that is no longer in the API", {{"pod", sandbox.ns + "/" + sandbox.name}, {"uid", sandbox.uid}});
     if (auto removed = co_await context_.engine.remove_sandbox(sandbox.uid); !removed) log::warn("node", "orphan not removed", {{"error", removed.error()}});
     (void)co_await context_.network.detach(sandbox.uid);

@@ -78,8 +78,21 @@ struct FakeEngine final : engine::Engine {
     auto* found = const_cast<FakeEngine*>(this)->find(id);
     return found ? std::optional(*found) : std::nullopt;
   }
-  Task<Result<engine::ContainerStats>> stats(std::string) override { co_return engine::ContainerStats{}; }
-  Task<Result<void>> kill(std::string, int) override { co_return {}; }
+  Task<Result<engine::ContainerStatus>> run(engine::SandboxSpec, engine::ContainerSpec) override { co_return engine::ContainerStatus{}; }
+  Task<Result<engine::ContainerStatus>> wait(std::string) override { co_return engine::ContainerStatus{}; }
+  Task<Result<engine::ContainerStats>> stats(std::string, bool) override { co_return engine::ContainerStats{}; }
+  Task<Result<void>> kill(std::string, int, bool) override { co_return {}; }
+  Task<Result<void>> pause(std::string) override { co_return {}; }
+  Task<Result<void>> unpause(std::string) override { co_return {}; }
+  Task<Result<void>> update(std::string, engine::Resources) override { co_return {}; }
+  Task<Result<void>> resize(std::string, uint16_t, uint16_t) override { co_return {}; }
+  Task<Result<std::vector<int>>> top(std::string) override { co_return std::vector<int>{}; }
+  Task<Result<void>> make_root(std::string, std::string) override { co_return {}; }
+  Task<Result<std::string>> mount_root(std::string) override { co_return std::string(); }
+  Task<Result<void>> unmount_root(std::string) override { co_return {}; }
+  Task<Result<void>> remove_root(std::string) override { co_return {}; }
+  std::string upper_dir(std::string_view) const override { return {}; }
+  std::string shm_dir(std::string_view) const override { return {}; }
   Task<Result<void>> reopen_log(std::string) override { co_return {}; }
   Task<Result<std::unique_ptr<engine::Session>>> exec(std::string, engine::ExecSpec) override { co_return nullptr; }
   Task<Result<engine::ExecOutput>> exec_sync(std::string, std::vector<std::string>, Duration) override { co_return engine::ExecOutput{}; }

@@ -32,6 +32,23 @@ std::optional<uint64_t> read_number(const std::string& file) {
   return parse_number<uint64_t>(value);
 }
 
+std::map<std::string, uint64_t> read_values(std::string_view text) {
+  std::map<std::string, uint64_t> out;
+  for (std::string_view line : split(text, '\n')) {
+    auto [name, value] = split_once(line, ' ');
+    if (auto number = value ? parse_number<uint64_t>(trim(*value)) : std::nullopt) out.emplace(name, *number);
+  }
+  return out;
+}
+
+void add_io(CgroupStats& stats, const CgroupIo& io) {
+  stats.io_read_bytes += io.read_bytes;
+  stats.io_write_bytes += io.write_bytes;
+  stats.io_read_ops += io.read_ops;
+  stats.io_write_ops += io.write_ops;
+  stats.io.push_back(io);
+}
+
 std::optional<uint64_t> find_value(std::string_view text, std::string_view key) {
   for (std::string_view line : split(text, '\n')) {
     auto [name, value] = split_once(line, ' ');

@@ -49,6 +49,12 @@ struct CgroupResources {
   std::map<std::string, std::string> unified;               ///< v2 files written as they are
 };
 
+/// What a device did for a group since it was made.
+struct CgroupIo {
+  uint64_t major = 0, minor = 0;
+  uint64_t read_bytes = 0, write_bytes = 0, read_ops = 0, write_ops = 0;
+};
+
 struct CgroupStats {
   uint64_t cpu_usage_ns = 0, cpu_user_ns = 0, cpu_system_ns = 0;
   uint64_t cpu_periods = 0, cpu_throttled_periods = 0, cpu_throttled_ns = 0;
@@ -60,6 +66,10 @@ struct CgroupStats {
   uint64_t pids = 0, pids_limit = 0;
   uint64_t io_read_bytes = 0, io_write_bytes = 0, io_read_ops = 0, io_write_ops = 0;
   uint64_t oom_kills = 0;
+  uint64_t memory_failures = 0;                 ///< how often the limit was met
+  std::vector<uint64_t> cpu_each_ns;            ///< by CPU; v1 only
+  std::map<std::string, uint64_t> memory_stat;  ///< memory.stat, its own names
+  std::vector<CgroupIo> io;                     ///< by device
 };
 
 enum class CgroupMode : uint8_t { v1, v2 };

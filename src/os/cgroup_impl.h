@@ -1,5 +1,6 @@
 // What cgroup.cpp needs from the two versions. `dir` is the group's directory (v2); `path` its path (v1).
 #pragma once
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,10 @@ Result<void> v2_set_devices(const std::string& dir, const std::vector<DeviceRule
 std::optional<uint64_t> read_number(const std::string& file);
 /// The value after `key` in a file of "key value" lines.
 std::optional<uint64_t> find_value(std::string_view text, std::string_view key);
+/// All "key number" lines.
+std::map<std::string, uint64_t> read_values(std::string_view text);
+/// Enters what a device did, and adds it to the sums.
+void add_io(CgroupStats& stats, const CgroupIo& io);
 /// Waits (inotify, at most 10 s) until `file` has the line `line`.
 Result<void> await_line(const std::string& file, std::string_view line);
 

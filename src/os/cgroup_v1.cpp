@@ -110,16 +110,26 @@ Result<void> apply_devices(const Files& files, const CgroupResources& r) {
   return {};
 }
 
-// "8:0 Read 4096" lines, summed over devices.
-uint64_t sum_io(const std::string& file, std::string_view operation) {
-  auto text = read_file(file);
-  uint64_t total = 0;
-  if (!text) return 0;
-  for (std::string_view line : split(*text, '\n')) {
-    auto fields = split(line, ' ');
-    if (fields.size() == 3 && fields[1] == operation) total += parse_number<uint64_t>(fields[2]).value_or(0);
-  }
-  return total;
+// "8:0 Read 4096" lines of two files: bytes and operations by device.
+void read_io(const std::string& bytes_file, const std::string& operations_file, CgroupStats& stats) {
+  std::map<std::pair<uint64_t, uint64_t>, CgroupIo> devices;
+  auto take = [&](const std::string& file, uint64_t CgroupIo::*read, uint64_t CgroupIo::*write) {
+    auto text = read_file(file);
+    if (!text) return;
+    for (std::string_view line : split(*text, '\n')) {
+      auto fields = split(line, ' ');
+      if (fields.size() != 3 || (fields[1] != "Read" && fields[1] != "Write")) continue;
+      auto [major, minor] = split_once(fields[0], ':');
+      std::pair key(parse_number<uint64_t>(major).value_or(0), parse_number<uint64_t>(minor.value_or("")).value_or(0));
+      CgroupIo& io = devices[key];
+      io.major = key.first;
+      io.minor = key.second;
+      io.*(fields[1] == "Read" ? read : write) = parse_number<uint64_t>(fields[2]).value_or(0);
+    }
+  };
+  take(bytes_file, &CgroupIo::read_bytes, &CgroupIo::write_bytes);
+  take(operations_file, &CgroupIo::read_ops, &CgroupIo::write_ops);
+  for (const auto& [key, io] : devices) add_io(stats, io);
 }
 
 }  // namespace
@@ -142,6 +152,9 @@ Result<CgroupStats> v1_stats(const CgroupHost& host, const std::string& path) {
   s.cpu_usage_ns = read_number(files.name("cpuacct", "cpuacct.usage")).value_or(0);
   s.cpu_user_ns = read_number(files.name("cpuacct", "cpuacct.usage_user")).value_or(0);
   s.cpu_system_ns = read_number(files.name("cpuacct", "cpuacct.usage_sys")).value_or(0);
+  if (auto text = read_file(files.name("cpuacct", "cpuacct.usage_percpu")))
+    for (std::string_view cpu : split(trim(*text), ' '))
+      if (auto ns = parse_number<uint64_t>(cpu)) s.cpu_each_ns.push_back(*ns);
   if (auto text = read_file(files.name("cpu", "cpu.stat"))) {
     s.cpu_periods = find_value(*text, "nr_periods").value_or(0);
     s.cpu_throttled_periods = find_value(*text, "nr_throttled").value_or(0);
@@ -149,9 +162,11 @@ Result<CgroupStats> v1_stats(const CgroupHost& host, const std::string& path) {
   }
   s.memory_usage = read_number(files.name("memory", "memory.usage_in_bytes")).value_or(0);
   s.memory_max_usage = read_number(files.name("memory", "memory.max_usage_in_bytes")).value_or(0);
+  s.memory_failures = read_number(files.name("memory", "memory.failcnt")).value_or(0);
   uint64_t limit = read_number(files.name("memory", "memory.limit_in_bytes")).value_or(0);
   s.memory_limit = limit >= (1ULL << 62) ? 0 : limit;  // PAGE_COUNTER_MAX pages: no limit
   if (auto text = read_file(files.name("memory", "memory.stat"))) {
+    s.memory_stat = read_values(*text);
     s.memory_rss = find_value(*text, "total_rss").value_or(0);
     s.memory_cache = find_value(*text, "total_cache").value_or(0);
     s.page_faults = find_value(*text, "total_pgfault").value_or(0);
@@ -162,12 +177,7 @@ Result<CgroupStats> v1_stats(const CgroupHost& host, const std::string& path) {
   if (auto text = read_file(files.name("memory", "memory.oom_control"))) s.oom_kills = find_value(*text, "oom_kill").value_or(0);
   s.pids = read_number(files.name("pids", "pids.current")).value_or(0);
   s.pids_limit = read_number(files.name("pids", "pids.max")).value_or(0);
-  std::string bytes = files.name("blkio", "blkio.throttle.io_service_bytes_recursive");
-  std::string operations = files.name("blkio", "blkio.throttle.io_serviced_recursive");
-  s.io_read_bytes = sum_io(bytes, "Read");
-  s.io_write_bytes = sum_io(bytes, "Write");
-  s.io_read_ops = sum_io(operations, "Read");
-  s.io_write_ops = sum_io(operations, "Write");
+  read_io(files.name("blkio", "blkio.throttle.io_service_bytes_recursive"), files.name("blkio", "blkio.throttle.io_serviced_recursive"), s);
   return s;
 }
 

@@ -80,14 +80,21 @@ void read_io(const std::string& dir, CgroupStats& s) {
   auto text = read_file(dir + "/io.stat");
   if (!text) return;
   for (std::string_view line : split(*text, '\n')) {
-    for (std::string_view field : split(line, ' ')) {
+    CgroupIo io;
+    auto [device, counters] = split_once(line, ' ');
+    auto [major, minor] = split_once(device, ':');
+    if (!counters || !minor) continue;
+    io.major = parse_number<uint64_t>(major).value_or(0);
+    io.minor = parse_number<uint64_t>(*minor).value_or(0);
+    for (std::string_view field : split(*counters, ' ')) {
       auto [key, value] = split_once(field, '=');
       uint64_t n = value ? parse_number<uint64_t>(*value).value_or(0) : 0;
-      if (key == "rbytes") s.io_read_bytes += n;
-      if (key == "wbytes") s.io_write_bytes += n;
-      if (key == "rios") s.io_read_ops += n;
-      if (key == "wios") s.io_write_ops += n;
+      if (key == "rbytes") io.read_bytes = n;
+      if (key == "wbytes") io.write_bytes = n;
+      if (key == "rios") io.read_ops = n;
+      if (key == "wios") io.write_ops = n;
     }
+    add_io(s, io);
   }
 }
 
@@ -121,6 +128,7 @@ Result<CgroupStats> v2_stats(const std::string& dir) {
   s.memory_max_usage = read_number(dir + "/memory.peak").value_or(0);
   s.memory_limit = read_number(dir + "/memory.max").value_or(0);
   if (auto text = read_file(dir + "/memory.stat")) {
+    s.memory_stat = read_values(*text);
     s.memory_rss = find_value(*text, "anon").value_or(0);
     s.memory_cache = find_value(*text, "file").value_or(0);
     s.page_faults = find_value(*text, "pgfault").value_or(0);
@@ -128,7 +136,10 @@ Result<CgroupStats> v2_stats(const std::string& dir) {
     uint64_t inactive = find_value(*text, "inactive_file").value_or(0);
     s.memory_working_set = s.memory_usage > inactive ? s.memory_usage - inactive : 0;
   }
-  if (auto text = read_file(dir + "/memory.events")) s.oom_kills = find_value(*text, "oom_kill").value_or(0);
+  if (auto text = read_file(dir + "/memory.events")) {
+    s.oom_kills = find_value(*text, "oom_kill").value_or(0);
+    s.memory_failures = find_value(*text, "max").value_or(0);
+  }
   s.pids = read_number(dir + "/pids.current").value_or(0);
   s.pids_limit = read_number(dir + "/pids.max").value_or(0);
   read_io(dir, s);

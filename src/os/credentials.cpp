@@ -6,38 +6,26 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/capabilities.h"
 #include "base/strings.h"
 #include "os/file.h"
 #include "os/syscall.h"
 
 namespace estiba::os {
 
-namespace {
-constexpr std::string_view names[] = {
-    "CAP_CHOWN",           "CAP_DAC_OVERRIDE",     "CAP_DAC_READ_SEARCH", "CAP_FOWNER",         "CAP_FSETID",
-    "CAP_KILL",            "CAP_SETGID",           "CAP_SETUID",          "CAP_SETPCAP",        "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST",   "CAP_NET_ADMIN",       "CAP_NET_RAW",        "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",       "CAP_SYS_MODULE",       "CAP_SYS_RAWIO",       "CAP_SYS_CHROOT",     "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",       "CAP_SYS_ADMIN",        "CAP_SYS_BOOT",        "CAP_SYS_NICE",       "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",        "CAP_SYS_TTY_CONFIG",   "CAP_MKNOD",           "CAP_LEASE",          "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",   "CAP_SETFCAP",          "CAP_MAC_OVERRIDE",    "CAP_MAC_ADMIN",      "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",      "CAP_BLOCK_SUSPEND",    "CAP_AUDIT_READ",      "CAP_PERFMON",        "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE"};
-}  // namespace
-
 std::optional<int> capability_by_name(std::string_view name) {
-  for (size_t i = 0; i < std::size(names); i++) {
-    if (equals_ignore_case(names[i], name)) return int(i);
+  for (size_t i = 0; i < capability_names.size(); i++) {
+    if (equals_ignore_case(capability_names[i], name)) return int(i);
   }
   return std::nullopt;
 }
 
-std::string_view capability_name(int number) { return number >= 0 && size_t(number) < std::size(names) ? names[number] : std::string_view{}; }
+std::string_view capability_name(int number) { return number >= 0 && size_t(number) < capability_names.size() ? capability_names[size_t(number)] : std::string_view{}; }
 
 int last_capability() {
   auto text = read_file("/proc/sys/kernel/cap_last_cap");
-  if (!text) return int(std::size(names)) - 1;
-  return parse_number<int>(trim(*text)).value_or(int(std::size(names)) - 1);
+  if (!text) return int(capability_names.size()) - 1;
+  return parse_number<int>(trim(*text)).value_or(int(capability_names.size()) - 1);
 }
 
 Result<void> limit_bounding_set(uint64_t keep) {

@@ -111,6 +111,19 @@ Result<size_t> send_with_fds(int socket, std::string_view bytes, std::span<const
   return size_t(n);
 }
 
+bool peer_is_there(int socket) {
+  char byte;
+  ssize_t n = recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+Result<void> grow_pipe(int fd, size_t bytes) {
+  int now = fcntl(fd, F_GETPIPE_SZ);
+  if (now < 0) return fail_errno("fcntl F_GETPIPE_SZ");
+  if (size_t(now) < bytes && fcntl(fd, F_SETPIPE_SZ, int(bytes)) < 0) return fail_errno("fcntl F_SETPIPE_SZ");
+  return {};
+}
+
 Result<size_t> receive_with_fds(int socket, char* buffer, size_t size, std::vector<Fd>& fds, int flags) {
   alignas(cmsghdr) char control[CMSG_SPACE(max_fds * sizeof(int))];
   iovec iov{buffer, size};

@@ -38,6 +38,10 @@ Result<std::string> read_all(int fd);
 
 /// Sends bytes with descriptors (SCM_RIGHTS) on a stream or seqpacket socket; returns the number of bytes sent.
 Result<size_t> send_with_fds(int socket, std::string_view bytes, std::span<const int> fds, int flags = 0);
+/// Whether the other end of a connected stream socket is still open (or has left something to read).
+bool peer_is_there(int socket);
+/// Makes the buffer of a pipe hold at least `bytes`; more than /proc/sys/fs/pipe-max-size needs CAP_SYS_RESOURCE.
+Result<void> grow_pipe(int fd, size_t bytes);
 /// Receives up to `size` bytes; descriptors that come along are appended to `fds`. 0 is the end of the stream; an error
 /// with sys EAGAIN says that there is nothing now.
 Result<size_t> receive_with_fds(int socket, char* buffer, size_t size, std::vector<Fd>& fds, int flags = 0);

@@ -153,15 +153,15 @@ struct ShimClient::Impl {
     (void)loop->watch(socket.get(), *empty ? EPOLLIN : EPOLLIN | EPOLLOUT, [this](uint32_t events_now) { serve(events_now); });
   }
 
-  void send(std::string text) {
-    writer.add(std::move(text));
+  void send(std::string text, std::vector<os::Fd> fds = {}) {
+    writer.add(std::move(text), std::move(fds));
     auto empty = writer.flush(socket.get());
     if (!empty) return close(Error{Code::unavailable, empty.error().sys, "the shim cannot be reached: " + empty.error().message, nullptr});
     if (!*empty) flush();
   }
 
   /// Sends a request and gives what will hold its answer.
-  std::shared_ptr<Waiting> request(std::string_view op, std::string_view arguments) {
+  std::shared_ptr<Waiting> request(std::string_view op, std::string_view arguments, std::vector<os::Fd> fds = {}) {
     auto one = std::make_shared<Waiting>();
     if (closed) {
       one->answer = fail(Code::unavailable, "the connection to the shim is closed");
@@ -172,7 +172,7 @@ struct ShimClient::Impl {
     waiting.emplace(id, one);
     std::string text = "{\"id\":" + std::to_string(id) + ",\"op\":\"";
     text.append(op).append("\",\"args\":").append(arguments).append("}");
-    send(std::move(text));
+    send(std::move(text), std::move(fds));
     return one;
   }
 };
@@ -233,6 +233,13 @@ Task<Result<ContainerInfo>> await_container(std::shared_ptr<Waiting> one) {
   co_return wire::get_container(answer.result());
 }
 
+Task<Result<std::vector<int>>> await_pids(std::shared_ptr<Waiting> one) {
+  Answer answer = CO_TRY(co_await await_answer(std::move(one)));
+  std::vector<int> out;
+  CO_TRY(read(answer.result(), "pids", "", out));
+  co_return std::move(out);
+}
+
 Task<Result<ContainerStats>> await_stats(std::shared_ptr<Waiting> one) {
   Answer answer = CO_TRY(co_await await_answer(std::move(one)));
   co_return wire::get_stats(answer.result());
@@ -276,6 +283,28 @@ Task<Result<int>> await_code(std::shared_ptr<Waiting> one) {
   co_return code;
 }
 
+std::string container_arguments(const ContainerOptions& options, StartStreams& streams, std::vector<os::Fd>& fds) {
+  Arguments log;
+  log.set("path", options.log.path).number("maxBytes", int64_t(options.log.max_bytes)).number("maxFiles", options.log.max_files);
+  Arguments arguments;
+  arguments.set("container", options.id).set("bundle", options.bundle).raw("log", log);
+  arguments.flag("stdin", options.stdin_open).flag("stdinOnce", options.stdin_once);
+  std::vector<std::string> names;
+  auto give = [&](std::string_view name, os::Fd& fd) {
+    if (!fd) return;
+    names.emplace_back(name);
+    fds.push_back(std::move(fd));
+  };
+  give("input", streams.input);
+  give("inputWriter", streams.input_writer);
+  for (auto& attached : streams.attached) {
+    give("out", attached.out);
+    give("err", attached.err);
+  }
+  if (!names.empty()) arguments.list("fds", names);
+  return arguments.text();
+}
+
 std::string init_request(const PodOptions& options) {
   Arguments arguments;
   arguments.set("id", options.id).set("dir", options.dir).set("networkNamespace", options.network_namespace);
@@ -290,24 +319,46 @@ std::string init_request(const PodOptions& options) {
 ShimClient::ShimClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ShimClient::~ShimClient() = default;
 
-Task<Result<std::unique_ptr<ShimClient>>> ShimClient::launch(PodOptions options) {
-  auto [ours, theirs] = CO_TRY(os::make_socketpair(SOCK_STREAM));
+Result<os::Fd> ShimClient::start_waiting(const std::string& program) {
+  auto [ours, theirs] = TRY(os::make_socketpair(SOCK_STREAM));
   os::SpawnOptions spawn_options;
-  spawn_options.argv = {options.shim, "shim", options.id};
+  // The shim writes its pod's id over the last argument, which `ps` then shows.
+  spawn_options.argv = {program, "shim", std::string(64, '-')};
   spawn_options.fds = {{theirs.get(), 3}};
   spawn_options.new_session = true;
-  pid_t pid = CO_TRY(os::spawn(spawn_options));
+  pid_t pid = TRY(os::spawn(spawn_options));
   theirs.reset();
-  auto impl = std::make_unique<Impl>();
-  std::unique_ptr<ShimClient> client(new ShimClient(std::move(impl)));
-  auto opened = client->impl_->open(std::move(ours));
-  if (opened) client->impl_->send(init_request(options));
-  // It forks and ends at once, long before its child has read the request.
-  os::ExitStatus status = CO_TRY(os::wait_child(pid));
-  CO_TRY(std::move(opened));
-  if (status.code) co_return fail(Code::internal, "start shim of pod " + options.id + ": " + options.shim + " ended with code " + std::to_string(status.code));
-  CO_TRY_AS("start shim of pod " + options.id, co_await await_answer(client->impl_->hello));
+  // It forks and ends at once.
+  os::ExitStatus status = TRY(os::wait_child(pid));
+  if (status.code) return fail(Code::internal, program + " ended with code " + std::to_string(status.code));
+  return std::move(ours);
+}
+
+Task<Result<std::unique_ptr<ShimClient>>> ShimClient::launch(PodOptions options) {
+  const std::string what = "start shim of pod " + options.id;
+  os::Fd socket = CO_TRY_AS(what, start_waiting(options.shim));
+  std::unique_ptr<ShimClient> client(new ShimClient(std::make_unique<Impl>()));
+  CO_TRY(client->impl_->open(std::move(socket)));
+  client->impl_->send(init_request(options));
+  CO_TRY_AS(what, co_await await_answer(client->impl_->hello));
   co_return std::move(client);
+}
+
+Task<Result<ShimClient::Running>> ShimClient::launch(PodOptions options, ContainerOptions container, StartStreams streams, os::Fd waiting) {
+  const std::string what = "start shim of pod " + options.id;
+  std::vector<os::Fd> fds;
+  std::string arguments = container_arguments(container, streams, fds);
+  // Whether a waiting shim lives shows when it is spoken to; the streams must not be given to a dead one.
+  if (waiting && !os::peer_is_there(waiting.get())) waiting.reset();
+  if (!waiting) waiting = CO_TRY_AS(what, start_waiting(options.shim));
+  Running out{std::unique_ptr<ShimClient>(new ShimClient(std::make_unique<Impl>())), 0, ContainerInfo{}};
+  CO_TRY(out.client->impl_->open(std::move(waiting)));
+  out.client->impl_->send(init_request(options));
+  auto asked = out.client->impl_->request("run", arguments, std::move(fds));
+  Answer hello = CO_TRY_AS(what, co_await await_answer(out.client->impl_->hello));
+  if (const json::Node* pod = hello.document.root().find("pod")) CO_TRY(read(*pod, "shimPid", "", out.shim_pid));
+  out.container = co_await await_container(std::move(asked));
+  co_return std::move(out);
 }
 
 Task<Result<std::unique_ptr<ShimClient>>> ShimClient::connect(std::string dir) {
@@ -331,12 +382,15 @@ bool ShimClient::closed() const { return impl_->closed; }
 Task<Result<PodInfo>> ShimClient::state() { return await_pod(impl_->request("state", "{}")); }
 
 Task<Result<ContainerInfo>> ShimClient::create_container(ContainerOptions options) {
-  Arguments log;
-  log.set("path", options.log.path).number("maxBytes", int64_t(options.log.max_bytes)).number("maxFiles", options.log.max_files);
-  Arguments arguments;
-  arguments.set("container", options.id).set("bundle", options.bundle).raw("log", log);
-  arguments.flag("stdin", options.stdin_open).flag("stdinOnce", options.stdin_once);
-  return await_container(impl_->request("create", arguments.text()));
+  StartStreams none;
+  std::vector<os::Fd> fds;
+  return await_container(impl_->request("create", container_arguments(options, none, fds)));
+}
+
+Task<Result<ContainerInfo>> ShimClient::run_container(ContainerOptions options, StartStreams streams) {
+  std::vector<os::Fd> fds;
+  std::string arguments = container_arguments(options, streams, fds);
+  return await_container(impl_->request("run", arguments, std::move(fds)));
 }
 
 Task<Result<ContainerInfo>> ShimClient::start(std::string container) {
@@ -371,12 +425,17 @@ Task<Result<ContainerStats>> ShimClient::stats(std::string container) {
   return await_stats(impl_->request("stats", Arguments().set("container", container).text()));
 }
 
+Task<Result<std::vector<int>>> ShimClient::pids(std::string container) {
+  return await_pids(impl_->request("pids", Arguments().set("container", container).text()));
+}
+
 Task<Result<ContainerStats>> ShimClient::pod_stats() { return await_stats(impl_->request("stats", "{}")); }
 
 Task<Result<Session>> ShimClient::exec(ExecOptions options) {
   Arguments arguments;
   arguments.set("container", options.container).list("args", options.args).list("env", options.env).set("cwd", options.cwd);
   arguments.set("user", options.user).flag("tty", options.tty).flag("stdin", options.stdin_open);
+  arguments.flag("allCapabilities", options.all_capabilities);
   arguments.number("columns", options.columns).number("rows", options.rows);
   return await_session(impl_->request("exec", arguments.text()));
 }
@@ -389,12 +448,16 @@ Task<Result<void>> ShimClient::kill_exec(uint64_t session, int signal) {
   return await_done(impl_->request("killExec", Arguments().number("session", int64_t(session)).number("signal", signal).text()));
 }
 
-Task<Result<Session>> ShimClient::attach(std::string container, bool with_stdin) {
-  return await_session(impl_->request("attach", Arguments().set("container", container).flag("stdin", with_stdin).text()));
+Task<Result<Session>> ShimClient::attach(std::string container, bool with_stdin, bool hold) {
+  return await_session(impl_->request("attach", Arguments().set("container", container).flag("stdin", with_stdin).flag("hold", hold).text()));
 }
 
 Task<Result<void>> ShimClient::resize(uint64_t session, uint16_t columns, uint16_t rows) {
   return await_done(impl_->request("resize", Arguments().number("session", int64_t(session)).number("columns", columns).number("rows", rows).text()));
+}
+
+Task<Result<void>> ShimClient::resize_container(std::string container, uint16_t columns, uint16_t rows) {
+  return await_done(impl_->request("resize", Arguments().set("container", container).number("columns", columns).number("rows", rows).text()));
 }
 
 Task<Result<void>> ShimClient::close_stdin(std::string container) {
@@ -404,6 +467,20 @@ Task<Result<void>> ShimClient::close_stdin(std::string container) {
 Task<Result<void>> ShimClient::reopen_log(std::string container) {
   return await_done(impl_->request("reopenLog", Arguments().set("container", container).text()));
 }
+
+Result<std::pair<os::Fd, os::Fd>> session_pipe() {
+  auto ends = TRY(os::make_pipe());
+  TRY(os::set_nonblocking(ends.first.get()));
+  return ends;
+}
+
+Result<std::pair<os::Fd, os::Fd>> input_pipe() {
+  auto ends = TRY(os::make_pipe());
+  TRY(os::set_nonblocking(ends.second.get()));
+  return ends;
+}
+
+Result<os::Fd> duplicate(const os::Fd& fd) { return os::duplicate(fd.get()); }
 
 Task<Result<void>> ShimClient::shutdown() { return await_done(impl_->request("shutdown", "{}")); }
 

@@ -10,6 +10,7 @@
 // list mount and cgroup, and pid unless the pod shares one; leave out network, ipc and uts.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,13 +21,14 @@
 #include "base/function.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "os/cgroup.h"
 #include "os/fd.h"
 
 namespace estiba::runtime {
 
 struct LogOptions {
   std::string path;                  ///< "/var/log/pods/ns_name_uid/web/0.log"; empty: output is only for attach
-  uint64_t max_bytes = 10 << 20;     ///< rotated when it would grow beyond this
+  uint64_t max_bytes = 10 << 20;     ///< rotated when it would grow beyond this; 0: never
   uint32_t max_files = 5;            ///< with the current one
 };
 
@@ -43,6 +45,16 @@ struct PodOptions {
   std::string cgroup;                ///< the pod's group, "/estiba/pod<uid>"; made, and removed on shutdown; empty: none
   std::string resources;             ///< OCI linux.resources JSON for the pod's group, or empty
   std::vector<std::pair<std::string, std::string>> sysctls;  ///< of the pod's namespaces (net.*, kernel.shm*, …)
+};
+
+/// Streams that a container has from its first instruction on, made by the caller: nothing that it says can be missed.
+struct StartStreams {
+  struct Attached {
+    os::Fd out, err;                 ///< write ends of pipes
+  };
+  os::Fd input;                      ///< read end: the container's stdin; with a terminal it is copied into that
+  os::Fd input_writer;               ///< its write end, kept for later attachments; empty: the caller has the only one
+  std::vector<Attached> attached;
 };
 
 struct ContainerOptions {
@@ -81,7 +93,8 @@ struct ExecOptions {
   std::vector<std::string> args;
   std::vector<std::string> env;      ///< replaces same-named ones of the container's process
   std::string cwd;                   ///< empty: the container's
-  std::string user;                  ///< "uid[:gid]"; empty: the container's
+  std::string user;                  ///< "uid[:gid[,gid…]]", the further ones supplementary; empty: the container's
+  bool all_capabilities = false;     ///< instead of the container's
   bool tty = false;
   bool stdin_open = false;
   uint16_t columns = 0, rows = 0;    ///< first window size with a tty
@@ -103,6 +116,11 @@ struct ContainerStats {
   uint64_t page_faults = 0, major_page_faults = 0;
   uint64_t pids = 0;
   uint64_t io_read_bytes = 0, io_write_bytes = 0;
+  uint64_t cpu_user_ns = 0, cpu_system_ns = 0, cpu_periods = 0, cpu_throttled_periods = 0;
+  uint64_t memory_max = 0, memory_failures = 0, pids_limit = 0, oom_kills = 0;
+  std::vector<uint64_t> cpu_each_ns;             ///< by CPU; version 1 only
+  std::map<std::string, uint64_t> memory_stat;   ///< memory.stat as the kernel has it
+  std::vector<os::CgroupIo> io;                  ///< by device
 };
 
 struct ShimEvent {
@@ -126,6 +144,16 @@ class ShimClient {
 
   /// Starts a shim for a new pod and waits until it is ready. Code::already_exists when `dir` has a living shim.
   static Task<Result<std::unique_ptr<ShimClient>>> launch(PodOptions options);
+  /// The same with the pod's first container, which runs after one exchange of messages. `waiting` is a shim of start_waiting(); if it has
+  /// died meanwhile, or without one, a shim is started. The container's failure leaves the shim, with no container, in `client`.
+  struct Running {
+    std::unique_ptr<ShimClient> client;
+    int shim_pid = 0;
+    Result<ContainerInfo> container;
+  };
+  static Task<Result<Running>> launch(PodOptions options, ContainerOptions container, StartStreams streams, os::Fd waiting);
+  /// Blocking, any thread: starts a shim that waits for its pod. The socket is all there is of it: it ends when that is closed.
+  static Result<os::Fd> start_waiting(const std::string& program);
   /// Connects to the shim that serves `dir`. Code::not_found without a socket, Code::unavailable when nobody listens.
   static Task<Result<std::unique_ptr<ShimClient>>> connect(std::string dir);
   ~ShimClient();  ///< only disconnects; the shim and its containers go on
@@ -142,6 +170,8 @@ class ShimClient {
   /// Makes the container to the point before its program starts. Errors of the set-up are told with their step; Code::not_found when the
   /// program is not in the image, Code::forbidden when it is not executable.
   Task<Result<ContainerInfo>> create_container(ContainerOptions options);
+  /// create_container and start in one; nothing is left of a container that fails. Code::unsupported from a shim of before 2026.
+  Task<Result<ContainerInfo>> run_container(ContainerOptions options, StartStreams streams);
   /// Runs the program. Returns when execve(2) has succeeded, with its error else.
   Task<Result<ContainerInfo>> start(std::string container);
   /// `all`: every process of its cgroup. Not running any more is Code::not_found.
@@ -156,6 +186,8 @@ class ShimClient {
   /// OCI linux.resources JSON.
   Task<Result<void>> update(std::string container, std::string resources);
   Task<Result<ContainerStats>> stats(std::string container);
+  /// The processes of its cgroup, in the host's pid namespace.
+  Task<Result<std::vector<int>>> pids(std::string container);
   /// Of the pod's cgroup.
   Task<Result<ContainerStats>> pod_stats();
 
@@ -163,10 +195,11 @@ class ShimClient {
   /// Waits for the end of an exec session: its exit code. Code::not_found for unknown or already forgotten ones.
   Task<Result<int>> wait_exec(uint64_t session);
   Task<Result<void>> kill_exec(uint64_t session, int signal);
-  /// New output from now on, and stdin if the container has one and `with_stdin`. Output that the reader does not take
-  /// within 1 MiB ends the session.
-  Task<Result<Session>> attach(std::string container, bool with_stdin);
+  /// New output from now on, and stdin if the container has one and `with_stdin`. A reader who is behind by 1 MiB loses the session; with
+  /// `hold` the container waits for it instead.
+  Task<Result<Session>> attach(std::string container, bool with_stdin, bool hold = false);
   Task<Result<void>> resize(uint64_t session, uint16_t columns, uint16_t rows);
+  Task<Result<void>> resize_container(std::string container, uint16_t columns, uint16_t rows);
   /// Closes the container's stdin for good (stdin_once is done by the shim itself).
   Task<Result<void>> close_stdin(std::string container);
   /// Reopens the log file now (after an outside rotation).
@@ -181,6 +214,11 @@ class ShimClient {
   explicit ShimClient(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+/// Ends for a caller's own streams: a pipe whose read end (output) or write end (input) does not block.
+Result<std::pair<os::Fd, os::Fd>> session_pipe();
+Result<std::pair<os::Fd, os::Fd>> input_pipe();
+Result<os::Fd> duplicate(const os::Fd& fd);
 
 /// Blocking: removes what a dead shim left behind: kills the processes in the pod's cgroup, removes cgroups, the containers' mounts and the
 /// directory. Code::conflict while the shim lives. Returns the containers as last recorded.

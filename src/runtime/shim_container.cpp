@@ -9,6 +9,7 @@
 
 #include "base/strings.h"
 #include "model/json.h"
+#include "os/credentials.h"
 #include "os/file.h"
 #include "os/pty.h"
 #include "runtime/container.h"
@@ -20,7 +21,10 @@ namespace estiba::runtime {
 ContainerStats to_container_stats(const os::CgroupStats& s) {
   return {.at = wire::wall_now(), .cpu_usage_ns = s.cpu_usage_ns, .cpu_throttled_ns = s.cpu_throttled_ns, .memory_usage = s.memory_usage,
           .memory_working_set = s.memory_working_set, .memory_rss = s.memory_rss, .memory_limit = s.memory_limit, .page_faults = s.page_faults,
-          .major_page_faults = s.major_page_faults, .pids = s.pids, .io_read_bytes = s.io_read_bytes, .io_write_bytes = s.io_write_bytes};
+          .major_page_faults = s.major_page_faults, .pids = s.pids, .io_read_bytes = s.io_read_bytes, .io_write_bytes = s.io_write_bytes,
+          .cpu_user_ns = s.cpu_user_ns, .cpu_system_ns = s.cpu_system_ns, .cpu_periods = s.cpu_periods,
+          .cpu_throttled_periods = s.cpu_throttled_periods, .memory_max = s.memory_max_usage, .memory_failures = s.memory_failures,
+          .pids_limit = s.pids_limit, .oom_kills = s.oom_kills, .cpu_each_ns = s.cpu_each_ns, .memory_stat = s.memory_stat, .io = s.io};
 }
 
 Result<SpecProcess> exec_process(const SpecProcess& container, const ExecOptions& options) {
@@ -38,12 +42,26 @@ Result<SpecProcess> exec_process(const SpecProcess& container, const ExecOptions
     process.env.push_back(entry);
   }
   if (!options.user.empty()) {
-    auto [uid, gid] = split_once(options.user, ':');
+    auto [uid, groups] = split_once(options.user, ':');
+    std::vector<uint32_t> numbers;
+    bool good = true;
+    for (std::string_view group : split(groups.value_or("0"), ',')) {
+      auto number = parse_number<uint32_t>(group);
+      good = good && number;
+      numbers.push_back(number.value_or(0));
+    }
     auto uid_number = parse_number<uint32_t>(uid);
-    auto gid_number = gid ? parse_number<uint32_t>(*gid) : std::optional<uint32_t>(0);
-    if (!uid_number || !gid_number) return fail(Code::invalid, "exec: user " + quoted(options.user) + " must be <uid>[:<gid>] in numbers");
+    if (!uid_number || !good) return fail(Code::invalid, "exec: user " + quoted(options.user) + " must be <uid>[:<gid>[,<gid>…]] in numbers");
     process.user.uid = *uid_number;
-    process.user.gid = *gid_number;
+    process.user.gid = numbers[0];
+    process.user.additional_gids.assign(numbers.begin() + 1, numbers.end());
+  }
+  if (options.all_capabilities) {
+    SpecCapabilities& all = process.capabilities.emplace();
+    for (int i = 0; i <= os::last_capability(); i++)
+      if (auto name = os::capability_name(i); !name.empty()) all.bounding.emplace_back(name);
+    all.effective = all.permitted = all.bounding;
+    process.no_new_privileges = false;
   }
   return process;
 }
@@ -81,12 +99,15 @@ Result<void> ShimContainer::prepare_cgroup() {
   return {};
 }
 
-Result<void> ShimContainer::launch_process() {
+Result<void> ShimContainer::launch_process(StartStreams& streams) {
   LaunchOptions launch_options{.id = options_.id, .bundle = options_.bundle, .spec = &spec_, .process = &spec_.process, .cgroup = cgroup_,
                                .die_with_parent = true};
   os::Fd theirs[3];
   if (!spec_.process.terminal) {
-    if (options_.stdin_open) {
+    if (options_.stdin_open && streams.input) {
+      theirs[0] = std::move(streams.input);
+      stdin_ = std::move(streams.input_writer);
+    } else if (options_.stdin_open) {
       auto [read_end, write_end] = TRY(os::make_pipe());
       theirs[0] = std::move(read_end);
       stdin_ = std::move(write_end);
@@ -108,6 +129,37 @@ Result<void> ShimContainer::launch_process() {
     stdout_ = std::move(process_.terminal);
   }
   return {};
+}
+
+std::unique_ptr<AttachPipe> ShimContainer::attach_pipe(os::Fd write_end, bool hold) {
+  UniqueFunction<void()> taken;
+  if (hold) taken = [this] { let_streams_flow(); };
+  return std::make_unique<AttachPipe>(context_.loop, std::move(write_end), std::move(taken));
+}
+
+// Those who were there before the container.
+Result<void> ShimContainer::take_streams(StartStreams& streams) {
+  for (StartStreams::Attached& ends : streams.attached) {
+    Attached attached{context_.next_session++, nullptr, nullptr};
+    for (os::Fd* fd : {&ends.out, &ends.err})
+      if (*fd) TRY(os::set_nonblocking(fd->get()));
+    attached.out = attach_pipe(std::move(ends.out), true);
+    if (!spec_.process.terminal) attached.err = attach_pipe(std::move(ends.err), true);
+    attached_.push_back(std::move(attached));
+  }
+  streams.attached.clear();
+  if (!spec_.process.terminal || !streams.input || !options_.stdin_open) return {};
+  input_ = std::make_unique<InputPump>(context_.loop, std::move(streams.input), TRY(os::duplicate(stdin_.get())));
+  return input_->start();
+}
+
+void ShimContainer::let_streams_flow() {
+  if (!held_) return;
+  for (const Attached& attached : attached_)
+    if (attached.out->full() || (attached.err && attached.err->full())) return;
+  held_ = false;
+  for (os::Fd* fd : {&stdout_, &stderr_})
+    if (*fd) (void)context_.loop.change(fd->get(), EPOLLIN);
 }
 
 Result<void> ShimContainer::watch_streams() {
@@ -135,7 +187,8 @@ void ShimContainer::check_memory() {
   context_.emit({.kind = ShimEvent::Kind::oom, .container = info_.id, .oom_killed = true, .at = wire::wall_now()});
 }
 
-Result<std::unique_ptr<ShimContainer>> ShimContainer::create(ShimContext& context, const ContainerOptions& options) {
+Result<std::unique_ptr<ShimContainer>> ShimContainer::create(ShimContext& context, const ContainerOptions& options,
+                                                             StartStreams streams) {
   std::unique_ptr<ShimContainer> c(new ShimContainer(context, options));
   std::string file = options.bundle + "/config.json";
   c->spec_ = TRY(within(file, parse_spec(TRY(os::read_file(file)))));
@@ -147,7 +200,8 @@ Result<std::unique_ptr<ShimContainer>> ShimContainer::create(ShimContext& contex
   auto work = [&]() -> Result<void> {
     TRY(c->log_.open(options.log));
     TRY(c->prepare_cgroup());
-    TRY(c->launch_process());
+    TRY(c->launch_process(streams));
+    TRY(c->take_streams(streams));
     TRY(c->watch_streams());
     c->watch_memory();
     c->info_.status = ContainerStatus::created;
@@ -232,6 +286,12 @@ Result<ContainerStats> ShimContainer::stats() const {
   return to_container_stats(TRY(cgroup_->stats()));
 }
 
+Result<std::vector<pid_t>> ShimContainer::pids() const {
+  TRY(need_running());
+  if (cgroup_) return cgroup_->pids(true);
+  return std::vector<pid_t>{info_.pid};
+}
+
 Result<ShimContainer::Exec> ShimContainer::exec(const ExecOptions& options) {
   if (info_.status != ContainerStatus::running) {
     return fail(Code::conflict, "cannot exec in container " + info_.id + ": it is " + std::string(to_string(info_.status)));
@@ -274,7 +334,7 @@ Result<ShimContainer::Exec> ShimContainer::exec(const ExecOptions& options) {
   return out;
 }
 
-Result<Session> ShimContainer::attach(bool with_stdin) {
+Result<Session> ShimContainer::attach(bool with_stdin, bool hold) {
   TRY(need_running());
   Session session;
   Attached attached{context_.next_session++, nullptr, nullptr};
@@ -284,7 +344,7 @@ Result<Session> ShimContainer::attach(bool with_stdin) {
     if (err && spec_.process.terminal) break;
     auto [read_end, write_end] = TRY(os::make_pipe(O_NONBLOCK));
     (err ? session.stderr_fd : session.stdout_fd) = std::move(read_end);
-    (err ? attached.err : attached.out) = std::make_unique<AttachPipe>(context_.loop, std::move(write_end));
+    (err ? attached.err : attached.out) = attach_pipe(std::move(write_end), hold);
   }
   if (with_stdin && stdin_) {
     // With stdinOnce the only write end goes away, so that its closing is the end of the container's input.
@@ -318,12 +378,18 @@ void ShimContainer::read_stream(os::Fd& fd, ContainerLog::Stream stream) {
     return;
   }
   log_.write(stream, {buffer, size_t(n)}, wire::wall_now());
+  bool hold = false;
   for (auto it = attached_.begin(); it != attached_.end();) {
     AttachPipe* pipe = stream == ContainerLog::standard_output ? it->out.get() : it->err.get();
     if (pipe) pipe->write({buffer, size_t(n)});
+    hold = hold || (pipe && pipe->full());
     bool gone = it->out->closed() && (!it->err || it->err->closed());
     it = gone ? attached_.erase(it) : std::next(it);
   }
+  if (!hold || held_) return;
+  held_ = true;
+  for (os::Fd* each : {&stdout_, &stderr_})
+    if (*each) (void)context_.loop.change(each->get(), 0);
 }
 
 // Takes what is still in the pipes. Whoever else has them open (a process that got away to another session) is not waited for.
@@ -339,6 +405,7 @@ void ShimContainer::end_streams() {
   };
   drain(stdout_, ContainerLog::standard_output);
   drain(stderr_, ContainerLog::standard_error);
+  input_.reset();
   stdin_.reset();
   for (Attached& attached : attached_) {
     attached.out->finish();

@@ -29,7 +29,7 @@ struct ShimContext {
 class ShimContainer {
  public:
   /// Everything up to the start of the program.
-  static Result<std::unique_ptr<ShimContainer>> create(ShimContext& context, const ContainerOptions& options);
+  static Result<std::unique_ptr<ShimContainer>> create(ShimContext& context, const ContainerOptions& options, StartStreams streams = {});
   ~ShimContainer();
 
   const ContainerInfo& info() const { return info_; }
@@ -41,6 +41,7 @@ class ShimContainer {
   Result<void> resume();
   Result<void> update(const std::string& resources_json);
   Result<ContainerStats> stats() const;
+  Result<std::vector<pid_t>> pids() const;
   /// Kills if need be (blocking until it has ended), and removes cgroup and record.
   Result<void> remove(bool force);
 
@@ -49,7 +50,8 @@ class ShimContainer {
     os::Fd terminal;   ///< kept for resizing
   };
   Result<Exec> exec(const ExecOptions& options);
-  Result<Session> attach(bool with_stdin);
+  /// With `hold` the container waits for the reader.
+  Result<Session> attach(bool with_stdin, bool hold);
   Result<void> resize(uint16_t columns, uint16_t rows);
   void close_stdin() { stdin_.reset(); }
   Result<void> reopen_log() { return log_.reopen(); }
@@ -67,7 +69,10 @@ class ShimContainer {
 
   ShimContainer(ShimContext& context, const ContainerOptions& options) : context_(context), options_(options) {}
   Result<void> prepare_cgroup();
-  Result<void> launch_process();
+  Result<void> launch_process(StartStreams& streams);
+  Result<void> take_streams(StartStreams& streams);
+  std::unique_ptr<AttachPipe> attach_pipe(os::Fd write_end, bool hold);
+  void let_streams_flow();
   Result<void> watch_streams();
   void read_stream(os::Fd& fd, ContainerLog::Stream stream);
   void watch_memory();
@@ -88,6 +93,8 @@ class ShimContainer {
   ContainerLog log_;
   os::Fd stdin_, stdout_, stderr_;  // ours; with a terminal stdout_ is its master
   std::list<Attached> attached_;
+  std::unique_ptr<InputPump> input_;
+  bool held_ = false;  // the streams are not read: somebody who is attached is behind
   uint64_t grace_timer_ = 0;
 };
 

@@ -3,6 +3,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "model/json.h"
 #include "os/fd.h"
 #include "os/process.h"
@@ -16,8 +19,7 @@ namespace {
 
 constexpr int init_fd = 3;  // the socket that the server passes
 
-Result<PodOptions> receive_options(int socket) {
-  wire::Reader reader;
+Result<PodOptions> receive_options(int socket, wire::Reader& reader) {
   while (true) {
     if (auto frame = reader.next()) {
       json::Document document = TRY(json::Document::parse(frame->text, {.max_depth = 64}));
@@ -27,15 +29,25 @@ Result<PodOptions> receive_options(int socket) {
     }
     pollfd poll_for{socket, POLLIN, 0};
     poll(&poll_for, 1, -1);
-    if (!TRY(reader.fill(socket))) return fail(Code::cancelled, "the server has gone away");
+    if (!TRY(reader.fill(socket)) && reader.empty()) return fail(Code::cancelled, "the server has gone away");
   }
 }
 
-Result<void> serve(os::Fd socket, std::unique_ptr<ShimServer>& server) {
-  PodOptions options = TRY(receive_options(socket.get()));
+// A shim that was started ahead of need has a place for the id among its arguments, where ps shows it.
+void show_id(const std::string& id, char* place) {
+  if (!place || *place != '-') return;
+  size_t room = strlen(place);
+  memset(place, 0, room);
+  memcpy(place, id.data(), std::min(room, id.size()));
+}
+
+Result<void> serve(os::Fd socket, char* shown_id, std::unique_ptr<ShimServer>& server) {
+  wire::Reader reader;
+  PodOptions options = TRY(receive_options(socket.get(), reader));
+  show_id(options.id, shown_id);
   server = std::make_unique<ShimServer>(std::move(options));
   os::Fd first = TRY(os::duplicate(socket.get()));
-  return server->open(std::move(first));
+  return server->open(std::move(first), std::move(reader));
 }
 
 void tell_failure(int socket, const Error& error) {
@@ -50,7 +62,7 @@ void tell_failure(int socket, const Error& error) {
 
 }  // namespace
 
-int shim_main(int, char**) {
+int shim_main(int argc, char** argv) {
   // The server waits for this first process; the second one belongs to nobody and so is nobody's zombie.
   auto pid = os::clone_process({});
   if (!pid) return 1;
@@ -64,7 +76,7 @@ int shim_main(int, char**) {
   std::unique_ptr<ShimServer> server;
   os::Fd mine;
   if (auto copy = os::duplicate(socket.get())) mine = std::move(*copy);
-  if (auto done = serve(std::move(socket), server); !done) {
+  if (auto done = serve(std::move(socket), argc > 0 ? argv[0] : nullptr, server); !done) {
     tell_failure(mine.get(), done.error());
     return 1;
   }

@@ -10,6 +10,7 @@
 namespace estiba::runtime {
 
 const ShimServer::Operation ShimServer::operations[] = {
+    {"run", &ShimServer::op_run},           {"pids", &ShimServer::op_pids},
     {"state", &ShimServer::op_state},       {"create", &ShimServer::op_create},         {"start", &ShimServer::op_start},
     {"kill", &ShimServer::op_kill},         {"stop", &ShimServer::op_stop},             {"remove", &ShimServer::op_remove},
     {"pause", &ShimServer::op_pause},       {"resume", &ShimServer::op_resume},         {"update", &ShimServer::op_update},
@@ -49,7 +50,7 @@ Result<void> ShimServer::op_state(const Request&, Reply& reply) {
   return {};
 }
 
-Result<void> ShimServer::op_create(const Request& request, Reply& reply) {
+Result<ShimContainer*> ShimServer::create(const Request& request) {
   const json::Node& args = request.arguments;
   ContainerOptions options;
   TRY(read(args, "container", "", options.id));
@@ -65,10 +66,41 @@ Result<void> ShimServer::op_create(const Request& request, Reply& reply) {
     return fail(Code::invalid, "container id " + quoted(options.id) + " must be a plain name");
   }
   if (containers_.contains(options.id)) return fail(Code::already_exists, "pod " + options_.id + " has a container " + options.id + " already");
-  auto made = ShimContainer::create(context_, options);
+  StartStreams streams;
+  std::vector<std::string> names;
+  TRY(read(args, "fds", "", names));
+  for (size_t i = 0; i < names.size() && i < request.fds.size(); i++) {
+    if (names[i] == "input") streams.input = std::move(request.fds[i]);
+    if (names[i] == "inputWriter") streams.input_writer = std::move(request.fds[i]);
+    if (names[i] == "out") streams.attached.push_back({std::move(request.fds[i]), {}});
+    if (names[i] == "err" && !streams.attached.empty()) streams.attached.back().err = std::move(request.fds[i]);
+  }
+  auto made = ShimContainer::create(context_, options, std::move(streams));
   if (!made) return std::unexpected(std::move(made.error()));
-  reply.result = &wire::put_container(reply.document, (*made)->info());
-  containers_.emplace(options.id, std::move(*made));
+  return containers_.emplace(options.id, std::move(*made)).first->second.get();
+}
+
+Result<void> ShimServer::op_create(const Request& request, Reply& reply) {
+  ShimContainer* container = TRY(create(request));
+  reply.result = &wire::put_container(reply.document, container->info());
+  return {};
+}
+
+Result<void> ShimServer::op_run(const Request& request, Reply& reply) {
+  ShimContainer* container = TRY(create(request));
+  if (auto started = container->start(); !started) {
+    if (auto removed = container->remove(true)) containers_.erase(container->info().id);
+    return started;
+  }
+  reply.result = &wire::put_container(reply.document, container->info());
+  return {};
+}
+
+Result<void> ShimServer::op_pids(const Request& request, Reply& reply) {
+  json::Node& list = reply.document.make_array();
+  for (pid_t pid : TRY(TRY(find(request))->pids())) reply.document.append(list, reply.document.make_int(pid));
+  reply.result = &reply.document.make_object();
+  reply.document.set(*reply.result, "pids", list);
   return {};
 }
 
@@ -135,6 +167,7 @@ Result<void> ShimServer::op_exec(const Request& request, Reply& reply) {
   TRY(read(args, "env", "", options.env));
   TRY(read(args, "cwd", "", options.cwd));
   TRY(read(args, "user", "", options.user));
+  TRY(read(args, "allCapabilities", "", options.all_capabilities));
   TRY(read(args, "tty", "", options.tty));
   TRY(read(args, "stdin", "", options.stdin_open));
   TRY(read(args, "columns", "", options.columns));
@@ -177,9 +210,10 @@ Result<void> ShimServer::op_kill_exec(const Request& request, Reply&) {
 
 Result<void> ShimServer::op_attach(const Request& request, Reply& reply) {
   ShimContainer* container = TRY(find(request));
-  bool with_stdin = false;
+  bool with_stdin = false, hold = false;
   TRY(read(request.arguments, "stdin", "", with_stdin));
-  Session session = TRY(container->attach(with_stdin));
+  TRY(read(request.arguments, "hold", "", hold));
+  Session session = TRY(container->attach(with_stdin, hold));
   reply.result = &put_session(reply, session);
   return {};
 }
@@ -190,6 +224,7 @@ Result<void> ShimServer::op_resize(const Request& request, Reply&) {
   TRY(read(request.arguments, "session", "", session));
   TRY(read(request.arguments, "columns", "", columns));
   TRY(read(request.arguments, "rows", "", rows));
+  if (request.arguments.find("container")) return TRY(find(request))->resize(columns, rows);
   if (auto it = execs_.find(session); it != execs_.end()) {
     if (!it->second.terminal) return fail(Code::invalid, "exec session " + std::to_string(session) + " has no terminal");
     return os::set_window_size(it->second.terminal.get(), columns, rows);

@@ -39,7 +39,7 @@ ShimServer::ShimServer(PodOptions options) : options_(std::move(options)), conte
   context_.await_end = [this](pid_t pid) { await_end(pid); };
 }
 
-Result<void> ShimServer::open(os::Fd first) {
+Result<void> ShimServer::open(os::Fd first, wire::Reader reader) {
   std::string path = options_.dir + "/shim.sock";
   if (os::connect_unix(path, SOCK_STREAM)) return fail(Code::already_exists, options_.dir + " has a living shim");
   TRY(os::make_dirs(options_.dir, 0700));
@@ -56,7 +56,7 @@ Result<void> ShimServer::open(os::Fd first) {
   TRY(loop_.watch(listener_.get(), EPOLLIN, [this](uint32_t) {
     if (auto socket = os::accept_unix(listener_.get())) add_connection(std::move(*socket));
   }));
-  add_connection(std::move(first));
+  add_connection(std::move(first), std::move(reader));
   return {};
 }
 
@@ -126,9 +126,10 @@ Result<void> ShimServer::make_cgroup() {
 
 // Connections.
 
-void ShimServer::add_connection(os::Fd socket) {
+void ShimServer::add_connection(os::Fd socket, wire::Reader reader) {
   auto connection = std::make_shared<Connection>();
   connection->socket = std::move(socket);
+  connection->reader = std::move(reader);
   if (!os::set_nonblocking(connection->socket.get())) return;
   connections_.push_back(connection);
   (void)loop_.watch(connection->socket.get(), EPOLLIN, [this, connection](uint32_t events) { serve(connection, events); });
@@ -138,6 +139,16 @@ void ShimServer::add_connection(os::Fd socket) {
   document.set(hello, "protocol", document.make_int(wire::protocol_version));
   document.set(hello, "pod", describe(document));
   send(connection, json::print(hello));
+  // What the server sent along with its first request.
+  serve_frames(connection);
+}
+
+void ShimServer::serve_frames(const ConnectionRef& connection) {
+  while (!connection->closing) {
+    auto frame = connection->reader.next();
+    if (!frame) return;
+    handle(connection, *frame);
+  }
 }
 
 void ShimServer::serve(const ConnectionRef& connection, uint32_t events) {
@@ -148,10 +159,7 @@ void ShimServer::serve(const ConnectionRef& connection, uint32_t events) {
   }
   if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR))) return;
   auto open = connection->reader.fill(connection->socket.get());
-  while (auto frame = connection->reader.next()) {
-    handle(connection, *frame);
-    if (connection->closing) return;
-  }
+  serve_frames(connection);
   if (!open || !*open) drop(connection);
 }
 
@@ -180,7 +188,7 @@ void ShimServer::answer(const ConnectionRef& connection, int64_t id, Reply& repl
   send(connection, json::print(node), std::move(reply.fds));
 }
 
-void ShimServer::handle(const ConnectionRef& connection, const wire::Frame& frame) {
+void ShimServer::handle(const ConnectionRef& connection, wire::Frame& frame) {
   auto document = json::Document::parse(frame.text, {.max_depth = 64});
   // What cannot be understood at all has no id that could be answered.
   if (!document || !document->root().is_object()) return drop(connection);
@@ -190,7 +198,7 @@ void ShimServer::handle(const ConnectionRef& connection, const wire::Frame& fram
   json::Document none;
   json::Node& empty = none.make_object();
   const json::Node* arguments = root.find("args");
-  Request request{connection, id, arguments && arguments->is_object() ? *arguments : empty};
+  Request request{connection, id, arguments && arguments->is_object() ? *arguments : empty, frame.fds};
   Reply reply;
   for (const Operation* operation = operations; operation->handler; operation++) {
     if (operation->name != name) continue;

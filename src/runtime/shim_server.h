@@ -18,7 +18,7 @@ class ShimServer {
   explicit ShimServer(PodOptions options);
 
   /// Makes directory, namespaces, cgroup and socket. `first` is the connection that the launching server holds already.
-  Result<void> open(os::Fd first);
+  Result<void> open(os::Fd first, wire::Reader reader = {});
   /// Until shut down.
   void run() { loop_.run(); }
 
@@ -48,6 +48,7 @@ class ShimServer {
     const ConnectionRef& connection;
     int64_t id;
     const json::Node& arguments;
+    std::vector<os::Fd>& fds;
   };
   using Handler = Result<void> (ShimServer::*)(const Request&, Reply&);
   struct Operation {
@@ -61,10 +62,11 @@ class ShimServer {
   Result<void> make_cgroup();
   Result<void> watch_children();
 
-  void add_connection(os::Fd socket);
+  void add_connection(os::Fd socket, wire::Reader reader = {});
+  void serve_frames(const ConnectionRef& connection);
   void serve(const ConnectionRef& connection, uint32_t events);
   void drop(const ConnectionRef& connection);
-  void handle(const ConnectionRef& connection, const wire::Frame& frame);
+  void handle(const ConnectionRef& connection, wire::Frame& frame);
   void send(const ConnectionRef& connection, std::string text, std::vector<os::Fd> fds = {});
   void answer(const ConnectionRef& connection, int64_t id, Reply& reply, const Result<void>& result);
   void emit(const ShimEvent& event);
@@ -73,12 +75,14 @@ class ShimServer {
   void await_end(pid_t pid);
   void end_exec(uint64_t session, const os::ExitStatus& status);
   Result<ShimContainer*> find(const Request& request);
+  Result<ShimContainer*> create(const Request& request);
   json::Node& describe(json::Document& document) const;
   static json::Node& put_session(Reply& reply, Session& session);
 
   Result<void> op_state(const Request&, Reply&);
   Result<void> op_create(const Request&, Reply&);
   Result<void> op_start(const Request&, Reply&);
+  Result<void> op_run(const Request&, Reply&);
   Result<void> op_kill(const Request&, Reply&);
   Result<void> op_stop(const Request&, Reply&);
   Result<void> op_remove(const Request&, Reply&);
@@ -86,6 +90,7 @@ class ShimServer {
   Result<void> op_resume(const Request&, Reply&);
   Result<void> op_update(const Request&, Reply&);
   Result<void> op_stats(const Request&, Reply&);
+  Result<void> op_pids(const Request&, Reply&);
   Result<void> op_exec(const Request&, Reply&);
   Result<void> op_wait_exec(const Request&, Reply&);
   Result<void> op_kill_exec(const Request&, Reply&);

@@ -164,22 +164,54 @@ constexpr StatField stat_fields[] = {
     {"memoryRss", &ContainerStats::memory_rss},            {"memoryLimit", &ContainerStats::memory_limit},
     {"pageFaults", &ContainerStats::page_faults},          {"majorPageFaults", &ContainerStats::major_page_faults},
     {"pids", &ContainerStats::pids},                       {"ioReadBytes", &ContainerStats::io_read_bytes},
-    {"ioWriteBytes", &ContainerStats::io_write_bytes},
+    {"ioWriteBytes", &ContainerStats::io_write_bytes},     {"cpuUserNs", &ContainerStats::cpu_user_ns},
+    {"cpuSystemNs", &ContainerStats::cpu_system_ns},       {"cpuPeriods", &ContainerStats::cpu_periods},
+    {"cpuThrottledPeriods", &ContainerStats::cpu_throttled_periods}, {"memoryMax", &ContainerStats::memory_max},
+    {"memoryFailures", &ContainerStats::memory_failures},  {"pidsLimit", &ContainerStats::pids_limit},
+    {"oomKills", &ContainerStats::oom_kills},
 };
 }  // namespace
 
 json::Node& put_stats(json::Document& document, const ContainerStats& stats) {
   json::Node& node = document.make_object();
   document.set(node, "at", document.make_int(to_ns(stats.at)));
-  for (const StatField& field : stat_fields) document.set(node, field.name, document.make_number(std::to_string(stats.*field.member)));
+  auto number = [&](uint64_t value) -> json::Node& { return document.make_number(std::to_string(value)); };
+  for (const StatField& field : stat_fields) document.set(node, field.name, number(stats.*field.member));
+  json::Node& each = document.make_array();
+  for (uint64_t ns : stats.cpu_each_ns) document.append(each, number(ns));
+  document.set(node, "cpuEachNs", each);
+  json::Node& memory = document.make_object();
+  for (const auto& [name, value] : stats.memory_stat) document.set(memory, name, number(value));
+  document.set(node, "memoryStat", memory);
+  json::Node& io = document.make_array();
+  for (const os::CgroupIo& one : stats.io) {
+    json::Node& row = document.make_array();
+    for (uint64_t value : {one.major, one.minor, one.read_bytes, one.write_bytes, one.read_ops, one.write_ops}) document.append(row, number(value));
+    document.append(io, row);
+  }
+  document.set(node, "io", io);
   return node;
 }
 
 ContainerStats get_stats(const json::Node& node) {
   ContainerStats stats;
+  auto number = [](const json::Node& value) { return parse_number<uint64_t>(value.number_text()).value_or(0); };
   if (const json::Node* at = node.find("at")) stats.at = from_ns(at->as_int().value_or(0));
   for (const StatField& field : stat_fields) {
-    if (const json::Node* value = node.find(field.name)) stats.*field.member = parse_number<uint64_t>(value->number_text()).value_or(0);
+    if (const json::Node* value = node.find(field.name)) stats.*field.member = number(*value);
+  }
+  if (const json::Node* each = node.find("cpuEachNs"))
+    for (const json::Node& value : *each) stats.cpu_each_ns.push_back(number(value));
+  if (const json::Node* memory = node.find("memoryStat"))
+    for (const json::Node& value : *memory) stats.memory_stat.emplace(value.key(), number(value));
+  if (const json::Node* io = node.find("io")) {
+    for (const json::Node& row : *io) {
+      uint64_t values[6] = {};
+      size_t at = 0;
+      for (const json::Node& value : row)
+        if (at < 6) values[at++] = number(value);
+      stats.io.push_back({values[0], values[1], values[2], values[3], values[4], values[5]});
+    }
   }
   return stats;
 }

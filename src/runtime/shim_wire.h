@@ -30,6 +30,7 @@ class Reader {
   /// Reads what is there. False when the other side has closed; malformed frames are errors.
   Result<bool> fill(int socket);
   std::optional<Frame> next();
+  bool empty() const { return buffer_.empty(); }
 
  private:
   std::string buffer_;
