@@ -40,7 +40,8 @@ Task<Result<void>> Node::start() {
   co_await secrets.wait_synced();
   co_await pods.wait_synced();
   maps.on_change([this](const model::ObjectRef& before, const model::ObjectRef& after) { source_changed(false, after ? after : before); });
-  secrets.on_change([this](const model::ObjectRef& before, const model::ObjectRef& after) { source_changed(true, after ? after : before); });
+  secrets.on_change(
+      [this](const model::ObjectRef& before, const model::ObjectRef& after) { source_changed(true, after ? after : before); });
   pods.on_change([this](const model::ObjectRef& before, const model::ObjectRef& after) { pod_changed(before, after); });
   running_ = true;
   co_await remove_orphans();
@@ -100,7 +101,8 @@ Task<void> Node::remove_orphans() {
   for (const auto& sandbox : context_.engine.sandboxes()) {
     if (workers_.contains(sandbox.uid) || !sandbox.owner.empty()) continue;
     log::info("node", "removing a pod that is no longer in the API", {{"pod", sandbox.ns + "/" + sandbox.name}, {"uid", sandbox.uid}});
-    if (auto removed = co_await context_.engine.remove_sandbox(sandbox.uid); !removed) log::warn("node", "orphan not removed", {{"error", removed.error()}});
+    if (auto removed = co_await context_.engine.remove_sandbox(sandbox.uid); !removed)
+      log::warn("node", "orphan not removed", {{"error", removed.error()}});
     (void)co_await context_.network.detach(sandbox.uid);
     PodVolumes volumes(context_, sandbox.uid);
     (void)co_await volumes.remove();

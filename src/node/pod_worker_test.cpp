@@ -142,9 +142,10 @@ struct PodWorkerTest : testing::Test {
   }
   // `spec` and `status` are what comes after the usual fields of each.
   model::ObjectRef add(const std::string& spec = "", const std::string& status = "{}", const std::string& pull = "IfNotPresent") {
-    auto pod = client.add(client::pods, "default",
-                      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"default"},"spec":{"nodeName":"n","hostNetwork":true,)" + spec +
-                          R"("containers":[{"name":"web","image":"img","imagePullPolicy":")" + pull + R"("}]}})");
+    auto pod = client.add(
+        client::pods, "default",
+        R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"default"},"spec":{"nodeName":"n","hostNetwork":true,)" +
+            spec + R"("containers":[{"name":"web","image":"img","imagePullPolicy":")" + pull + R"("}]}})");
     return client.merge(client::pods, "default", "p", R"({"status":)" + status + "}", "status");
   }
   void start(const model::ObjectRef& pod) {
@@ -220,7 +221,8 @@ TEST_F(PodWorkerTest, APodDeletedWhileItsSandboxIsMadeStartsNothingAndLeavesNoth
   EXPECT_FALSE(client.find(client::pods, "default", "p"));
 }
 
-constexpr const char* ran = R"({"phase":"Running","containerStatuses":[{"name":"web","image":"img","imageID":"","ready":true,"restartCount":2,
+constexpr const char* ran =
+    R"({"phase":"Running","containerStatuses":[{"name":"web","image":"img","imageID":"","ready":true,"restartCount":2,
   "containerID":"estiba://web-2","state":{"running":{"startedAt":"2020-01-01T00:00:00Z"}}}]})";
 
 TEST_F(PodWorkerTest, AfterARebootContainersStartAsRestarts) {
@@ -239,7 +241,8 @@ TEST_F(PodWorkerTest, AfterARebootAPodThatNeverRestartsHasFailed) {
 TEST_F(PodWorkerTest, ANewImageIsPulledBeforeItReplacesTheOldOne) {
   start(add(R"("restartPolicy":"Always",)"));
   ASSERT_EQ(engine.started, 1);
-  worker->update(client.merge(client::pods, "default", "p", R"({"spec":{"containers":[{"name":"web","image":"img2","imagePullPolicy":"Always"}]}})"));
+  worker->update(
+      client.merge(client::pods, "default", "p", R"({"spec":{"containers":[{"name":"web","image":"img2","imagePullPolicy":"Always"}]}})"));
   turn();
   EXPECT_EQ(engine.pulls, 1);
   EXPECT_EQ(engine.started, 2);

@@ -83,7 +83,7 @@ Result<CgroupHost> CgroupHost::detect() {
     if (mount.fs_type == "cgroup2" && host.unified.empty()) host.unified = mount.mount_point;
     if (mount.fs_type != "cgroup") continue;
     for (std::string_view option : split(mount.super_options, ',')) {
-      static constexpr std::string_view known[] = {"cpu",     "cpuacct", "cpuset",     "memory", "pids",    "blkio", "devices",
+      static constexpr std::string_view known[] = {"cpu",     "cpuacct", "cpuset",     "memory",  "pids",     "blkio", "devices",
                                                    "freezer", "net_cls", "perf_event", "hugetlb", "net_prio", "rdma",  "name=systemd"};
       if (std::find(std::begin(known), std::end(known), option) != std::end(known) && !host.v1_mount(option)) {
         host.v1.emplace_back(option, mount.mount_point);
@@ -199,7 +199,8 @@ void await_exits(const std::vector<pid_t>& pids, int timeout_ms) {
 }  // namespace
 
 Result<Cgroup> Cgroup::at(const std::string& path) {
-  if (!path.starts_with('/') || path.size() < 2) return fail(Code::invalid, "cgroup path " + quoted(path) + " must begin with / and name a group");
+  if (!path.starts_with('/') || path.size() < 2)
+    return fail(Code::invalid, "cgroup path " + quoted(path) + " must begin with / and name a group");
   for (std::string_view part : split(path, '/')) {
     if (part == "..") return fail(Code::invalid, "cgroup path " + quoted(path) + " must not have ..");
   }
@@ -364,7 +365,8 @@ Result<OomWatch> OomWatch::open(const Cgroup& group) {
     watch.events_file_ = dir + "/memory.events";
     watch.fd_.reset(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!watch.fd_) return fail_errno("inotify_init1");
-    if (inotify_add_watch(watch.fd_.get(), watch.events_file_.c_str(), IN_MODIFY) < 0) return fail_call("inotify_add_watch", watch.events_file_);
+    if (inotify_add_watch(watch.fd_.get(), watch.events_file_.c_str(), IN_MODIFY) < 0)
+      return fail_call("inotify_add_watch", watch.events_file_);
     return watch;
   }
   watch.events_file_ = dir + "/memory.oom_control";

@@ -19,7 +19,7 @@ namespace estiba::os {
 
 struct DeviceRule {
   bool allow = false;
-  char type = 'a';                  ///< 'a', 'b' or 'c'
+  char type = 'a';                      ///< 'a', 'b' or 'c'
   std::optional<int64_t> major, minor;  ///< none: any
   std::string access = "rwm";
 };
@@ -30,8 +30,8 @@ struct BlkioDevice {
 };
 
 struct CgroupResources {
-  std::optional<uint64_t> cpu_shares;      ///< v1 weight, 2–262144; v2: cpu.weight
-  std::optional<int64_t> cpu_quota_us;     ///< per period; ≤ 0: no limit
+  std::optional<uint64_t> cpu_shares;   ///< v1 weight, 2–262144; v2: cpu.weight
+  std::optional<int64_t> cpu_quota_us;  ///< per period; ≤ 0: no limit
   std::optional<uint64_t> cpu_period_us;
   std::optional<uint64_t> cpu_burst_us;
   std::optional<int64_t> cpu_idle;
@@ -61,7 +61,7 @@ struct CgroupStats {
   uint64_t memory_usage = 0;        ///< bytes, with page cache
   uint64_t memory_working_set = 0;  ///< usage without inactive file pages, as the kubelet reports it
   uint64_t memory_rss = 0, memory_cache = 0, memory_max_usage = 0;
-  uint64_t memory_limit = 0;        ///< 0: none
+  uint64_t memory_limit = 0;  ///< 0: none
   uint64_t page_faults = 0, major_page_faults = 0;
   uint64_t pids = 0, pids_limit = 0;
   uint64_t io_read_bytes = 0, io_write_bytes = 0, io_read_ops = 0, io_write_ops = 0;
@@ -77,8 +77,8 @@ enum class CgroupMode : uint8_t { v1, v2 };
 /// Where the controllers of this machine are, read once from mountinfo.
 struct CgroupHost {
   CgroupMode mode = CgroupMode::v2;
-  std::string unified;                                        ///< mount point of the v2 hierarchy, "" if none
-  std::vector<std::pair<std::string, std::string>> v1;        ///< controller (or "name=systemd") → mount point
+  std::string unified;                                  ///< mount point of the v2 hierarchy, "" if none
+  std::vector<std::pair<std::string, std::string>> v1;  ///< controller (or "name=systemd") → mount point
   /// v1 counts when at least the memory or the cpu controller is mounted as v1 (hybrid trees are driven as v1).
   static Result<CgroupHost> detect();
   const std::string* v1_mount(std::string_view controller) const;

@@ -103,7 +103,8 @@ Result<void> apply_devices(const Files& files, const CgroupResources& r) {
   for (const DeviceRule& rule : r.devices) {
     std::string text(1, rule.type);
     if (rule.type != 'a') {
-      text += " " + (rule.major ? std::to_string(*rule.major) : "*") + ":" + (rule.minor ? std::to_string(*rule.minor) : "*") + " " + rule.access;
+      text += " " + (rule.major ? std::to_string(*rule.major) : "*") + ":" + (rule.minor ? std::to_string(*rule.minor) : "*") + " " +
+              rule.access;
     }
     TRY(files.write("devices", rule.allow ? "devices.allow" : "devices.deny", text));
   }
@@ -113,7 +114,7 @@ Result<void> apply_devices(const Files& files, const CgroupResources& r) {
 // "8:0 Read 4096" lines of two files: bytes and operations by device.
 void read_io(const std::string& bytes_file, const std::string& operations_file, CgroupStats& stats) {
   std::map<std::pair<uint64_t, uint64_t>, CgroupIo> devices;
-  auto take = [&](const std::string& file, uint64_t CgroupIo::*read, uint64_t CgroupIo::*write) {
+  auto take = [&](const std::string& file, uint64_t CgroupIo::* read, uint64_t CgroupIo::* write) {
     auto text = read_file(file);
     if (!text) return;
     for (std::string_view line : split(*text, '\n')) {
@@ -140,7 +141,8 @@ Result<void> v1_apply(const CgroupHost& host, const std::string& path, const Cgr
   TRY(apply_cpu(files, r));
   TRY(apply_memory(files, r));
   TRY(apply_blkio(files, r));
-  if (r.pids_limit && *r.pids_limit) TRY(files.write("pids", "pids.max", *r.pids_limit < 0 ? std::string("max") : std::to_string(*r.pids_limit)));
+  if (r.pids_limit && *r.pids_limit)
+    TRY(files.write("pids", "pids.max", *r.pids_limit < 0 ? std::string("max") : std::to_string(*r.pids_limit)));
   for (const auto& [size, limit] : r.hugepages) TRY(files.write("hugetlb", "hugetlb." + size + ".limit_in_bytes", limit));
   if (!r.unified.empty()) return fail(Code::unsupported, "linux.resources.unified needs cgroup v2");
   return {};

@@ -107,7 +107,8 @@ Result<void> v2_apply(const std::string& dir, const CgroupResources& r) {
   if (r.pids_limit && *r.pids_limit) TRY(write_file(dir + "/pids.max", or_max(*r.pids_limit)));
   for (const auto& [size, limit] : r.hugepages) TRY(write_file(dir + "/hugetlb." + size + ".max", std::to_string(limit)));
   for (const auto& [file, value] : r.unified) {
-    if (file.find('/') != std::string::npos) return fail(Code::invalid, "linux.resources.unified: " + quoted(file) + " is no file of a cgroup");
+    if (file.find('/') != std::string::npos)
+      return fail(Code::invalid, "linux.resources.unified: " + quoted(file) + " is no file of a cgroup");
     TRY(write_file(dir + "/" + file, value));
   }
   if (!r.devices.empty()) TRY(v2_set_devices(dir, r.devices));

@@ -20,7 +20,9 @@ std::optional<int> capability_by_name(std::string_view name) {
   return std::nullopt;
 }
 
-std::string_view capability_name(int number) { return number >= 0 && size_t(number) < capability_names.size() ? capability_names[size_t(number)] : std::string_view{}; }
+std::string_view capability_name(int number) {
+  return number >= 0 && size_t(number) < capability_names.size() ? capability_names[size_t(number)] : std::string_view{};
+}
 
 int last_capability() {
   auto text = read_file("/proc/sys/kernel/cap_last_cap");

@@ -13,7 +13,7 @@ namespace estiba::runtime {
 
 class AttachPipe {
  public:
-  static constexpr size_t limit = 1 << 20;        ///< bytes kept for a reader
+  static constexpr size_t limit = 1 << 20;         ///< bytes kept for a reader
   static constexpr size_t hold_limit = 256 << 10;  ///< and for one for whom the container waits
 
   /// With `taken`, which is called when there is room again, the container waits: its streams are not to be read while full().

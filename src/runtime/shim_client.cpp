@@ -402,7 +402,8 @@ Task<Result<void>> ShimClient::kill(std::string container, int signal, bool all)
 }
 
 Task<Result<void>> ShimClient::stop(std::string container, int signal, Duration grace) {
-  return await_done(impl_->request("stop", Arguments().set("container", container).number("signal", signal).number("graceNs", grace.count()).text()));
+  return await_done(
+      impl_->request("stop", Arguments().set("container", container).number("signal", signal).number("graceNs", grace.count()).text()));
 }
 
 Task<Result<void>> ShimClient::remove(std::string container, bool force) {
@@ -449,15 +450,18 @@ Task<Result<void>> ShimClient::kill_exec(uint64_t session, int signal) {
 }
 
 Task<Result<Session>> ShimClient::attach(std::string container, bool with_stdin, bool hold) {
-  return await_session(impl_->request("attach", Arguments().set("container", container).flag("stdin", with_stdin).flag("hold", hold).text()));
+  return await_session(
+      impl_->request("attach", Arguments().set("container", container).flag("stdin", with_stdin).flag("hold", hold).text()));
 }
 
 Task<Result<void>> ShimClient::resize(uint64_t session, uint16_t columns, uint16_t rows) {
-  return await_done(impl_->request("resize", Arguments().number("session", int64_t(session)).number("columns", columns).number("rows", rows).text()));
+  return await_done(
+      impl_->request("resize", Arguments().number("session", int64_t(session)).number("columns", columns).number("rows", rows).text()));
 }
 
 Task<Result<void>> ShimClient::resize_container(std::string container, uint16_t columns, uint16_t rows) {
-  return await_done(impl_->request("resize", Arguments().set("container", container).number("columns", columns).number("rows", rows).text()));
+  return await_done(
+      impl_->request("resize", Arguments().set("container", container).number("columns", columns).number("rows", rows).text()));
 }
 
 Task<Result<void>> ShimClient::close_stdin(std::string container) {

@@ -27,42 +27,42 @@
 namespace estiba::runtime {
 
 struct LogOptions {
-  std::string path;                  ///< "/var/log/pods/ns_name_uid/web/0.log"; empty: output is only for attach
-  uint64_t max_bytes = 10 << 20;     ///< rotated when it would grow beyond this; 0: never
-  uint32_t max_files = 5;            ///< with the current one
+  std::string path;               ///< "/var/log/pods/ns_name_uid/web/0.log"; empty: output is only for attach
+  uint64_t max_bytes = 10 << 20;  ///< rotated when it would grow beyond this; 0: never
+  uint32_t max_files = 5;         ///< with the current one
 };
 
 struct PodOptions {
-  std::string id;                    ///< the pod's uid
-  std::string dir;                   ///< "/run/estiba/pods/<uid>"; made with mode 0700
-  std::string shim = "estiba-oci";   ///< the program; searched in PATH without a slash
-  std::string network_namespace;     ///< path to join; empty: the host's
-  std::string hostname;              ///< empty: the pod uses the host's uts namespace
+  std::string id;                   ///< the pod's uid
+  std::string dir;                  ///< "/run/estiba/pods/<uid>"; made with mode 0700
+  std::string shim = "estiba-oci";  ///< the program; searched in PATH without a slash
+  std::string network_namespace;    ///< path to join; empty: the host's
+  std::string hostname;             ///< empty: the pod uses the host's uts namespace
   std::string domainname;
   bool host_ipc = false;
-  bool share_pid = false;            ///< one pid namespace for all containers, with the shim's helper as its init
-  bool host_pid = false;             ///< nothing to do here: leave pid out of the configs
-  std::string cgroup;                ///< the pod's group, "/estiba/pod<uid>"; made, and removed on shutdown; empty: none
-  std::string resources;             ///< OCI linux.resources JSON for the pod's group, or empty
+  bool share_pid = false;  ///< one pid namespace for all containers, with the shim's helper as its init
+  bool host_pid = false;   ///< nothing to do here: leave pid out of the configs
+  std::string cgroup;      ///< the pod's group, "/estiba/pod<uid>"; made, and removed on shutdown; empty: none
+  std::string resources;   ///< OCI linux.resources JSON for the pod's group, or empty
   std::vector<std::pair<std::string, std::string>> sysctls;  ///< of the pod's namespaces (net.*, kernel.shm*, …)
 };
 
 /// Streams that a container has from its first instruction on, made by the caller: nothing that it says can be missed.
 struct StartStreams {
   struct Attached {
-    os::Fd out, err;                 ///< write ends of pipes
+    os::Fd out, err;  ///< write ends of pipes
   };
-  os::Fd input;                      ///< read end: the container's stdin; with a terminal it is copied into that
-  os::Fd input_writer;               ///< its write end, kept for later attachments; empty: the caller has the only one
+  os::Fd input;         ///< read end: the container's stdin; with a terminal it is copied into that
+  os::Fd input_writer;  ///< its write end, kept for later attachments; empty: the caller has the only one
   std::vector<Attached> attached;
 };
 
 struct ContainerOptions {
   std::string id;
-  std::string bundle;                ///< directory with config.json
+  std::string bundle;  ///< directory with config.json
   LogOptions log;
-  bool stdin_open = false;           ///< keep a pipe as stdin for attach; otherwise /dev/null
-  bool stdin_once = false;           ///< close stdin when the first attach session with stdin ends
+  bool stdin_open = false;  ///< keep a pipe as stdin for attach; otherwise /dev/null
+  bool stdin_once = false;  ///< close stdin when the first attach session with stdin ends
 };
 
 enum class ContainerStatus : uint8_t { creating, created, running, paused, stopped };
@@ -71,8 +71,8 @@ std::string_view to_string(ContainerStatus status);
 struct ContainerInfo {
   std::string id, bundle;
   ContainerStatus status = ContainerStatus::creating;
-  int pid = 0;                       ///< in the host's pid namespace
-  int exit_code = 0;                 ///< when stopped; 128 + signal if killed
+  int pid = 0;        ///< in the host's pid namespace
+  int exit_code = 0;  ///< when stopped; 128 + signal if killed
   int signal = 0;
   bool oom_killed = false;
   WallTime created_at{}, started_at{}, finished_at{};
@@ -82,7 +82,7 @@ struct ContainerInfo {
 struct PodInfo {
   std::string id;
   int shim_pid = 0;
-  int pid_namespace_init = 0;        ///< with share_pid
+  int pid_namespace_init = 0;  ///< with share_pid
   int protocol = 0;
   std::string network_namespace, cgroup;
   std::vector<ContainerInfo> containers;
@@ -91,19 +91,19 @@ struct PodInfo {
 struct ExecOptions {
   std::string container;
   std::vector<std::string> args;
-  std::vector<std::string> env;      ///< replaces same-named ones of the container's process
-  std::string cwd;                   ///< empty: the container's
-  std::string user;                  ///< "uid[:gid[,gid…]]", the further ones supplementary; empty: the container's
-  bool all_capabilities = false;     ///< instead of the container's
+  std::vector<std::string> env;   ///< replaces same-named ones of the container's process
+  std::string cwd;                ///< empty: the container's
+  std::string user;               ///< "uid[:gid[,gid…]]", the further ones supplementary; empty: the container's
+  bool all_capabilities = false;  ///< instead of the container's
   bool tty = false;
   bool stdin_open = false;
-  uint16_t columns = 0, rows = 0;    ///< first window size with a tty
+  uint16_t columns = 0, rows = 0;  ///< first window size with a tty
 };
 
 /// One end of a running exec or attach session. With a tty, stdin_fd and stdout_fd are the terminal; stderr_fd is empty.
 /// The descriptors are non-blocking.
 struct Session {
-  uint64_t id = 0;                   ///< for resize(), close_stdin(), wait_exec() and kill_exec()
+  uint64_t id = 0;  ///< for resize(), close_stdin(), wait_exec() and kill_exec()
   int pid = 0;
   os::Fd stdin_fd, stdout_fd, stderr_fd;
 };
@@ -118,9 +118,9 @@ struct ContainerStats {
   uint64_t io_read_bytes = 0, io_write_bytes = 0;
   uint64_t cpu_user_ns = 0, cpu_system_ns = 0, cpu_periods = 0, cpu_throttled_periods = 0;
   uint64_t memory_max = 0, memory_failures = 0, pids_limit = 0, oom_kills = 0;
-  std::vector<uint64_t> cpu_each_ns;             ///< by CPU; version 1 only
-  std::map<std::string, uint64_t> memory_stat;   ///< memory.stat as the kernel has it
-  std::vector<os::CgroupIo> io;                  ///< by device
+  std::vector<uint64_t> cpu_each_ns;            ///< by CPU; version 1 only
+  std::map<std::string, uint64_t> memory_stat;  ///< memory.stat as the kernel has it
+  std::vector<os::CgroupIo> io;                 ///< by device
 };
 
 struct ShimEvent {
@@ -132,7 +132,7 @@ struct ShimEvent {
   };
   Kind kind = Kind::container_exit;
   std::string container;
-  uint64_t session = 0;              ///< exec_exit
+  uint64_t session = 0;  ///< exec_exit
   int exit_code = 0, signal = 0;
   bool oom_killed = false;
   WallTime at{};

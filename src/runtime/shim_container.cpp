@@ -19,12 +19,29 @@
 namespace estiba::runtime {
 
 ContainerStats to_container_stats(const os::CgroupStats& s) {
-  return {.at = wire::wall_now(), .cpu_usage_ns = s.cpu_usage_ns, .cpu_throttled_ns = s.cpu_throttled_ns, .memory_usage = s.memory_usage,
-          .memory_working_set = s.memory_working_set, .memory_rss = s.memory_rss, .memory_limit = s.memory_limit, .page_faults = s.page_faults,
-          .major_page_faults = s.major_page_faults, .pids = s.pids, .io_read_bytes = s.io_read_bytes, .io_write_bytes = s.io_write_bytes,
-          .cpu_user_ns = s.cpu_user_ns, .cpu_system_ns = s.cpu_system_ns, .cpu_periods = s.cpu_periods,
-          .cpu_throttled_periods = s.cpu_throttled_periods, .memory_max = s.memory_max_usage, .memory_failures = s.memory_failures,
-          .pids_limit = s.pids_limit, .oom_kills = s.oom_kills, .cpu_each_ns = s.cpu_each_ns, .memory_stat = s.memory_stat, .io = s.io};
+  return {.at = wire::wall_now(),
+          .cpu_usage_ns = s.cpu_usage_ns,
+          .cpu_throttled_ns = s.cpu_throttled_ns,
+          .memory_usage = s.memory_usage,
+          .memory_working_set = s.memory_working_set,
+          .memory_rss = s.memory_rss,
+          .memory_limit = s.memory_limit,
+          .page_faults = s.page_faults,
+          .major_page_faults = s.major_page_faults,
+          .pids = s.pids,
+          .io_read_bytes = s.io_read_bytes,
+          .io_write_bytes = s.io_write_bytes,
+          .cpu_user_ns = s.cpu_user_ns,
+          .cpu_system_ns = s.cpu_system_ns,
+          .cpu_periods = s.cpu_periods,
+          .cpu_throttled_periods = s.cpu_throttled_periods,
+          .memory_max = s.memory_max_usage,
+          .memory_failures = s.memory_failures,
+          .pids_limit = s.pids_limit,
+          .oom_kills = s.oom_kills,
+          .cpu_each_ns = s.cpu_each_ns,
+          .memory_stat = s.memory_stat,
+          .io = s.io};
 }
 
 Result<SpecProcess> exec_process(const SpecProcess& container, const ExecOptions& options) {
@@ -51,7 +68,8 @@ Result<SpecProcess> exec_process(const SpecProcess& container, const ExecOptions
       numbers.push_back(number.value_or(0));
     }
     auto uid_number = parse_number<uint32_t>(uid);
-    if (!uid_number || !good) return fail(Code::invalid, "exec: user " + quoted(options.user) + " must be <uid>[:<gid>[,<gid>…]] in numbers");
+    if (!uid_number || !good)
+      return fail(Code::invalid, "exec: user " + quoted(options.user) + " must be <uid>[:<gid>[,<gid>…]] in numbers");
     process.user.uid = *uid_number;
     process.user.gid = numbers[0];
     process.user.additional_gids.assign(numbers.begin() + 1, numbers.end());
@@ -87,7 +105,8 @@ bool ShimContainer::own_pid_namespace() const {
 }
 
 Result<void> ShimContainer::need_running() const {
-  if (info_.status == ContainerStatus::running || info_.status == ContainerStatus::paused || info_.status == ContainerStatus::created) return {};
+  if (info_.status == ContainerStatus::running || info_.status == ContainerStatus::paused || info_.status == ContainerStatus::created)
+    return {};
   return fail(Code::not_found, "container " + info_.id + " is not running");
 }
 
@@ -100,8 +119,8 @@ Result<void> ShimContainer::prepare_cgroup() {
 }
 
 Result<void> ShimContainer::launch_process(StartStreams& streams) {
-  LaunchOptions launch_options{.id = options_.id, .bundle = options_.bundle, .spec = &spec_, .process = &spec_.process, .cgroup = cgroup_,
-                               .die_with_parent = true};
+  LaunchOptions launch_options{
+      .id = options_.id, .bundle = options_.bundle, .spec = &spec_, .process = &spec_.process, .cgroup = cgroup_, .die_with_parent = true};
   os::Fd theirs[3];
   if (!spec_.process.terminal) {
     if (options_.stdin_open && streams.input) {
@@ -187,8 +206,7 @@ void ShimContainer::check_memory() {
   context_.emit({.kind = ShimEvent::Kind::oom, .container = info_.id, .oom_killed = true, .at = wire::wall_now()});
 }
 
-Result<std::unique_ptr<ShimContainer>> ShimContainer::create(ShimContext& context, const ContainerOptions& options,
-                                                             StartStreams streams) {
+Result<std::unique_ptr<ShimContainer>> ShimContainer::create(ShimContext& context, const ContainerOptions& options, StartStreams streams) {
   std::unique_ptr<ShimContainer> c(new ShimContainer(context, options));
   std::string file = options.bundle + "/config.json";
   c->spec_ = TRY(within(file, parse_spec(TRY(os::read_file(file)))));
@@ -297,8 +315,13 @@ Result<ShimContainer::Exec> ShimContainer::exec(const ExecOptions& options) {
     return fail(Code::conflict, "cannot exec in container " + info_.id + ": it is " + std::string(to_string(info_.status)));
   }
   SpecProcess process = TRY(exec_process(spec_.process, options));
-  LaunchOptions launch_options{.id = info_.id, .bundle = info_.bundle, .spec = &spec_, .process = &process, .join = info_.pid,
-                               .cgroup = cgroup_, .die_with_parent = true};
+  LaunchOptions launch_options{.id = info_.id,
+                               .bundle = info_.bundle,
+                               .spec = &spec_,
+                               .process = &process,
+                               .join = info_.pid,
+                               .cgroup = cgroup_,
+                               .die_with_parent = true};
   Exec out;
   os::Fd theirs[3];
   if (!options.tty) {
@@ -429,13 +452,18 @@ void ShimContainer::reaped(const os::ExitStatus& status) {
   if (oom_) context_.loop.forget(oom_->fd());
   oom_.reset();
   (void)save();
-  context_.emit({.kind = ShimEvent::Kind::container_exit, .container = info_.id, .exit_code = info_.exit_code, .signal = info_.signal,
-                 .oom_killed = info_.oom_killed, .at = info_.finished_at});
+  context_.emit({.kind = ShimEvent::Kind::container_exit,
+                 .container = info_.id,
+                 .exit_code = info_.exit_code,
+                 .signal = info_.signal,
+                 .oom_killed = info_.oom_killed,
+                 .at = info_.finished_at});
 }
 
 Result<void> ShimContainer::remove(bool force) {
   if (info_.status != ContainerStatus::stopped) {
-    if (!force) return fail(Code::conflict, "container " + info_.id + " is " + std::string(to_string(info_.status)) + "; stop it first or force");
+    if (!force)
+      return fail(Code::conflict, "container " + info_.id + " is " + std::string(to_string(info_.status)) + "; stop it first or force");
     if (info_.status == ContainerStatus::paused) (void)resume();
     (void)os::pidfd_signal(process_.pidfd.get(), SIGKILL);
     context_.await_end(info_.pid);

@@ -18,7 +18,7 @@ namespace estiba::runtime {
 /// What containers need of their pod.
 struct ShimContext {
   ShimLoop& loop;
-  std::string dir;                                       ///< records go to <dir>/containers/
+  std::string dir;  ///< records go to <dir>/containers/
   UniqueFunction<void(const ShimEvent&)> emit;
   uint64_t next_session = 1;
   /// Blocks until that child has ended and been dealt with, and deals with all others that end meanwhile: the first process of a
@@ -46,8 +46,8 @@ class ShimContainer {
   Result<void> remove(bool force);
 
   struct Exec {
-    Session session;   ///< the client's ends
-    os::Fd terminal;   ///< kept for resizing
+    Session session;  ///< the client's ends
+    os::Fd terminal;  ///< kept for resizing
   };
   Result<Exec> exec(const ExecOptions& options);
   /// With `hold` the container waits for the reader.

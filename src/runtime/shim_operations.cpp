@@ -9,15 +9,27 @@
 
 namespace estiba::runtime {
 
-const ShimServer::Operation ShimServer::operations[] = {
-    {"run", &ShimServer::op_run},           {"pids", &ShimServer::op_pids},
-    {"state", &ShimServer::op_state},       {"create", &ShimServer::op_create},         {"start", &ShimServer::op_start},
-    {"kill", &ShimServer::op_kill},         {"stop", &ShimServer::op_stop},             {"remove", &ShimServer::op_remove},
-    {"pause", &ShimServer::op_pause},       {"resume", &ShimServer::op_resume},         {"update", &ShimServer::op_update},
-    {"stats", &ShimServer::op_stats},       {"exec", &ShimServer::op_exec},             {"waitExec", &ShimServer::op_wait_exec},
-    {"killExec", &ShimServer::op_kill_exec}, {"attach", &ShimServer::op_attach},        {"resize", &ShimServer::op_resize},
-    {"closeStdin", &ShimServer::op_close_stdin}, {"reopenLog", &ShimServer::op_reopen_log}, {"shutdown", &ShimServer::op_shutdown},
-    {"", nullptr}};
+const ShimServer::Operation ShimServer::operations[] = {{"run", &ShimServer::op_run},
+                                                        {"pids", &ShimServer::op_pids},
+                                                        {"state", &ShimServer::op_state},
+                                                        {"create", &ShimServer::op_create},
+                                                        {"start", &ShimServer::op_start},
+                                                        {"kill", &ShimServer::op_kill},
+                                                        {"stop", &ShimServer::op_stop},
+                                                        {"remove", &ShimServer::op_remove},
+                                                        {"pause", &ShimServer::op_pause},
+                                                        {"resume", &ShimServer::op_resume},
+                                                        {"update", &ShimServer::op_update},
+                                                        {"stats", &ShimServer::op_stats},
+                                                        {"exec", &ShimServer::op_exec},
+                                                        {"waitExec", &ShimServer::op_wait_exec},
+                                                        {"killExec", &ShimServer::op_kill_exec},
+                                                        {"attach", &ShimServer::op_attach},
+                                                        {"resize", &ShimServer::op_resize},
+                                                        {"closeStdin", &ShimServer::op_close_stdin},
+                                                        {"reopenLog", &ShimServer::op_reopen_log},
+                                                        {"shutdown", &ShimServer::op_shutdown},
+                                                        {"", nullptr}};
 
 Result<ShimContainer*> ShimServer::find(const Request& request) {
   std::string id;
@@ -65,7 +77,8 @@ Result<ShimContainer*> ShimServer::create(const Request& request) {
   if (options.id.empty() || options.id.find('/') != std::string::npos || options.id[0] == '.') {
     return fail(Code::invalid, "container id " + quoted(options.id) + " must be a plain name");
   }
-  if (containers_.contains(options.id)) return fail(Code::already_exists, "pod " + options_.id + " has a container " + options.id + " already");
+  if (containers_.contains(options.id))
+    return fail(Code::already_exists, "pod " + options_.id + " has a container " + options.id + " already");
   StartStreams streams;
   std::vector<std::string> names;
   TRY(read(args, "fds", "", names));

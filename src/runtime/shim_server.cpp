@@ -212,8 +212,8 @@ void ShimServer::handle(const ConnectionRef& connection, wire::Frame& frame) {
     }
     return;
   }
-  answer(connection, id, reply, fail(Code::unsupported, "this shim (protocol " + std::to_string(wire::protocol_version) +
-                                                            ") has no operation " + quoted(name)));
+  answer(connection, id, reply,
+         fail(Code::unsupported, "this shim (protocol " + std::to_string(wire::protocol_version) + ") has no operation " + quoted(name)));
 }
 
 void ShimServer::emit(const ShimEvent& event) {
@@ -265,7 +265,11 @@ void ShimServer::end_exec(uint64_t session, const os::ExitStatus& status) {
   exec.ended = true;
   exec.exit_code = status.code;
   exec.terminal.reset();
-  emit({.kind = ShimEvent::Kind::exec_exit, .container = exec.container, .session = session, .exit_code = status.code, .signal = status.signal,
+  emit({.kind = ShimEvent::Kind::exec_exit,
+        .container = exec.container,
+        .session = session,
+        .exit_code = status.code,
+        .signal = status.signal,
         .at = wire::wall_now()});
   bool told = false;
   for (auto& [weak, id] : exec.waiting) {

@@ -51,7 +51,8 @@ Result<bool> Reader::fill(int socket) {
     if (!n) return std::unexpected(std::move(n.error()));
     if (*n == 0) return false;
     buffer_.append(chunk, *n);
-    if (buffer_.size() >= header_size && number_at(buffer_, 0, 4) > max_frame) return fail(Code::malformed, "shim protocol: frame too long");
+    if (buffer_.size() >= header_size && number_at(buffer_, 0, 4) > max_frame)
+      return fail(Code::malformed, "shim protocol: frame too long");
   }
   return true;
 }
@@ -156,18 +157,27 @@ Result<ContainerInfo> get_container(const json::Node& node) {
 namespace {
 struct StatField {
   std::string_view name;
-  uint64_t ContainerStats::*member;
+  uint64_t ContainerStats::* member;
 };
 constexpr StatField stat_fields[] = {
-    {"cpuUsageNs", &ContainerStats::cpu_usage_ns},         {"cpuThrottledNs", &ContainerStats::cpu_throttled_ns},
-    {"memoryUsage", &ContainerStats::memory_usage},        {"memoryWorkingSet", &ContainerStats::memory_working_set},
-    {"memoryRss", &ContainerStats::memory_rss},            {"memoryLimit", &ContainerStats::memory_limit},
-    {"pageFaults", &ContainerStats::page_faults},          {"majorPageFaults", &ContainerStats::major_page_faults},
-    {"pids", &ContainerStats::pids},                       {"ioReadBytes", &ContainerStats::io_read_bytes},
-    {"ioWriteBytes", &ContainerStats::io_write_bytes},     {"cpuUserNs", &ContainerStats::cpu_user_ns},
-    {"cpuSystemNs", &ContainerStats::cpu_system_ns},       {"cpuPeriods", &ContainerStats::cpu_periods},
-    {"cpuThrottledPeriods", &ContainerStats::cpu_throttled_periods}, {"memoryMax", &ContainerStats::memory_max},
-    {"memoryFailures", &ContainerStats::memory_failures},  {"pidsLimit", &ContainerStats::pids_limit},
+    {"cpuUsageNs", &ContainerStats::cpu_usage_ns},
+    {"cpuThrottledNs", &ContainerStats::cpu_throttled_ns},
+    {"memoryUsage", &ContainerStats::memory_usage},
+    {"memoryWorkingSet", &ContainerStats::memory_working_set},
+    {"memoryRss", &ContainerStats::memory_rss},
+    {"memoryLimit", &ContainerStats::memory_limit},
+    {"pageFaults", &ContainerStats::page_faults},
+    {"majorPageFaults", &ContainerStats::major_page_faults},
+    {"pids", &ContainerStats::pids},
+    {"ioReadBytes", &ContainerStats::io_read_bytes},
+    {"ioWriteBytes", &ContainerStats::io_write_bytes},
+    {"cpuUserNs", &ContainerStats::cpu_user_ns},
+    {"cpuSystemNs", &ContainerStats::cpu_system_ns},
+    {"cpuPeriods", &ContainerStats::cpu_periods},
+    {"cpuThrottledPeriods", &ContainerStats::cpu_throttled_periods},
+    {"memoryMax", &ContainerStats::memory_max},
+    {"memoryFailures", &ContainerStats::memory_failures},
+    {"pidsLimit", &ContainerStats::pids_limit},
     {"oomKills", &ContainerStats::oom_kills},
 };
 }  // namespace
@@ -186,7 +196,8 @@ json::Node& put_stats(json::Document& document, const ContainerStats& stats) {
   json::Node& io = document.make_array();
   for (const os::CgroupIo& one : stats.io) {
     json::Node& row = document.make_array();
-    for (uint64_t value : {one.major, one.minor, one.read_bytes, one.write_bytes, one.read_ops, one.write_ops}) document.append(row, number(value));
+    for (uint64_t value : {one.major, one.minor, one.read_bytes, one.write_bytes, one.read_ops, one.write_ops})
+      document.append(row, number(value));
     document.append(io, row);
   }
   document.set(node, "io", io);

@@ -1,5 +1,5 @@
-// The bytes between a shim and its clients; docs/shim-protocol.md is the specification. A frame is a header of 8 bytes (length of the text as
-// u32, number of descriptors as u16, two zero bytes; little-endian), then JSON text. Descriptors travel with the header.
+// The bytes between a shim and its clients; docs/shim-protocol.md is the specification. A frame is a header of 8 bytes (length of the text
+// as u32, number of descriptors as u16, two zero bytes; little-endian), then JSON text. Descriptors travel with the header.
 #pragma once
 #include <deque>
 #include <optional>
