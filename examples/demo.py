@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""From a manifest to a served page: every step of a small shop's life on a cluster of its own. './dev demo' runs it."""
+"""From a manifest to a served page, then from code to an image, containers and a pod: every step on clusters of its own.
+'./dev demo' runs both; './dev demo cluster' and './dev demo code' run one."""
 import collections
 import os
 import pathlib
@@ -11,6 +12,8 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests/support"))
 import cluster as support  # noqa: E402
+import course  # noqa: E402
+import docker_engine  # noqa: E402
 
 PAGE = f"http://{support.NODE_ADDRESS}:30080/"
 
@@ -153,8 +156,8 @@ def memory(cluster):
     return server, shims
 
 
-def main():
-    kubectl = os.environ.get("KUBECTL") or support.kubectls()[0]
+def shop(kubectl):
+    """First half: a cluster, a Deployment, its roll-out, a crash. What is left behind, which should be nothing."""
     step("a Python image of Debian packages")
     archive = support.python_image()
     show(f"{archive} ({archive.stat().st_size // 1_000_000} MB), {support.run([kubectl, 'version', '--client', '--short'], check=False).stdout.strip() or kubectl}")
@@ -172,19 +175,68 @@ def main():
             server, shims = memory(cluster)
             step("delete everything")
             cluster.kubectl("delete", "--ignore-not-found", "-f", HERE / "shop")
-            support.wait_for("the pods' processes to end", lambda: not [p for p in cluster.sandbox.processes() if "estiba-oci" in p], 20)
-            cluster.stop()
-            left = cluster.leftovers()
+            left = end(cluster)
         except BaseException:
             print(cluster.log()[-6000:], file=sys.stderr)
             raise
-        show("nothing is left behind" if not left else "left behind:\n" + "\n".join(left))
     step("figures")
     show(f"exec to /readyz, first start       {ready * 1000:6.0f} ms")
     show(f"exec to /readyz, after kill -9     {again * 1000:6.0f} ms")
     show(f"kubectl apply to the first page    {first_page * 1000:6.0f} ms")
     show(f"memory of the server (PSS)         {server / 1024:6.1f} MiB")
     show(f"memory of each shim (PSS)          {statistics.mean(shims) / 1024 if shims else 0:6.2f} MiB")
+    return left
+
+
+def end(cluster):
+    """Stops a cluster whose pods were deleted; what is left."""
+    support.wait_for("the pods' processes to end", lambda: not [p for p in cluster.sandbox.processes() if "estiba-oci" in p and "shim ---" not in p], 20)
+    cluster.stop()
+    left = cluster.leftovers()
+    show("nothing is left behind" if not left else "left behind:\n" + "\n".join(left))
+    return left
+
+
+def code(kubectl):
+    """Second half, the course's example: code, image, containers, registry, and the same image in a pod without a pull."""
+    with support.Cluster(kubectl=kubectl, **{"docker-socket": docker_engine.SOCKET}) as cluster:
+        try:
+            step("base images of Debian packages: python:3.11-slim and postgres")
+            engine = docker_engine.ServerEngine(cluster)
+            course.prepare(engine)
+            step("estiba server --docker-socket: a cluster and a container engine in one process")
+            show(f"ready after {cluster.start() * 1000:.0f} ms")
+            example = course.Course(engine, engine.estiba, "estiba", step=step, show=show)
+            with course.registry(engine):
+                example.run()
+            step("kubectl apply -f examples/django/kubernetes.yaml: the image that was built starts in a pod, without a pull")
+            begin = time.monotonic()
+            show(cluster.kubectl("apply", "-f", HERE / "django/kubernetes.yaml"))
+            page = f"http://{support.NODE_ADDRESS}:30088/"
+            support.wait_for("the page from the pod", lambda: "orders" in (cluster.fetch(page, 3) or ""), 90, 0.05)
+            show(cluster.fetch(page))
+            show(f"{time.monotonic() - begin:.1f} s from kubectl apply to a page out of PostgreSQL")
+            show(cluster.kubectl("get", "pods", "-o", "wide"))
+            events = cluster.kubectl("get", "events", "--field-selector", "reason=Pulling")
+            assert "Pulling" not in events, events
+            cluster.kubectl("delete", "-f", HERE / "django/kubernetes.yaml")
+            left = end(cluster)
+        except BaseException:
+            print(cluster.log()[-6000:], file=sys.stderr)
+            raise
+    step("figures")
+    for verb in ("build", "run", "exec", "ps", "stop", "start", "push", "pull", "rm"):
+        show(f"estiba {verb:<8} (the last one)        {example.times[verb] * 1000:8.0f} ms")
+    return left
+
+
+def main():
+    kubectl = os.environ.get("KUBECTL") or support.kubectls()[0]
+    halves = {"cluster": shop, "code": code}
+    unknown = [name for name in sys.argv[1:] if name not in halves]
+    if unknown:
+        sys.exit(f"demo: no part {unknown[0]!r}; there are {', '.join(halves)}")
+    left = [what for name, half in halves.items() if name in (sys.argv[1:] or halves) for what in half(kubectl)]
     return 1 if left else 0
 
 

@@ -243,3 +243,16 @@ class Engine:
 
     def __exit__(self, *_):
         self.close()
+
+
+class ServerEngine(Engine):
+    """The Docker API of a running `estiba server`: the same clients on a cluster's own containers and images."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.sandbox, self.dir, self.run_dir, self.data_dir, self.log_path = cluster.sandbox, cluster.dir, cluster.run_dir, cluster.data_dir, cluster.log_path
+        self.docker_path = dockers()[0]
+        (self.dir / "docker-config").mkdir(exist_ok=True)
+
+    def close(self):
+        self.remove_all()
