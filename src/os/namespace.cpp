@@ -66,6 +66,20 @@ Result<Fd> new_namespace(int kind) {
   return out;
 }
 
+Result<Fd> private_mounts(UniqueFunction<Result<void>()> inside) {
+  Result<Fd> out = fail(Code::internal, "not made");
+  std::thread([&] {
+    auto make = [&]() -> Result<Fd> {
+      TRY_AS("mnt", unshare(CLONE_NEWNS));
+      TRY(mount("", "/", "", MS_REC | MS_PRIVATE));
+      TRY(inside());
+      return open_file("/proc/thread-self/ns/mnt", O_RDONLY);
+    };
+    out = make();
+  }).join();
+  return out;
+}
+
 Result<void> persist_namespace(int fd, const std::string& path) {
   Fd file = TRY(open_file(path, O_RDONLY | O_CREAT, 0444));
   return mount(fd_path(fd), path, "", MS_BIND);

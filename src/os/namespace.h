@@ -27,6 +27,9 @@ Result<Fd> open_namespace(const std::string& path, int kind);
 /// A new namespace of one kind, held by its descriptor alone; made on a helper thread, so this process is not moved.
 /// Not for pid and user.
 Result<Fd> new_namespace(int kind);
+/// A mount namespace of its own, a private copy of this process's, with what `inside` mounts in it; held by its descriptor alone. Files
+/// that `inside` opens see those mounts as long as that descriptor is open, from any thread.
+Result<Fd> private_mounts(UniqueFunction<Result<void>()> inside);
 /// Binds the namespace `fd` to the file `path` (made if missing), where it lives until unpersist_namespace.
 Result<void> persist_namespace(int fd, const std::string& path);
 /// Unmounts and removes; missing is fine.
