@@ -24,11 +24,12 @@ namespace {
 constexpr size_t time_length = 30, stream_at = 31, tag_at = 38, text_at = 40;
 
 bool is_line(std::string_view line) {
-  return line.size() >= text_at - 1 && line[time_length] == ' ' && line[stream_at - 1 + 7] == ' ' && (line[tag_at] == 'F' || line[tag_at] == 'P');
+  return line.size() >= text_at - 1 && line[time_length] == ' ' && line[stream_at - 1 + 7] == ' ' &&
+         (line[tag_at] == 'F' || line[tag_at] == 'P');
 }
 
 Result<off_t> size_of(int fd) {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0) return fail_errno("stat the log");
   return info.st_size;
 }
@@ -170,7 +171,7 @@ Result<void> LogFiles::open(std::optional<int64_t> tail) {
     if (!fd) continue;  // not there yet, or rotated away just now
     const bool newest = i + 1 == files.size();
     const off_t at = wanted == 0 && newest ? TRY(size_of(fd.get())) : TRY(seek_back(fd.get(), wanted, newest));
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd.get(), &info) != 0) return fail_errno("stat " + files[i]);
     file_ = std::move(fd);
     offset_ = at;
@@ -185,14 +186,14 @@ Result<bool> LogFiles::next_file() {
   const std::vector<std::string> files = log_files(path_);
   size_t next = 0;
   for (size_t i = 0; i < files.size() && file_; ++i) {
-    struct stat info {};
+    struct stat info{};
     if (::stat(files[i].c_str(), &info) == 0 && info.st_ino == inode_) next = i + 1;
   }
   for (; next < files.size(); ++next) {
     Fd fd(::open(files[next].c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd && errno == ENOENT) continue;
     if (!fd) return fail_errno("open the log " + files[next]);
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd.get(), &info) != 0) return fail_errno("stat " + files[next]);
     if (file_ && info.st_ino == inode_) continue;  // it was renamed meanwhile
     file_ = std::move(fd);
@@ -211,7 +212,7 @@ Result<size_t> LogFiles::read(char* to, size_t size) {
     offset_ += n;
     if (n > 0) return size_t(n);
     // At its end; is it still the one that is written to? What came between the read and the rename would be missed: read once more.
-    struct stat named {};
+    struct stat named{};
     if (::stat(path_.c_str(), &named) == 0 && named.st_ino == inode_) return size_t(0);
     const ssize_t late = ::pread(file_.get(), to, size, offset_);
     if (late > 0) {

@@ -1,5 +1,5 @@
-// A container's log for GET /containers/{id}/logs and for attach: the files that its shim writes (CRI format, `<time> <stream> <P|F> <text>`,
-// docs/shim-protocol.md), rotated ones included, turned into what a client reads.
+// A container's log for GET /containers/{id}/logs and for attach: the files that its shim writes (CRI format, `<time> <stream> <P|F>
+// <text>`, docs/shim-protocol.md), rotated ones included, turned into what a client reads.
 #pragma once
 #include <functional>
 #include <memory>

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <ctime>
 #include <map>
 
@@ -93,12 +94,18 @@ class Printer {
  public:
   explicit Printer(WallTime now) : now_(now), ticks_(uint64_t(::sysconf(_SC_CLK_TCK))) {
     const std::string uptime = os::read_file("/proc/uptime").value_or("0 0");
-    up_ = double(parse_number<double>(split_once(uptime, ' ').first).value_or(0));
+    up_ = std::strtod(uptime.c_str(), nullptr);
   }
 
   std::vector<std::string> full(const Process& process) const {
-    return {user_name(process.uid), std::to_string(process.pid), std::to_string(process.parent), text("%d", int(share(process))),
-            started(process),       terminal_name(process.terminal), long_time(process),         process.command};
+    return {user_name(process.uid),
+            std::to_string(process.pid),
+            std::to_string(process.parent),
+            text("%d", int(share(process))),
+            started(process),
+            terminal_name(process.terminal),
+            long_time(process),
+            process.command};
   }
   std::vector<std::string> aux(const Process& process) const {
     static const double memory = double(::sysconf(_SC_PHYS_PAGES));
@@ -159,8 +166,7 @@ Result<std::string> run_ps(std::string_view arguments) {
   spawn.fds = {{theirs.get(), 1}, {theirs.get(), 2}};
   auto pid = os::spawn(spawn);
   theirs.reset();
-  if (!pid)
-    return fail(Code::invalid, "ps " + std::string(arguments) + ": this machine has no ps; \"-ef\" and \"aux\" work without one");
+  if (!pid) return fail(Code::invalid, "ps " + std::string(arguments) + ": this machine has no ps; \"-ef\" and \"aux\" work without one");
   std::string output = TRY(os::read_all(ours.get()));
   const os::ExitStatus status = TRY(os::wait_child(*pid));
   if (status.code != 0) return fail(Code::invalid, "ps: " + std::string(trim(output)));

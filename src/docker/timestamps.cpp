@@ -1,5 +1,6 @@
 #include "docker/timestamps.h"
 
+#include <cstdlib>
 #include <string>
 
 #include "base/strings.h"
@@ -16,8 +17,10 @@ std::optional<Duration> parse_go_duration(std::string_view text) {
   while (!text.empty()) {
     size_t digits = 0;
     while (digits < text.size() && ((text[digits] >= '0' && text[digits] <= '9') || text[digits] == '.')) ++digits;
-    auto value = parse_number<double>(text.substr(0, digits));
-    if (!value) return std::nullopt;
+    const std::string number(text.substr(0, digits));
+    char* end = nullptr;
+    const double value = std::strtod(number.c_str(), &end);
+    if (digits == 0 || end != number.c_str() + number.size()) return std::nullopt;
     text.remove_prefix(digits);
     size_t letters = 0;
     while (letters < text.size() && text[letters] != '.' && !(text[letters] >= '0' && text[letters] <= '9')) ++letters;
@@ -31,7 +34,7 @@ std::optional<Duration> parse_go_duration(std::string_view text) {
     else if (unit == "us" || unit == "µs") scale = 1e3;
     else if (unit == "ns") scale = 1;
     else return std::nullopt;
-    total += *value * scale;
+    total += value * scale;
   }
   if (total > 9e18) return std::nullopt;
   return Duration(int64_t(negative ? -total : total));

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <tuple>
 
 #include "base/fd.h"
 #include "base/strings.h"
@@ -30,7 +31,9 @@ class Unpacker {
   Unpacker(Source& source, int root, const UnpackOptions& options) : tar_(source, options.limits), root_(root), options_(options) {}
 
   Result<void> run() {
+    prefix_ = TRY(normal(options_.below, true));
     while (auto entry = TRY(tar_.next())) {
+      if (options_.owner) std::tie(entry->uid, entry->gid) = *options_.owner;
       TRY_AS("unpack " + quoted(entry->name), one(*entry));
     }
     // Children change their directory's time, so these come last, the deepest first.
@@ -53,8 +56,8 @@ class Unpacker {
   static std::unexpected<Error> refused(std::string why) { return fail(Code::invalid, std::move(why)); }
 
   /// The name without "./" and double slashes; "" is the root itself.
-  static Result<std::string> normal(std::string_view name) {
-    if (name.starts_with('/')) return refused("an absolute name is not allowed in an image");
+  static Result<std::string> normal(std::string_view name, bool absolute = false) {
+    if (name.starts_with('/') && !absolute) return refused("an absolute name is not allowed in an image");
     std::string out;
     int depth = 0;
     for (std::string_view part : split(name, '/')) {
@@ -66,6 +69,12 @@ class Unpacker {
       out += part;
     }
     return out;
+  }
+
+  /// The same, from the root on.
+  Result<std::string> placed(std::string_view name) const {
+    std::string path = TRY(normal(name, options_.lenient));
+    return prefix_.empty() ? path : path.empty() ? prefix_ : prefix_ + "/" + path;
   }
 
   static std::pair<std::string, std::string> cut(const std::string& path) {
@@ -95,10 +104,8 @@ class Unpacker {
     for (std::string_view text : {std::string_view(from), to}) {
       for (std::string_view part : split(text, '/')) {
         if (part.empty() || part == ".") continue;
-        if (part != "..")
-          parts.emplace_back(part);
-        else if (!parts.empty())
-          parts.pop_back();
+        if (part != "..") parts.emplace_back(part);
+        else if (!parts.empty()) parts.pop_back();
       }
     }
     return join(parts, "/");
@@ -113,26 +120,34 @@ class Unpacker {
   }
 
   Result<void> one(TarEntry& entry) {
-    std::string path = TRY(normal(entry.name));
+    std::string path = TRY(placed(entry.name));
     auto [above, base] = cut(path);
-    if (path.empty()) {
+    if (path == prefix_) {
+      if (options_.keep_existing_root) return {};
       if (entry.type != TarEntry::Type::directory) return refused("the root of an image must be a directory");
       return directory_itself(entry, path);
     }
     if (options_.whiteouts && base.starts_with(".wh.")) return whiteout(above, base);
     int parent = TRY(parent_of(above));
+    if (options_.keep_kinds) TRY(same_kind(entry, parent, base));
     switch (entry.type) {
-      case TarEntry::Type::directory:
-        return make_directory(entry, path, parent, base);
-      case TarEntry::Type::file:
-        return make_file(entry, parent, base);
-      case TarEntry::Type::symlink:
-        return make_symlink(entry, path, parent, base);
-      case TarEntry::Type::hardlink:
-        return make_hardlink(entry, parent, base);
-      default:
-        return make_node(entry, parent, base);
+      case TarEntry::Type::directory: return make_directory(entry, path, parent, base);
+      case TarEntry::Type::file: return make_file(entry, parent, base);
+      case TarEntry::Type::symlink: return make_symlink(entry, path, parent, base);
+      case TarEntry::Type::hardlink: return make_hardlink(entry, parent, base);
+      default: return make_node(entry, parent, base);
     }
+  }
+
+  static Result<void> same_kind(const TarEntry& entry, int parent, const std::string& base) {
+    struct stat st;
+    if (::fstatat(parent, base.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return {};
+    const bool is_directory = S_ISDIR(st.st_mode), comes_directory = entry.type == TarEntry::Type::directory;
+    if (is_directory && !comes_directory)
+      return refused("cannot overwrite directory " + quoted(base) + " with non-directory " + quoted(entry.name));
+    if (!is_directory && comes_directory)
+      return refused("cannot overwrite non-directory " + quoted(base) + " with directory " + quoted(entry.name));
+    return {};
   }
 
   /// Tries to make something; when its place is taken, clears the place and tries once more.
@@ -223,7 +238,7 @@ class Unpacker {
 
   Result<void> make_symlink(const TarEntry& entry, const std::string& path, int parent, const std::string& base) {
     if (entry.link.empty()) return refused("a symlink without a target");
-    if (!entry.link.starts_with('/')) {
+    if (!entry.link.starts_with('/') && !options_.lenient) {
       long depth = std::count(path.begin(), path.end(), '/');
       for (std::string_view part : split(entry.link, '/')) {
         if (part.empty() || part == ".") continue;
@@ -244,7 +259,7 @@ class Unpacker {
   }
 
   Result<void> make_hardlink(const TarEntry& entry, int parent, const std::string& base) {
-    std::string target = TRY_AS("the hard link's target " + quoted(entry.link), normal(entry.link));
+    std::string target = TRY_AS("the hard link's target " + quoted(entry.link), placed(entry.link));
     auto [above, name] = cut(target);
     if (name.empty()) return refused("a hard link to the root");
     auto dir = open_in_root(root_, above, O_PATH | O_DIRECTORY);
@@ -273,7 +288,8 @@ class Unpacker {
   TarReader tar_;
   int root_;
   const UnpackOptions& options_;
-  Fd parent_;  // of the last member, since archives are mostly sorted
+  std::string prefix_;  // of every name
+  Fd parent_;           // of the last member, since archives are mostly sorted
   std::string parent_path_;
   std::vector<DirectoryTime> times_;
   std::unique_ptr<char[]> buffer_;

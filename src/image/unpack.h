@@ -6,6 +6,10 @@
 // device nodes but the harmless ones that every /dev has (null, zero, full, random, urandom, tty, console, ptmx), and
 // what breaks the limits.
 #pragma once
+#include <optional>
+#include <string>
+#include <utility>
+
 #include "base/result.h"
 #include "image/tar.h"
 
@@ -16,6 +20,13 @@ struct UnpackOptions {
   /// Whiteout members (".wh.x", ".wh..wh..opq"; image-spec, layer.md) delete from the directory. False takes the names
   /// literally, for a plain root file system.
   bool whiteouts = true;
+
+  // For copies into a container that exists (`docker cp`), which is no image:
+  std::string below;        ///< the directory in the root that the names are seen from; must be there
+  bool lenient = false;     ///< absolute names count from there too, and a symlink may point anywhere (it still leads nowhere outside)
+  bool keep_kinds = false;  ///< refuse to put a directory in the place of something else, and the other way round
+  bool keep_existing_root = false;                     ///< a member "./" does not change the directory itself
+  std::optional<std::pair<uint32_t, uint32_t>> owner;  ///< everything belongs to this uid and gid
 };
 
 /// `root` is an open directory. Owners, modes, times, hard links, symlinks and extended attributes are kept. What was

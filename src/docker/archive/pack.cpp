@@ -51,7 +51,7 @@ class Packer {
   }
 
   Result<void> member(int dir, const std::string& base, const std::string& name, int depth, bool itself) {
-    struct statx info {};
+    struct statx info{};
     if (::statx(dir, base.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &info) != 0) {
       if (errno == ENOENT && depth > 0) return {};  // gone since the directory was read
       return fail_errno("stat " + name);

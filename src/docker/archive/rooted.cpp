@@ -1,6 +1,7 @@
 #include "docker/archive/rooted.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,10 +15,17 @@
 
 namespace estiba::docker {
 
-Result<RootView> RootView::running(const std::string& root) {
+Result<RootView> RootView::running(int pid) {
   RootView view;
-  view.root_ = TRY(os::open_file(root, O_PATH | O_DIRECTORY));
+  view.root_ = TRY(os::open_file("/proc/" + std::to_string(pid) + "/root", O_PATH | O_DIRECTORY));
+  view.namespace_ = TRY(os::open_namespace(pid, CLONE_NEWNS));
   return view;
+}
+
+Result<void> RootView::enter() const {
+  if (!namespace_) return {};
+  TRY(os::unshare(CLONE_FS));
+  return os::enter_namespace(namespace_.get(), CLONE_NEWNS);
 }
 
 namespace {
@@ -37,7 +45,10 @@ Result<void> put_in_place(const std::string& root, const RootedMount& mount) {
 
 Result<RootView> RootView::stopped(const std::string& root, std::vector<RootedMount> mounts) {
   RootView view;
-  if (mounts.empty()) return running(root);
+  if (mounts.empty()) {
+    view.root_ = TRY(os::open_file(root, O_PATH | O_DIRECTORY));
+    return view;
+  }
   // A mount inside another one's destination comes after it.
   std::stable_sort(mounts.begin(), mounts.end(), [](const auto& a, const auto& b) { return a.destination.size() < b.destination.size(); });
   view.namespace_ = TRY(os::private_mounts([&]() -> Result<void> {

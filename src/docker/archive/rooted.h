@@ -23,12 +23,15 @@ struct RootedMount {
 /// A container's root, with what is mounted in it.
 class RootView {
  public:
-  /// Of a running container: `root` is /proc/<pid>/root.
-  static Result<RootView> running(const std::string& root);
+  /// Of a running container, by its first process.
+  static Result<RootView> running(int pid);
   /// Of one that does not run: its mounted root, with `mounts` put in place in a namespace that only this view has. A destination that is
   /// not there is made, as a start would.
   static Result<RootView> stopped(const std::string& root, std::vector<RootedMount> mounts);
   int fd() const { return root_.get(); }
+  /// Moves this thread, for good, to where the view's mounts are: for writing, because elsewhere a file that something is mounted on can be
+  /// removed, and the mount with it. Afterwards only use fd(): all other paths are the container's.
+  Result<void> enter() const;
 
  private:
   Fd namespace_, root_;
@@ -45,8 +48,8 @@ PathParts take_path_apart(std::string_view path);
 struct PathStat {
   std::string name;
   int64_t size = 0;
-  uint32_t mode = 0;  ///< as Go's os.FileMode counts
-  std::string mtime;  ///< RFC 3339
+  uint32_t mode = 0;        ///< as Go's os.FileMode counts
+  std::string mtime;        ///< RFC 3339
   std::string link_target;  ///< of a symlink: the absolute path in the container where it leads
   std::string json() const;
 };

@@ -8,7 +8,10 @@ Result<std::string> parse_detach_keys(std::string_view text) {
   if (text.empty()) return std::string("\x10\x11");
   std::string keys;
   for (std::string_view key : split(text, ',')) {
-    auto unknown = [&] { return fail(Code::malformed, "Invalid detach keys (" + std::string(text) + ") provided: Unknown character: '" + std::string(key) + "'"); };
+    auto unknown = [&] {
+      return fail(Code::malformed,
+                  "Invalid detach keys (" + std::string(text) + ") provided: Unknown character: '" + std::string(key) + "'");
+    };
     if (key.size() == 1) {
       keys += key[0];
       continue;

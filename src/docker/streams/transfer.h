@@ -12,11 +12,12 @@
 namespace estiba::docker {
 
 /// Runs `produce` and sends what it writes as the body of an answer; `headers` go out with the first bytes, so that a failure before them
-/// is still the caller's to answer. A failure after them is too late to be told: the body ends early. When the client goes away, `produce`'s next
-/// write fails.
+/// is still the caller's to answer. A failure after them is too late to be told: the body ends early. When the client goes away,
+/// `produce`'s next write fails.
 Task<Result<void>> send_produced(io::Response& response, io::Headers headers, UniqueFunction<Result<void>(image::Sink&)> produce);
 
-/// Runs `consume` on the request's body. Returns when it has ended, whether or not it read all. When the client goes away, its source fails.
+/// Runs `consume` on the request's body. Returns when it has ended, whether or not it read all. When the client goes away, its source
+/// fails.
 Task<Result<void>> receive_body(io::Request& request, UniqueFunction<Result<void>(image::Source&)> consume);
 
 /// Runs `work` on a thread of its own; dropping the task drops only the waiting.
