@@ -10,7 +10,6 @@ static constexpr Verb table[] = {
     {"image remove", "remove images", image_remove},
     {"kubeconfig", "print or merge the kubeconfig of a server on this machine", kubeconfig},
     {"registry", "serve images to docker, podman, skopeo and other machines", registry},
-    {"version", "print the version", version},
 };
 
 std::span<const Verb> verbs() { return table; }

@@ -30,6 +30,5 @@ Result<int> image_pull(const Arguments& arguments);
 Result<int> image_remove(const Arguments& arguments);
 Result<int> kubeconfig(const Arguments& arguments);
 Result<int> registry(const Arguments& arguments);
-Result<int> version(const Arguments& arguments);
 
 }  // namespace estiba::cli
