@@ -188,7 +188,7 @@ Result<Fd> Client::connect() {
 std::string Client::head(const Request& request, bool hijack) const {
   std::string out = request.method + " " + prefix_ + request.path;
   if (!request.query.empty()) out += "?" + request.query.encode();
-  out += " HTTP/1.1\r\nHost: api.moby.localhost\r\nUser-Agent: " + std::string(user_agent()) + "\r\n";
+  out += " HTTP/1.1\r\nHost: api.moby.localhost\r\nUser-Agent: " + user_agent() + "\r\n";
   for (const io::Header& header : extra_headers_) io::append_header(out, header.name, header.value);
   for (const io::Header& header : request.headers) io::append_header(out, header.name, header.value);
   if (hijack) out += "Connection: Upgrade\r\nUpgrade: tcp\r\n";

@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "cli/docker/client.h"
+#include "cli/version.h"
 #include "io/thread.h"
 #include "io/tls.h"
 #include "os/fd.h"
@@ -169,6 +170,6 @@ Result<Fd> connect_endpoint(const Endpoint& endpoint, std::unique_ptr<Carrier>& 
   return connect_tls(endpoint, name, *parse_number<uint16_t>(port), carrier);
 }
 
-std::string_view user_agent() { return "estiba/" ESTIBA_VERSION " (linux)"; }
+std::string user_agent() { return "estiba/" + std::string(program_version()) + " (linux)"; }
 
 }  // namespace estiba::cli::docker

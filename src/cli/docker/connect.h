@@ -1,7 +1,7 @@
 // How a daemon is reached: each way ends in one connected descriptor.
 #pragma once
 #include <memory>
-#include <string_view>
+#include <string>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -20,6 +20,6 @@ class Carrier {
 /// the Docker daemon at …", when nobody answers.
 Result<Fd> connect_endpoint(const Endpoint& endpoint, std::unique_ptr<Carrier>& carrier);
 /// "estiba/0.1 (linux)"
-std::string_view user_agent();
+std::string user_agent();
 
 }  // namespace estiba::cli::docker

@@ -3,6 +3,7 @@
 
 #include "base/strings.h"
 #include "cli/docker/verb.h"
+#include "cli/version.h"
 
 namespace estiba::cli::docker {
 
@@ -124,7 +125,7 @@ Globals parse_globals(Cli& cli, const Arguments& arguments) {
     *found->text = *value;
   }
   if (version) {
-    std::printf("%s version " ESTIBA_VERSION "\n", cli.program() == "docker" ? "Docker" : "estiba");
+    std::printf("%s version %s\n", cli.program() == "docker" ? "Docker" : "estiba", program_version().data());
     out.exit = 0;
   }
   return out;

@@ -6,6 +6,7 @@
 #include "cli/docker/json_build.h"
 #include "cli/docker/verb.h"
 #include "cli/docker/verbs.h"
+#include "cli/version.h"
 
 namespace estiba::cli::docker {
 
@@ -153,7 +154,8 @@ Result<int> info(Call& call) {
   if (!format.empty()) parsed = TRY(parse_format(format));
   const std::string context = current_context(*TRY(call.cli.config()), call.cli.where);
   auto answer = TRY(call.cli.client())->call({.path = "/info"});
-  if (!parsed) std::printf("Client:\n Version:    %s\n Context:    %s\n Debug Mode: false\n\nServer:\n", ESTIBA_VERSION, context.c_str());
+  if (!parsed)
+    std::printf("Client:\n Version:    %s\n Context:    %s\n Debug Mode: false\n\nServer:\n", program_version().data(), context.c_str());
   if (!answer) return std::unexpected(std::move(answer.error()));
   if (!parsed) {
     std::fputs(Printer(answer->root()).print().c_str(), stdout);
@@ -164,7 +166,7 @@ Result<int> info(Call& call) {
   json::Document document;
   document.set_root(document.copy(answer->root()));
   Object client = Object(document, document.root()).object("ClientInfo");
-  client.set("Debug", false).set("Version", ESTIBA_VERSION).set("Context", context);
+  client.set("Debug", false).set("Version", program_version()).set("Context", context);
   std::printf("%s\n", TRY(format_object(*parsed, document.root())).c_str());
   return 0;
 }

@@ -8,6 +8,7 @@
 #include "cli/docker/json_build.h"
 #include "cli/docker/verb.h"
 #include "cli/docker/verbs.h"
+#include "cli/version.h"
 
 namespace estiba::cli::docker {
 
@@ -69,7 +70,7 @@ Result<int> version(Call& call) {
   Builder all;
   Object client = all.object("Client");
   client.object("Platform").set("Name", "Estiba");
-  client.set("Version", ESTIBA_VERSION)
+  client.set("Version", program_version())
       .set("ApiVersion", "1.50")
       .set("DefaultAPIVersion", "1.50")
       .set("GitCommit", "")
@@ -87,7 +88,7 @@ Result<int> version(Call& call) {
     std::printf("%s\n", text.c_str());
   } else {
     // Estiba's own line first: one program, whether a daemon runs or not.
-    if (call.cli.program() == "estiba") std::printf("estiba " ESTIBA_VERSION "\n\n");
+    if (call.cli.program() == "estiba") std::printf("estiba %s\n\n", program_version().data());
     std::fputs(describe_client(client.node()).c_str(), stdout);
     if (server) std::fputs(describe_server(server->root()).c_str(), stdout);
   }
