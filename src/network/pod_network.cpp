@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "network/inside.h"
 #include "os/netns.h"
 
 namespace estiba::network {
@@ -38,18 +39,8 @@ Result<void> PodNetwork::start() {
   return adopt();
 }
 
-// The MTU of the link that the default route takes; an overlay or a tunnel there must not be overrun by the pods.
-static Result<int> host_mtu(os::netlink::Socket& socket) {
-  int index = 0;
-  for (const rtnl::Route& route : TRY(rtnl::routes(socket, AF_INET)))
-    if (route.prefix_length == 0 && route.index) index = route.index;
-  for (const rtnl::Link& link : TRY(rtnl::links(socket)))
-    if (link.index == index) return link.mtu;
-  return 1500;
-}
-
 Result<void> PodNetwork::make_bridge() {
-  mtu_ = TRY(host_mtu(socket_));
+  mtu_ = TRY(rtnl::default_mtu(socket_));
   rtnl::Batch batch;
   rtnl::put_bridge(batch, config_.bridge, mac_of(gateway_), mtu_);
   TRY(socket_.run(batch));
@@ -92,12 +83,7 @@ Result<void> PodNetwork::build_slot(const Address& address) {
     // This thread is within the new namespace; socket_ still speaks to the node's.
     Fd here(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
     if (!here) return fail_errno("open /proc/thread-self/ns/net");
-    for (const char* conf : {"net/ipv4/conf/all/accept_redirects", "net/ipv4/conf/default/accept_redirects"})
-      TRY(rtnl::set_sysctl(conf, "0"));
-    // As container engines do: within its own network a process without rights may listen on port 80 and ping.
-    TRY(rtnl::set_sysctl("net/ipv4/ip_unprivileged_port_start", "0"));
-    TRY(rtnl::set_sysctl("net/ipv4/ping_group_range", "0 2147483647"));
-    (void)rtnl::set_sysctl("net/ipv6/conf/default/addr_gen_mode", "1");  // none; fails where the kernel has no IPv6
+    TRY(set_inside_sysctls());
     rtnl::Batch batch;
     // With br_netfilter a pod's packet to itself through a service leaves by the port it came by: hairpin.
     rtnl::put_veth(batch, {.name = name, .peer_name = "eth0", .peer_mac = mac, .peer_netns = here.get(), .mtu = mtu_, .master = bridge_index_, .hairpin = true});

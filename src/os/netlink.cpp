@@ -21,7 +21,8 @@ void Batch::append(const void* data, size_t size) {
 
 void Batch::begin(uint16_t type, uint16_t flags, std::string what) {
   requests_.push_back({std::move(what), bytes_.size()});
-  nlmsghdr header{.nlmsg_len = sizeof header, .nlmsg_type = type, .nlmsg_flags = uint16_t(flags | NLM_F_REQUEST), .nlmsg_seq = 0, .nlmsg_pid = 0};
+  nlmsghdr header{
+      .nlmsg_len = sizeof header, .nlmsg_type = type, .nlmsg_flags = uint16_t(flags | NLM_F_REQUEST), .nlmsg_seq = 0, .nlmsg_pid = 0};
   bytes_.append(reinterpret_cast<const char*>(&header), sizeof header);
 }
 
@@ -127,7 +128,8 @@ Result<void> Socket::send(Batch& batch) {
   do {
     sent = sendto(fd_.get(), batch.bytes_.data(), batch.bytes_.size(), 0, reinterpret_cast<sockaddr*>(&kernel), sizeof kernel);
   } while (sent < 0 && errno == EINTR);
-  if (sent < 0) return fail_errno("send " + std::to_string(batch.count()) + " netlink requests, the first to " + batch.requests_.front().what);
+  if (sent < 0)
+    return fail_errno("send " + std::to_string(batch.count()) + " netlink requests, the first to " + batch.requests_.front().what);
   return {};
 }
 
@@ -256,6 +258,24 @@ Result<void> Socket::get(Batch& request, UniqueFunction<void(const Message&)> an
     });
   }
   return result;
+}
+
+Result<Fd> watch(int family, unsigned group) {
+  Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, family));
+  if (!fd) return fail_errno("open a netlink socket");
+  // Without a bind its port number is 0, which the kernel's own messages leave out as their sender.
+  sockaddr_nl address{.nl_family = AF_NETLINK};
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return fail_errno("bind a netlink socket");
+  if (setsockopt(fd.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0)
+    return fail_errno("join the netlink group " + std::to_string(group));
+  return fd;
+}
+
+void drain(int fd) {
+  char bytes[4096];
+  // ENOBUFS says that more came than there was room for: that too is news, and is over once it is told.
+  while (::recv(fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_TRUNC) > 0 || errno == ENOBUFS || errno == EINTR) {
+  }
 }
 
 }  // namespace estiba::os::netlink

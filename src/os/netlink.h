@@ -122,4 +122,10 @@ class Socket {
   std::string buffer_;
 };
 
+/// A non-blocking socket that becomes readable when the kernel tells of a change (netlink(7), NETLINK_ADD_MEMBERSHIP): `group` is an
+/// RTNLGRP_* or NFNLGRP_* number.
+Result<Fd> watch(int family, unsigned group);
+/// Throws away what has come.
+void drain(int fd);
+
 }  // namespace estiba::os::netlink

@@ -187,6 +187,13 @@ Rule& Rule::load_ct_state(int reg) {
   close();
   return *this;
 }
+Rule& Rule::load_ct_status(int reg) {
+  open("ct");
+  tx_.batch_.put_be32(NFTA_CT_KEY, NFT_CT_STATUS);
+  tx_.batch_.put_be32(NFTA_CT_DREG, raw(reg));
+  close();
+  return *this;
+}
 Rule& Rule::load_input_name(int reg) {
   open("meta");
   put_meta(tx_.batch_, NFTA_META_DREG, reg, NFT_META_IIFNAME);

@@ -90,6 +90,8 @@ class Rule {
   Rule& load_mark(int reg);
   /// NF_CT_STATE_BIT()s in host order: 2 established, 4 related, 8 new.
   Rule& load_ct_state(int reg);
+  /// IPS_* bits in host order: 32 destination translated.
+  Rule& load_ct_status(int reg);
   Rule& load_input_name(int reg);
   Rule& load_output_name(int reg);
   /// The type of the destination address by the routing table: RTN_LOCAL, RTN_UNICAST, … in host order.

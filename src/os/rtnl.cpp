@@ -94,6 +94,18 @@ void put_link(Batch& batch, int index, const LinkChange& change) {
   if (!change.alias.empty()) batch.put(IFLA_IFALIAS, change.alias.substr(0, IFALIASZ - 1));
 }
 
+void put_bridge_port(Batch& batch, int index, const BridgePort& port) {
+  batch.begin(RTM_NEWLINK, 0, "change the bridge's port " + std::to_string(index));
+  batch.header(ifinfomsg{.ifi_index = index});
+  size_t info = batch.open(IFLA_LINKINFO);
+  batch.put_name(IFLA_INFO_SLAVE_KIND, "bridge");
+  size_t data = batch.open(IFLA_INFO_SLAVE_DATA);
+  batch.put_u8(IFLA_BRPORT_MODE, port.hairpin);
+  batch.put_u8(IFLA_BRPORT_ISOLATED, port.isolated);
+  batch.close(data);
+  batch.close(info);
+}
+
 void put_delete_link(Batch& batch, std::string_view name) {
   batch.begin(RTM_DELLINK, 0, "delete the link " + std::string(name));
   batch.tolerate(ENODEV);
@@ -242,6 +254,15 @@ Result<std::vector<Route>> routes(Socket& socket, uint8_t family) {
                      .family = header.rtm_family});
   }));
   return found;
+}
+
+Result<int> default_mtu(Socket& socket) {
+  int index = 0;
+  for (const Route& route : TRY(routes(socket, AF_INET)))
+    if (route.prefix_length == 0 && route.index) index = route.index;
+  for (const Link& link : TRY(links(socket)))
+    if (link.index == index) return link.mtu;
+  return 1500;
 }
 
 // --- sysctl ----------------------------------------------------------------------------------------------------------

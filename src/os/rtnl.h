@@ -39,6 +39,12 @@ struct LinkChange {
   std::string_view alias;     ///< free text, up to 255 bytes, that `ip link` shows
 };
 void put_link(Batch& batch, int index, const LinkChange& change);
+struct BridgePort {
+  bool hairpin = false;   ///< frames may leave by the port they came by
+  bool isolated = false;  ///< no frames to other isolated ports
+};
+/// Of a link that is in a bridge.
+void put_bridge_port(Batch& batch, int index, const BridgePort& port);
 /// Gone already: success.
 void put_delete_link(Batch& batch, std::string_view name);
 /// Several links at once: each costs the kernel tens of milliseconds of waiting for its readers, together they cost one wait.
@@ -80,6 +86,8 @@ Result<Link> link(Socket& socket, std::string_view name);
 Result<std::vector<LinkAddress>> addresses(Socket& socket, uint8_t family);
 /// Of the main table.
 Result<std::vector<Route>> routes(Socket& socket, uint8_t family);
+/// The MTU of the link that the default route takes, or 1500: an overlay or a tunnel there must not be overrun by what is behind us.
+Result<int> default_mtu(Socket& socket);
 
 /// Writes /proc/sys/<path> of the thread's network namespace; does nothing when it holds that already.
 Result<void> set_sysctl(std::string_view path, std::string_view value);

@@ -57,6 +57,11 @@ struct Reply {
   bool authoritative = false;
   std::vector<Record> answers, authority, additional;
 };
+/// What is known of a question.
+struct Found {
+  Reply reply;
+  Name chase;  ///< not empty: the answer ends in a CNAME to this name, which somebody else must be asked for
+};
 /// At most `limit` bytes: answers that do not fit are left out and the message is marked as truncated; additional records
 /// are left out silently.
 std::string encode(const Query& query, const Reply& reply, size_t limit);

@@ -48,10 +48,7 @@ class Zone {
   /// `key` is "ns/name"; null removes it.
   void set(const std::string& key, std::shared_ptr<const ServiceNames> names);
 
-  struct Result {
-    Reply reply;
-    Name chase;  ///< not empty: the answer ends in a CNAME to this name outside the cluster
-  };
+  using Result = dns::Found;
   /// nullopt: not a name of the cluster's, ask another server.
   std::optional<Result> answer(const Name& name, uint16_t type) const;
 

@@ -1,0 +1,18 @@
+#include "network/inside.h"
+
+#include "os/rtnl.h"
+
+namespace estiba::network {
+
+using os::rtnl::set_sysctl;
+
+Result<void> set_inside_sysctls() {
+  for (const char* conf : {"net/ipv4/conf/all/accept_redirects", "net/ipv4/conf/default/accept_redirects"}) TRY(set_sysctl(conf, "0"));
+  // As container engines do: within its own network a process without rights may listen on port 80 and ping.
+  TRY(set_sysctl("net/ipv4/ip_unprivileged_port_start", "0"));
+  TRY(set_sysctl("net/ipv4/ping_group_range", "0 2147483647"));
+  (void)set_sysctl("net/ipv6/conf/default/addr_gen_mode", "1");  // none; fails where the kernel has no IPv6
+  return {};
+}
+
+}  // namespace estiba::network
