@@ -45,12 +45,15 @@ Result<void> PodNetwork::make_bridge() {
   rtnl::put_bridge(batch, config_.bridge, mac_of(gateway_), mtu_);
   TRY(socket_.run(batch));
   rtnl::Link bridge = TRY(rtnl::link(socket_, config_.bridge));
-  if (bridge.kind != "bridge") return fail(Code::conflict, "the link " + config_.bridge + " exists and is no bridge: remove it or choose another name");
+  if (bridge.kind != "bridge")
+    return fail(Code::conflict, "the link " + config_.bridge + " exists and is no bridge: remove it or choose another name");
   // Another server's pods have no records here, and would be cleared away as strays.
   std::string owner = ("estiba " + config_.run_dir).substr(0, 255);
   if (!bridge.alias.empty() && bridge.alias != owner)
-    return fail(Code::conflict, "the bridge " + config_.bridge + " belongs to another server (" + bridge.alias +
-                                    "): run this one in a network namespace of its own, or, if that one is gone for good, `ip link delete " + config_.bridge + "`");
+    return fail(Code::conflict,
+                "the bridge " + config_.bridge + " belongs to another server (" + bridge.alias +
+                    "): run this one in a network namespace of its own, or, if that one is gone for good, `ip link delete " +
+                    config_.bridge + "`");
   bridge_index_ = bridge.index;
 
   batch.clear();
@@ -63,8 +66,11 @@ Result<void> PodNetwork::make_bridge() {
   rtnl::put_address(batch, bridge.index, config_.dns.raw(), 32);
   // Without it a node that has no default route could not even begin to send to a service; it also makes the bridge's
   // address the source, so that pods can answer.
-  rtnl::put_route(batch, {.destination = std::string(config_.service_cidr.address.raw()), .prefix_length = config_.service_cidr.length,
-                          .source = std::string(gateway_.raw()), .index = bridge.index, .scope = RT_SCOPE_LINK});
+  rtnl::put_route(batch, {.destination = std::string(config_.service_cidr.address.raw()),
+                          .prefix_length = config_.service_cidr.length,
+                          .source = std::string(gateway_.raw()),
+                          .index = bridge.index,
+                          .scope = RT_SCOPE_LINK});
   TRY(socket_.run(batch));
 
   TRY(rtnl::set_sysctl("net/ipv4/ip_forward", "1"));
@@ -86,7 +92,13 @@ Result<void> PodNetwork::build_slot(const Address& address) {
     TRY(set_inside_sysctls());
     rtnl::Batch batch;
     // With br_netfilter a pod's packet to itself through a service leaves by the port it came by: hairpin.
-    rtnl::put_veth(batch, {.name = name, .peer_name = "eth0", .peer_mac = mac, .peer_netns = here.get(), .mtu = mtu_, .master = bridge_index_, .hairpin = true});
+    rtnl::put_veth(batch, {.name = name,
+                           .peer_name = "eth0",
+                           .peer_mac = mac,
+                           .peer_netns = here.get(),
+                           .mtu = mtu_,
+                           .master = bridge_index_,
+                           .hairpin = true});
     TRY(socket_.run(batch));
 
     auto inside = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
@@ -184,7 +196,8 @@ Result<void> PodNetwork::adopt() {
                  os::open_netns(netns_path(address)).has_value();
     if (whole) continue;
     if (record.state == Record::State::pod)
-      log::warn("network", "a pod's network is broken and is removed", {{"pod", record.pod.ns + "/" + record.pod.name}, {"address", address.text()}});
+      log::warn("network", "a pod's network is broken and is removed",
+                {{"pod", record.pod.ns + "/" + record.pod.name}, {"address", address.text()}});
     broken.push_back(address);
   }
   TRY(remove_slots(broken));
@@ -197,7 +210,8 @@ Result<void> PodNetwork::remove_strays() {
   for (const auto& [address, record] : ipam_.records()) known.insert(veth_name(address));
   std::vector<std::string> strays;
   for (const rtnl::Link& link : TRY(rtnl::links(socket_)))
-    if (link.master == bridge_index_ && link.kind == "veth" && link.name.starts_with("ev") && !known.contains(link.name)) strays.push_back(link.name);
+    if (link.master == bridge_index_ && link.kind == "veth" && link.name.starts_with("ev") && !known.contains(link.name))
+      strays.push_back(link.name);
   rtnl::Batch batch;
   rtnl::put_delete_links(batch, strays);
   TRY(socket_.run(batch));
@@ -230,7 +244,11 @@ Result<void> PodNetwork::remove_all() {
 // --- telling ---------------------------------------------------------------------------------------------------------
 
 PodNet PodNetwork::describe(const Address& address) const {
-  return {.netns_path = netns_path(address), .ips = {address.text()}, .mac = mac_text(mac_of(address)), .gateway = gateway_.text(), .mtu = mtu_};
+  return {.netns_path = netns_path(address),
+          .ips = {address.text()},
+          .mac = mac_text(mac_of(address)),
+          .gateway = gateway_.text(),
+          .mtu = mtu_};
 }
 
 std::optional<Address> PodNetwork::address_of(std::string_view uid) const {

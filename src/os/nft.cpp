@@ -338,9 +338,8 @@ Result<bool> table_exists(netlink::Socket& socket, Family family, std::string_vi
   request.begin(message(NFT_MSG_GETTABLE), NLM_F_DUMP, "list the nftables tables");
   request.header(nfgenmsg{.nfgen_family = uint8_t(family), .version = NFNETLINK_V0});
   bool found = false;
-  TRY(socket.dump(request, [&](const netlink::Message& answer) {
-    found |= answer.attributes(sizeof(nfgenmsg)).name(NFTA_TABLE_NAME) == table;
-  }));
+  TRY(socket.dump(request,
+                  [&](const netlink::Message& answer) { found |= answer.attributes(sizeof(nfgenmsg)).name(NFTA_TABLE_NAME) == table; }));
   return found;
 }
 

@@ -133,8 +133,10 @@ void put_delete_links(Batch& batch, const std::vector<std::string>& names) {
 }
 
 static void put_ifaddr(Batch& batch, int index, std::string_view address, int prefix_length) {
-  batch.header(ifaddrmsg{.ifa_family = family_of(address), .ifa_prefixlen = uint8_t(prefix_length),
-                         .ifa_flags = uint8_t(address.size() == 16 ? IFA_F_NODAD : 0), .ifa_index = uint32_t(index)});
+  batch.header(ifaddrmsg{.ifa_family = family_of(address),
+                         .ifa_prefixlen = uint8_t(prefix_length),
+                         .ifa_flags = uint8_t(address.size() == 16 ? IFA_F_NODAD : 0),
+                         .ifa_index = uint32_t(index)});
   batch.put(IFA_LOCAL, address);
   batch.put(IFA_ADDRESS, address);
 }
@@ -151,8 +153,12 @@ void put_delete_address(Batch& batch, int index, std::string_view address, int p
 }
 
 static void put_rtmsg(Batch& batch, const Route& route) {
-  batch.header(rtmsg{.rtm_family = route.family, .rtm_dst_len = uint8_t(route.prefix_length), .rtm_table = RT_TABLE_UNSPEC,
-                     .rtm_protocol = RTPROT_STATIC, .rtm_scope = route.scope, .rtm_type = RTN_UNICAST});
+  batch.header(rtmsg{.rtm_family = route.family,
+                     .rtm_dst_len = uint8_t(route.prefix_length),
+                     .rtm_table = RT_TABLE_UNSPEC,
+                     .rtm_protocol = RTPROT_STATIC,
+                     .rtm_scope = route.scope,
+                     .rtm_type = RTN_UNICAST});
   batch.put_u32(RTA_TABLE, route.table);
   if (!route.destination.empty()) batch.put(RTA_DST, route.destination);
   if (!route.gateway.empty()) batch.put(RTA_GATEWAY, route.gateway);

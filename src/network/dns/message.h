@@ -10,8 +10,27 @@
 
 namespace estiba::network::dns {
 
-enum Type : uint16_t { type_a = 1, type_ns = 2, type_cname = 5, type_soa = 6, type_ptr = 12, type_txt = 16, type_aaaa = 28, type_srv = 33, type_opt = 41, type_any = 255 };
-enum Rcode : uint8_t { no_error = 0, format_error = 1, server_failure = 2, name_error = 3, not_implemented = 4, refused = 5, bad_version = 16 };
+enum Type : uint16_t {
+  type_a = 1,
+  type_ns = 2,
+  type_cname = 5,
+  type_soa = 6,
+  type_ptr = 12,
+  type_txt = 16,
+  type_aaaa = 28,
+  type_srv = 33,
+  type_opt = 41,
+  type_any = 255
+};
+enum Rcode : uint8_t {
+  no_error = 0,
+  format_error = 1,
+  server_failure = 2,
+  name_error = 3,
+  not_implemented = 4,
+  refused = 5,
+  bad_version = 16
+};
 inline constexpr uint16_t class_in = 1;
 
 /// A domain name as on the wire, uncompressed: length, label, …, 0. At most 255 bytes, labels at most 63.
