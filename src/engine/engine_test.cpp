@@ -56,7 +56,7 @@ TEST(Engine, TheImagesCommandAndUserAreUsedUnlessReplaced) {
     as_app.user.user = "app";
     as_app.user.groups = {7};
     EXPECT_EQ((co_await bed.ended(co_await bed.started(as_app))).reason, "Completed");
-    EXPECT_EQ(bed.logged("user"), "uid=1000(app) gid=1001(app) groups=7,2000(extra)\n/home/app\n");
+    EXPECT_EQ(bed.logged("user"), "uid=1000(app) gid=1001(app) groups=7,1001(app),2000(extra)\n/home/app\n");
   });
 }
 

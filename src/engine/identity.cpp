@@ -75,14 +75,14 @@ Result<Identity> resolve_user(const User& user, std::string_view image_user, std
   } else if (numeric) {
     out.uid = *numeric;
   } else if (!name.empty()) {
-    return config_error("the image has no user " + quoted(name) + " in its /etc/passwd");
+    return config_error("unable to find user " + std::string(name) + ": no matching entries in passwd file");
   }
   if (group_name && !group_name->empty()) {
     auto line = std::find_if(group.begin(), group.end(), [&](const GroupLine& g) { return g.name == *group_name; });
     auto number = parse_number<uint32_t>(*group_name);
     if (line != group.end()) out.gid = line->gid;
     else if (number) out.gid = *number;
-    else return config_error("the image has no group " + quoted(*group_name) + " in its /etc/group");
+    else return config_error("unable to find group " + std::string(*group_name) + ": no matching entries in group file");
   }
   if (user.gid) out.gid = TRY(id_of(*user.gid, "group id"));
   if (user.must_not_be_root && out.uid == 0) {
@@ -96,6 +96,8 @@ Result<Identity> resolve_user(const User& user, std::string_view image_user, std
     }
   }
   for (int64_t gid : user.groups) out.groups.push_back(TRY(id_of(gid, "supplementary group id")));
+  // With the primary group: whoever loses it by setgid(2) must not lose what is denied to it (CVE-2022-36109).
+  out.groups.push_back(out.gid);
   std::sort(out.groups.begin(), out.groups.end());
   out.groups.erase(std::unique(out.groups.begin(), out.groups.end()), out.groups.end());
   return out;

@@ -36,7 +36,7 @@ TEST(Identity, NamesAndNumbersAreLookedUpInTheImage) {
   EXPECT_EQ(id->uid, 1000u);
   EXPECT_EQ(id->gid, 1001u);
   EXPECT_EQ(id->home, "/home/app");
-  EXPECT_EQ(id->groups, (std::vector<uint32_t>{29, 44}));
+  EXPECT_EQ(id->groups, (std::vector<uint32_t>{29, 44, 1001}));
   EXPECT_EQ(resolve({}, "33")->gid, 33u);
   EXPECT_EQ(resolve({}, "app:video")->gid, 44u);
   EXPECT_EQ(resolve({}, "1234:99")->gid, 99u);
@@ -47,14 +47,14 @@ TEST(Identity, NamesAndNumbersAreLookedUpInTheImage) {
 }
 
 TEST(Identity, SupplementaryGroupsAreAddedAndMayBeStrict) {
-  EXPECT_EQ(resolve({.user = "app", .groups = {44, 7}})->groups, (std::vector<uint32_t>{7, 29, 44}));
-  EXPECT_EQ(resolve({.user = "app", .groups = {7}, .groups_from_image = false})->groups, (std::vector<uint32_t>{7}));
+  EXPECT_EQ(resolve({.user = "app", .groups = {44, 7}})->groups, (std::vector<uint32_t>{7, 29, 44, 1001}));
+  EXPECT_EQ(resolve({.user = "app", .groups = {7}, .groups_from_image = false})->groups, (std::vector<uint32_t>{7, 1001}));
 }
 
 TEST(Identity, WhatCannotBeIsAConfigurationError) {
   for (auto [user, image_user, text] : std::initializer_list<std::tuple<User, const char*, const char*>>{
-           {{}, "nobody-here", "no user \"nobody-here\""},
-           {{}, "app:nogroup", "no group \"nogroup\""},
+           {{}, "nobody-here", "unable to find user nobody-here: no matching entries in passwd file"},
+           {{}, "app:nogroup", "unable to find group nogroup: no matching entries in group file"},
            {{.must_not_be_root = true}, "", "runAsNonRoot and image will run as root"},
            {{.uid = 0, .must_not_be_root = true}, "", "breaks non-root policy"},
            {{.uid = -1}, "", "out of range"}}) {

@@ -108,7 +108,8 @@ Result<Identity> identity_in(const std::string& root, const std::string& user) {
   constexpr uint64_t limit = 4 << 20;
   std::string passwd = TRY(image::read_in_root(root, "/etc/passwd", limit));
   std::string group = TRY(image::read_in_root(root, "/etc/group", limit));
-  return resolve_user({.user = user}, "", passwd, group);
+  // Who names a group wants that one and no others, as Docker has it.
+  return resolve_user({.user = user, .groups_from_image = user.find(':') == std::string::npos}, "", passwd, group);
 }
 
 Task<Result<void>> connect_socket(int fd, const sockaddr* address, socklen_t size) {

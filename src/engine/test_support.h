@@ -36,8 +36,8 @@ inline std::string busybox_tar() {
   EXPECT_FALSE(program.empty()) << "the package busybox-static is missing";
   image::TarText tar;
   tar.directory("tmp", 01777).directory("proc").directory("sys").directory("dev").file("bin/busybox", program, 0755);
-  for (const char* name : {"sh", "sleep", "echo", "cat", "id", "env", "hostname", "pwd", "kill", "true", "false", "ls", "nc", "head", "dd",
-                           "touch", "mount", "grep", "wc"})
+  for (const char* name : {"sh",    "sleep", "echo", "cat",  "id", "env",   "hostname", "pwd",  "kill", "true",
+                           "false", "ls",    "nc",   "head", "dd", "touch", "mount",    "grep", "wc",   "stty"})
     tar.symlink(std::string("bin/") + name, "busybox");
   tar.file("etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n")
       .file("etc/group", "root:x:0:\napp:x:1001:\nextra:x:2000:app\n");

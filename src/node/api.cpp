@@ -4,7 +4,7 @@
 
 #include "base/strings.h"
 #include "io/port_forward.h"
-#include "node/log_reader.h"
+#include "node/log_options.h"
 #include "node/streams.h"
 #include "observe/metrics.h"
 
@@ -61,7 +61,7 @@ std::string no_log(const Target& target, bool previous) {
 
 Task<void> logs(Node& node, io::Request& request, io::Response& response, Target target) {
   const bool previous = request.query.get("previous") == "true";
-  auto options = LogOptions::from_query(request.query, node.context().loop.wall_now());
+  auto options = parse_log_options([&](std::string_view name) { return request.query.get(name); }, node.context().loop.wall_now());
   if (!options) co_return answer(response, 400, options.error().message);
   auto status = target.worker->container(target.container, previous);
   if (!status) co_return answer(response, 400, no_log(target, previous));
@@ -74,8 +74,8 @@ Task<void> logs(Node& node, io::Request& request, io::Response& response, Target
     return now && now->state == engine::ContainerState::running;
   };
   ExitWatch exit(node, id);
-  auto read = co_await read_log(status->log_path, *options, running, exit.event(),
-                                [&response](std::string text) { return response.write(std::move(text)); });
+  auto read = co_await engine::read_log(status->log_path, *options, running, exit.event(),
+                                        [&response](std::string text) { return response.write(std::move(text)); });
   if (!read && read.error().code == Code::not_found) co_return;  // nothing was ever written
 }
 

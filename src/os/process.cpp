@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -218,6 +219,13 @@ Result<void> set_rlimit(int resource, uint64_t soft, uint64_t hard) {
 
 Result<void> set_oom_score_adj(pid_t pid, int value) {
   return write_file("/proc/" + (pid ? std::to_string(pid) : std::string("self")) + "/oom_score_adj", std::to_string(value));
+}
+
+void give_back(void* memory, size_t bytes) {
+  const uintptr_t page = uintptr_t(sysconf(_SC_PAGESIZE));
+  const uintptr_t from = (reinterpret_cast<uintptr_t>(memory) + page - 1) & ~(page - 1);
+  const uintptr_t to = (reinterpret_cast<uintptr_t>(memory) + bytes) & ~(page - 1);
+  if (from < to) (void)madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
 }
 
 void block_signals() {

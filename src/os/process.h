@@ -27,9 +27,9 @@ struct CloneOptions {
 Result<pid_t> clone_process(const CloneOptions& options);
 
 struct SpawnOptions {
-  std::vector<std::string> argv;              ///< argv[0] is searched in PATH when it has no slash
+  std::vector<std::string> argv;                ///< argv[0] is searched in PATH when it has no slash
   std::optional<std::vector<std::string>> env;  ///< none: this process's
-  std::vector<std::pair<int, int>> fds;       ///< from here → to that number there
+  std::vector<std::pair<int, int>> fds;         ///< from here → to that number there
   bool new_session = false;
 };
 /// Starts a program by vfork+exec, with default signal dispositions and an empty mask. Descriptors 0–2 that `fds` does not name are
@@ -66,6 +66,9 @@ std::optional<int> rlimit_by_name(std::string_view name);
 Result<void> set_rlimit(int resource, uint64_t soft, uint64_t hard);
 /// Writes /proc/<pid>/oom_score_adj; pid 0 is this process.
 Result<void> set_oom_score_adj(pid_t pid, int value);
+
+/// Gives the whole pages of a private range back to the kernel; they read as zeros afterwards.
+void give_back(void* memory, size_t bytes);
 
 /// Blocks all signals for this thread / restores the default dispositions and an empty mask (before exec).
 void block_signals();

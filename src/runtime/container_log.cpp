@@ -4,9 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 #include "base/time.h"
 #include "os/file.h"
+#include "os/process.h"
 
 namespace estiba::runtime {
 
@@ -27,7 +30,8 @@ Result<void> ContainerLog::open(LogOptions options) {
   options_ = std::move(options);
   if (options_.path.empty()) return {};
   size_t slash = options_.path.rfind('/');
-  if (slash == std::string::npos || slash == 0) return fail(Code::invalid, "log path " + options_.path + " must be absolute, in a directory");
+  if (slash == std::string::npos || slash == 0)
+    return fail(Code::invalid, "log path " + options_.path + " must be absolute, in a directory");
   TRY(os::make_dirs(options_.path.substr(0, slash)));
   return reopen();
 }
@@ -39,59 +43,76 @@ Result<void> ContainerLog::reopen() {
   return {};
 }
 
-void ContainerLog::add_line(Stream stream, char tag, std::string_view text, WallTime now) {
-  if (stamp_.empty()) stamp_ = format_rfc3339_nano(now);
-  size_t length = stamp_.size() + 10 + text.size() + 1;
+// Lines on their way to a file. A shim has one thread and empties it with each write, so that all its logs share it.
+static constexpr size_t pending_limit = 512 << 10;
+static char pending[pending_limit];
+static size_t pending_size = 0;
+static size_t pending_most = 0;  // since the last trim
+
+void ContainerLog::begin(Stream stream, WallTime now) {
+  std::string stamp = format_rfc3339_nano(now);
+  stamp.append(stream == standard_output ? " stdout F " : " stderr F ");
+  memcpy(prefix_, stamp.data(), std::min(stamp.size(), prefix_size));
+}
+
+void ContainerLog::add_line(char tag, std::string_view text, WallTime now) {
+  const size_t length = prefix_size + text.size() + 1;
   // Rotation falls between lines.
-  if (options_.max_bytes && size_ + pending_.size() + length > options_.max_bytes && size_ + pending_.size() > 0) {
-    flush(now);
+  if (options_.max_bytes && size_ + pending_size + length > options_.max_bytes && size_ + pending_size > 0) {
+    flush();
     if (!rotate(now)) size_ = 0;  // tried again after another max_bytes
   }
-  pending_.append(stamp_).append(stream == standard_output ? " stdout " : " stderr ");
-  pending_ += tag;
-  pending_ += ' ';
-  pending_.append(text) += '\n';
+  if (pending_size + length > pending_limit) flush();
+  char* to = pending + pending_size;
+  memcpy(to, prefix_, prefix_size);
+  to[prefix_size - 2] = tag;
+  memcpy(to + prefix_size, text.data(), text.size());
+  to[prefix_size + text.size()] = '\n';
+  pending_size += length;
 }
 
 void ContainerLog::write(Stream stream, std::string_view bytes, WallTime now) {
   if (!file_) return;
-  stamp_.clear();
+  begin(stream, now);
   std::string& partial = partial_[stream];
   while (!bytes.empty()) {
-    size_t end = bytes.find('\n');
-    std::string_view piece = bytes.substr(0, end);
-    size_t room = max_line - partial.size();
-    if (piece.size() > room) {
-      partial.append(piece.substr(0, room));
-      add_line(stream, 'P', partial, now);
+    const void* newline = memchr(bytes.data(), '\n', bytes.size());
+    const size_t size = newline ? size_t(static_cast<const char*>(newline) - bytes.data()) : bytes.size();
+    if (partial.empty() && newline && size <= max_line) {
+      add_line('F', bytes.substr(0, size), now);
+      bytes.remove_prefix(size + 1);
+      continue;
+    }
+    const size_t room = max_line - partial.size();
+    if (size > room) {
+      partial.append(bytes.substr(0, room));
+      add_line('P', partial, now);
       partial.clear();
       bytes.remove_prefix(room);
       continue;
     }
-    if (end == std::string_view::npos) {
-      partial.append(piece);
-      break;
-    }
-    if (partial.empty()) {
-      add_line(stream, 'F', piece, now);
-    } else {
-      partial.append(piece);
-      add_line(stream, 'F', partial, now);
-      partial.clear();
-    }
-    bytes.remove_prefix(end + 1);
+    partial.append(bytes.substr(0, size));
+    if (!newline) break;
+    add_line('F', partial, now);
+    partial.clear();
+    bytes.remove_prefix(size + 1);
   }
-  flush(now);
+  flush();
+  if (partial.empty() && partial.capacity() > 1024) partial.shrink_to_fit();
 }
 
-void ContainerLog::flush(WallTime) {
+void ContainerLog::flush() {
   // Nobody could be told of a full disk but through this log; the container must go on all the same.
-  if (!pending_.empty() && file_) {
-    (void)os::write_all(file_.get(), pending_);
-    size_ += pending_.size();
+  if (pending_size && file_) {
+    (void)os::write_all(file_.get(), {pending, pending_size});
+    size_ += pending_size;
   }
-  pending_.clear();
-  if (pending_.capacity() > 65536) pending_.shrink_to_fit();
+  pending_most = std::max(pending_most, pending_size);
+  pending_size = 0;
+}
+
+void ContainerLog::trim() {
+  if (std::exchange(pending_most, 0) > 16384) os::give_back(pending, pending_limit);
 }
 
 Result<void> ContainerLog::rotate(WallTime now) {
@@ -110,12 +131,12 @@ Result<void> ContainerLog::rotate(WallTime now) {
 }
 
 void ContainerLog::finish(WallTime now) {
-  stamp_.clear();
   for (Stream stream : {standard_output, standard_error}) {
-    if (!partial_[stream].empty() && file_) add_line(stream, 'P', partial_[stream], now);
+    begin(stream, now);
+    if (!partial_[stream].empty() && file_) add_line('P', partial_[stream], now);
     partial_[stream].clear();
   }
-  flush(now);
+  flush();
   file_.reset();
 }
 

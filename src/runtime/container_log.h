@@ -27,18 +27,22 @@ class ContainerLog {
   void finish(WallTime now);
   /// Opens the path anew, after it has been renamed by somebody.
   Result<void> reopen();
+  /// Gives the memory back that a burst has taken. Of all logs of this process.
+  static void trim();
 
  private:
-  void add_line(Stream stream, char tag, std::string_view text, WallTime now);
-  void flush(WallTime now);
+  /// What a line begins with: the time of the read that brought it, its stream and tag.
+  static constexpr size_t prefix_size = 40;
+  void begin(Stream stream, WallTime now);
+  void add_line(char tag, std::string_view text, WallTime now);
+  void flush();
   Result<void> rotate(WallTime now);
 
   LogOptions options_;
   os::Fd file_;
   uint64_t size_ = 0;
   std::string partial_[2];
-  std::string pending_;        // formatted, not yet written
-  std::string stamp_;          // of the current write
+  char prefix_[prefix_size] = {};
 };
 
 }  // namespace estiba::runtime

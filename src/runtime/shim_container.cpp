@@ -135,6 +135,7 @@ Result<void> ShimContainer::launch_process(StartStreams& streams) {
     }
     auto [out_read, out_write] = TRY(os::make_pipe());
     auto [err_read, err_write] = TRY(os::make_pipe());
+    (void)os::grow_pipe(out_read.get(), 256 << 10);  // a busy writer need not wait for every turn of ours
     stdout_ = std::move(out_read);
     stderr_ = std::move(err_read);
     theirs[1] = std::move(out_write);
@@ -391,7 +392,7 @@ bool ShimContainer::has_session(uint64_t id) const {
 }
 
 void ShimContainer::read_stream(os::Fd& fd, ContainerLog::Stream stream) {
-  static char buffer[16384];
+  static char buffer[256 << 10];
   ssize_t n = read(fd.get(), buffer, sizeof buffer);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) {
@@ -401,6 +402,16 @@ void ShimContainer::read_stream(os::Fd& fd, ContainerLog::Stream stream) {
     return;
   }
   log_.write(stream, {buffer, size_t(n)}, wire::wall_now());
+  static bool trimming = false;
+  if (n > 16384 && !trimming) {
+    // After a burst its memory is not needed any more.
+    trimming = true;
+    context_.loop.at(std::chrono::steady_clock::now() + std::chrono::seconds(2), [] {
+      trimming = false;
+      os::give_back(buffer, sizeof buffer);
+      ContainerLog::trim();
+    });
+  }
   bool hold = false;
   for (auto it = attached_.begin(); it != attached_.end();) {
     AttachPipe* pipe = stream == ContainerLog::standard_output ? it->out.get() : it->err.get();
