@@ -97,13 +97,41 @@ void Containers::touch(Container& container) {
   container.changed.set();
 }
 
-Task<Result<void>> Containers::save(const Container& container) {
-  co_return co_await pool_.run(
-      [path = record_path(container.id), text = print_record(container)] { return os::write_file_atomic(path, text, 0600); });
+Task<Result<void>> Containers::write(ContainerRef container, bool durable) {
+  auto held = co_await container->writing.lock();
+  if (container->removed) co_return {};
+  co_return co_await pool_.run([path = record_path(container->id), text = print_record(*container), durable] {
+    return os::write_file_atomic(path, text, 0600, durable);
+  });
 }
 
-Task<Result<void>> Containers::forget(std::string id) {
-  co_return co_await pool_.run([record = record_path(id), files = files_dir(id), dir = dir()]() -> Result<void> {
+Task<Result<void>> Containers::note(ContainerRef container) { return write(std::move(container), false); }
+
+Task<Result<void>> Containers::save(ContainerRef container) {
+  auto written = co_await write(container, false);
+  save_soon(std::move(container));
+  co_return written;
+}
+
+void Containers::save_soon(ContainerRef container) {
+  ++container->saving;
+  if (container->saving - container->saved > 1) return;  // the writer that is at it sees the change
+  writers_.start([](Containers* self, ContainerRef c) -> Task<void> {
+    while (c->saved != c->saving) {
+      const uint64_t current = c->saving;
+      if (auto written = co_await self->write(c, true); !written)
+        log::error("docker", "the state of a container could not be written", {{"container", c->id}, {"error", written.error()}});
+      c->saved = current;
+    }
+  }(this, std::move(container)));
+}
+
+Task<void> Containers::settle() { co_await writers_.join(); }
+
+Task<Result<void>> Containers::forget(ContainerRef container) {
+  container->removed = true;
+  auto held = co_await container->writing.lock();
+  co_return co_await pool_.run([record = record_path(container->id), files = files_dir(container->id), dir = dir()]() -> Result<void> {
     TRY(os::remove_all(files));
     TRY(os::remove_file(record));
     return os::sync_dir(dir);

@@ -17,6 +17,7 @@
 #include "base/executor.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "docker/mutex.h"
 #include "model/json.h"
 
 namespace estiba::io {
@@ -52,6 +53,7 @@ struct MountPoint {
   std::string subpath;     ///< of a volume
   bool anonymous = false;  ///< made for this container: goes with `rm -v` and --rm
   bool recursive_readonly = false;
+  bool make_source = false;  ///< of a bind given with -v: a directory is made where there is nothing
 };
 
 struct HealthProbe {
@@ -88,12 +90,21 @@ struct Container {
   std::optional<Health> health;
   std::vector<std::string> exec_ids;  ///< of exec instances that have not been forgotten
 
+  bool creating = false;  ///< its creation is under way; a restart undoes it
+
   // Not on disk.
-  Event changed;          ///< set at each change of status, removal included: reset() and wait() for the next
-  uint64_t exits = 0;     ///< how often it has ended
-  bool removed = false;   ///< it is in the table no more
-  bool busy = false;      ///< a start, stop or removal is under way
-  uint64_t revision = 0;  ///< grows with each change; caches of printed JSON compare it
+  Event changed;                   ///< set at each change of status, removal included: reset() and wait() for the next
+  uint64_t exits = 0;              ///< how often it has ended
+  uint64_t generation = 0;         ///< how often it has been started: what watches one run compares it
+  bool removed = false;            ///< it is in the table no more
+  bool keep_once = false;          ///< a restart is under way: --rm waits
+  bool stop_restarts = false;      ///< by stop or kill since the last start: no policy starts it again
+  Mutex writing;                   ///< held by who writes or deletes its record
+  Mutex lifecycle;                 ///< held by who starts, ends or removes it
+  Event restart_cut;               ///< ends the wait before a restart
+  Duration restart_delay{};        ///< of the next restart by policy
+  uint64_t revision = 0;           ///< grows with each change; caches of printed JSON compare it
+  uint64_t saved = 0, saving = 0;  ///< see Containers::save_soon
 
   bool running() const { return status == Status::running || status == Status::paused; }
 };
@@ -124,10 +135,17 @@ class Containers {
   void touch(Container& container);
   /// Grows with each change of any container.
   uint64_t revision() const { return revision_; }
+  /// Until no record is being written.
+  Task<void> settle();
 
-  /// Writes the record durably.
-  Task<Result<void>> save(const Container& container);
-  Task<Result<void>> forget(std::string id);
+  /// Writes the record, whole: what kill -9 leaves is one or the other. It is on disk for good (synced) soon after.
+  Task<Result<void>> save(ContainerRef container);
+  /// Writes the record durably by itself; changes that come meanwhile make for one more write.
+  void save_soon(ContainerRef container);
+  /// The same without the second, durable write.
+  Task<Result<void>> note(ContainerRef container);
+  /// Deletes the record and the files, for good. `removed` is set, so that nothing brings them back.
+  Task<Result<void>> forget(ContainerRef container);
   /// Reads all records; what cannot be read is logged and left alone.
   Result<std::vector<ContainerRef>> load() const;
 
@@ -137,11 +155,14 @@ class Containers {
   std::string dir() const { return data_dir_ + "/docker/containers"; }
 
  private:
+  Task<Result<void>> write(ContainerRef container, bool durable);
+
   std::string data_dir_;
   io::Pool& pool_;
   std::map<std::string, ContainerRef, std::less<>> by_id_;
   std::map<std::string, std::string, std::less<>> names_;  // name → id
   uint64_t revision_ = 1;
+  TaskGroup writers_;  // last: its tasks use the rest
 };
 
 /// Reads Facts out of the two documents of a container.

@@ -5,12 +5,16 @@
 #include "docker/api/routes.h"
 #include "docker/containers.h"
 #include "docker/events.h"
+#include "docker/listing.h"
+#include "docker/lives.h"
 #include "engine/engine.h"
 #include "image/store.h"
 #include "io/http_server.h"
 #include "io/loop.h"
 #include "io/pool.h"
+#include "network/bridge/networks.h"
 #include "os/file.h"
+#include "volume/volumes.h"
 
 namespace estiba::docker {
 
@@ -33,6 +37,12 @@ Result<void> Daemon::open() {
                                     loop_, *pool_));
   events_ = std::make_unique<Events>(loop_);
   containers_ = std::make_unique<Containers>(options_.data_dir, *pool_);
+  lives_ = std::make_unique<Lives>(*this);
+  listing_ = std::make_unique<Listing>(*this);
+  networks_ = std::make_unique<network::bridge::Networks>(
+      network::bridge::Options{.data_dir = options_.data_dir, .run_dir = options_.run_dir}, loop_);
+  volumes_ = std::make_unique<volume::Volumes>(options_.data_dir);
+  engine_->on_event([this](const engine::Event& event) { lives_->on_engine_event(event); });
   router_ = std::make_unique<Router>(make_router());
   return {};
 }
@@ -58,7 +68,10 @@ Result<void> Daemon::listen() {
 
 Task<Result<void>> Daemon::start() {
   CO_TRY(open());
-  CO_TRY(co_await engine_->recover());
+  CO_TRY_AS("volumes", co_await volumes_->start());
+  CO_TRY_AS("networks", co_await networks_->start());
+  CO_TRY_AS("engine", co_await engine_->recover());
+  CO_TRY_AS("containers", co_await lives_->restore());
   co_return listen();
 }
 
@@ -66,6 +79,12 @@ Task<void> Daemon::stop() {
   if (server_) co_await server_->drain(std::chrono::milliseconds(500));
   server_.reset();
   tasks_.cancel();
+  if (containers_) co_await containers_->settle();
+  if (networks_)
+    if (auto stopped = co_await networks_->stop(); !stopped)
+      log::warn("docker", "networks not stopped cleanly", {{"error", stopped.error()}});
+  lives_.reset();
+  networks_.reset();
   engine_.reset();
 }
 

@@ -18,11 +18,19 @@ class Engine;
 namespace estiba::image {
 class Store;
 }
+namespace estiba::network::bridge {
+class Networks;
+}
+namespace estiba::volume {
+class Volumes;
+}
 
 namespace estiba::docker {
 
 class Containers;
 class Events;
+class Listing;
+class Lives;
 class Router;
 
 struct DaemonOptions {
@@ -53,6 +61,10 @@ class Daemon {
   const std::shared_ptr<image::Store>& images() { return images_; }
   Events& events() { return *events_; }
   Containers& containers() { return *containers_; }
+  Lives& lives() { return *lives_; }
+  Listing& listing() { return *listing_; }
+  network::bridge::Networks& networks() { return *networks_; }
+  volume::Volumes& volumes() { return *volumes_; }
   /// Work that goes on by itself and ends with the daemon at the latest.
   TaskGroup& tasks() { return tasks_; }
   WallTime started_at() const { return started_at_; }
@@ -71,7 +83,11 @@ class Daemon {
   std::shared_ptr<image::Store> images_;
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<Events> events_;
+  std::unique_ptr<network::bridge::Networks> networks_;
+  std::unique_ptr<volume::Volumes> volumes_;
   std::unique_ptr<Containers> containers_;
+  std::unique_ptr<Lives> lives_;
+  std::unique_ptr<Listing> listing_;
   std::unique_ptr<Router> router_;
   std::unique_ptr<io::HttpServer> server_;
   TaskGroup tasks_;  // last: its tasks use the rest

@@ -44,7 +44,7 @@ void put_mounts(JsonWriter& out, const std::vector<MountPoint>& mounts) {
         .put("subpath", m.subpath)
         .put("writable", m.writable)
         .put("copyUp", m.copy_up);
-    out.put("anonymous", m.anonymous).put("recursiveReadonly", m.recursive_readonly).end();
+    out.put("anonymous", m.anonymous).put("recursiveReadonly", m.recursive_readonly).put("makeSource", m.make_source).end();
   }
   out.end();
 }
@@ -66,6 +66,7 @@ std::vector<MountPoint> mounts_of(const Node* list) {
     m.copy_up = bool_of(item, "copyUp");
     m.anonymous = bool_of(item, "anonymous");
     m.recursive_readonly = bool_of(item, "recursiveReadonly");
+    m.make_source = bool_of(item, "makeSource");
     out.push_back(std::move(m));
   }
   return out;
@@ -113,7 +114,7 @@ std::string print_record(const Container& c) {
   put_mounts(out, c.mounts);
   out.put("status", to_string(c.status)).put("exitCode", c.exit_code).put("oomKilled", c.oom_killed).put("error", c.error);
   out.put("started", c.started.time_since_epoch().count()).put("finished", c.finished.time_since_epoch().count());
-  out.put("restartCount", c.restart_count).put("manuallyStopped", c.manually_stopped);
+  out.put("restartCount", c.restart_count).put("manuallyStopped", c.manually_stopped).put("creating", c.creating);
   return out.end().take();
 }
 
@@ -140,6 +141,7 @@ Result<ContainerRef> parse_record(std::string_view text) {
   c->finished = time_of(root, "finished");
   c->restart_count = int_of(root, "restartCount");
   c->manually_stopped = bool_of(root, "manuallyStopped");
+  c->creating = bool_of(root, "creating");
   c->facts = facts_of(c->config.root(), c->host_config.root());
   return c;
 }

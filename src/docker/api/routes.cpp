@@ -3,6 +3,7 @@
 namespace estiba::docker {
 
 static constexpr void (*groups[])(Router&) = {
+    add_container_routes,
     add_swarm_routes,
     add_system_routes,
 };

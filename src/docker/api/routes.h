@@ -7,6 +7,7 @@ namespace estiba::docker {
 /// A router with all groups of the table in routes.cpp.
 Router make_router();
 
+void add_container_routes(Router& router);
 void add_swarm_routes(Router& router);
 void add_system_routes(Router& router);
 
