@@ -1,5 +1,6 @@
 #include "build/context/layered_tree.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>

@@ -1,0 +1,100 @@
+#include "build/solve/builder.h"
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "build/solve/builder_impl.h"
+#include "os/file.h"
+#include "os/mount.h"
+
+namespace estiba::build {
+namespace {
+
+Result<void> clear_directory(const std::string& path) {
+  if (!os::exists(path)) return {};
+  TRY(os::umount_all(path));
+  return os::remove_all(path);
+}
+
+/// Removes a build's directory when the build ends, however it does.
+class Scratch {
+ public:
+  Scratch(Builder& builder, std::string path) : builder_(builder), path_(std::move(path)) {}
+  ~Scratch() { builder_.remove_scratch(path_); }
+
+ private:
+  Builder& builder_;
+  std::string path_;
+};
+
+}  // namespace
+
+int exit_code_of(const Error& error) {
+  if (!error.details || error.details->reason != "RunFailed") return 0;
+  return parse_number<int>(error.details->name).value_or(0);
+}
+
+Builder::Builder(Options options, engine::Engine& engine, std::shared_ptr<image::Store> store, io::Pool& pool, BuildNetworks& networks) {
+  const std::string directory = options.data_dir + "/build";
+  image::Store& images = *store;
+  impl_ =
+      std::unique_ptr<Impl>(new Impl{std::move(options), engine, std::move(store), pool, networks, Cache(directory, images), {}, {}, {}});
+}
+Builder::~Builder() = default;
+
+static Task<Result<void>> remove_left_sandboxes(engine::Engine& engine) {
+  for (const auto& sandbox : engine.sandboxes())
+    if (sandbox.owner == "build") CO_TRY(co_await engine.remove_sandbox(sandbox.uid));
+  co_return Result<void>();
+}
+
+Task<Result<void>> Builder::recover() {
+  CO_TRY(co_await remove_left_sandboxes(impl_->engine));
+  Impl* impl = impl_.get();
+  co_return co_await impl->pool.run([impl]() -> Result<void> {
+    TRY(os::make_dirs(impl->directory() + "/mounts", 0700));
+    TRY(clear_directory(impl->directory() + "/tmp"));
+    TRY(os::make_dirs(impl->directory() + "/tmp", 0700));
+    TRY(clear_directory(impl->options.run_dir + "/build"));
+    return impl->cache.load();
+  });
+}
+
+Result<std::string> Builder::make_scratch() {
+  std::string path = impl_->directory() + "/tmp/" + hex_encode(random_bytes(8));
+  TRY(os::make_dirs(path, 0700));
+  return path;
+}
+
+void Builder::remove_scratch(std::string path) {
+  impl_->pool.submit([path = std::move(path)] {
+    if (auto removed = clear_directory(path); !removed)
+      log::warn("build", "a build's directory stays", {{"path", path}, {"error", removed.error()}});
+  });
+}
+
+Task<Result<BuildResult>> Builder::build(BuildRequest request, BuildOutput& output) {
+  std::string path = CO_TRY(make_scratch());
+  Scratch scratch(*this, path);
+  Solve solve(*impl_, request, output, path);
+  auto result = co_await solve.run();
+  Impl* impl = impl_.get();
+  auto saved = co_await impl->pool.run([impl] { return impl->cache.save(); });
+  if (!saved) log::warn("build", "the cache is not saved", {{"error", saved.error()}});
+  impl->store->settle_soon();
+  co_return result;
+}
+
+Task<Result<Cache::Pruned>> Builder::prune(int64_t before) {
+  Impl* impl = impl_.get();
+  co_return co_await impl->pool.run([impl, before]() -> Result<Cache::Pruned> {
+    auto out = TRY(impl->cache.prune(before));
+    TRY(impl->store->collect());
+    return out;
+  });
+}
+
+std::vector<std::pair<std::string, CacheEntry>> Builder::cache() const { return impl_->cache.list(); }
+
+Task<void> Builder::settle() { co_await impl_->cleanups.join(); }
+
+}  // namespace estiba::build
