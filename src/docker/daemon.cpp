@@ -2,7 +2,9 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "build/solve/builder.h"
 #include "docker/api/routes.h"
+#include "docker/build_networks.h"
 #include "docker/containers.h"
 #include "docker/events.h"
 #include "docker/listing.h"
@@ -43,6 +45,9 @@ Result<void> Daemon::open() {
       network::bridge::Options{.data_dir = options_.data_dir, .run_dir = options_.run_dir}, loop_);
   volumes_ = std::make_unique<volume::Volumes>(options_.data_dir);
   engine_->on_event([this](const engine::Event& event) { lives_->on_engine_event(event); });
+  build_networks_ = std::make_unique<DockerBuildNetworks>(*this);
+  builder_ = std::make_unique<build::Builder>(build::Builder::Options{options_.data_dir, options_.run_dir}, *engine_, images_, *pool_,
+                                              *build_networks_);
   router_ = std::make_unique<Router>(make_router());
   return {};
 }
@@ -71,6 +76,7 @@ Task<Result<void>> Daemon::start() {
   CO_TRY_AS("volumes", co_await volumes_->start());
   CO_TRY_AS("networks", co_await networks_->start());
   CO_TRY_AS("engine", co_await engine_->recover());
+  CO_TRY_AS("builder", co_await builder_->recover());
   CO_TRY_AS("containers", co_await lives_->restore());
   co_return listen();
 }
@@ -79,6 +85,8 @@ Task<void> Daemon::stop() {
   if (server_) co_await server_->drain(std::chrono::milliseconds(500));
   server_.reset();
   tasks_.cancel();
+  if (builder_) co_await builder_->settle();
+  builder_.reset();
   if (containers_) co_await containers_->settle();
   if (networks_)
     if (auto stopped = co_await networks_->stop(); !stopped)

@@ -12,6 +12,10 @@ class HttpServer;
 class Loop;
 class Pool;
 }  // namespace estiba::io
+namespace estiba::build {
+class Builder;
+class BuildNetworks;
+}  // namespace estiba::build
 namespace estiba::engine {
 class Engine;
 }
@@ -58,6 +62,7 @@ class Daemon {
   io::Loop& loop() { return loop_; }
   io::Pool& pool() { return *pool_; }
   engine::Engine& engine() { return *engine_; }
+  build::Builder& builder() { return *builder_; }
   const std::shared_ptr<image::Store>& images() { return images_; }
   Events& events() { return *events_; }
   Containers& containers() { return *containers_; }
@@ -89,6 +94,8 @@ class Daemon {
   std::unique_ptr<Lives> lives_;
   std::unique_ptr<Listing> listing_;
   std::unique_ptr<Router> router_;
+  std::unique_ptr<build::BuildNetworks> build_networks_;
+  std::unique_ptr<build::Builder> builder_;
   std::unique_ptr<io::HttpServer> server_;
   TaskGroup tasks_;  // last: its tasks use the rest
 };

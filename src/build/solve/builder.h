@@ -65,10 +65,10 @@ struct BuildRequest {
   engine::Resources resources;
   std::vector<engine::Ulimit> ulimits;
   std::string cgroup_parent = "/docker";
-  std::map<std::string, std::string> secrets;  ///< by id
-  std::string ssh_socket;                      ///< of an agent; empty: none
-  std::vector<engine::Credentials> credentials;
-  bool quiet = false;  ///< a failing RUN then tells its last lines in the error
+  std::map<std::string, std::string> secrets;              ///< by id
+  std::string ssh_socket;                                  ///< of an agent; empty: none
+  std::map<std::string, engine::Credentials> credentials;  ///< by registry, "docker.io"
+  bool quiet = false;                                      ///< a failing RUN then tells its last lines in the error
 };
 
 struct BuildResult {

@@ -65,6 +65,7 @@ class Solve {
   // solve.cpp
   Result<void> prepare();
   Result<void> read_dockerfile();
+  Result<void> leave_out();
   Result<void> choose_target();
   Result<void> remark();
   Result<void> check_platform(const std::string& platform, const Place& place) const;
@@ -113,6 +114,7 @@ class Solve {
   Variables globals_, platform_;
   std::vector<std::string> bases_;
   size_t target_ = 0;
+  bool has_ignore_ = false;
   Graph graph_;
   std::optional<int64_t> epoch_;
   std::vector<std::unique_ptr<StageRun>> runs_;  // by position

@@ -46,6 +46,20 @@ Result<void> Solve::read_dockerfile() {
   }
   if (trim(text).empty()) return fail(Code::malformed, "the Dockerfile (" + request_.dockerfile + ") cannot be empty");
   file_ = TRY(parse_dockerfile(text, request_.dockerfile));
+  return leave_out();
+}
+
+/// Clients leave out what .dockerignore names before they send, but not all of them do; the Dockerfile has been read by now.
+Result<void> Solve::leave_out() {
+  has_ignore_ = request_.context->files() <= 1;  // a file alone has nothing to ignore
+  for (const std::string& name : {request_.dockerfile + ".dockerignore", std::string(".dockerignore")}) {
+    auto info = TRY(request_.context->look(clean_path(name)));
+    if (!info || info->type != FileInfo::Type::file) continue;
+    IgnoreRules rules = TRY(IgnoreRules::parse(TRY(request_.context->read(clean_path(name), 4 << 20)), name));
+    has_ignore_ = true;
+    request_.context->leave_out(rules);
+    return {};
+  }
   return {};
 }
 
@@ -63,11 +77,7 @@ Result<void> Solve::check_platform(const std::string& platform, const Place& pla
 }
 
 Result<void> Solve::remark() {
-  bool ignore = TRY(request_.context->look(".dockerignore")).has_value() ||
-                TRY(request_.context->look(request_.dockerfile + ".dockerignore")).has_value();
-  // A file alone, without a context, has nothing to ignore.
-  if (request_.context->files() <= 1) ignore = true;
-  warnings_ = lint(file_, {.has_dockerignore = ignore, .target = target_});
+  warnings_ = lint(file_, {.has_dockerignore = has_ignore_, .target = target_});
   if (warnings_are_errors(file_) && !warnings_.empty())
     return fail(Code::invalid, request_.dockerfile + ":" + std::to_string(warnings_[0].line) +
                                    ": lint violation found for rules: " + warnings_[0].rule + ": " + warnings_[0].message);
@@ -233,7 +243,9 @@ Task<Result<image::Record>> Solve::find_image(std::string name, Place place) {
   if (!reference)
     co_return fail_at(place, "failed to parse stage name " + quoted(name) + ": invalid reference format: " + reference.error().message);
   auto policy = request_.pull ? engine::PullPolicy::always : engine::PullPolicy::if_not_present;
-  auto pulled = co_await b_.engine.ensure_image(reference->text(), policy, request_.credentials);
+  std::vector<engine::Credentials> credentials;
+  if (auto it = request_.credentials.find(reference->registry); it != request_.credentials.end()) credentials.push_back(it->second);
+  auto pulled = co_await b_.engine.ensure_image(reference->text(), policy, std::move(credentials));
   if (!pulled) co_return fail_at(place, pulled.error().message, pulled.error().code);
   std::string id = pulled->id;
   auto found = CO_TRY(co_await b_.pool.run([store, id] { return store->find(id); }));

@@ -5,6 +5,7 @@ namespace estiba::cli::docker {
 
 // Names as Docker has them: the verb in its group first, then its short forms.
 static constexpr Verb table[] = {
+    {"builder build|image build|build", "[OPTIONS] PATH | URL | -", "Build an image from a Dockerfile", 1, 1, build_image},
     {"builder prune", "[OPTIONS]", "Remove build cache", 0, 0, builder_prune},
     {"container attach|attach", "[OPTIONS] CONTAINER", "Attach local standard input, output, and error streams to a running container", 1,
      1, attach},

@@ -34,6 +34,7 @@ Result<int> update(Call& call);
 Result<int> wait(Call& call);
 
 // images
+Result<int> build_image(Call& call);
 Result<int> builder_prune(Call& call);
 Result<int> history(Call& call);
 Result<int> image_inspect(Call& call);

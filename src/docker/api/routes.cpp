@@ -4,6 +4,7 @@ namespace estiba::docker {
 
 static constexpr void (*groups[])(Router&) = {
     add_container_routes,
+    add_build_routes,
     add_swarm_routes,
     add_system_routes,
 };

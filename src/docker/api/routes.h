@@ -8,6 +8,7 @@ namespace estiba::docker {
 Router make_router();
 
 void add_container_routes(Router& router);
+void add_build_routes(Router& router);
 void add_swarm_routes(Router& router);
 void add_system_routes(Router& router);
 
