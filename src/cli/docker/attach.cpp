@@ -92,7 +92,7 @@ Result<int> start(Call& call) {
       std::printf("%.*s\n", int(name.size()), name.data());
     }
   }
-  if (!failed.empty()) return fail(Code::invalid, "failed to start containers: " + join(failed, ", "));
+  if (!failed.empty()) return fail(Code::invalid, "Error: failed to start containers: " + join(failed, ", "));
   return 0;
 }
 

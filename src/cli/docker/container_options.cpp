@@ -265,7 +265,7 @@ Result<NetworkOption> parse_network(std::string_view spec) {
   return out;
 }
 
-Result<void> add_networks(const ContainerOptions& options, Object config, Object host, Object body) {
+Result<void> add_networks(const ContainerOptions& options, Object host, Object body) {
   std::vector<NetworkOption> networks;
   for (const std::string& spec : options.network) networks.push_back(TRY(parse_network(spec)));
   if (networks.empty()) networks.push_back({.name = "default"});
@@ -286,7 +286,6 @@ Result<void> add_networks(const ContainerOptions& options, Object config, Object
   first.aliases.insert(first.aliases.end(), options.network_alias.begin(), options.network_alias.end());
   first.link_local.insert(first.link_local.end(), options.link_local_ip.begin(), options.link_local_ip.end());
   if (!own) host.maybe("Links", options.link);
-  config.maybe("MacAddress", options.mac_address);
   Object endpoints = body.object("NetworkingConfig").object("EndpointsConfig");
   for (size_t i = 0; i < networks.size(); ++i) {
     const NetworkOption& network = networks[i];
@@ -438,7 +437,7 @@ Result<void> build_container(ContainerOptions& options, const Arguments& image_a
   TRY(fill_config(options, image_and_command, detached, body));
   Object host = body.object("HostConfig");
   TRY(fill_host(options, body, host));
-  TRY(add_networks(options, body, host, body));
+  TRY(add_networks(options, host, body));
   if (options.tty) {
     if (auto size = window_size()) {
       json::Document& document = host.document();

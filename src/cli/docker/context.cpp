@@ -198,6 +198,10 @@ Result<int> context_ls(Call& call) {
     TRY(listing.add(row));
   }
   std::fputs(TRY(listing.finish()).c_str(), stdout);
+  if (const char* host = std::getenv("DOCKER_HOST"); host && *host && !quiet)
+    complain(
+        "Warning: DOCKER_HOST environment variable overrides the active context. To use a context, either set the global --context flag, "
+        "or unset DOCKER_HOST environment variable.");
   return 0;
 }
 

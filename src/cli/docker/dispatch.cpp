@@ -227,7 +227,7 @@ std::optional<int> run_docker(std::string_view program, const Arguments& argumen
   }
   if (const Group* group = find_group(rest[0])) {
     if (rest.size() == 1 || rest[1] == "--help" || rest[1] == "-h") {
-      std::fputs(group_usage(program, *group).c_str(), stdout);
+      std::fputs(group_usage(program, *group).c_str(), rest.size() == 1 ? stderr : stdout);
       return 0;
     }
     const std::string name = std::string(rest[0]) + " " + std::string(rest[1]);

@@ -106,7 +106,8 @@ void Flags::add(std::string_view name, int64_t* value, std::string_view help, st
 }
 
 void Flags::add(std::string_view name, std::vector<std::string>* values, std::string_view help, std::string_view type) {
-  auto set = [values](std::string_view text) -> Result<void> {
+  auto set = [values, filter = type == "filter"](std::string_view text) -> Result<void> {
+    if (filter && !text.contains('=')) return fail(Code::invalid, "bad format of filter (expected name=value)");
     values->emplace_back(text);
     return {};
   };

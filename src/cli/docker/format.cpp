@@ -78,13 +78,17 @@ std::optional<std::pair<int64_t, int64_t>> unix_time(std::string_view rfc3339) {
   return std::pair(ns / 1'000'000'000, ns % 1'000'000'000);
 }
 
-std::string go_time(int64_t unix_seconds) {
+std::string go_time(int64_t unix_seconds, int64_t nanoseconds) {
   std::tm tm{};
   const std::time_t t = unix_seconds;
   localtime_r(&t, &tm);
-  char text[64];
-  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %z %Z", &tm);
-  return text;
+  char text[64], zone[64], fraction[16] = "";
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm);
+  std::strftime(zone, sizeof zone, " %z %Z", &tm);
+  if (nanoseconds > 0) std::snprintf(fraction, sizeof fraction, ".%09d", int(nanoseconds));
+  std::string_view digits = fraction;
+  while (digits.ends_with('0')) digits.remove_suffix(1);
+  return text + std::string(digits) + zone;
 }
 
 // --- columns ----------------------------------------------------------------------------------------------------------------
@@ -205,12 +209,12 @@ Result<void> Listing::start(std::string_view format, bool quiet_wanted, std::str
     table_ = true;
   }
   auto parsed = Template::parse(unescape(used));
-  if (!parsed) return parsing_error(parsed.error());
+  if (!parsed) return fail(Code::invalid, "failed to parse template: " + parsed.error().message);
   template_ = std::move(*parsed);
   if (!table_) return {};
   json::Node& headers = document_.make_object();
   for (const Column& column : columns_) set(headers, column.field, column.header);
-  TRY(template_->execute(headers, out_, {.type = type_, .headers = true}));
+  TRY_AS("failed to execute template", template_->execute(headers, out_, {.type = type_, .headers = true}));
   out_ += '\n';
   return {};
 }
@@ -230,7 +234,9 @@ Result<void> Listing::add(const json::Node& row, const json::Node* labels) {
     for (const json::Node* each : members) document_.add(sorted, each->key(), document_.copy(*each));
     data = &sorted;
   }
-  TRY(template_->execute(*data, out_, {.type = type_, .labels = labels && labels->is_object() ? labels : &none.root()}));
+  TRY_AS("failed to execute template",
+         template_->execute(*data, out_,
+                            {.type = type_, .escape_whole = true, .labels = labels && labels->is_object() ? labels : &none.root()}));
   out_ += '\n';
   return {};
 }

@@ -29,7 +29,7 @@ std::string ellipsis(std::string_view text, size_t width);
 /// Seconds since 1970 and nanoseconds of an RFC 3339 time; nullopt for none and for Docker's zero time (year 1).
 std::optional<std::pair<int64_t, int64_t>> unix_time(std::string_view rfc3339);
 /// "2026-11-28 15:31:09 +0000 UTC", as Go prints a time.
-std::string go_time(int64_t unix_seconds);
+std::string go_time(int64_t unix_seconds, int64_t nanoseconds = 0);
 
 /// Cells separated by tabs, lines by newlines → columns, as Go's tabwriter with a minimal width of 10 and a padding of 3.
 std::string align(std::string_view text, size_t minimal_width = 10, size_t padding = 3);

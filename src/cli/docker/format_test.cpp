@@ -82,8 +82,9 @@ TEST(Format, Listings) {
   EXPECT_EQ(listed("{{.Name}}:{{.ID}}"), "one:1\ntwo:2\n");
   EXPECT_EQ(listed("json"), "{\"ID\":\"1\",\"Name\":\"one\"}\n{\"ID\":\"2\",\"Name\":\"two\"}\n");
   EXPECT_EQ(listed("table {{.Name}}\\t{{.Label \"role\"}}"), "NAME      role\none       db\ntwo       db\n");
-  EXPECT_EQ(listed("{{.Nope}}"), "template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type *formatter.Test");
-  EXPECT_EQ(listed("{{.ID"), "template parsing error: template: :1: unclosed action");
+  EXPECT_EQ(listed("{{.Nope}}"),
+            "failed to execute template: template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type *formatter.Test");
+  EXPECT_EQ(listed("{{.ID"), "failed to parse template: template: :1: unclosed action");
 }
 
 TEST(Format, Times) {

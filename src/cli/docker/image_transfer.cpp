@@ -263,7 +263,7 @@ Result<int> image_prune(Call& call) {
   const char* warning =
       all ? "WARNING! This will remove all images without at least one container associated to them.\nAre you sure you want to continue?"
           : "WARNING! This will remove all dangling images.\nAre you sure you want to continue?";
-  if (!force && !confirmed(warning)) return fail(Code::cancelled, "image prune has been cancelled");
+  if (!force && !confirmed(warning)) return 0;
   filter.push_back(std::string("dangling=") + (all ? "false" : "true"));
   Request request{.method = "POST", .path = "/images/prune"};
   request.query.add("filters", TRY(filters(filter)));
@@ -291,7 +291,7 @@ Result<int> builder_prune(Call& call) {
   TRY(flags.parse());
   const char* warning = all ? "WARNING! This will remove all build cache. Are you sure you want to continue?"
                             : "WARNING! This will remove all dangling build cache. Are you sure you want to continue?";
-  if (!force && !confirmed(warning)) return fail(Code::cancelled, "builder prune has been cancelled");
+  if (!force && !confirmed(warning)) return 0;
   Request request{.method = "POST", .path = "/build/prune"};
   if (all) request.query.add("all", "1");
   if (keep) request.query.add("keep-storage", std::to_string(keep));

@@ -57,7 +57,7 @@ void fill(Listing& listing, json::Node& row, const json::Node& image, const Name
   const std::string_view id = image.string_at("Id");
   listing.set(row, "Containers", containers < 0 ? "N/A" : std::to_string(containers));
   listing.set(row, "CreatedAt", go_time(created));
-  listing.set(row, "CreatedSince", ago(created));
+  listing.set(row, "CreatedSince", ago(std::max<int64_t>(created, 1)));
   listing.set(row, "Digest", name.digest);
   listing.set(row, "ID", whole ? std::string(id) : short_id(id));
   listing.set(row, "Repository", name.repository);
@@ -66,7 +66,7 @@ void fill(Listing& listing, json::Node& row, const json::Node& image, const Name
   listing.set(row, "Size", human_size(double(number(image, "Size"))));
   listing.set(row, "Tag", name.tag);
   listing.set(row, "UniqueSize", shared < 0 ? "N/A" : human_size(double(number(image, "Size") - shared)));
-  listing.set(row, "VirtualSize", human_size(double(number(image, "Size"))));
+  listing.set(row, "VirtualSize", human_size(double(number(image, "Size")), 4));
 }
 
 }  // namespace

@@ -23,6 +23,9 @@ class Printer {
     text("Swarm", info_.string_at("Swarm", "LocalNodeState"));
     runtimes();
     text("Init Binary", info_.string_at("InitBinary"));
+    text("containerd version", info_.string_at("ContainerdCommit", "ID"));
+    text("runc version", info_.string_at("RuncCommit", "ID"));
+    text("init version", info_.string_at("InitCommit", "ID"));
     security();
     text("Kernel Version", info_.string_at("KernelVersion"));
     text("Operating System", info_.string_at("OperatingSystem"));

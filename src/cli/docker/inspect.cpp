@@ -109,7 +109,7 @@ Result<int> inspect(Call& call) {
       break;
     }
     if (!error.empty()) inspection.miss(error);
-    else if (!found) inspection.miss("error: no such " + (type.empty() ? std::string("object") : type) + ": " + std::string(name));
+    else if (!found) inspection.miss("Error: No such " + (type.empty() ? std::string("object") : type) + ": " + std::string(name));
     if (error.starts_with("Cannot connect")) break;
   }
   return inspection.finish();

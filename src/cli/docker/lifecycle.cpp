@@ -168,7 +168,9 @@ Result<int> port(Call& call) {
   std::string wanted;
   if (arguments.size() > 1) {
     auto [number, protocol] = split_once(arguments[1], '/');
-    if (!parse_number<uint16_t>(number)) return fail(Code::invalid, "Error: invalid port (" + std::string(arguments[1]) + ")");
+    if (!parse_number<uint16_t>(number))
+      return fail(Code::invalid,
+                  "Error: invalid port (" + std::string(number) + "): strconv.ParseUint: parsing " + quoted(number) + ": invalid syntax");
     wanted = std::string(number) + "/" + std::string(protocol.value_or("tcp"));
   }
   const json::Document answer = TRY(TRY(call.cli.client())->call({.path = "/containers/" + segment(arguments[0]) + "/json"}));
@@ -185,7 +187,7 @@ Result<int> port(Call& call) {
         else if (each.key() == wanted) lines.push_back(where(binding));
       }
   if (lines.empty() && !wanted.empty()) {
-    return fail(Code::not_found, "Error: No public port '" + wanted + "' published for " + std::string(arguments[0]));
+    return fail(Code::not_found, "Error: No public port '" + std::string(arguments[1]) + "' published for " + std::string(arguments[0]));
   }
   std::sort(lines.begin(), lines.end());
   for (const std::string& line : lines) print_name(line);

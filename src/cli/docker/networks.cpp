@@ -182,7 +182,7 @@ Result<int> network_ls(Call& call) {
     json::Node& row = listing.row();
     const std::string_view id = network->string_at("Id");
     const auto created = unix_time(network->string_at("Created"));
-    listing.set(row, "CreatedAt", created ? std::string(network->string_at("Created")) : "");
+    listing.set(row, "CreatedAt", created ? go_time(created->first, created->second) : "");
     listing.set(row, "Driver", network->string_at("Driver"));
     listing.set(row, "ID", whole ? std::string(id) : short_id(id));
     listing.set(row, "IPv4", network->find("EnableIPv4") ? truth(*network, "EnableIPv4") : "true");
@@ -221,7 +221,7 @@ Result<int> network_prune(Call& call) {
   TRY(flags.parse());
   if (!force &&
       !confirmed("WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue?"))
-    return fail(Code::cancelled, "network prune has been cancelled");
+    return 0;
   Request request{.method = "POST", .path = "/networks/prune"};
   if (std::string conditions = TRY(filters(filter)); !conditions.empty()) request.query.add("filters", conditions);
   const json::Document answer = TRY(TRY(call.cli.client())->call(std::move(request)));

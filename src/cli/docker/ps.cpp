@@ -68,7 +68,6 @@ std::string networks(const json::Node& container) {
   std::vector<std::string> out;
   if (const json::Node* list = container.at("NetworkSettings", "Networks"))
     for (const json::Node& each : *list) out.emplace_back(each.key());
-  std::sort(out.begin(), out.end());
   return join(out, ",");
 }
 

@@ -152,7 +152,7 @@ Result<int> run(Call& call) {
   ContainerOptions& container = options.container;
   container.note(flags);
   if (options.detach && !container.attach.empty())
-    return run_error(call, Error{.message = "conflicting options: cannot specify both --attach and --detach"}, "run", false);
+    return fail(Code::invalid, "conflicting options: cannot specify both --attach and --detach");
   if (container.tty && container.interactive && !options.detach && !is_terminal(0))
     return run_error(call, Error{.message = "cannot attach stdin to a TTY-enabled container because stdin is not a terminal"}, "run",
                      false);

@@ -114,7 +114,10 @@ class Stats {
     Request request{.path = "/containers/json"};
     if (stopped_too) request.query.add("all", "1");
     const json::Document answer = TRY(TRY(call_.cli.client())->call(std::move(request)));
-    for (const json::Node& each : answer.root()) TRY(watch(short_id(each.string_at("Id"))));
+    for (const json::Node& each : answer.root()) {
+      auto watched = watch(short_id(each.string_at("Id")));
+      if (!watched && watched.error().code != Code::not_found) return watched;  // it may have gone meanwhile
+    }
     return {};
   }
 

@@ -128,7 +128,7 @@ void print_details(const json::Node& df) {
       }
       const double size = number(image, "Size"), shared = std::max(0.0, number(image, "SharedSize"));
       text += repository + "\t" + tag + "\t" + short_id(image.string_at("Id")) + "\t" + ago(int64_t(number(image, "Created"))) + "\t" +
-              human_size(size) + "\t" + human_size(shared) + "\t" + human_size(size - shared) + "\t" +
+              human_size(size) + "\t" + human_size(shared) + "\t" + human_size(size - shared, 4) + "\t" +
               std::to_string(int64_t(number(image, "Containers"))) + "\n";
     }
   std::printf("Images space usage:\n\n%s", align(text).c_str());
@@ -141,8 +141,10 @@ void print_details(const json::Node& df) {
       std::string_view name;
       if (const json::Node* names = container.find("Names"); names && !names->empty()) name = (*names)[0].as_string();
       if (name.starts_with('/')) name.remove_prefix(1);
-      text += short_id(container.string_at("Id")) + "\t" + std::string(container.string_at("Image")) + "\t" +
-              quoted(ellipsis(container.string_at("Command"), 20)) + "\t" + std::to_string(volumes) + "\t" +
+      text += short_id(container.string_at("Id")) + "\t" +
+              (container.string_at("Image").starts_with("sha256:") ? short_id(container.string_at("Image"))
+                                                                   : std::string(container.string_at("Image"))) +
+              "\t" + quoted(ellipsis(container.string_at("Command"), 20)) + "\t" + std::to_string(volumes) + "\t" +
               human_size(number(container, "SizeRw")) + "\t" + ago(int64_t(number(container, "Created"))) + "\t" +
               std::string(container.string_at("Status")) + "\t" + std::string(name) + "\n";
     }
@@ -151,7 +153,7 @@ void print_details(const json::Node& df) {
   if (const json::Node* list = df.find("Volumes"))
     for (const json::Node& volume : *list)
       text += std::string(volume.string_at("Name")) + "\t" + std::to_string(int64_t(number(volume, "UsageData", "RefCount"))) + "\t" +
-              human_size(std::max(0.0, number(volume, "UsageData", "Size"))) + "\n";
+              human_size(std::max(0.0, number(volume, "UsageData", "Size")), 4) + "\n";
   std::printf("\nLocal Volumes space usage:\n\n%s", align(text).c_str());
   std::printf("\nBuild cache usage: %s\n\n", human_size(cache_usage(df).size, 4).c_str());
   text = "CACHE ID\tCACHE TYPE\tSIZE\tCREATED\tLAST USED\tUSAGE\tSHARED\n";
@@ -206,8 +208,7 @@ Result<int> container_prune(Call& call) {
   flags.add("filter", &filter, "Provide filter values (e.g. \"until=<timestamp>\")", "filter");
   flags.add("force,f", &force, "Do not prompt for confirmation");
   TRY(flags.parse());
-  if (!force && !confirmed("WARNING! This will remove all stopped containers.\nAre you sure you want to continue?"))
-    return fail(Code::cancelled, "container prune has been cancelled");
+  if (!force && !confirmed("WARNING! This will remove all stopped containers.\nAre you sure you want to continue?")) return 0;
   const double space = TRY(prune(*TRY(call.cli.client()), "/containers/prune", filter, "ContainersDeleted", "Deleted Containers:"));
   std::printf("Total reclaimed space: %s\n", human_size(space, 4).c_str());
   return 0;
@@ -230,8 +231,7 @@ Result<int> system_prune(Call& call) {
     warning += "\n  Items to be pruned will be filtered with:\n";
     for (const std::string& each : filter) warning += "  - " + each + "\n";
   }
-  if (!force && !confirmed(warning + "\nAre you sure you want to continue?"))
-    return fail(Code::cancelled, "system prune has been cancelled");
+  if (!force && !confirmed(warning + "\nAre you sure you want to continue?")) return 0;
   Client& client = *TRY(call.cli.client());
   std::vector<std::string> image_filter = filter;
   image_filter.push_back(std::string("dangling=") + (all ? "false" : "true"));

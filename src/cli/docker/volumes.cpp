@@ -118,8 +118,7 @@ Result<int> volume_prune(Call& call) {
   if (all) filter.emplace_back("all=true");
   const std::string which =
       all ? "all local volumes not used by at least one container" : "anonymous local volumes not used by at least one container";
-  if (!force && !confirmed("WARNING! This will remove " + which + ".\nAre you sure you want to continue?"))
-    return fail(Code::cancelled, "volume prune has been cancelled");
+  if (!force && !confirmed("WARNING! This will remove " + which + ".\nAre you sure you want to continue?")) return 0;
   Request request{.method = "POST", .path = "/volumes/prune"};
   if (std::string conditions = TRY(filters(filter)); !conditions.empty()) request.query.add("filters", conditions);
   const json::Document answer = TRY(TRY(call.cli.client())->call(std::move(request)));

@@ -142,8 +142,10 @@ class Execution {
     std::vector<Value> arguments;
     for (size_t i = 1; i < command.operands.size(); ++i) arguments.push_back(TRY(operand(command.operands[i], dot)));
     if (last) arguments.push_back(*last);
+    if (first.name == "json" && options_.escape_whole && arguments.size() == 1 && arguments[0] == root_)
+      return &scratch_.make_string(json::print(*root_));
     auto value = call_function(first.name, arguments, scratch_, options_.headers);
-    if (!value) return failure(first, value.error().message);
+    if (!value) return failure(command, value.error().message);
     return value;
   }
 
@@ -227,11 +229,19 @@ class Execution {
   }
 
   std::unexpected<Error> failure(const Operand& operand, const std::string& what) const {
-    const std::string_view before = text_.substr(0, operand.offset);
+    return failure(operand.offset, operand.length, what);
+  }
+  // A call of a function is shown with its arguments.
+  std::unexpected<Error> failure(const Command& command, const std::string& what) const {
+    const Operand &first = command.operands.front(), &last = command.operands.back();
+    return failure(first.offset, last.offset + last.length - first.offset, what);
+  }
+  std::unexpected<Error> failure(size_t offset, size_t length, const std::string& what) const {
+    const std::string_view before = text_.substr(0, offset);
     const auto line = std::count(before.begin(), before.end(), '\n') + 1;
     const size_t start = before.rfind('\n') == before.npos ? 0 : before.rfind('\n') + 1;
-    return fail(Code::invalid, "template: :" + std::to_string(line) + ":" + std::to_string(operand.offset - start) +
-                                   ": executing \"\" at <" + std::string(text_.substr(operand.offset, operand.length)) + ">: " + what);
+    return fail(Code::invalid, "template: :" + std::to_string(line) + ":" + std::to_string(offset - start) + ": executing \"\" at <" +
+                                   std::string(text_.substr(offset, length)) + ">: " + what);
   }
 
   std::string_view text_;

@@ -24,6 +24,8 @@ struct TemplateOptions {
   /// What the error about a missing member calls the data: "can't evaluate field X in type *formatter.ContainerContext"; empty:
   /// `map has no entry for key "X"`.
   std::string_view type = {};
+  /// `{{json .}}` escapes <, > and & as Go's encoder does by default; that of parts never does.
+  bool escape_whole = false;
   /// The data are column headers: Docker's functions leave them as they are.
   bool headers = false;
   /// What the method Label gives: an object of strings.

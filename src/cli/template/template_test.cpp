@@ -103,7 +103,7 @@ TEST(Template, Comparisons) {
   EXPECT_EQ(made(R"({{eq 1 1}} {{eq "a" "b" "a"}} {{ne 1 2}} {{lt 1 2}} {{le 2 2}} {{gt "b" "a"}} {{ge 1 2}})"),
             "true true true true true true false");
   EXPECT_EQ(made(R"({{eq 1 "1"}})"),
-            R"(execute: template: :1:2: executing "" at <eq>: error calling eq: incompatible types for comparison)");
+            R"(execute: template: :1:2: executing "" at <eq 1 "1">: error calling eq: incompatible types for comparison)");
 }
 
 TEST(Template, Labels) {
