@@ -64,10 +64,7 @@ std::string Networks::resolv_conf(std::string_view container_id) const {
   std::string host = os::read_file(impl_->options.resolv_conf).value_or("");
   auto found = impl_->sandboxes.find(container_id);
   if (found == impl_->sandboxes.end()) return container_resolv_conf({}, host, false);
-  bool names = std::ranges::any_of(found->second.endpoints, [&](const Endpoint& endpoint) {
-    auto known = impl_->networks.find(endpoint.network_id);
-    return known != impl_->networks.end() && known->second.network.has_names();
-  });
+  bool names = std::ranges::any_of(found->second.endpoints, [&](const Endpoint& endpoint) { return impl_->asks_names(endpoint); });
   return container_resolv_conf(found->second.dns, host, names);
 }
 

@@ -274,7 +274,15 @@ static Result<void> put_default_route(os::netlink::Socket& inside, const Default
   return inside.run(batch);
 }
 
-Result<void> Kernel::set_default_route(Slot& slot, const DefaultRoute& route) { return put_default_route(slot.inside, route); }
+Result<void> Kernel::set_default_route(Slot& slot, const DefaultRoute& route) {
+  rtnl::Batch batch;  // there is none yet
+  for (const auto& [family, way] : {std::pair(uint8_t(AF_INET), &route.v4), {uint8_t(AF_INET6), &route.v6}}) {
+    if (!*way) continue;
+    int index = (*way)->interface_name == "eth0" ? slot.eth0_index : TRY(rtnl::link(slot.inside, (*way)->interface_name)).index;
+    rtnl::put_route(batch, {.gateway = std::string((*way)->gateway.raw()), .index = index, .family = family});
+  }
+  return slot.inside.run(batch);
+}
 
 Result<void> Kernel::set_default_route(const std::string& id, const DefaultRoute& route) {
   return os::in_netns(netns_path(id), [&]() -> Result<void> {

@@ -36,6 +36,7 @@ static const std::vector<Address>* find(const NetworkNames& network, const Asker
     auto target = network.names.find(link->second);
     if (target != network.names.end()) return &target->second;
   }
+  if (asker.links_only) return nullptr;
   auto known = network.names.find(name);
   if (known == network.names.end() && name.ends_with("." + network.network))
     known = network.names.find(name.substr(0, name.size() - network.network.size() - 1));
@@ -62,7 +63,7 @@ std::optional<dns::Found> answer(const Directory& directory, const Asker& asker,
     if (network == directory.end()) continue;
     if (address) {
       auto known = network->second->reverse.find(*address);
-      if (known == network->second->reverse.end()) continue;
+      if (one.links_only || known == network->second->reverse.end()) continue;
       auto target = dns::make_name(known->second);
       if (target) return dns::Found{.reply = {.answers = {{name, dns::type_ptr, kTtl, *target}}}};
     } else if (const auto* addresses = find(*network->second, one, text)) {

@@ -23,6 +23,7 @@ struct Asker {
   struct Network {
     std::string id;
     std::map<std::string, std::string> links;  ///< alias → name there
+    bool links_only = false;                   ///< the default bridge: its other names are not told
   };
   std::vector<Network> networks;  ///< those with names, in the order of the search
   bool forwards = true;           ///< false: no way out of its networks

@@ -70,6 +70,7 @@ struct Networks::Impl {
   void take_again(const Endpoint& endpoint);
   void publish_names(const Sandbox& box);
   void update_names(const std::string& network_id);
+  bool asks_names(const Endpoint& endpoint) const;
   EndpointInfo describe(const Sandbox& box, const Endpoint& endpoint) const;
   SandboxInfo describe(const Sandbox& box) const;
   std::vector<std::string> names_of(const Sandbox& box, const Endpoint& endpoint) const;

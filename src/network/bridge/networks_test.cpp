@@ -70,7 +70,7 @@ class NetworksTest : public NetTest {
   void serve(const SandboxInfo& box, int port, const std::string& text) { serve(box.netns_path, port, text); }
   /// What a server says, or "" if it cannot be reached.
   std::string fetch(const std::string& host, int port, const std::string& netns = {}) {
-    return sh("timeout 8 busybox nc -w 2 " + host + " " + std::to_string(port) + " </dev/null 2>/dev/null || true", netns);
+    return sh("timeout 12 busybox nc -w 4 " + host + " " + std::to_string(port) + " </dev/null 2>/dev/null || true", netns);
   }
   /// A program that keeps a socket: "udp" or "tcp", bound to `address` and `port`; UDP sends back what comes.
   void hold(const std::string& kind, const std::string& address, int port, const std::string& netns = {}) {
@@ -156,6 +156,14 @@ TEST_F(NetworksTest, NamesAreFoundInUserDefinedNetworks) {
   EXPECT_EQ(dig(db, "www"), web.endpoints[0].ipv4 + "\n");
   ASSERT_TRUE(run(networks_->release("web-0123456789abcdef")));
   EXPECT_FALSE(dig(db, "+tries=1 +time=1 www").contains("172."));
+}
+
+TEST_F(NetworksTest, LinksAreNamesOfTheDefaultBridge) {
+  SandboxInfo web = attach("web", {{.network = "bridge"}}), db = attach("db", {{.network = "bridge", .links = {{"web", "front"}}}});
+  EXPECT_EQ(networks_->resolv_conf("db-0123456789abcdef"), "nameserver 127.0.0.11\noptions ndots:0\n");
+  EXPECT_EQ(dig(db, "front"), web.endpoints[0].ipv4 + "\n");
+  EXPECT_EQ(dig(db, "web"), web.endpoints[0].ipv4 + "\n");
+  EXPECT_FALSE(dig(db, "+tries=1 +time=1 db").contains("172."));
 }
 
 TEST_F(NetworksTest, PublishedPortsAnswerWhereTheUserSaid) {

@@ -179,9 +179,7 @@ std::vector<Filter::Port> Networks::Impl::all_ports() const {
 
 // --- names -----------------------------------------------------------------------------------------------------------
 
-std::vector<std::string> Networks::Impl::names_of(const Sandbox& box, const Endpoint& endpoint) const {
-  auto known = networks.find(endpoint.network_id);
-  if (known == networks.end() || !known->second.network.has_names()) return {};
+static std::vector<std::string> all_names(const Sandbox& box, const Endpoint& endpoint) {
   std::vector<std::string> names{box.container_name};
   names.insert(names.end(), endpoint.aliases.begin(), endpoint.aliases.end());
   names.push_back(box.container_id.substr(0, 12));
@@ -191,22 +189,34 @@ std::vector<std::string> Networks::Impl::names_of(const Sandbox& box, const Endp
   return unique;
 }
 
+std::vector<std::string> Networks::Impl::names_of(const Sandbox& box, const Endpoint& endpoint) const {
+  auto known = networks.find(endpoint.network_id);
+  if (known == networks.end() || !known->second.network.has_names()) return {};
+  return all_names(box, endpoint);
+}
+
+// Those of the default bridge, too: links lead to them.
 void Networks::Impl::update_names(const std::string& network_id) {
   if (!resolver) return;
   auto known = networks.find(network_id);
-  if (known == networks.end() || !known->second.network.has_names()) return resolver->set_network(network_id, nullptr);
+  if (known == networks.end() || !known->second.network.is_bridge()) return resolver->set_network(network_id, nullptr);
   auto names = std::make_shared<NetworkNames>(NetworkNames{.network = to_lower(known->second.network.info.name)});
   for (const auto& [container, box] : sandboxes) {
     for (const Endpoint& endpoint : box.endpoints) {
       if (endpoint.network_id != network_id) continue;
       for (const auto& address : {endpoint.v4, endpoint.v6}) {
         if (!address) continue;
-        for (const std::string& name : names_of(box, endpoint)) names->names[to_lower(name)].push_back(*address);
+        for (const std::string& name : all_names(box, endpoint)) names->names[to_lower(name)].push_back(*address);
         names->reverse[*address] = to_lower(box.container_name) + "." + names->network;
       }
     }
   }
   resolver->set_network(network_id, std::move(names));
+}
+
+bool Networks::Impl::asks_names(const Endpoint& endpoint) const {
+  auto known = networks.find(endpoint.network_id);
+  return known != networks.end() && known->second.network.is_bridge() && (known->second.network.has_names() || !endpoint.links.empty());
 }
 
 // What the container may ask, and what others may ask for it.
@@ -216,10 +226,14 @@ void Networks::Impl::publish_names(const Sandbox& box) {
   for (const std::string& server : box.dns.servers)
     if (auto address = Address::parse(server)) asker.servers.push_back(*address);
   for (const Endpoint& endpoint : box.endpoints) {
-    auto known = networks.find(endpoint.network_id);
-    if (known == networks.end() || !known->second.network.has_names()) continue;
-    Asker::Network network{.id = endpoint.network_id};
-    for (const auto& [name, alias] : endpoint.links) network.links[to_lower(alias)] = to_lower(name);
+    if (!asks_names(endpoint)) continue;
+    Asker::Network network{.id = endpoint.network_id, .links_only = !networks.find(endpoint.network_id)->second.network.has_names()};
+    for (const auto& [name, alias] : endpoint.links) {
+      // By name, or by an id in full.
+      std::string target = to_lower(name.size() == 64 ? name.substr(0, 12) : name);
+      network.links[to_lower(alias)] = target;
+      if (network.links_only) network.links[target] = target;
+    }
     asker.networks.push_back(std::move(network));
   }
   resolver->set_container(box.container_id, std::move(asker));
