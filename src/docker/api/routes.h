@@ -10,6 +10,8 @@ Router make_router();
 void add_container_routes(Router& router);
 void add_build_routes(Router& router);
 void add_swarm_routes(Router& router);
+void add_network_routes(Router& router);
 void add_system_routes(Router& router);
+void add_volume_routes(Router& router);
 
 }  // namespace estiba::docker
