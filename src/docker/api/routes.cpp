@@ -3,12 +3,7 @@
 namespace estiba::docker {
 
 static constexpr void (*groups[])(Router&) = {
-    add_container_routes,
-    add_build_routes,
-    add_swarm_routes,
-    add_network_routes,
-    add_system_routes,
-    add_volume_routes,
+    add_container_routes, add_build_routes, add_swarm_routes, add_network_routes, add_system_routes, add_volume_routes,
 };
 
 Router make_router() {
