@@ -12,11 +12,18 @@ namespace {
 
 using Type = FileInfo::Type;
 
+/// The tar, and behind it the zeros that end one: Docker's client leaves them out when it adds a Dockerfile from elsewhere. That
+/// contents are whole is checked by their place.
 class SeekingSource final : public image::Source {
  public:
-  SeekingSource(int fd, uint64_t size) : fd_(fd), size_(size) {}
+  SeekingSource(int fd, uint64_t size) : fd_(fd), size_(size), padding_(1024 + (512 - size % 512) % 512) {}
   Result<size_t> read(std::span<char> buffer) override {
-    if (at_ >= size_) return 0;
+    if (at_ >= size_) {
+      const size_t n = std::min(buffer.size(), padding_);
+      std::fill_n(buffer.begin(), n, '\0');
+      padding_ -= n;
+      return n;
+    }
     ssize_t n = ::pread(fd_, buffer.data(), std::min<uint64_t>(buffer.size(), size_ - at_), off_t(at_));
     if (n < 0) return fail_errno("read the context");
     at_ += uint64_t(n);
@@ -26,6 +33,7 @@ class SeekingSource final : public image::Source {
  private:
   int fd_;
   uint64_t size_, at_ = 0;
+  size_t padding_;
 };
 
 Result<Fd> unnamed_file(const std::string& directory) {
@@ -86,6 +94,7 @@ Result<void> TarTree::index(image::TarLimits limits) {
     const std::string name = entry->name;
     const uint64_t offset = reader.position();
     const bool file = entry->type == image::TarEntry::Type::file;
+    if (offset + entry->size > uint64_t(st.st_size)) return fail(Code::malformed, "the archive is truncated in member " + quoted(name));
     Node* node = TRY_AS(quoted(name), add(*entry, offset));
     if (!node || !file) continue;
     // Nearly all of a context is copied, so that its digests are made in the pass that is needed anyway.

@@ -260,7 +260,8 @@ Task<Result<void>> build_image(Daemon& daemon, ApiRequest& request, io::Response
     stream.news.reset();
     const bool ended = stream.result.has_value();
     if (ended) {
-      if (!*stream.result && !response.started() && stream.waiting.empty()) co_return std::unexpected(stream.result->error());
+      if (!*stream.result && !response.started() && stream.waiting.empty() && build::exit_code_of(stream.result->error()) == 0)
+        co_return std::unexpected(stream.result->error());
       if (*stream.result) report_success(daemon, stream, tags, dockerfile);
       else report_failure(stream, stream.result->error());
     }
