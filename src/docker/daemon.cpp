@@ -20,7 +20,8 @@
 
 namespace estiba::docker {
 
-Daemon::Daemon(DaemonOptions options, io::Loop& loop) : options_(std::move(options)), loop_(loop), started_at_(loop.wall_now()) {}
+Daemon::Daemon(DaemonOptions options, io::Loop& loop, engine::Engine* engine)
+    : options_(std::move(options)), loop_(loop), started_at_(loop.wall_now()), engine_(engine) {}
 Daemon::~Daemon() = default;
 
 Result<void> Daemon::open() {
@@ -35,16 +36,21 @@ Result<void> Daemon::open() {
   }
   images_ = TRY(image::Store::open(options_.data_dir));
   pool_ = std::make_unique<io::Pool>(8);
-  engine_ = TRY(engine::make_engine({.data_dir = options_.data_dir, .run_dir = options_.run_dir, .oci_program = options_.oci_program},
-                                    loop_, *pool_));
+  if (!engine_) {
+    own_engine_ = TRY(engine::make_engine({.data_dir = options_.data_dir, .run_dir = options_.run_dir, .oci_program = options_.oci_program},
+                                          loop_, *pool_));
+    engine_ = own_engine_.get();
+  }
   events_ = std::make_unique<Events>(loop_);
   containers_ = std::make_unique<Containers>(options_.data_dir, *pool_);
   lives_ = std::make_unique<Lives>(*this);
   listing_ = std::make_unique<Listing>(*this);
   networks_ = std::make_unique<network::bridge::Networks>(
-      network::bridge::Options{.data_dir = options_.data_dir, .run_dir = options_.run_dir}, loop_);
+      network::bridge::Options{.data_dir = options_.data_dir, .run_dir = options_.run_dir, .avoid = options_.avoid_subnets}, loop_);
   volumes_ = std::make_unique<volume::Volumes>(options_.data_dir);
-  engine_->on_event([this](const engine::Event& event) { lives_->on_engine_event(event); });
+  engine_->on_event([this, listening = listening_](const engine::Event& event) {
+    if (*listening) lives_->on_engine_event(event);
+  });
   build_networks_ = std::make_unique<DockerBuildNetworks>(*this);
   builder_ = std::make_unique<build::Builder>(build::Builder::Options{options_.data_dir, options_.run_dir}, *engine_, images_, *pool_,
                                               *build_networks_);
@@ -84,6 +90,13 @@ Task<Result<void>> Daemon::start() {
 Task<void> Daemon::stop() {
   if (server_) co_await server_->drain(std::chrono::milliseconds(500));
   server_.reset();
+  *listening_ = false;
+  // Starts and removals under way are finished; a restart would finish or undo them too, but later.
+  if (containers_)
+    for (const ContainerRef& container : containers_->all())
+      if (container->lifecycle.locked())
+        (void)co_await with_timeout(std::chrono::seconds(5),
+                                    [](ContainerRef c) -> Task<void> { auto held = co_await c->lifecycle.lock(); }(container));
   tasks_.cancel();
   if (builder_) co_await builder_->settle();
   builder_.reset();
@@ -93,7 +106,7 @@ Task<void> Daemon::stop() {
       log::warn("docker", "networks not stopped cleanly", {{"error", stopped.error()}});
   lives_.reset();
   networks_.reset();
-  engine_.reset();
+  own_engine_.reset();
 }
 
 }  // namespace estiba::docker

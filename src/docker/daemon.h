@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/task.h"
@@ -43,12 +44,15 @@ struct DaemonOptions {
   std::string docker_socket;  ///< empty: <run-dir>/docker.sock
   std::string listen_tcp;     ///< "127.0.0.1:2375", without any protection; empty: none
   std::string oci_program;    ///< of estiba-oci; empty: beside the running program
+  /// Prefixes that no network is given by choice, such as a cluster's.
+  std::vector<std::string> avoid_subnets;
   std::string socket_path() const { return docker_socket.empty() ? run_dir + "/docker.sock" : docker_socket; }
 };
 
 class Daemon {
  public:
-  Daemon(DaemonOptions options, io::Loop& loop);
+  /// `engine` is one that somebody else owns, on the same data and run directory, and that outlives the daemon; null: one of its own.
+  Daemon(DaemonOptions options, io::Loop& loop, engine::Engine* engine = nullptr);
   /// On the loop, after stop().
   ~Daemon();
   Daemon(const Daemon&) = delete;
@@ -86,7 +90,9 @@ class Daemon {
   std::string id_;
   std::unique_ptr<io::Pool> pool_;
   std::shared_ptr<image::Store> images_;
-  std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<engine::Engine> own_engine_;
+  engine::Engine* engine_ = nullptr;
+  std::shared_ptr<bool> listening_ = std::make_shared<bool>(true);  // false: engine events are none of our business any more
   std::unique_ptr<Events> events_;
   std::unique_ptr<network::bridge::Networks> networks_;
   std::unique_ptr<volume::Volumes> volumes_;

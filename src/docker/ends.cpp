@@ -75,6 +75,9 @@ Task<void> Lives::ended(ContainerRef container) {
        {{"execDuration", std::to_string(std::chrono::duration_cast<std::chrono::seconds>(ran).count())},
         {"exitCode", std::to_string(c.exit_code)}});
   daemon_.containers().touch(c);
+  // The shim knows how it ended; it may go once the record does too.
+  if (auto noted = co_await daemon_.containers().note(container); !noted)
+    log::error("docker", "the end of a container could not be noted", {{"container", c.id}, {"error", noted.error()}});
   co_await let_go(container);
   if (auto removed = co_await daemon_.engine().remove_sandbox(c.id); !removed)
     log::warn("docker", "what is left of a container's run could not be removed", {{"container", c.id}, {"error", removed.error()}});

@@ -27,6 +27,7 @@ void declare(cli::Flags& flags, Options& o) {
   flags.add("cluster-domain", &o.cluster_domain, "DNS domain of the cluster");
   flags.add("datastore", &o.datastore, "where objects are kept: embedded");
   flags.add("node-api-port", &o.node_port, "port of the node's own API");
+  flags.add("docker-socket", &o.docker_socket, "path of a socket on which the Docker Engine API is answered; not without one");
   flags.add("log-format", &o.log_format, "text or json");
   flags.add("verbosity,v", &o.verbosity, "0 logs what happens, 1 and more also details");
 }
@@ -54,8 +55,10 @@ Result<void> check(Options& o) {
   o.listen_host = o.listen.substr(0, colon);
   if (o.listen_host.starts_with('[') && o.listen_host.ends_with(']')) o.listen_host = o.listen_host.substr(1, o.listen_host.size() - 2);
   o.listen_port = *port;
-  if (o.log_format != "text" && o.log_format != "json") return fail(Code::invalid, "--log-format is text or json, not " + quoted(o.log_format));
-  if (o.datastore != "embedded") return fail(Code::unsupported, "--datastore " + quoted(o.datastore) + ": this version keeps objects in its embedded store only");
+  if (o.log_format != "text" && o.log_format != "json")
+    return fail(Code::invalid, "--log-format is text or json, not " + quoted(o.log_format));
+  if (o.datastore != "embedded")
+    return fail(Code::unsupported, "--datastore " + quoted(o.datastore) + ": this version keeps objects in its embedded store only");
   for (const auto* dir : {&o.data_dir, &o.run_dir})
     if (!dir->starts_with('/')) return fail(Code::invalid, "--data-dir and --run-dir must be absolute paths, not " + quoted(*dir));
   if (o.node_name.empty()) {

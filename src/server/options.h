@@ -24,6 +24,7 @@ struct Options {
   std::string service_cidr = "10.43.0.0/16";
   std::string cluster_domain = "cluster.local";
   std::string datastore = "embedded";
+  std::string docker_socket;  ///< empty: the Docker Engine API is not served
   std::string log_format = "text";
   int64_t verbosity = 0;
   int64_t node_port = 10250;  ///< of the node's own API

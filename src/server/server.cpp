@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "controllers/controllers.h"
+#include "docker/daemon.h"
 #include "engine/engine.h"
 #include "io/thread.h"
 #include "network/network.h"
@@ -31,6 +32,7 @@ struct NodeParts {
   std::unique_ptr<network::Network> network;
   std::unique_ptr<node::Node> node;
   std::unique_ptr<node::NodeApi> api;
+  std::unique_ptr<docker::Daemon> docker;
 };
 
 // A group of our own for another data directory, so that servers side by side do not touch each other's.
@@ -74,7 +76,8 @@ Result<void> Server::State::open_store() {
   TRY(os::make_dirs(options.run_dir, 0711));
   if (options.advertise_address.empty()) options.advertise_address = own_address();
   const std::string first = TRY_AS("--service-cidr " + options.service_cidr, nth_address(options.service_cidr, 1));
-  certificates = TRY_AS("certificates", prepare_certificates(options.pki_dir(), server_names(options, first), options.node_name, std::chrono::system_clock::now()));
+  certificates = TRY_AS("certificates", prepare_certificates(options.pki_dir(), server_names(options, first), options.node_name,
+                                                             std::chrono::system_clock::now()));
   return {};
 }
 
@@ -82,9 +85,13 @@ Task<Result<void>> Server::State::start_api() {
   node_proxy = CO_TRY(HttpsNodeProxy::make(certificates));
   const unsigned loops = std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
   std::vector<io::Loop*> pointers;
-  for (unsigned i = 0; i < loops; ++i) pointers.push_back(&api_threads.emplace_back(std::make_unique<io::LoopThread>("api-" + std::to_string(i)))->loop());
+  for (unsigned i = 0; i < loops; ++i)
+    pointers.push_back(&api_threads.emplace_back(std::make_unique<io::LoopThread>("api-" + std::to_string(i)))->loop());
   apiserver::ServerOptions made;
-  made.cluster = {.service_cidr = options.service_cidr, .cluster_domain = options.cluster_domain, .advertise_address = options.advertise_address, .port = options.listen_port};
+  made.cluster = {.service_cidr = options.service_cidr,
+                  .cluster_domain = options.cluster_domain,
+                  .advertise_address = options.advertise_address,
+                  .port = options.listen_port};
   made.listen_host = options.listen_host == "0.0.0.0" ? "" : options.listen_host;
   made.listen_port = options.listen_port;
   made.certificate_pem = certificates.server.certificate_pem;
@@ -105,7 +112,8 @@ void Server::State::start_control() {
   scheduler_thread = std::make_unique<io::LoopThread>("scheduler");
   controllers_client = make_local_client(api->api(), "system:kube-controller-manager");
   scheduler_client = make_local_client(api->api(), "system:kube-scheduler");
-  controllers = std::make_unique<controllers::Controllers>(*controllers_client, controllers_thread->loop(), controllers::Options{.root_ca_pem = certificates.ca.certificate_pem});
+  controllers = std::make_unique<controllers::Controllers>(*controllers_client, controllers_thread->loop(),
+                                                           controllers::Options{.root_ca_pem = certificates.ca.certificate_pem});
   scheduler = std::make_unique<scheduler::Scheduler>(*scheduler_client, scheduler_thread->loop());
   controllers_thread->loop().post([this] { controllers->start(); });
   scheduler_thread->loop().post([this] { scheduler->start(); });
@@ -124,7 +132,8 @@ Task<Result<void>> Server::State::make_node(State* self) {
   NodeParts& parts = self->node;
   io::Loop& loop = self->node_thread->loop();
   parts.client = make_local_client(self->api->api(), "system:node:" + options.node_name);
-  parts.engine = CO_TRY(engine::make_engine({.data_dir = options.data_dir, .run_dir = options.run_dir, .oci_program = {}}, loop, *self->pool));
+  parts.engine =
+      CO_TRY(engine::make_engine({.data_dir = options.data_dir, .run_dir = options.run_dir, .oci_program = {}}, loop, *self->pool));
   const std::string range = CO_TRY(first_node_range(options.pod_cidr));
   network::Options net;
   net.run_dir = options.run_dir;
@@ -152,11 +161,21 @@ Task<Result<void>> Server::State::make_node(State* self) {
                                          .client_ca_pem = self->certificates.ca.certificate_pem,
                                          .alpn = {"http/1.1"}}));
   CO_TRY_AS("the node's API", parts.api->listen("", uint16_t(options.node_port), std::move(tls)));
-  co_return co_await parts.node->start();
+  CO_TRY(co_await parts.node->start());
+  if (options.docker_socket.empty()) co_return {};
+  docker::DaemonOptions docker;
+  docker.data_dir = options.data_dir;
+  docker.run_dir = options.run_dir;
+  docker.docker_socket = options.docker_socket;
+  docker.avoid_subnets = {options.pod_cidr, options.service_cidr};
+  parts.docker = std::make_unique<docker::Daemon>(std::move(docker), loop, parts.engine.get());
+  co_return within("--docker-socket " + options.docker_socket, co_await parts.docker->start());
 }
 
 Task<int> Server::State::end_node(State* self) {
   NodeParts& parts = self->node;
+  if (parts.docker) co_await parts.docker->stop();
+  parts.docker.reset();
   if (parts.api) co_await parts.api->stop();
   // Pods that are being deleted are let go of whole; the others go on without us.
   if (parts.node) co_await parts.node->settle(std::chrono::seconds(5));
@@ -164,7 +183,8 @@ Task<int> Server::State::end_node(State* self) {
   parts.api.reset();
   parts.node.reset();
   if (parts.network)
-    if (auto stopped = co_await parts.network->stop(); !stopped) log::warn("server", "network not stopped cleanly", {{"error", stopped.error()}});
+    if (auto stopped = co_await parts.network->stop(); !stopped)
+      log::warn("server", "network not stopped cleanly", {{"error", stopped.error()}});
   parts.network.reset();
   parts.engine.reset();
   parts.client.reset();
@@ -175,6 +195,8 @@ Task<int> Server::State::end_node(State* self) {
 
 Task<Result<void>> Server::start() {
   State& s = *state_;
+  if (!s.options.node && !s.options.docker_socket.empty())
+    co_return fail(Code::invalid, "--docker-socket needs a node in this process: leave --node=false out, or run `estiba engine`");
   CO_TRY(s.open_store());
   CO_TRY(co_await s.start_api());
   s.start_control();

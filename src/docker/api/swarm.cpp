@@ -51,6 +51,7 @@ void add_swarm_routes(Router& router) {
     router.del(base + "/{id}", refuse);
     router.get(base + "/{id}/logs", refuse);
   }
+  router.put("/volumes/{name}", refuse);  // of cluster volumes
   router.get("/swarm", refuse);
   router.get("/swarm/unlockkey", refuse);
   router.post("/swarm/update", refuse);
