@@ -21,8 +21,7 @@ std::string own_address() {
   char text[INET_ADDRSTRLEN];
   sockaddr_in near{};
   socklen_t size = sizeof near;
-  if (fd && ::connect(fd.get(), reinterpret_cast<sockaddr*>(&far), sizeof far) == 0 &&
-      ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&near), &size) == 0)
+  if (fd && ::connect(fd.get(), reinterpret_cast<sockaddr*>(&far), sizeof far) == 0 && ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&near), &size) == 0)
     return inet_ntop(AF_INET, &near.sin_addr, text, sizeof text);
   std::string found = "127.0.0.1";
   ifaddrs* list = nullptr;

@@ -30,8 +30,7 @@ TEST_F(ServerOptions, FlagsWinOverTheFile) {
 }
 
 TEST_F(ServerOptions, BadFilesNameFileLineAndKey) {
-  EXPECT_EQ(read("node-name: x\npod-cdir: y\n").error().message,
-            file + ":2: pod-cdir: unknown flag --pod-cdir; did you mean --pod-cidr? (--help lists them)");
+  EXPECT_EQ(read("node-name: x\npod-cdir: y\n").error().message, file + ":2: pod-cdir: unknown flag --pod-cdir; did you mean --pod-cidr? (--help lists them)");
   EXPECT_EQ(read("\nnode: perhaps\n").error().message, file + ":2: node: --node is true or false, not \"perhaps\"");
   EXPECT_TRUE(read("a: [\n").error().message.starts_with(file));
   EXPECT_EQ(read("- a\n").error().message, file + ": it must be a mapping of flag names to values");
