@@ -131,10 +131,9 @@ Task<void> Containers::settle() { co_await writers_.join(); }
 Task<Result<void>> Containers::forget(ContainerRef container) {
   container->removed = true;
   auto held = co_await container->writing.lock();
-  co_return co_await pool_.run([record = record_path(container->id), files = files_dir(container->id), dir = dir()]() -> Result<void> {
+  co_return co_await pool_.run([record = record_path(container->id), files = files_dir(container->id)]() -> Result<void> {
     TRY(os::remove_all(files));
-    TRY(os::remove_file(record));
-    return os::sync_dir(dir);
+    return os::remove_file(record);
   });
 }
 

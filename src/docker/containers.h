@@ -144,7 +144,8 @@ class Containers {
   void save_soon(ContainerRef container);
   /// The same without the second, durable write.
   Task<Result<void>> note(ContainerRef container);
-  /// Deletes the record and the files, for good. `removed` is set, so that nothing brings them back.
+  /// Deletes the record and the files. `removed` is set, so that nothing writes them again. Not synced: were the record to come back after
+  /// a power failure, it would say `removing`, and the removal be done again.
   Task<Result<void>> forget(ContainerRef container);
   /// Reads all records; what cannot be read is logged and left alone.
   Result<std::vector<ContainerRef>> load() const;

@@ -55,6 +55,18 @@ bool Lives::wants_restart(const Container& c) const {
   return false;
 }
 
+Task<void> Lives::settle_end(ContainerRef container) {
+  // The network and the volumes go while the record is written. The shim knows how it ended: it may go once the record knows too.
+  TaskGroup giving_back;
+  giving_back.start(let_go(container));
+  if (auto noted = co_await daemon_.containers().note(container); !noted)
+    log::error("docker", "the end of a container could not be noted", {{"container", container->id}, {"error", noted.error()}});
+  if (auto removed = co_await daemon_.engine().remove_sandbox(container->id); !removed)
+    log::warn("docker", "what is left of a container's run could not be removed",
+              {{"container", container->id}, {"error", removed.error()}});
+  co_await giving_back.join();
+}
+
 Task<void> Lives::ended(ContainerRef container) {
   Container& c = *container;
   auto held = co_await c.lifecycle.lock();
@@ -75,12 +87,7 @@ Task<void> Lives::ended(ContainerRef container) {
        {{"execDuration", std::to_string(std::chrono::duration_cast<std::chrono::seconds>(ran).count())},
         {"exitCode", std::to_string(c.exit_code)}});
   daemon_.containers().touch(c);
-  // The shim knows how it ended; it may go once the record does too.
-  if (auto noted = co_await daemon_.containers().note(container); !noted)
-    log::error("docker", "the end of a container could not be noted", {{"container", c.id}, {"error", noted.error()}});
-  co_await let_go(container);
-  if (auto removed = co_await daemon_.engine().remove_sandbox(c.id); !removed)
-    log::warn("docker", "what is left of a container's run could not be removed", {{"container", c.id}, {"error", removed.error()}});
+  co_await settle_end(container);
   daemon_.containers().save_soon(container);
   if (again && !c.stop_restarts) {
     if (ran >= settled_after) c.restart_delay = {};

@@ -103,6 +103,7 @@ class Lives {
   friend class Daemon;
   void on_engine_event(const engine::Event& event);
   Task<void> ended(ContainerRef container);
+  Task<void> settle_end(ContainerRef container);
   bool wants_restart(const Container& container) const;
   Task<void> restart_later(ContainerRef container, uint64_t generation);
   Task<Result<bool>> do_stop(ContainerRef container, std::optional<int64_t> seconds, std::string signal);

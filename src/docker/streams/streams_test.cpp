@@ -86,6 +86,7 @@ class FakeSession final : public engine::Session {
   Fd take_output() override { return std::move(out_); }
   Fd take_error() override { return std::move(err_); }
   Task<Result<void>> resize(uint16_t, uint16_t) override { co_return {}; }
+  int pid() const override { return 0; }
   Task<Result<int>> wait() override {
     co_await exited_->wait();
     co_return 7;
