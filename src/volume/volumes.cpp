@@ -107,6 +107,7 @@ Result<void> mount_volume(const VolumeInfo& volume) {
   if (!mounted) {
     mounted.error().message = "failed to mount local volume: mount " + options.device + ":" + volume.path + ", data: " + options.data +
                               ": " + strerror(mounted.error().sys);
+    mounted.error().code = Code::internal;  // as a "not found" it would be taken for the image
     return mounted;
   }
   // mount(2) ignores other flags while it binds.

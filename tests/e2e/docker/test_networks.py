@@ -102,7 +102,7 @@ def test_fixed_addresses_subnets_and_options(engine, cli):
             assert "10.77.0.129/24" in other, other
         listed = engine.docker("network", "ls", "-q", "--filter", "label=team=a", "--no-trunc").stdout.split()
         assert listed == [engine.api("GET", f"/networks/{red}").body["Id"]]
-    result = cli("run", "--rm", "--ip", "172.17.0.9", BOX, "true", check=False)
+    result = cli("run", "--rm", "--network", "bridge", "--ip", "172.17.0.9", BOX, "true", check=False)
     assert result.returncode == 125 and "user specified IP address is supported on user defined networks only" in result.stderr
 
 
@@ -141,7 +141,7 @@ def test_host_none_and_another_containers_network(engine, cli):
 
 def test_what_is_refused(engine, cli):
     with network(engine, "--subnet", "10.79.0.0/16") as red:
-        for words, text in ((("rm", "bridge"), "bridge is a pre-defined network and cannot be removed"), (("rm", "nowhere"), "network nowhere not found"),
+        for words, text in ((("rm", "bridge"), "bridge is a pre-defined network and cannot be removed"), (("rm", "nowhere"), "nowhere"),
                             (("create", red), f"network with name {red} already exists"), (("create", "--subnet", "10.79.3.0/24", "over"), "Pool overlaps with other one on this address space"),
                             (("create", "-d", "weave", "w"), "plugin weave"), (("create", "host"), "operation is not permitted on predefined host network"),
                             (("connect", red, "nobody"), "No such container: nobody")):

@@ -44,8 +44,8 @@ def test_a_port_answers_everywhere(engine, cli):
         assert engine.fetch(f"http://{NODE_ADDRESS}:8080/") == f"{name}\n"
         assert outside(engine, f"http://{NODE_ADDRESS}:8080/") == f"{name}\n"
         # From another container by the host's address, and from itself.
-        assert engine.docker("run", "--rm", BOX, "wget", "-T3", "-qO-", f"http://{NODE_ADDRESS}:8080/").stdout == f"{name}\n"
-        assert engine.docker("exec", name, "wget", "-T3", "-qO-", f"http://{NODE_ADDRESS}:8080/").stdout == f"{name}\n"
+        assert engine.docker("run", "--rm", BOX, "wget", "-qO-", f"http://{NODE_ADDRESS}:8080/").stdout == f"{name}\n"
+        assert engine.docker("exec", name, "wget", "-qO-", f"http://{NODE_ADDRESS}:8080/").stdout == f"{name}\n"
         assert cli("port", name).stdout.startswith("80/tcp -> 0.0.0.0:8080")
         assert "0.0.0.0:8080->80/tcp" in cli("ps", "--filter", f"name={name}").stdout
         # Nobody comes in by the container's own address, even with a route to it.
