@@ -65,12 +65,20 @@ Result<std::string> Builder::make_scratch() {
   return path;
 }
 
-void Builder::remove_scratch(std::string path) {
-  impl_->pool.submit([path = std::move(path)] {
-    if (auto removed = clear_directory(path); !removed)
+/// A build that was dropped may have a container or a copy that still writes there for a moment.
+static Task<void> remove_in_the_end(io::Pool* pool, std::string path) {
+  for (int attempt = 0;; ++attempt) {
+    auto removed = co_await pool->run([path] { return clear_directory(path); });
+    if (removed) co_return;
+    if (attempt == 50) {
       log::warn("build", "a build's directory stays", {{"path", path}, {"error", removed.error()}});
-  });
+      co_return;
+    }
+    co_await sleep_for(std::chrono::milliseconds(200));
+  }
 }
+
+void Builder::remove_scratch(std::string path) { impl_->cleanups.start(remove_in_the_end(&impl_->pool, std::move(path))); }
 
 Task<Result<BuildResult>> Builder::build(BuildRequest request, BuildOutput& output) {
   std::string path = CO_TRY(make_scratch());
