@@ -102,6 +102,7 @@ class Reader {
     const std::string_view text(reinterpret_cast<const char*>(raw.value), raw.length);
     const std::string_view tag = text_of(raw.tag);
     const bool plain = raw.style == YAML_PLAIN_SCALAR_STYLE;
+    if (options_.yes_is_text && plain && tag.empty() && yaml::is_yes_or_no(text)) return &document_->make_string(text);
     auto made = yaml::resolve(*document_, text, tag, plain);
     if (!made) return stop(event.raw.start_mark, made.error().message);
     return *made;

@@ -14,6 +14,7 @@ struct YamlOptions {
   int max_depth = 512;
   size_t max_copied_nodes = 200'000;  ///< what aliases may expand to, in all
   bool allow_duplicate_keys = false;  ///< the last one wins
+  bool yes_is_text = false;           ///< "yes", "no", "on", "off", "y" and "n" are texts, as YAML 1.2 (and Compose) reads them
   std::vector<std::string>* duplicates = nullptr;  ///< the paths of duplicates, when they are allowed
 };
 

@@ -23,6 +23,8 @@ static std::optional<bool> boolean(std::string_view text) {
   return std::nullopt;
 }
 
+bool is_yes_or_no(std::string_view text) { return boolean(text) && to_lower(text) != "true" && to_lower(text) != "false"; }
+
 static bool is_null(std::string_view text) { return is_one_of(text, {"", "~", "null", "Null", "NULL"}); }
 
 // Decimal, 0x, 0b, 0o and 0-prefixed octal, with underscores: the literal in decimal.

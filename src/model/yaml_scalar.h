@@ -10,6 +10,8 @@ namespace estiba::model::yaml {
 
 /// The node for a scalar; `plain` is one without quotes, whose type follows from its text unless a tag says it.
 Result<json::Node*> resolve(json::Document& document, std::string_view text, std::string_view tag, bool plain);
+/// "yes", "off" and so on: booleans of YAML 1.1 only.
+bool is_yes_or_no(std::string_view text);
 /// Whether a plain scalar of this text would be read as a string.
 bool reads_as_string(std::string_view text);
 /// The key that a scalar makes: numbers and booleans become text.

@@ -7,6 +7,7 @@ namespace estiba::cli::docker {
 static constexpr Verb table[] = {
     {"builder build|image build|build", "[OPTIONS] PATH | URL | -", "Build an image from a Dockerfile", 1, 1, build_image},
     {"builder prune", "[OPTIONS]", "Remove build cache", 0, 0, builder_prune},
+    {"compose", "[OPTIONS] COMMAND", "Define and run multi-container applications", 0, -1, compose},
     {"container attach|attach", "[OPTIONS] CONTAINER", "Attach local standard input, output, and error streams to a running container", 1,
      1, attach},
     {"container commit|commit", "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]", "Create a new image from a container's changes", 1, 2, commit},

@@ -64,6 +64,7 @@ Result<int> volume_prune(Call& call);
 Result<int> volume_rm(Call& call);
 
 // the whole
+Result<int> compose(Call& call);
 Result<int> context_create(Call& call);
 Result<int> context_inspect(Call& call);
 Result<int> context_ls(Call& call);

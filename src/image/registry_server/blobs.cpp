@@ -1,10 +1,6 @@
 // Blobs: read whole or in part, deleted.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "base/strings.h"
 #include "image/registry_server/server.h"
-#include "os/file.h"
 
 namespace estiba::image {
 namespace {
@@ -31,27 +27,16 @@ std::optional<Range> parse_range(std::string_view text, uint64_t size) {
   return Range{*from, std::min(to.value_or(size - 1), size - 1) - *from + 1};
 }
 
-/// An open blob, read in order.
+/// A part of a blob, read in order. One read at a time.
 struct BlobReader {
-  Fd fd;
-  uint64_t size = 0;
+  std::unique_ptr<Source> source;
 
-  static Result<std::shared_ptr<BlobReader>> open(Store& store, const std::string& digest) {
-    auto out = std::make_shared<BlobReader>();
-    out->fd = TRY(store.open_blob(digest));
-    out->size = uint64_t(TRY(os::fstat_file(out->fd.get())).st_size);
-    return out;
-  }
-  Result<std::string> read(uint64_t offset, size_t count) {
+  Result<std::string> read(size_t count) {
     std::string out;
-    int error = 0;
-    out.resize_and_overwrite(count, [&](char* to, size_t n) {
-      const ssize_t got = ::pread(fd.get(), to, n, off_t(offset));
-      if (got < 0) error = errno;
-      return got < 0 ? 0 : size_t(got);
-    });
-    if (error) return fail_errno("read blob", error);
-    if (out.empty()) return fail(Code::internal, "the blob is shorter than its size");
+    out.resize_and_overwrite(count, [](char*, size_t n) { return n; });
+    const size_t got = TRY(source->read(std::span(out.data(), out.size())));
+    if (got == 0) return fail(Code::internal, "the blob is shorter than its size");
+    out.resize(got);
     return out;
   }
 };
@@ -64,45 +49,47 @@ bool RegistryServer::has_blob(std::string_view repository, std::string_view dige
 
 Task<void> RegistryServer::get_blob(Call call) {
   const std::string digest = call.route.last;
-  auto opened = co_await pool_.run([this, repository = call.route.repository, digest]() -> Result<std::shared_ptr<BlobReader>> {
+  auto size = co_await pool_.run([this, repository = call.route.repository, digest]() -> Result<uint64_t> {
     // A push that finds its blob here relies on it.
     repositories_.touch_blob(repository, digest);
-    if (!has_blob(repository, digest) && !repositories_.manifest_type(repository, digest)) return nullptr;
-    return BlobReader::open(*store_, digest);
+    if (!has_blob(repository, digest) && !repositories_.manifest_type(repository, digest)) return fail(Code::not_found, "");
+    return store_->blob_size(digest);
   });
-  if (!opened && opened.error().code != Code::not_found) co_return co_await refuse(call.response, std::move(opened.error()));
-  if (!opened || !*opened)
-    co_return send(call.response, {404, "BLOB_UNKNOWN", "repository " + call.route.repository + " has no blob " + digest});
-  std::shared_ptr<BlobReader> blob = *opened;
+  if (!size && size.error().code != Code::not_found) co_return co_await refuse(call.response, std::move(size.error()));
+  if (!size) co_return send(call.response, {404, "BLOB_UNKNOWN", "repository " + call.route.repository + " has no blob " + digest});
   io::Headers headers{{"Content-Type", "application/octet-stream"},
                       {"Docker-Content-Digest", digest},
                       {"ETag", "\"" + digest + "\""},
                       {"Accept-Ranges", "bytes"},
                       {"Cache-Control", "max-age=31536000"}};
-  Range range{0, blob->size};
+  Range range{0, *size};
   int status = 200;
   if (const std::string* wanted = call.request.headers.find("Range")) {
-    if (auto part = parse_range(*wanted, blob->size)) {
+    if (auto part = parse_range(*wanted, *size)) {
       if (part->length == 0) {
-        call.response.always("Content-Range", "bytes */" + std::to_string(blob->size));
+        call.response.always("Content-Range", "bytes */" + std::to_string(*size));
         co_return send(call.response, {416, "RANGE_INVALID",
-                                       "the range " + quoted(*wanted) + " is outside the blob's " + std::to_string(blob->size) + " bytes"});
+                                       "the range " + quoted(*wanted) + " is outside the blob's " + std::to_string(*size) + " bytes"});
       }
       range = *part;
       status = 206;
       headers.add("Content-Range", "bytes " + std::to_string(range.first) + "-" + std::to_string(range.first + range.length - 1) + "/" +
-                                       std::to_string(blob->size));
+                                       std::to_string(*size));
     }
   }
   headers.add("Content-Length", std::to_string(range.length));
   if (call.request.method == "HEAD" || range.length == 0) co_return call.response.send(status, std::move(headers));
+  auto opened = co_await pool_.run([this, digest, offset = range.first]() -> Result<std::shared_ptr<BlobReader>> {
+    return std::make_shared<BlobReader>(TRY(store_->open_layer_source(digest, offset)));
+  });
+  if (!opened) co_return co_await refuse(call.response, std::move(opened.error()));
   if (!co_await call.response.start(status, std::move(headers))) co_return;
-  for (uint64_t at = range.first, end = range.first + range.length; at < end;) {
-    const size_t count = size_t(std::min<uint64_t>(piece_size, end - at));
-    auto piece = co_await pool_.run([blob, at, count] { return blob->read(at, count); });
+  for (uint64_t left = range.length; left > 0;) {
+    const size_t count = size_t(std::min<uint64_t>(piece_size, left));
+    auto piece = co_await pool_.run([blob = *opened, count] { return blob->read(count); });
     // A shorter body than was announced tells the client, which then asks for the rest.
     if (!piece) co_return;
-    at += piece->size();
+    left -= piece->size();
     if (!co_await call.response.write(io::Chunk(std::move(*piece)))) co_return;
   }
 }

@@ -1,0 +1,233 @@
+// compose up, create, scale, and the attached end of up.
+#include <signal.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <thread>
+
+#include "base/strings.h"
+#include "cli/compose/commands.h"
+#include "cli/compose/converge.h"
+#include "cli/compose/follow.h"
+#include "cli/docker/session.h"
+
+namespace estiba::cli::compose {
+namespace {
+
+struct Attached {
+  bool abort_on_exit = false, abort_on_failure = false, no_prefix = false, timestamps = false;
+  std::string exit_code_from;
+  std::vector<std::string> attach, no_attach;
+};
+
+/// --scale web=3
+Result<void> parse_scale(std::string_view text, std::map<std::string, int64_t>& out) {
+  auto [name, number] = split_once(text, '=');
+  auto count = number ? parse_number<int64_t>(*number) : std::nullopt;
+  if (!count || *count < 0 || name.empty())
+    return fail(Code::invalid, "invalid scale specifier: " + std::string(text) + "; SERVICE=NUMBER is expected");
+  out[std::string(name)] = *count;
+  return {};
+}
+
+void convergence_flags(docker::Flags& flags, UpOptions& options, int64_t& timeout) {
+  flags.add("build", &options.images.build, "Build images before starting containers");
+  flags.add("force-recreate", &options.force_recreate, "Recreate containers even if their configuration and image haven't changed");
+  flags.add("no-build", &options.images.no_build, "Don't build an image, even if it's missing");
+  flags.add("no-recreate", &options.no_recreate, "If containers already exist, don't recreate them");
+  flags.add("pull", &options.images.pull, "Pull image before running (\"always\"|\"missing\"|\"never\")");
+  flags.add("quiet-pull", &options.images.quiet, "Pull without printing progress information");
+  flags.add("remove-orphans", &options.remove_orphans, "Remove containers for services not defined in the Compose file");
+  flags.add(
+      "scale", [&options](std::string_view text) { return parse_scale(text, options.scale); }, "Scale SERVICE to NUM instances", "scale");
+  flags.add("timeout,t", &timeout, "Use this timeout in seconds for container shutdown");
+}
+
+Result<void> check(const UpOptions& options) {
+  if (options.force_recreate && options.no_recreate) return fail(Code::invalid, "--force-recreate and --no-recreate are incompatible");
+  if (options.images.build && options.images.no_build) return fail(Code::invalid, "--build and --no-build are incompatible");
+  const std::string& pull = options.images.pull;
+  if (!pull.empty() && pull != "always" && pull != "missing" && pull != "never")
+    return fail(Code::invalid, "--pull is always, missing or never, not " + quoted(pull));
+  return {};
+}
+
+/// Blocks SIGINT and SIGTERM in this thread and those that it starts; next() takes them.
+class Interrupts {
+ public:
+  Interrupts() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGINT);
+    sigaddset(&set_, SIGTERM);
+    sigaddset(&set_, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set_, &before_);
+  }
+  ~Interrupts() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  /// Whether one came within 50 ms.
+  bool next() {
+    const timespec limit{0, 50'000'000};
+    return ::sigtimedwait(&set_, nullptr, &limit) > 0;
+  }
+
+ private:
+  sigset_t set_, before_;
+};
+
+/// Stops or kills all, on a connection of its own so that a second signal finds the first one's under way.
+std::thread end_all(Context& context, std::vector<Member> members, bool kill, std::optional<int64_t> timeout) {
+  auto client = context.call.cli.connect();
+  if (!client) return {};
+  return std::thread([members = std::move(members), kill, timeout, &context, client = std::move(*client)] {
+    // The last started is the first to end.
+    for (auto it = members.rbegin(); it != members.rend(); ++it) {
+      docker::Request request{.method = "POST", .path = "/containers/" + docker::segment(it->id) + (kill ? "/kill" : "/stop")};
+      if (timeout && !kill) request.query.add("t", std::to_string(*timeout));
+      context.tell("Container", it->name, kill ? "Killing" : "Stopping");
+      if (client->text(std::move(request))) context.tell("Container", it->name, kill ? "Killed" : "Stopped");
+    }
+  });
+}
+
+Result<int> attached(Context& context, const Project& project, const std::vector<std::string>& services, const Attached& options,
+                     std::optional<int64_t> timeout) {
+  std::vector<Member> all, shown;
+  const auto present = of_services(TRY(members(*TRY(context.client()), project.name)), services);
+  for (const auto& name : services)
+    for (const auto& member : present)
+      if (member.service == name) all.push_back(member);
+  auto listed = [](const std::vector<std::string>& list, const std::string& name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+  for (const auto& member : all) {
+    const json::Node* attach = project.service(member.service)->find("attach");
+    const bool silent = (attach && !attach->as_bool()) || listed(options.no_attach, member.service);
+    if (options.attach.empty() ? !silent : listed(options.attach, member.service)) shown.push_back(member);
+  }
+  Interrupts interrupts;
+  auto follower = TRY(Follower::start(
+      context, shown, {.project = project.name, .timestamps = options.timestamps, .prefix = !options.no_prefix, .lasting = true}));
+  std::vector<std::thread> ending;
+  int signals = 0;
+  bool aborting = false;
+  int code = 0;
+  while (!follower->done()) {
+    if (interrupts.next()) {
+      if (signals == 0) std::fprintf(stderr, "Gracefully Stopping... press Ctrl+C again to force\n");
+      if (signals < 2) ending.push_back(end_all(context, all, signals == 1, timeout));
+      ++signals;
+      continue;
+    }
+    auto exit = follower->first_exit();
+    if (!exit || aborting || signals) continue;
+    if (!options.exit_code_from.empty() || options.abort_on_exit || (options.abort_on_failure && exit->code != 0)) {
+      std::fprintf(stderr, "Aborting on container exit...\n");
+      code = int(exit->code);
+      ending.push_back(end_all(context, all, false, timeout));
+      aborting = true;
+    }
+  }
+  follower->join();
+  for (auto& thread : ending)
+    if (thread.joinable()) thread.join();
+  if (signals) return 130;
+  if (const std::string error = follower->error(); !error.empty()) return fail(Code::unavailable, error);
+  if (!options.exit_code_from.empty())
+    if (auto exit = follower->exit_of(options.exit_code_from)) code = int(exit->code);
+  return code;
+}
+
+}  // namespace
+
+Result<int> up(Context& context) {
+  UpOptions options;
+  Attached attach;
+  bool detach = false, wait = false, no_log_prefix = false, no_color = false, menu = false, watch_flag = false, yes = false,
+       attach_deps = false;
+  int64_t timeout = 0, wait_timeout = 0;
+  docker::Flags flags(context.call);
+  convergence_flags(flags, options, timeout);
+  flags.add("abort-on-container-exit", &attach.abort_on_exit, "Stops all containers if any container was stopped. Incompatible with -d");
+  flags.add("abort-on-container-failure", &attach.abort_on_failure,
+            "Stops all containers if any container exited with failure. Incompatible with -d");
+  flags.add("always-recreate-deps", &options.always_recreate_deps, "Recreate dependent containers. Incompatible with --no-recreate");
+  flags.add("attach", &attach.attach, "Restrict attaching to the specified services. Incompatible with --attach-dependencies");
+  flags.add("attach-dependencies", &attach_deps, "Automatically attach to log output of dependent services");
+  flags.add("detach,d", &detach, "Detached mode: Run containers in the background");
+  flags.add("exit-code-from", &attach.exit_code_from,
+            "Return the exit code of the selected service container. Implies --abort-on-container-exit");
+  flags.add("menu", &menu, "Accepted; there is no menu");
+  flags.hide();
+  flags.add("no-attach", &attach.no_attach, "Do not attach (stream logs) to the specified services");
+  flags.add("no-color", &no_color, "Produce monochrome output");
+  flags.add("no-deps", &options.no_deps, "Don't start linked services");
+  flags.add("no-log-prefix", &no_log_prefix, "Don't print prefix in logs");
+  flags.add("no-start", &options.no_start, "Don't start the services after creating them");
+  flags.add("renew-anon-volumes,V", &options.renew_anonymous_volumes,
+            "Recreate anonymous volumes instead of retrieving data from the previous containers");
+  flags.add("timestamps", &attach.timestamps, "Show timestamps");
+  flags.add("wait", &wait, "Wait for services to be running|healthy. Implies detached mode");
+  flags.add("wait-timeout", &wait_timeout, "Maximum duration in seconds to wait for the project to be running|healthy");
+  flags.add("watch,w", &watch_flag, "Watch source code and rebuild/refresh containers when files are updated");
+  flags.hide();
+  flags.add("yes,y", &yes, "Accepted; nothing is asked");
+  flags.hide();
+  const auto names = strings(TRY(flags.parse()));
+  TRY(check(options));
+  if (watch_flag) return watch(context);
+  if (detach && (attach.abort_on_exit || attach.abort_on_failure || !attach.exit_code_from.empty()))
+    return fail(Code::invalid,
+                "--abort-on-container-exit, --abort-on-container-failure and --exit-code-from are incompatible with --detach");
+  if (no_color) context.colour = false;
+  attach.no_prefix = no_log_prefix;
+  if (flags.given("timeout")) options.timeout = timeout;
+  const Project project = TRY(context.load(names));
+  if (!attach.exit_code_from.empty()) TRY(project.check_services({attach.exit_code_from}));
+  const auto services = TRY(converge(context, project, names, options));
+  if (options.no_start || context.dry_run) return 0;
+  if (wait) {
+    TRY(wait_until_ready(context, project, services, wait_timeout));
+    return 0;
+  }
+  if (detach) return 0;
+  const bool only_named = !names.empty() && !attach_deps && !options.no_deps;
+  if (only_named && attach.attach.empty()) attach.attach = names;
+  return attached(context, project, services, attach, options.timeout);
+}
+
+Result<int> create(Context& context) {
+  UpOptions options;
+  options.no_start = true;
+  int64_t timeout = 0;
+  docker::Flags flags(context.call);
+  convergence_flags(flags, options, timeout);
+  const auto names = strings(TRY(flags.parse()));
+  TRY(check(options));
+  if (flags.given("timeout")) options.timeout = timeout;
+  const Project project = TRY(context.load(names));
+  TRY(converge(context, project, names, options));
+  return 0;
+}
+
+Result<int> scale(Context& context) {
+  UpOptions options;
+  docker::Flags flags(context.call);
+  flags.add("no-deps", &options.no_deps, "Don't start linked services");
+  const auto words = strings(TRY(flags.parse()));
+  std::vector<std::string> names;
+  for (const auto& word : words) {
+    TRY(parse_scale(word, options.scale));
+    names.emplace_back(split_once(word, '=').first);
+  }
+  options.no_recreate = true;
+  const Project project = TRY(context.load(names));
+  TRY(converge(context, project, names, options));
+  return 0;
+}
+
+Result<int> watch(Context&) {
+  return fail(Code::unsupported,
+              "compose watch is not supported; run 'compose up -d --build' after a change, or mount the source with a bind volume");
+}
+
+}  // namespace estiba::cli::compose
