@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "base/strings.h"
 #include "cli/docker/connect.h"
 #include "os/fd.h"
 #include "os/file.h"
@@ -16,7 +17,7 @@ namespace {
 class Daemon {
  public:
   explicit Daemon(std::vector<std::string> answers, std::vector<size_t> per_connection = {})
-      : path_(testing::TempDir() + "/daemon-test.sock") {
+      : path_(testing::TempDir() + "/daemon-" + random_suffix(8) + ".sock") {
     listener_ = *os::listen_unix(path_, SOCK_STREAM);
     if (per_connection.empty()) per_connection.assign(answers.size(), 1);
     thread_ = std::thread([this, answers = std::move(answers), per_connection] {
