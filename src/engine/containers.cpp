@@ -155,8 +155,8 @@ Task<Result<void>> EngineImpl::remove_container(std::string id) {
     return clear_container(paths, *roots, record);
   }));
   std::erase(pod->containers, container);
-  drop_early(id);
-  container->exited.set();  // whoever waits for one that never ran
+  if (!container->streams_taken) drop_early(id);  // else who attached since then waits for the next start
+  container->exited.set();                        // whoever waits for one that never ran
   co_return {};
 }
 

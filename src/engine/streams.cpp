@@ -173,7 +173,8 @@ Task<Result<std::unique_ptr<Session>>> EngineImpl::attach(std::string id, bool w
   const bool runs = container && container->status().state == ContainerState::running;
   // One that is on its way into the shim has taken its streams along.
   const bool on_its_way = container && container->starting && container->streams_taken;
-  if (!runs && !on_its_way && (container ? container->status().state == ContainerState::created : roots_->kept(id)))
+  const bool ended = container && container->status().state == ContainerState::exited;  // and about to be taken away
+  if (!runs && !on_its_way && (container && !ended ? container->status().state == ContainerState::created : roots_->kept(id)))
     co_return attach_early(std::move(id), with_stdin);
   if (on_its_way) co_await container->settled.wait();
   Live found = CO_TRY(live(id, true));
