@@ -144,7 +144,7 @@ Result<void> Solve::prepare() {
 
 Task<Result<BuildResult>> Solve::run() {
   CO_TRY(prepare());
-  image::Store* store = b_.store.get();
+  std::shared_ptr<image::Store> store = b_.store;
   adding_ = CO_TRY(co_await b_.pool.run([store] { return store->adding(); }));
   for (size_t i = 0; i < runs_.size(); ++i) tasks_.start(stage_task(i));
   co_await ended_.wait();
@@ -234,7 +234,7 @@ Task<Result<void>> Solve::from(StageRun& run) {
 }
 
 Task<Result<image::Record>> Solve::find_image(std::string name, Place place) {
-  image::Store* store = b_.store.get();
+  std::shared_ptr<image::Store> store = b_.store;
   if (!request_.pull || image::is_image_id(name)) {
     auto found = co_await b_.pool.run([store, name] { return store->find(name); });
     if (found && *found) co_return std::move(**found);
@@ -321,7 +321,7 @@ Task<Result<BuildResult>> Solve::finish() {
   if (config.created.empty()) config.created = format_rfc3339(WallTime(std::chrono::seconds(epoch_.value_or(now()))));
   std::vector<std::string> tags;
   for (const std::string& tag : request_.tags) tags.push_back(CO_TRY(image::parse_reference(tag)).key());
-  image::Store* store = b_.store.get();
+  std::shared_ptr<image::Store> store = b_.store;
   auto record = CO_TRY(co_await b_.pool.run([store, config = std::move(config), base = run.base, tags]() -> Result<image::Record> {
     return image::make_image(*store, config, base.image ? &*base.image : nullptr, base.made, tags);
   }));

@@ -62,7 +62,7 @@ void Solve::adopt(StageRun& run, const CacheEntry& entry, std::string created_by
 }
 
 Task<Result<CacheEntry>> Solve::commit(StageRun& run, std::string upper) {
-  image::Store* store = b_.store.get();
+  std::shared_ptr<image::Store> store = b_.store;
   CacheEntry entry{epoch_.value_or(now()), now(), {}, {}};
   image::CommitOptions options;
   options.epoch = epoch_;
