@@ -7,6 +7,7 @@
 #include "docker/build_networks.h"
 #include "docker/containers.h"
 #include "docker/events.h"
+#include "docker/execs.h"
 #include "docker/listing.h"
 #include "docker/lives.h"
 #include "engine/engine.h"
@@ -45,6 +46,7 @@ Result<void> Daemon::open() {
   containers_ = std::make_unique<Containers>(options_.data_dir, *pool_);
   lives_ = std::make_unique<Lives>(*this);
   listing_ = std::make_unique<Listing>(*this);
+  execs_ = std::make_unique<Execs>(*this);
   networks_ = std::make_unique<network::bridge::Networks>(
       network::bridge::Options{.data_dir = options_.data_dir, .run_dir = options_.run_dir, .avoid = options_.avoid_subnets}, loop_);
   volumes_ = std::make_unique<volume::Volumes>(options_.data_dir);
@@ -104,6 +106,7 @@ Task<void> Daemon::stop() {
   if (networks_)
     if (auto stopped = co_await networks_->stop(); !stopped)
       log::warn("docker", "networks not stopped cleanly", {{"error", stopped.error()}});
+  execs_.reset();
   lives_.reset();
   networks_.reset();
   own_engine_.reset();

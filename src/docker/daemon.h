@@ -34,6 +34,7 @@ namespace estiba::docker {
 
 class Containers;
 class Events;
+class Execs;
 class Listing;
 class Lives;
 class Router;
@@ -71,6 +72,7 @@ class Daemon {
   Events& events() { return *events_; }
   Containers& containers() { return *containers_; }
   Lives& lives() { return *lives_; }
+  Execs& execs() { return *execs_; }
   Listing& listing() { return *listing_; }
   network::bridge::Networks& networks() { return *networks_; }
   volume::Volumes& volumes() { return *volumes_; }
@@ -99,6 +101,7 @@ class Daemon {
   std::unique_ptr<Containers> containers_;
   std::unique_ptr<Lives> lives_;
   std::unique_ptr<Listing> listing_;
+  std::unique_ptr<Execs> execs_;
   std::unique_ptr<Router> router_;
   std::unique_ptr<build::BuildNetworks> build_networks_;
   std::unique_ptr<build::Builder> builder_;

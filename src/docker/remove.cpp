@@ -6,6 +6,7 @@
 #include "docker/daemon.h"
 #include "docker/errors.h"
 #include "docker/events.h"
+#include "docker/execs.h"
 #include "docker/filters.h"
 #include "docker/lives.h"
 #include "docker/times.h"
@@ -84,6 +85,7 @@ Task<Result<void>> Lives::clear(ContainerRef container, bool volumes) {
   CO_TRY(co_await daemon_.containers().forget(container));
   if (known) {
     daemon_.containers().erase(container);
+    daemon_.execs().forget(c);
     tell(c, "destroy");
   }
   co_return {};

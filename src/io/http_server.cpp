@@ -223,6 +223,14 @@ Task<void> HttpServer::PerLoop::serve(PerLoop* self, int fd, TlsContextRef tls) 
   }
 }
 
+Task<void> serve_http2(StreamPtr stream, HttpServerOptions options, Handler handler) {
+  ServerContext context;
+  context.options = std::move(options);
+  context.handler = std::move(handler);
+  Http2ServerConnection connection(context, std::move(stream));
+  co_await connection.run();
+}
+
 Task<void> HttpServer::PerLoop::accept(PerLoop* self, Listener listener, TlsContextRef tls) {
   for (;;) {
     auto fd = co_await listener.accept();

@@ -160,4 +160,7 @@ class HttpServer {
   std::shared_ptr<Shared> shared_;
 };
 
+/// Serves HTTP/2 on a stream that is there already (an upgraded connection), until it ends.
+Task<void> serve_http2(StreamPtr stream, HttpServerOptions options, Handler handler);
+
 }  // namespace estiba::io

@@ -4,7 +4,20 @@ namespace estiba::docker {
 
 // clang-format off: one row a line, so that rows of several branches join by themselves.
 static constexpr void (*groups[])(Router&) = {
-    add_container_routes, add_build_routes, add_swarm_routes, add_network_routes, add_system_routes, add_volume_routes,
+    add_archive_routes,
+    add_attach_routes,
+    add_auth_routes,
+    add_build_routes,
+    add_buildkit_routes,
+    add_commit_routes,
+    add_container_routes,
+    add_event_routes,
+    add_exec_routes,
+    add_inspection_routes,
+    add_network_routes,
+    add_swarm_routes,
+    add_system_routes,
+    add_volume_routes,
 };
 // clang-format on
 

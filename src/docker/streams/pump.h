@@ -37,6 +37,8 @@ class Pump {
   /// Runs until one of PumpEnd; then the client is closed. The end of the client's input is passed on to the process (that
   /// of a terminal is not) and ends nothing.
   Task<PumpEnd> run();
+  /// Ends run() as if all were over.
+  void stop() { end(PumpEnd::over); }
   /// After run(): reads and forgets what still comes, so that the process is not held up, until it has ended; its exit code.
   Task<Result<int>> finish();
   /// The exit code, once it is known.
