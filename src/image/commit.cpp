@@ -103,16 +103,18 @@ struct Committer {
     if (options.epoch) TRY(clamp_times(fs, *options.epoch));
     bool root = TRY(root_matters(fs));
     MadeLayer out;
+    uint64_t content = 0;
     {
       auto tree = TRY(TreeTar::open(fs, {.root = root}));
       HashingSource hashed(*tree);
       TRY(copy_all(hashed, nullptr));
       out.size = hashed.count();
+      content = tree->content_bytes();
       out.diff_id = out.digest = hashed.digest();
     }
     out.chain = chain_id(below.empty() ? std::string_view() : std::string_view(below.back()), out.diff_id);
     const bool had_blob = store.has_blob(out.digest);
-    if (!store.has_layer(out.chain) && TRY(store.place_layer(place.path, out.chain))) {
+    if (!store.has_layer(out.chain) && TRY(store.place_layer(place.path, out.chain, content))) {
       place.wanted = false;
       if (!had_blob) TRY(store.add_recipe(out.digest, {out.size, out.chain, root}));
     } else if (!had_blob) {

@@ -68,9 +68,8 @@ class Exporter {
 
   Result<void> blob(const std::string& name, std::string_view digest) {
     if (!written_.insert(name).second) return {};
-    Fd fd = TRY(store_.open_blob(digest));
-    FileSource source(fd.get());
-    return member(name, source, TRY(store_.blob_size(digest)));
+    auto source = TRY(store_.open_layer_source(digest));
+    return member(name, *source, TRY(store_.blob_size(digest)));
   }
 
   /// The layer without its compression; its size must be known first, so it is read twice.
@@ -78,9 +77,8 @@ class Exporter {
     if (!written_.insert(name).second) return {};
     uint64_t size = 0;
     for (bool measured : {false, true}) {
-      Fd fd = TRY(store_.open_blob(digest));
-      FileSource file(fd.get());
-      Decompressor plain(file);
+      auto source = TRY(store_.open_layer_source(digest));
+      Decompressor plain(*source);
       if (measured) return member(name, plain, size);
       size = TRY(copy_all(plain, nullptr));
     }

@@ -47,14 +47,25 @@ class Importer {
     if (path != "-" && S_ISDIR(TRY(os::stat_file(path)).st_mode)) {
       ArchiveFiles files = TRY(ArchiveFiles::directory(path));
       if (!files.has("index.json")) return fail(Code::invalid, "the directory is no OCI layout: it has no index.json");
-      return archive(files);
+      return records(TRY(archive(files)));
     }
     Fd file = TRY(input(path));
-    auto info = TRY(os::fstat_file(file.get()));
-    if (!TRY(is_image_archive(file.get()))) return rootfs(std::move(file), info);
-    if (TRY(compression_of(file.get())) != Compression::none) file = TRY(decompressed(std::move(file)));
-    ArchiveFiles files = TRY(ArchiveFiles::tar(std::move(file), options_.limits));
-    return archive(files);
+    if (!TRY(is_image_archive(file.get()))) return std::vector{TRY(rootfs(std::move(file)))};
+    return records(TRY(archive(TRY(files_of(std::move(file))))));
+  }
+
+  Result<std::vector<Loaded>> load(Fd file) {
+    Fd adding = TRY(store_.adding());
+    if (!TRY(is_image_archive(file.get())))
+      return fail(Code::invalid,
+                  "the archive has no images: neither index.json nor manifest.json is in it; use import for a root file system");
+    return archive(TRY(files_of(std::move(file))));
+  }
+
+  Result<Record> root(Fd file) {
+    if (!options_.name.empty()) name_ = TRY(parse_reference(options_.name));
+    Fd adding = TRY(store_.adding());
+    return rootfs(std::move(file));
   }
 
  private:
@@ -109,7 +120,18 @@ class Importer {
     return first.size() == 64 && first.find_first_not_of("0123456789abcdef") == first.npos;
   }
 
-  Result<std::vector<Record>> archive(const ArchiveFiles& files) {
+  Result<ArchiveFiles> files_of(Fd file) {
+    if (TRY(compression_of(file.get())) != Compression::none) file = TRY(decompressed(std::move(file)));
+    return ArchiveFiles::tar(std::move(file), options_.limits);
+  }
+
+  static std::vector<Record> records(std::vector<Loaded> loaded) {
+    std::vector<Record> out;
+    for (auto& image : loaded) out.push_back(std::move(image.record));
+    return out;
+  }
+
+  Result<std::vector<Loaded>> archive(const ArchiveFiles& files) {
     bool oci = files.has("index.json");
     std::vector<Found> found = TRY(oci ? oci_layout(files) : docker_archive(files));
     if (found.empty())
@@ -118,21 +140,22 @@ class Importer {
       return fail(Code::invalid,
                   "the archive has " + std::to_string(found.size()) + " images; leave NAME:TAG away to keep their own names");
     for (const auto& image : found)
-      if (options_.name.empty() && image.names.empty())
+      if (options_.name.empty() && image.names.empty() && !options_.nameless)
         return fail(Code::invalid, "the archive does not say what the image is called; give NAME:TAG");
-    std::vector<Record> out;
+    std::vector<Loaded> out;
     for (auto& image : found) out.push_back(TRY(enter(image)));
     return out;
   }
 
-  Result<Record> enter(const Found& image) {
+  Result<Loaded> enter(const Found& image) {
     Manifest manifest = TRY(parse_manifest(TRY(store_.read_blob(image.manifest))));
     auto config = TRY(store_.config(manifest.config.digest));
-    TRY(store_.unpack_layers(manifest, *config));
-    std::vector<std::string> names = options_.name.empty() ? image.names : std::vector{name_.text()};
-    Record record;
-    for (const auto& name : names) record = TRY(store_.add_image(image.manifest, name, ""));
-    return record;
+    TRY(store_.unpack_layers(manifest, *config, options_.progress, options_.limits));
+    Loaded out;
+    out.names = options_.name.empty() ? image.names : std::vector{name_.text()};
+    if (out.names.empty()) out.record = TRY(store_.add_image(image.manifest, "", "", options_.kept));
+    for (const auto& name : out.names) out.record = TRY(store_.add_image(image.manifest, name, "", options_.kept));
+    return out;
   }
 
   /// Copies a blob of the layout unless it is here.
@@ -274,8 +297,9 @@ class Importer {
   };
 
   /// One pass: the tar is unpacked while its blob is written, as it came when it is compressed, else compressed.
-  Result<std::vector<Record>> rootfs(Fd file, const struct stat& info) {
-    if (options_.name.empty()) return fail(Code::invalid, "a root file system has no name of its own; give NAME:TAG");
+  Result<Record> rootfs(Fd file) {
+    auto info = TRY(os::fstat_file(file.get()));
+    if (options_.name.empty() && !options_.kept) return fail(Code::invalid, "a root file system has no name of its own; give NAME:TAG");
     Compression compression = TRY(compression_of(file.get()));
     FileSource source(file.get());
     BlobWriter blob = TRY(store_.new_blob());
@@ -296,21 +320,26 @@ class Importer {
     Descriptor layer{layer_media_type(compression), "", blob.size(), {}, {}};
     layer.digest = TRY(blob.commit());
     manifest.layers.push_back(layer);
-    Config config;
-    config.platform = options_.platform;
-    // The file's time, not now: the same file makes the same image again.
-    config.created = format_rfc3339(WallTime(std::chrono::seconds(info.st_mtime)));
-    config.user = options_.user;
-    config.working_dir = options_.working_dir;
-    config.env = options_.env;
-    config.entrypoint = options_.entrypoint;
-    config.cmd = options_.cmd;
-    config.labels = options_.labels;
-    config.diff_ids.push_back(diff);
-    std::string text = print_config(config);
+    std::string text = print_config(rootfs_config(diff, info));
     manifest.config = {std::string(media::oci_config), TRY(store_.add_blob(text)), text.size(), {}, {}};
     std::string digest = TRY(store_.add_blob(print_manifest(manifest)));
-    return std::vector{TRY(store_.add_image(digest, name_.text(), ""))};
+    return store_.add_image(digest, options_.name.empty() ? "" : name_.text(), "", options_.kept);
+  }
+
+  Config rootfs_config(const std::string& diff, const struct stat& info) {
+    Config config = options_.settings;
+    config.platform = options_.platform;
+    // The file's time, not now: the same file makes the same image again.
+    if (config.created.empty()) config.created = format_rfc3339(WallTime(std::chrono::seconds(info.st_mtime)));
+    if (!options_.user.empty()) config.user = options_.user;
+    if (!options_.working_dir.empty()) config.working_dir = options_.working_dir;
+    if (!options_.env.empty()) config.env = options_.env;
+    if (!options_.entrypoint.empty()) config.entrypoint = options_.entrypoint;
+    if (!options_.cmd.empty()) config.cmd = options_.cmd;
+    if (!options_.labels.empty()) config.labels = options_.labels;
+    config.history.push_back({.created = config.created, .comment = config.comment});
+    config.diff_ids.push_back(diff);
+    return config;
   }
 
   Store& store_;
@@ -322,6 +351,14 @@ class Importer {
 
 Result<std::vector<Record>> import_image(Store& store, const std::string& path, const ImportOptions& options) {
   return within("import " + (path == "-" ? std::string("standard input") : path), Importer(store, options).run(path));
+}
+
+Result<std::vector<Loaded>> load_archive(Store& store, Fd file, const ImportOptions& options) {
+  return within("load", Importer(store, options).load(std::move(file)));
+}
+
+Result<Record> import_rootfs(Store& store, Fd file, const ImportOptions& options) {
+  return within("import", Importer(store, options).root(std::move(file)));
 }
 
 }  // namespace estiba::image

@@ -1,62 +1,63 @@
 #include "image/registry_client.h"
 
-#include <map>
+#include <arpa/inet.h>
+
+#include <algorithm>
 
 #include "base/strings.h"
+#include "base/time.h"
 #include "model/json.h"
 
 namespace estiba::image {
 namespace {
 
 using namespace std::chrono_literals;
-using Answer = std::unique_ptr<io::ClientResponse>;
 
-constexpr std::string_view manifest_types =
-    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
-    "application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
-constexpr size_t manifest_limit = 4 << 20;
-constexpr auto stalled = 60s;  // without a byte of a body
+constexpr auto longest_wait = 60s;  // that a registry may ask for with Retry-After
 
-/// Docker takes only 127.0.0.0/8, ::1 and localhost for registries that may speak plain HTTP, and so do we.
-bool is_loopback(std::string_view registry) {
-  std::string_view host = registry.starts_with('[') ? registry.substr(1, registry.find(']') - 1) : split_once(registry, ':').first;
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
+std::string_view host_of(std::string_view registry) {
+  return registry.starts_with('[') ? registry.substr(1, registry.find(']') - 1) : split_once(registry, ':').first;
 }
 
-/// What the registry says about a refusal: {"errors":[{"code":…,"message":…}]}.
-std::string registry_says(std::string_view body) {
-  auto doc = json::Document::parse(body);
-  if (!doc) return "";
-  const json::Node* errors = doc->root().find("errors");
-  if (!errors || errors->empty()) return "";
-  std::string_view message = (*errors)[0].string_at("message"), code = (*errors)[0].string_at("code");
-  return ": " + std::string(message.empty() ? code : message);
+bool in_network(std::string_view address, std::string_view network) {
+  auto [base, bits] = split_once(network, '/');
+  auto length = parse_number<unsigned>(bits.value_or(""));
+  in_addr a, b;
+  if (!length || *length > 32 || ::inet_pton(AF_INET, std::string(address).c_str(), &a) != 1 ||
+      ::inet_pton(AF_INET, std::string(base).c_str(), &b) != 1)
+    return false;
+  uint32_t mask = *length == 0 ? 0 : ~uint32_t{0} << (32 - *length);
+  return (ntohl(a.s_addr) & mask) == (ntohl(b.s_addr) & mask);
 }
 
-Task<Error> refusal(Answer answer, std::string what) {
-  auto body = co_await answer->text(64 << 10);
-  std::string says = registry_says(body.value_or(""));
-  switch (answer->status) {
-    case 401:
-    case 403:
-      co_return Error{Code::unauthorized, 0, what + " is not allowed" + says + "; it may not exist or need other credentials", nullptr};
-    case 404:
-      co_return Error{Code::not_found, 0, what + " is not in the registry" + says, nullptr};
-    case 429:
-      co_return Error{Code::exhausted, 0, what + ": the registry says that there were too many requests" + says, nullptr};
-    default:
-      co_return Error{answer->status >= 500 ? Code::unavailable : Code::internal, 0,
-                      what + ": the registry answered " + std::to_string(answer->status) + says, nullptr};
-  }
+/// Worth another try: the connection broke, not that there is nobody.
+bool passing(const Error& error) {
+  if (error.code == Code::timeout) return true;
+  return error.code == Code::unavailable && error.sys != ECONNREFUSED && error.sys != ENETUNREACH && error.sys != EHOSTUNREACH &&
+         error.message.find("look up host") == std::string::npos;
 }
 
-Task<Result<std::string>> next_piece(io::ClientResponse* answer) {
-  auto piece = co_await with_timeout(stalled, answer->read());
-  if (!piece) co_return fail(Code::timeout, "the registry sent nothing for a minute");
-  co_return std::move(*piece);
+/// Retry-After: seconds. (A date is as good as nothing: clocks differ.)
+Duration wait_before_retry(const io::ClientResponse& answer, Duration otherwise) {
+  auto seconds = parse_number<int64_t>(trim(answer.headers.get("Retry-After")));
+  return seconds && *seconds >= 0 ? Duration(std::chrono::seconds(*seconds)) : otherwise;
 }
 
 }  // namespace
+
+bool is_loopback(std::string_view registry) {
+  std::string_view host = host_of(registry);
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+bool is_insecure(std::string_view registry, const std::vector<std::string>& list) {
+  std::string_view host = host_of(registry);
+  return std::any_of(list.begin(), list.end(), [&](std::string_view item) {
+    for (std::string_view scheme : {"http://", "https://"})
+      if (item.starts_with(scheme)) item.remove_prefix(scheme.size());
+    return item == registry || item == host || in_network(host, item);
+  });
+}
 
 std::map<std::string, std::string> parse_challenge(std::string_view header) {
   std::map<std::string, std::string> out;
@@ -88,30 +89,88 @@ std::map<std::string, std::string> parse_challenge(std::string_view header) {
   return out;
 }
 
-RegistryClient::RegistryClient(const Reference& reference, const PullOptions& options)
-    : reference_(reference), options_(options), http_({.tls = options.tls, .connect_timeout = 15s}) {
+RegistryClient::RegistryClient(const Reference& reference, const RegistryOptions& options, std::string endpoint, bool push)
+    : reference_(reference), options_(options), push_(push), http_({}) {
   // Docker Hub's name is not where its registry is.
   std::string host = reference.registry == "docker.io" ? "registry-1.docker.io" : reference.registry;
-  base_ = (is_loopback(host) ? "http://" : "https://") + host + "/v2/" + reference.repository + "/";
+  if (endpoint.empty()) {
+    scheme_known_ = is_loopback(host) || !is_insecure(host, options.insecure);
+    endpoint = (is_loopback(host) ? "http://" : "https://") + host;
+  }
+  while (endpoint.ends_with('/')) endpoint.pop_back();
+  base_ = endpoint + "/v2/" + reference.repository + "/";
+  io::HttpClientOptions http{.tls = options.tls, .connect_timeout = 15s};
+  if (!http.tls && endpoint.starts_with("https")) {
+    // HTTP/1.1, since several connections carry more than the streams of one; and what is sent is made on the way.
+    auto tls = io::make_tls_client({.insecure = !scheme_known_, .alpn = {"http/1.1"}});
+    if (tls) http.tls = *tls;
+    else usable_ = std::unexpected(tls.error());
+  }
+  http_ = io::HttpClient(std::move(http));
 }
 
-Task<Result<Answer>> RegistryClient::get(std::string path, std::string accept) {
-  for (int attempt = 0; attempt < 2 + int(options_.logins.size()); ++attempt) {
-    io::ClientRequest request{.url = base_ + path};
-    if (!accept.empty()) request.headers.add("Accept", accept);
-    if (!authorization_.empty()) request.headers.add("Authorization", authorization_);
-    Answer answer = CO_TRY(co_await http_.send(std::move(request)));
-    if (answer->status == 401) {
-      std::string challenge(answer->headers.get("WWW-Authenticate"));
-      if (!challenge.empty() && CO_TRY(co_await authenticate(challenge))) continue;
+std::string RegistryClient::absolute(std::string_view path) const {
+  return path.find("://") != path.npos ? std::string(path) : base_ + std::string(path);
+}
+
+/// An insecure registry speaks HTTPS with any certificate, or plain HTTP.
+Task<Result<void>> RegistryClient::choose_scheme() {
+  if (scheme_known_) co_return {};
+  auto answer = co_await http_.fetch({.url = base_.substr(0, base_.find("/v2/") + 4)}, 1 << 20);
+  scheme_known_ = true;
+  if (!answer) base_.replace(0, 5, "http");
+  co_return {};
+}
+
+Task<Result<RegistryClient::Answer>> RegistryClient::ask_once(const Ask* request) {
+  const std::string url = absolute(request->path);
+  // What storage and other hosts are asked for goes without our credentials.
+  const bool ours = CO_TRY(io::Url::parse(url)).authority() == CO_TRY(io::Url::parse(base_)).authority();
+  for (size_t attempt = 0; attempt < 3 + options_.logins.size(); ++attempt) {
+    const std::string used = ours ? authorization_ : "";
+    io::ClientRequest http{.method = request->method, .url = url, .headers = request->headers, .body = io::Body(request->body)};
+    if (request->stream) {
+      http.stream = request->stream;
+      http.timeout = 120s + std::chrono::seconds(request->stream->length / 100'000);
     }
-    co_return co_await follow(std::move(answer), base_ + path);
+    if (!used.empty()) http.headers.add("Authorization", used);
+    Answer answer = CO_TRY(co_await http_.send(std::move(http)));
+    if (answer->status != 401 || !ours) {
+      if (!used.empty() && used == authorization_ && answer->status < 400) accepted_ = true;
+      if (!request->follow) co_return answer;
+      co_return co_await follow(std::move(answer), url, request->headers);
+    }
+    std::string challenge(answer->headers.get("WWW-Authenticate"));
+    if (challenge.empty()) co_return answer;
+    if (used == authorization_ && !CO_TRY(co_await authenticate(challenge))) co_return answer;
+    if (request->stream) co_return fail(Code::unauthorized, "the registry asks who we are in the middle of an upload");
   }
   co_return fail(Code::unauthorized, "the registry accepts none of the credentials for " + reference_.name());
 }
 
+Task<Result<RegistryClient::Answer>> RegistryClient::ask(Ask request) {
+  CO_TRY(usable_);
+  CO_TRY(co_await choose_scheme());
+  Duration delay = options_.retry_delay;
+  for (int attempt = 1;; ++attempt, delay *= 2) {
+    auto answer = co_await ask_once(&request);
+    const bool last = attempt >= options_.attempts || !request.again;
+    if (!answer) {
+      if (last || !passing(answer.error())) co_return answer;
+      co_await sleep_for(delay);
+      continue;
+    }
+    const int status = (*answer)->status;
+    if (last || (status != 429 && (status < 500 || status == 501))) co_return answer;
+    Duration wait = wait_before_retry(**answer, delay);
+    if (wait > Duration(longest_wait)) co_return answer;
+    answer->reset();
+    co_await sleep_for(wait);
+  }
+}
+
 /// Redirects lead to storage that must not see our credentials.
-Task<Result<Answer>> RegistryClient::follow(Answer answer, std::string url) {
+Task<Result<RegistryClient::Answer>> RegistryClient::follow(Answer answer, std::string url, io::Headers headers) {
   for (int hops = 0;
        answer->status == 301 || answer->status == 302 || answer->status == 303 || answer->status == 307 || answer->status == 308; ++hops) {
     if (hops == 5) co_return fail(Code::unavailable, "the registry redirects too often");
@@ -120,36 +179,61 @@ Task<Result<Answer>> RegistryClient::follow(Answer answer, std::string url) {
     if (from.scheme == "https" && to.scheme != "https")
       co_return fail(Code::unavailable, "the registry redirects from HTTPS to " + to.scheme);
     url = to.text();
-    answer = CO_TRY(co_await http_.send({.url = url}));
+    answer = CO_TRY(co_await http_.send({.url = url, .headers = headers}));
   }
   co_return answer;
 }
 
 Task<Result<bool>> RegistryClient::authenticate(std::string challenge) {
-  // First with each login, last as nobody, which Bearer registries allow for public images.
-  if (next_login_ > options_.logins.size()) co_return false;
-  const bool anonymous = next_login_ == options_.logins.size();
-  RegistryLogin login = anonymous ? RegistryLogin{} : options_.logins[next_login_];
-  ++next_login_;
-  auto parameters = parse_challenge(challenge);
-  if (parameters[""] == "basic") {
-    if (anonymous) co_return false;
-    authorization_ = "Basic " + base64_encode(login.username + ":" + login.password);
+  // Several requests may be refused at a time: one of them asks for all.
+  if (authenticating_) {
+    co_await authenticated_.wait();
     co_return true;
   }
-  if (parameters[""] != "bearer")
-    co_return fail(Code::unsupported, "the registry asks for authentication by " + quoted(parameters[""]) + ", which is not supported");
-  auto token = co_await fetch_token(challenge, login);
-  if (!token && token.error().code == Code::unauthorized && !anonymous) co_return co_await authenticate(std::move(challenge));
-  authorization_ = "Bearer " + CO_TRY(std::move(token));
-  co_return true;
+  struct Turn {
+    RegistryClient& self;
+    explicit Turn(RegistryClient& s) : self(s) {
+      self.authenticating_ = true;
+      self.authenticated_.reset();
+    }
+    ~Turn() {
+      self.authenticating_ = false;
+      self.authenticated_.set();
+    }
+  } turn(*this);
+  // What was accepted once has expired, or was for less than is asked now: the same login again.
+  if (std::exchange(accepted_, false)) --next_login_;
+  auto parameters = parse_challenge(challenge);
+  // First with each login, last as nobody, which Bearer registries allow for public images.
+  for (;;) {
+    if (next_login_ > options_.logins.size()) co_return false;
+    const bool anonymous = next_login_ == options_.logins.size();
+    RegistryLogin login = anonymous ? RegistryLogin{} : options_.logins[next_login_];
+    ++next_login_;
+    if (!login.registry_token.empty()) {
+      authorization_ = "Bearer " + login.registry_token;
+      co_return true;
+    }
+    if (parameters[""] == "basic") {
+      if (anonymous) co_return false;
+      authorization_ = "Basic " + base64_encode(login.username + ":" + login.password);
+      co_return true;
+    }
+    if (parameters[""] != "bearer")
+      co_return fail(Code::unsupported, "the registry asks for authentication by " + quoted(parameters[""]) + ", which is not supported");
+    auto token = co_await fetch_token(challenge, login);
+    if (!token && token.error().code == Code::unauthorized && !anonymous) continue;
+    authorization_ = "Bearer " + CO_TRY(std::move(token));
+    co_return true;
+  }
 }
 
 Task<Result<std::string>> RegistryClient::fetch_token(std::string challenge, RegistryLogin login) {
   auto parameters = parse_challenge(challenge);
   io::Query query;
   if (!parameters["service"].empty()) query.add("service", parameters["service"]);
-  query.add("scope", parameters["scope"].empty() ? "repository:" + reference_.repository + ":pull" : parameters["scope"]);
+  query.add("scope",
+            parameters["scope"].empty() ? "repository:" + reference_.repository + (push_ ? ":pull,push" : ":pull") : parameters["scope"]);
   const std::string realm = parameters["realm"];
   auto where = CO_TRY_AS("the registry's token service", io::Url::parse(realm));
   if (where.scheme != "https" && !is_loopback(where.host))
@@ -177,55 +261,6 @@ Task<Result<std::string>> RegistryClient::fetch_token(std::string challenge, Reg
   if (token.empty()) token = doc.root().string_at("access_token");
   if (token.empty()) co_return fail(Code::unavailable, "the token service " + where.authority() + " gave no token");
   co_return token;
-}
-
-Task<Result<RegistryClient::Document>> RegistryClient::manifest(std::string name) {
-  Answer answer = CO_TRY(co_await get("manifests/" + name, std::string(manifest_types)));
-  if (answer->status != 200)
-    co_return std::unexpected(co_await refusal(std::move(answer), "manifest " + name + " of " + reference_.name()));
-  Document out;
-  for (;;) {
-    std::string piece = CO_TRY(co_await next_piece(answer.get()));
-    if (piece.empty()) break;
-    out.text += piece;
-    if (out.text.size() > manifest_limit)
-      co_return fail(Code::too_large, "manifest " + name + " is larger than " + std::to_string(manifest_limit) + " bytes");
-  }
-  out.media_type = split_once(answer->headers.get("Content-Type"), ';').first;
-  out.digest = digest_of(out.text);
-  std::string_view expected = valid_digest(name) ? std::string_view(name) : answer->headers.get("Docker-Content-Digest");
-  if (valid_digest(expected) && out.digest != expected)
-    co_return fail(Code::malformed, "digest mismatch: the manifest has " + out.digest + ", but " + std::string(expected) + " was expected");
-  co_return out;
-}
-
-Task<Result<void>> RegistryClient::blob(Store& store, Descriptor descriptor) {
-  for (int attempt = 1;; ++attempt) {
-    if (store.has_blob(descriptor.digest)) co_return {};
-    auto done = co_await try_blob(store, descriptor);
-    if (done || attempt == 3 || (done.error().code != Code::unavailable && done.error().code != Code::timeout)) co_return done;
-    co_await sleep_for(attempt * 1s);
-  }
-}
-
-Task<Result<void>> RegistryClient::try_blob(Store& store, Descriptor descriptor) {
-  const std::string what = "blob " + descriptor.digest;
-  Answer answer = CO_TRY(co_await get("blobs/" + descriptor.digest, ""));
-  if (answer->status != 200) co_return std::unexpected(co_await refusal(std::move(answer), what));
-  BlobWriter writer = CO_TRY(store.new_blob());
-  for (;;) {
-    std::string piece = CO_TRY_AS(what, co_await next_piece(answer.get()));
-    if (piece.empty()) break;
-    if (writer.size() + piece.size() > descriptor.size)
-      co_return fail(Code::malformed,
-                     what + " is larger than the " + std::to_string(descriptor.size) + " bytes that the manifest declares");
-    CO_TRY(writer.write(piece));
-  }
-  if (writer.size() != descriptor.size)
-    co_return fail(Code::unavailable,
-                   what + " ended after " + std::to_string(writer.size()) + " of " + std::to_string(descriptor.size) + " bytes");
-  CO_TRY_AS(what, writer.commit(descriptor.digest));
-  co_return {};
 }
 
 }  // namespace estiba::image

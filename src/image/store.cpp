@@ -134,16 +134,4 @@ Result<Record> Store::use(std::string_view container_id, std::string_view name) 
   return std::move(*again);
 }
 
-Result<std::vector<std::string>> Store::used() const {
-  std::vector<std::string> out;
-  auto entries = os::list_dir(data_dir_ + "/containers");
-  if (!entries) return entries.error().sys == ENOENT ? Result<std::vector<std::string>>(out) : std::unexpected(entries.error());
-  for (const auto& entry : *entries) {
-    auto text = os::read_file(data_dir_ + "/containers/" + entry.name + "/image");
-    if (text) out.emplace_back(trim(*text));
-    else if (text.error().sys != ENOENT && text.error().sys != ENOTDIR) return std::unexpected(text.error());
-  }
-  return out;
-}
-
 }  // namespace estiba::image

@@ -7,6 +7,7 @@
 //     blobs/sha256/<hex>      manifests, indexes, configurations and layers as they were distributed (mode 0444)
 //     layers/<chain hex>/     a layer unpacked on top of those below it, by its ChainID
 //       fs/                   what overlayfs mounts; whiteouts are overlayfs's own
+//       size                  bytes of its files, decimal
 //     recipes/sha256/<hex>    instead of a blob: how its bytes are made from an unpacked layer (image/commit.h)
 //     pins/<owner>            digests of blobs and ChainIDs, one a line, that the collector leaves: the build cache's
 //     unsynced/<what>-<hex>   what is in place but perhaps not on disk yet; a symlink to this boot's id (see below)
@@ -21,6 +22,7 @@
 // container first writes the container's `image` file and then looks the image up; the collector reads those files after
 // it has taken names away; so one of them sees the other.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -31,6 +33,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/function.h"
 #include "base/result.h"
 #include "image/manifest.h"
 #include "image/stream.h"
@@ -50,11 +53,19 @@ struct Record {
   bool kept = false;                 ///< stays without a name, until it is removed by id or pruned (Docker's way)
 };
 
+/// A container (or a pod's) that uses an image.
+struct ImageUser {
+  std::string container, image;  ///< ids
+};
+
 struct Removed {
   std::vector<std::string> untagged;  ///< names that are gone
   bool deleted = false;               ///< the image itself is gone as well
   uint64_t freed = 0;                 ///< bytes of blobs
 };
+
+/// A layer's diff id, and how many of the bytes of its blob have been unpacked.
+using LayerProgress = std::function<void(std::string_view layer, uint64_t current, uint64_t total)>;
 
 class Store;
 
@@ -65,6 +76,8 @@ class BlobWriter final : public Sink {
   ~BlobWriter() override;
   Result<void> write(std::string_view bytes) override;
   uint64_t size() const { return size_; }
+  /// Where it is written; gone after commit().
+  const std::string& path() const { return path_; }
   /// Syncs and moves the blob into place; returns its digest. When `expected` is given and differs: malformed, naming both.
   Result<std::string> commit(std::string_view expected = {});
 
@@ -111,7 +124,7 @@ class Store {
   std::string layer_path(std::string_view chain) const;  ///< ".../layers/<hex>/fs"
   bool has_layer(std::string_view chain) const;
   /// Unpacks what is missing of an image's layers, from its blobs; verifies the diff ids.
-  Result<void> unpack_layers(const Manifest& manifest, const Config& config);
+  Result<void> unpack_layers(const Manifest& manifest, const Config& config, const LayerProgress& progress = {}, TarLimits limits = {});
   /// One step of it: unpacks `tar` (uncompressed) on top of `below` (ChainIDs, lowest first), and returns its digest (the
   /// diff id). `expected` as in BlobWriter::commit.
   Result<std::string> unpack_layer(Source& tar, const std::vector<std::string>& below, std::string_view expected, bool whiteouts = true,
@@ -133,8 +146,8 @@ class Store {
   /// container is gone (conflict when asked by id, unless `force`). not_found when there is none.
   Result<Removed> remove(std::string_view name, bool force = false);
   /// Deletes nameless unused images that are not kept, blobs and layers that no image and no pin has, and stale temporary
-  /// files. Does nothing while anybody adds content. Returns the bytes freed.
-  Result<uint64_t> collect();
+  /// files. Does nothing while anybody adds content (`*done` says so). Returns the bytes freed.
+  Result<uint64_t> collect(bool* done = nullptr);
 
   // Containers.
   /// Notes that container `id` uses the image, and makes sure that it is here.
@@ -142,6 +155,23 @@ class Store {
   std::string container_dir(std::string_view container_id) const { return data_dir_ + "/containers/" + std::string(container_id); }
   /// Images in use, by id.
   Result<std::vector<std::string>> used() const;
+  Result<std::vector<ImageUser>> users() const;
+
+  // As Docker's API handles names: images stay when they have lost the last one.
+  /// As find(), or by any unique prefix of an id. For people; never for what a pod asks for.
+  Result<std::optional<Record>> find_short(std::string_view name);
+  /// Gives an image (by id) a canonical name; another image loses it.
+  Result<Record> tag(std::string_view id, const std::string& name);
+  /// Takes tags and digests away; the image stays.
+  Result<Record> untag(std::string_view id, const std::vector<std::string>& names);
+  /// Notes what a registry calls it: "docker.io/library/nginx@sha256:…".
+  Result<Record> add_digest(std::string_view id, const std::string& digest);
+  /// Takes all names away and lets the image go: the next collect() takes it, unless a container uses it.
+  Result<void> forget(std::string_view id);
+  /// Bytes of the files in a layer.
+  Result<uint64_t> layer_size(std::string_view chain);
+  /// The same of all layers of an image: what Docker calls its size.
+  Result<uint64_t> unpacked_size(const Config& config);
 
   const std::string& data_dir() const { return data_dir_; }
 
@@ -166,6 +196,7 @@ class Store {
   Result<std::shared_ptr<const IndexFile>> index();
   Result<std::shared_ptr<const IndexFile>> load_index() const;
   Result<void> save_index(const IndexFile& index);
+  Result<Record> change_record(std::string_view id, UniqueFunction<void(Record&, std::vector<Record>&)> change);
   Result<void> sweep_temporaries();
   Result<uint64_t> sweep(const IndexFile& index);
   Result<std::optional<Recipe>> recipe(std::string_view digest) const;
@@ -176,8 +207,8 @@ class Store {
   std::string noted_path(std::string_view note) const;
   /// Takes away what a power cut may have left half written.
   Result<void> repair();
-  /// Moves a finished layer directory to its place; false when the layer is there already.
-  Result<bool> place_layer(const std::string& from, std::string_view chain);
+  /// Moves a finished layer directory, whose files have `size` bytes, to its place; false when the layer is there already.
+  Result<bool> place_layer(const std::string& from, std::string_view chain, uint64_t size);
 
   std::string data_dir_, root_, boot_;
   std::mutex mutex_;
@@ -186,6 +217,7 @@ class Store {
   bool settle_wanted_ = false, settle_runs_ = false;                           // guarded by settling_
   std::shared_ptr<const IndexFile> cached_;                                    // guarded by mutex_
   std::map<std::string, std::shared_ptr<const Config>, std::less<>> configs_;  // guarded by mutex_
+  std::map<std::string, uint64_t, std::less<>> sizes_;                         // of layers; guarded by mutex_
 };
 
 }  // namespace estiba::image

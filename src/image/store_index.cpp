@@ -208,16 +208,30 @@ Result<Removed> Store::remove(std::string_view name, bool force) {
   return out;
 }
 
-Result<uint64_t> Store::collect() {
+Result<uint64_t> Store::collect(bool* done) {
+  if (done) *done = false;
   Fd content = TRY(os::open_file(root_ + "/content.lock", O_RDWR | O_CREAT, 0600));
   if (::flock(content.get(), LOCK_EX | LOCK_NB) != 0) return 0;
+  if (done) *done = true;
   IndexFile index;
   {
     Fd lock = TRY(os::lock_file(root_ + "/index.lock"));
     index = *TRY(load_index());
     auto in_use = TRY(used());
     auto unused = [&](const Record& r) { return r.tags.empty() && r.digests.empty() && !r.kept && !has(in_use, r.id); };
-    if (std::erase_if(index.images, unused)) TRY(save_index(index));
+    const std::vector<Record> before = index.images;
+    if (std::erase_if(index.images, unused)) {
+      TRY(save_index(index));
+      // Somebody may have begun to use one and found it just before: see use().
+      auto now_used = TRY(used());
+      bool back = false;
+      for (const auto& r : before) {
+        if (!unused(r) || !has(now_used, r.id)) continue;
+        index.images.push_back(r);
+        back = true;
+      }
+      if (back) TRY(save_index(index));
+    }
   }
   TRY(sweep_temporaries());
   return sweep(index);
@@ -265,6 +279,7 @@ Result<uint64_t> Store::sweep(const IndexFile& index) {
         continue;
       }
       const std::string path = root_ + dir + entry.name;
+      TRY(os::remove_file(root_ + "/recipes/gzip/" + entry.name));
       if (auto info = os::lstat_file(path)) freed += uint64_t(info->st_size);
       TRY(os::remove_file(path));
     }

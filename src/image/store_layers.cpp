@@ -60,9 +60,10 @@ Result<std::string> Store::unpack_layer(Source& tar, const std::vector<std::stri
   const std::string fs = place.path + "/fs";
   TRY(os::make_dir(fs, 0755));
   HashingSource hashed(tar);
+  uint64_t size = 0;
   auto fill = [&](const std::string& where) -> Result<void> {
     Fd root = TRY(os::open_file(where, O_RDONLY | O_DIRECTORY));
-    TRY(unpack(hashed, root.get(), {.limits = limits, .whiteouts = whiteouts}));
+    size = TRY(unpack(hashed, root.get(), {.limits = limits, .whiteouts = whiteouts}));
     TRY(copy_all(hashed, nullptr));  // the digest covers what follows the archive's end as well
     return {};
   };
@@ -92,11 +93,12 @@ Result<std::string> Store::unpack_layer(Source& tar, const std::vector<std::stri
   if (!expected.empty() && diff != expected)
     return fail(Code::malformed, "the layer unpacks to digest " + diff + ", but the image's configuration says " + std::string(expected));
   std::string chain = chain_id(below.empty() ? std::string_view() : std::string_view(below.back()), diff);
-  cleanup.wanted = !TRY(place_layer(place.path, chain));
+  cleanup.wanted = !TRY(place_layer(place.path, chain, size));
   return diff;
 }
 
-Result<bool> Store::place_layer(const std::string& from, std::string_view chain) {
+Result<bool> Store::place_layer(const std::string& from, std::string_view chain, uint64_t size) {
+  TRY(os::write_file(from + "/size", std::to_string(size), O_CREAT, 0600));
   TRY(note_unsynced("layer", chain));
   auto moved = os::rename_file(from, root_ + "/layers/" + std::string(hex_of(chain)));
   if (!moved && (moved.error().sys == EEXIST || moved.error().sys == ENOTEMPTY)) return false;  // somebody else was first
@@ -104,7 +106,26 @@ Result<bool> Store::place_layer(const std::string& from, std::string_view chain)
   return true;
 }
 
-Result<void> Store::unpack_layers(const Manifest& manifest, const Config& config) {
+namespace {
+/// Tells how far it has been read, every MiB.
+class ToldSource final : public Source {
+ public:
+  ToldSource(Source& inner, std::function<void(uint64_t)> tell) : inner_(inner), tell_(std::move(tell)) {}
+  Result<size_t> read(std::span<char> buffer) override {
+    size_t n = TRY(inner_.read(buffer));
+    count_ += n;
+    if (tell_ && (count_ - told_ >= 1 << 20 || (n == 0 && told_ != count_))) tell_(told_ = count_);
+    return n;
+  }
+
+ private:
+  Source& inner_;
+  std::function<void(uint64_t)> tell_;
+  uint64_t count_ = 0, told_ = 0;
+};
+}  // namespace
+
+Result<void> Store::unpack_layers(const Manifest& manifest, const Config& config, const LayerProgress& progress, TarLimits limits) {
   if (manifest.layers.size() != config.diff_ids.size())
     return fail(Code::malformed, "the manifest has " + std::to_string(manifest.layers.size()) + " layers, but the configuration lists " +
                                      std::to_string(config.diff_ids.size()));
@@ -114,8 +135,11 @@ Result<void> Store::unpack_layers(const Manifest& manifest, const Config& config
     chain = chain_id(chain, config.diff_ids[i]);
     if (!has_layer(chain)) {
       auto blob = TRY(open_layer_source(manifest.layers[i].digest));
-      Decompressor plain(*blob);
-      TRY_AS("layer " + manifest.layers[i].digest, unpack_layer(plain, below, config.diff_ids[i]));
+      std::function<void(uint64_t)> tell;
+      if (progress) tell = [&](uint64_t current) { progress(config.diff_ids[i], current, manifest.layers[i].size); };
+      ToldSource told(*blob, std::move(tell));
+      Decompressor plain(told);
+      TRY_AS("layer " + manifest.layers[i].digest, unpack_layer(plain, below, config.diff_ids[i], true, limits));
     }
     below.push_back(chain);
   }

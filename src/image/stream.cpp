@@ -145,8 +145,7 @@ Result<size_t> Decompressor::read_gzip(std::span<char> buffer) {
     s.gzip.avail_in = uInt(s.end - s.begin);
     int status = inflate(&s.gzip, Z_NO_FLUSH);
     s.begin = s.end - s.gzip.avail_in;
-    if (status == Z_STREAM_END)
-      s.in_frame = false;
+    if (status == Z_STREAM_END) s.in_frame = false;
     else if (status != Z_OK && status != Z_BUF_ERROR)
       return fail(Code::malformed, std::string("the gzip data is damaged: ") + (s.gzip.msg ? s.gzip.msg : "unknown error"));
   }
@@ -200,8 +199,8 @@ struct GzipSink::State {
   ~State() { deflateEnd(&stream); }
 };
 
-GzipSink::GzipSink(Sink& inner) : inner_(inner), state_(std::make_unique<State>()) {
-  deflateInit2(&state_->stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+GzipSink::GzipSink(Sink& inner, int level) : inner_(inner), state_(std::make_unique<State>()) {
+  deflateInit2(&state_->stream, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
 }
 GzipSink::~GzipSink() = default;
 

@@ -128,7 +128,8 @@ class ZstdSink final : public Sink {
 
 class GzipSink final : public Sink {
  public:
-  explicit GzipSink(Sink& inner);
+  /// `level` 1 to 9.
+  explicit GzipSink(Sink& inner, int level = 6);
   ~GzipSink() override;
   Result<void> write(std::string_view bytes) override;
   Result<void> finish();

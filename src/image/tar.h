@@ -48,6 +48,8 @@ class TarReader final : public Source {
   Result<size_t> read(std::span<char> buffer) override;
   /// Bytes of the archive consumed so far; just after next() the offset of the member's content.
   uint64_t position() const { return position_; }
+  /// Of all members so far.
+  uint64_t content_bytes() const { return total_; }
 
  private:
   using Pax = std::map<std::string, std::string, std::less<>>;

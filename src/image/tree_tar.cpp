@@ -133,6 +133,7 @@ Result<void> TreeTar::file(const std::string& name, const struct stat& info) {
   entry.xattrs = TRY(attributes(fd.get()));
   entry.size = uint64_t(now.st_size);
   TRY(put(entry));
+  content_ += entry.size;
   if (entry.size == 0) return {};
   if (entry.size >= chunk_size) ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   file_ = std::move(fd);

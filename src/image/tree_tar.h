@@ -33,6 +33,8 @@ class TreeTar final : public Source {
   Result<size_t> read(std::span<char> buffer) override;
   /// Goes on `count` bytes without reading files. Past the end is malformed.
   Result<void> skip(uint64_t count);
+  /// Of all files so far.
+  uint64_t content_bytes() const { return content_; }
 
  private:
   struct Level {
@@ -74,6 +76,7 @@ class TreeTar final : public Source {
   Fd file_;
   uint64_t file_offset_ = 0, file_size_ = 0;
   std::string file_name_;
+  uint64_t content_ = 0;
   bool started_ = false, finished_ = false;
 };
 

@@ -30,7 +30,7 @@ class Unpacker {
  public:
   Unpacker(Source& source, int root, const UnpackOptions& options) : tar_(source, options.limits), root_(root), options_(options) {}
 
-  Result<void> run() {
+  Result<uint64_t> run() {
     prefix_ = TRY(normal(options_.below, true));
     while (auto entry = TRY(tar_.next())) {
       if (options_.owner) std::tie(entry->uid, entry->gid) = *options_.owner;
@@ -41,7 +41,7 @@ class Unpacker {
       auto dir = open_in_root(root_, it->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
       if (dir) ::futimens(dir->get(), it->times);
     }
-    return {};
+    return tar_.content_bytes();
   }
 
  private:
@@ -297,6 +297,6 @@ class Unpacker {
 
 }  // namespace
 
-Result<void> unpack(Source& tar, int root, const UnpackOptions& options) { return Unpacker(tar, root, options).run(); }
+Result<uint64_t> unpack(Source& tar, int root, const UnpackOptions& options) { return Unpacker(tar, root, options).run(); }
 
 }  // namespace estiba::image

@@ -31,6 +31,7 @@ struct UnpackOptions {
 
 /// `root` is an open directory. Owners, modes, times, hard links, symlinks and extended attributes are kept. What was
 /// there is replaced, directories are merged. On failure the directory is left half filled: the caller throws it away.
-Result<void> unpack(Source& tar, int root, const UnpackOptions& options = {});
+/// Returns the bytes of all files.
+Result<uint64_t> unpack(Source& tar, int root, const UnpackOptions& options = {});
 
 }  // namespace estiba::image

@@ -25,6 +25,13 @@ Task<Result<size_t>> ReadBuffer::fill(Stream& stream) {
   co_return got;
 }
 
+void ReadBuffer::grow(size_t capacity) {
+  if (!empty() || capacity_ >= capacity) return;
+  data_.reset(new char[capacity]);
+  capacity_ = capacity;
+  begin_ = end_ = 0;
+}
+
 void ReadBuffer::release() {
   data_.reset();
   begin_ = end_ = capacity_ = 0;
@@ -163,12 +170,16 @@ Task<Result<void>> BodyReader::chunk_head(ReadBuffer& buffer, Stream& stream) {
   co_return {};
 }
 
+// Long bodies are read in pieces of this size: a call of the kernel for every 8 KiB costs more than the copy.
+static constexpr size_t large_body = 128 * 1024;
+
 Task<Result<std::string>> BodyReader::next(ReadBuffer& buffer, Stream& stream) {
   if (done()) co_return std::string();
   if (kind_ == Kind::chunked && left_ == 0) {
     CO_TRY(co_await chunk_head(buffer, stream));
     if (done_) co_return std::string();
   }
+  if (buffer.empty() && (kind_ == Kind::until_close || left_ >= large_body)) buffer.grow(large_body);
   if (buffer.empty() && CO_TRY(co_await buffer.fill(stream)) == 0) {
     if (kind_ != Kind::until_close) co_return fail(Code::unavailable, "the connection ended within the body");
     done_ = true;

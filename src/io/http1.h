@@ -18,6 +18,8 @@ class ReadBuffer {
   void consume(size_t count) { begin_ += count; }
   /// Reads once more; 0 is the end of the stream.
   Task<Result<size_t>> fill(Stream& stream);
+  /// Makes an empty buffer at least this large.
+  void grow(size_t capacity);
   void release();
   /// Everything that is left, as a string.
   std::string take();

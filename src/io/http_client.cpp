@@ -18,6 +18,7 @@ struct Connection {
   StreamPtr stream;
   ReadBuffer in;
   bool reused = false;
+  bool spoiled = false;  // a body was given up in the middle: not to be kept
   Instant kept_since;
   bool dead = false;
   Job watch;  // only while kept
@@ -74,6 +75,7 @@ struct HttpClient::State : std::enable_shared_from_this<HttpClient::State> {
   static Task<Result<std::unique_ptr<ClientResponse>>> send(std::shared_ptr<State> self, ClientRequest request);
   static Task<Result<FetchResult>> fetch(std::shared_ptr<State> self, ClientRequest request, size_t max_body);
   static Task<Result<UpgradeResult>> upgrade(std::shared_ptr<State> self, ClientRequest request);
+  static Task<Result<void>> send_stream(Connection* connection, BodyStream* body);
   static Task<Result<Headers>> exchange_heads(State* self, Connection* connection, const ClientRequest* request, const Url* url,
                                               StatusLine* status);
 };
@@ -214,9 +216,51 @@ Headers HttpClient::State::outgoing_headers(const ClientRequest& request) {
   Headers headers = request.headers;
   if (!options.user_agent.empty() && !headers.has("User-Agent")) headers.add("User-Agent", options.user_agent);
   if (!options.bearer_token.empty() && !headers.has("Authorization")) headers.add("Authorization", "Bearer " + options.bearer_token);
+  if (request.stream) {
+    headers.set("Content-Length", std::to_string(request.stream->length));
+    return headers;
+  }
   bool has_body = request.body.size() > 0 || request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
   if (has_body) headers.set("Content-Length", std::to_string(request.body.size()));
   return headers;
+}
+
+namespace {
+
+Task<Result<void>> send_pieces(Connection* connection, BodyStream* body) {
+  for (uint64_t left = body->length; left > 0;) {
+    std::string piece = CO_TRY(co_await body->next());
+    if (piece.empty() || piece.size() > left) {
+      connection->stream->close();
+      co_return fail(Code::internal, "the body has another length than was said");
+    }
+    left -= piece.size();
+    CO_TRY(co_await connection->stream->write(piece));
+  }
+  co_return {};
+}
+
+Task<void> send_body(Connection* connection, BodyStream* body, std::optional<Result<void>>* out, Event* done) {
+  out->emplace(co_await send_pieces(connection, body));
+  done->set();
+}
+
+Task<void> hear_answer(Connection* connection, Event* done) {
+  (void)co_await connection->in.fill(*connection->stream);
+  done->set();
+}
+
+}  // namespace
+
+// A server that refuses answers in the middle and may read no more.
+Task<Result<void>> HttpClient::State::send_stream(Connection* connection, BodyStream* body) {
+  Event done;
+  std::optional<Result<void>> sent;
+  Job listening(hear_answer(connection, &done)), sending(send_body(connection, body, &sent, &done));
+  co_await done.wait();
+  connection->spoiled = !sent || !*sent;
+  if (sent) co_return std::move(*sent);
+  co_return {};
 }
 
 // Sends a request on an HTTP/1.1 connection and reads the answer's head.
@@ -229,6 +273,7 @@ Task<Result<Headers>> HttpClient::State::exchange_heads(State* self, Connection*
   std::vector<std::string_view> parts{head};
   for (const Chunk& chunk : request->body.chunks()) parts.push_back(chunk.bytes());
   auto sent = co_await connection->stream->write_parts(parts);
+  if (sent && request->stream) sent = co_await send_stream(connection, request->stream.get());
   // A server that refuses a long body answers before it has read it: so a failed write may have an answer.
   size_t searched = 0;
   for (;;) {
@@ -260,6 +305,7 @@ Task<Result<std::unique_ptr<ClientResponse>>> HttpClient::State::send(std::share
   for (bool fresh = false;; fresh = true) {
     Acquired acquired = CO_TRY_AS(describe(request), co_await acquire(self.get(), url, fresh));
     if (acquired.http2) {
+      if (request.stream) co_return fail(Code::unsupported, describe(request) + ": a streamed body needs HTTP/1.1");
       auto answer = co_await acquired.http2->send(request.method, url, self->outgoing_headers(request), request.body);
       if (!answer && !fresh && may_repeat(request.method) && answer.error().code == Code::unavailable) continue;
       co_return within(describe(request), std::move(answer));
@@ -268,13 +314,13 @@ Task<Result<std::unique_ptr<ClientResponse>>> HttpClient::State::send(std::share
     StatusLine status;
     auto headers = co_await exchange_heads(self.get(), connection.get(), &request, &url, &status);
     // A kept connection may have been closed by the server in the same moment.
-    if (!headers && connection->reused && !fresh && may_repeat(request.method)) continue;
+    if (!headers && connection->reused && !fresh && !request.stream && may_repeat(request.method)) continue;
     if (!headers) co_return std::unexpected(std::move(headers.error()).context(describe(request)));
     BodyReader body = CO_TRY_AS(describe(request), BodyReader::of_response(*headers, request.method, status.status));
     bool keep = status.version == 11 && !headers->has_token("Connection", "close") && body.kind() != BodyReader::Kind::until_close;
     auto keeper = [weak = std::weak_ptr<State>(self), url, keep](std::unique_ptr<Connection> connection) {
       auto state = weak.lock();
-      if (keep && state) state->keep(url, std::move(connection));
+      if (keep && state && !connection->spoiled) state->keep(url, std::move(connection));
     };
     auto answer = std::make_unique<Http1Answer<decltype(keeper)>>(std::move(connection), body, std::move(keeper));
     answer->status = status.status;

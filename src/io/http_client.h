@@ -27,11 +27,21 @@ struct HttpClientOptions {
   Duration idle_timeout = std::chrono::seconds(60);
 };
 
+/// A body that is made while it is sent.
+class BodyStream {
+ public:
+  virtual ~BodyStream() = default;
+  uint64_t length = 0;  ///< sent as Content-Length; exactly so many bytes come
+  /// The next piece; empty only at the end.
+  virtual Task<Result<std::string>> next() = 0;
+};
+
 struct ClientRequest {
   std::string method = "GET";
   std::string url;  ///< absolute
   Headers headers;
   Body body;
+  std::shared_ptr<BodyStream> stream;           ///< instead of `body`, by HTTP/1.1 only; such a request is never repeated by itself
   Duration timeout = std::chrono::seconds(30);  ///< until the answer's head; of fetch(): for the whole answer. 0: none
 };
 

@@ -2,7 +2,7 @@
 
 namespace estiba::docker {
 
-// clang-format off: one row a line, so that rows of several branches join by themselves.
+// clang-format off: one a line, so that additions do not meet
 static constexpr void (*groups[])(Router&) = {
     add_archive_routes,
     add_attach_routes,
@@ -11,8 +11,11 @@ static constexpr void (*groups[])(Router&) = {
     add_buildkit_routes,
     add_commit_routes,
     add_container_routes,
+    add_distribution_routes,
     add_event_routes,
     add_exec_routes,
+    add_image_routes,
+    add_image_transfer_routes,
     add_inspection_routes,
     add_network_routes,
     add_swarm_routes,
