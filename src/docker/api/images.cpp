@@ -71,13 +71,6 @@ bool matches_reference(const std::vector<std::string>& patterns, const std::stri
                      [&](const std::string& p) { return glob(p, ref->familiar()) || glob(p, bare.familiar()) || glob(p, ref->text()); });
 }
 
-struct Listing {
-  bool shared_size = false;
-  int minor = newest_minor;
-  Filters filters;
-  WallTime now{};
-};
-
 /// The creation time of the image that a filter names.
 Result<int64_t> created_of(image::Store& store, const std::string& name) {
   auto record = TRY(find_image(store, name));
@@ -85,7 +78,7 @@ Result<int64_t> created_of(image::Store& store, const std::string& name) {
 }
 
 /// Whether the image is listed; names that do not fit are taken out of it.
-Result<bool> listed(image::Store& store, image::Record& record, const Listing& q, std::optional<bool> dangling) {
+Result<bool> listed(image::Store& store, image::Record& record, const ImageListQuery& q, std::optional<bool> dangling) {
   if (record.tags.empty() && record.digests.empty() && !record.kept) return false;  // on its way out, or a pod's
   auto config = TRY(store.config(record.id));
   const int64_t created = unix_seconds(config->created);
@@ -117,7 +110,7 @@ Result<std::map<std::string, int>> layer_uses(image::Store& store, const Records
 }  // namespace
 
 Result<std::string> list_images(image::Store& store, const ImageListQuery& query) {
-  Listing q{query.shared_size, query.minor, query.filters, query.now};
+  const ImageListQuery& q = query;
   std::optional<bool> dangling;
   if (q.filters.has("dangling")) dangling = TRY(q.filters.flag("dangling", false));
   const Records all = TRY(store.list());
