@@ -201,6 +201,7 @@ Result<Removed> Store::remove(std::string_view name, bool force) {
       out.untagged.insert(out.untagged.end(), record.digests.begin(), record.digests.end());
       record.digests.clear();
     }
+    if (record.tags.empty() && record.digests.empty()) record.kept = false;
     TRY(save_index(changed));
   }
   out.freed = TRY(collect());

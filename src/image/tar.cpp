@@ -175,16 +175,11 @@ Result<void> TarReader::apply_pax(const Pax& pax, TarEntry& entry) {
   };
   for (const auto& [key, value] : pax) {
     bool good = true;
-    if (key == "path")
-      entry.name = value;
-    else if (key == "linkpath")
-      entry.link = value;
-    else if (key == "size")
-      good = number(value, entry.size);
-    else if (key == "uid")
-      good = number(value, entry.uid);
-    else if (key == "gid")
-      good = number(value, entry.gid);
+    if (key == "path") entry.name = value;
+    else if (key == "linkpath") entry.link = value;
+    else if (key == "size") good = number(value, entry.size);
+    else if (key == "uid") good = number(value, entry.uid);
+    else if (key == "gid") good = number(value, entry.gid);
     else if (key == "mtime") {
       auto [seconds, fraction] = split_once(value, '.');
       auto whole = parse_number<int64_t>(seconds);
@@ -192,10 +187,8 @@ Result<void> TarReader::apply_pax(const Pax& pax, TarEntry& entry) {
       if (whole) entry.mtime = *whole;
       std::string digits(fraction.value_or(""));
       digits.resize(9, '0');
-      if (auto ns = parse_number<uint32_t>(digits))
-        entry.mtime_ns = *ns;
-      else
-        good = false;
+      if (auto ns = parse_number<uint32_t>(digits)) entry.mtime_ns = *ns;
+      else good = false;
     } else if (key.starts_with("SCHILY.xattr.")) {
       entry.xattrs.emplace_back(key.substr(13), value);
     } else if (key.starts_with("GNU.sparse.")) {
@@ -255,10 +248,8 @@ Result<std::optional<TarEntry>> TarReader::next() {
     if (type == 'x' || type == 'g' || type == 'L' || type == 'K') {
       extended = true;
       std::string text = TRY(read_extended(entry.size));
-      if (type == 'x')
-        TRY(parse_pax(text, pax));
-      else if (type == 'g')
-        TRY(parse_pax(text, global_));
+      if (type == 'x') TRY(parse_pax(text, pax));
+      else if (type == 'g') TRY(parse_pax(text, global_));
       else {
         text.resize(std::min(text.find('\0'), text.size()));
         (type == 'L' ? long_name : long_link) = std::move(text);
@@ -276,28 +267,14 @@ Result<std::optional<TarEntry>> TarReader::next() {
         // Before POSIX a directory was a file with a slash behind its name.
         entry.type = entry.name.ends_with('/') && type == '\0' ? TarEntry::Type::directory : TarEntry::Type::file;
         break;
-      case '1':
-        entry.type = TarEntry::Type::hardlink;
-        break;
-      case '2':
-        entry.type = TarEntry::Type::symlink;
-        break;
-      case '3':
-        entry.type = TarEntry::Type::character;
-        break;
-      case '4':
-        entry.type = TarEntry::Type::block;
-        break;
-      case '5':
-        entry.type = TarEntry::Type::directory;
-        break;
-      case '6':
-        entry.type = TarEntry::Type::fifo;
-        break;
-      case 'S':
-        return bad(entry.name, "sparse files are not supported; make the archive without --sparse");
-      default:
-        return bad(entry.name, std::string("its type ") + quoted(std::string_view(&type, 1)) + " is not known");
+      case '1': entry.type = TarEntry::Type::hardlink; break;
+      case '2': entry.type = TarEntry::Type::symlink; break;
+      case '3': entry.type = TarEntry::Type::character; break;
+      case '4': entry.type = TarEntry::Type::block; break;
+      case '5': entry.type = TarEntry::Type::directory; break;
+      case '6': entry.type = TarEntry::Type::fifo; break;
+      case 'S': return bad(entry.name, "sparse files are not supported; make the archive without --sparse");
+      default: return bad(entry.name, std::string("its type ") + quoted(std::string_view(&type, 1)) + " is not known");
     }
     TRY(finish(entry));
     return entry;
@@ -330,20 +307,13 @@ void add_record(std::string& pax, std::string_view key, std::string_view value) 
 
 char type_char(TarEntry::Type type) {
   switch (type) {
-    case TarEntry::Type::file:
-      return '0';
-    case TarEntry::Type::hardlink:
-      return '1';
-    case TarEntry::Type::symlink:
-      return '2';
-    case TarEntry::Type::character:
-      return '3';
-    case TarEntry::Type::block:
-      return '4';
-    case TarEntry::Type::directory:
-      return '5';
-    case TarEntry::Type::fifo:
-      return '6';
+    case TarEntry::Type::file: return '0';
+    case TarEntry::Type::hardlink: return '1';
+    case TarEntry::Type::symlink: return '2';
+    case TarEntry::Type::character: return '3';
+    case TarEntry::Type::block: return '4';
+    case TarEntry::Type::directory: return '5';
+    case TarEntry::Type::fifo: return '6';
   }
   return '0';
 }
@@ -378,7 +348,7 @@ Result<void> TarWriter::begin(const TarEntry& entry) {
   if (entry.uid >= seven) add_record(pax, "uid", std::to_string(entry.uid));
   if (entry.gid >= seven) add_record(pax, "gid", std::to_string(entry.gid));
   if (entry.size >= 1ull << 33) add_record(pax, "size", std::to_string(entry.size));
-  if (entry.mtime_ns || entry.mtime < 0) {
+  if (entry.mtime_ns || entry.mtime < 0 || entry.mtime >= 1ll << 33) {
     std::string ns = std::to_string(entry.mtime_ns);
     add_record(pax, "mtime", std::to_string(entry.mtime) + "." + std::string(9 - ns.size(), '0') + ns);
   }

@@ -36,6 +36,10 @@ Result<int> run_engine(const cli::Arguments& arguments) {
   flags.add("run-dir", &options.run_dir, "sockets and state of what runs; may be lost at a reboot");
   flags.add("docker-socket", &options.docker_socket, "path of the API's socket (default: docker.sock in the run directory)");
   flags.add("listen-tcp", &options.listen_tcp, "ADDRESS:PORT on which the API answers as well, to anybody");
+  flags.add("registry-mirror", &options.registry_mirrors,
+            "URL of a registry that is asked first for what Docker Hub has; may be given several times");
+  flags.add("insecure-registry", &options.insecure_registries,
+            "HOST[:PORT] or network of registries without a certificate that verifies, or without TLS; may be given several times");
   flags.add("log-format", &log_format, "text or json");
   flags.add("v", &verbosity, "1 logs more");
   const cli::Arguments rest = TRY(flags.parse(arguments));
