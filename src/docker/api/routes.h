@@ -25,4 +25,7 @@ void add_swarm_routes(Router& router);
 void add_system_routes(Router& router);
 void add_volume_routes(Router& router);
 
+/// The query's h and w: (columns, rows).
+Result<std::pair<uint16_t, uint16_t>> terminal_size(const ApiRequest& request);
+
 }  // namespace estiba::docker
