@@ -22,7 +22,8 @@ Task<Result<ContainerStatus>> EngineImpl::run(SandboxSpec sandbox, ContainerSpec
   pod->launching = Job([](EngineImpl* engine, Pod* pod, ContainerRef container, SandboxSpec sandbox, ContainerSpec spec) -> Task<void> {
     auto launched = co_await engine->launch_running(pod, container, std::move(sandbox), std::move(spec));
     container->settle();
-    if (!launched) container->record.phase = ContainerRecord::Phase::failed;
+    // One that was not even made holds nothing that destroy() would have to give back.
+    if (!launched && container->record.phase == ContainerRecord::Phase::created) container->record.phase = ContainerRecord::Phase::failed;
     pod->launched = std::move(launched);
   }(this, pod.get(), container, std::move(sandbox), std::move(spec)));
   co_await pod->launching.join();
