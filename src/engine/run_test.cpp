@@ -86,6 +86,7 @@ TEST(Run, KeptRootsOutliveTheEngineAndReboots) {
     auto spec = docker_container(bed, "c1", "echo here > /mark; exec sleep 1000");
     spec.keep_root = true;
     CO_ASSERT_OK(co_await bed.engine->run(docker_sandbox(bed, "c1"), spec));
+    for (int i = 0; i < 5000 && !os::exists(bed.engine->upper_dir("c1") + "/mark"); ++i) co_await sleep_for(5ms);
     // An engine that was killed leaves its mounts.
     auto left = co_await bed.engine->mount_root("c2");
     CO_ASSERT_OK(left);
@@ -211,7 +212,7 @@ TEST(Run, ContainersArePausedChangedAndLookedInto) {
     spec.resources.memory_bytes = 64 << 20;
     CO_ASSERT_OK(co_await bed.engine->run(docker_sandbox(bed, "c1"), spec));
     std::vector<int> pids;
-    for (int i = 0; i < 1000 && pids.size() < 2; ++i) {
+    for (int i = 0; i < 5000 && pids.size() < 2; ++i) {
       auto top = co_await bed.engine->top("c1");
       CO_ASSERT_OK(top);
       pids = *top;

@@ -26,7 +26,7 @@ def output():
     script = "cat /sys/fs/cgroup/cgroup.subtree_control /proc/mounts\n"
     for name in PROGRAMS:
         script += f"echo '== {name}'; {ROOT}/tests/isolate {TESTS / name} --gtest_color=no '--gtest_filter=-{':'.join(LACKING)}'; echo \"exit $?\"\n"
-    done = subprocess.run([HERE / "run", "--timeout", "150", "sh", "-c", script], capture_output=True, text=True, timeout=200, cwd=ROOT)
+    done = subprocess.run([HERE / "run", "--timeout", "400", "sh", "-c", script], capture_output=True, text=True, timeout=450, cwd=ROOT)
     if "cannot be had" in done.stderr:
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr
