@@ -21,6 +21,7 @@ namespace {
 struct Loaded {
   std::vector<Network> networks;
   std::vector<Sandbox> sandboxes;
+  std::vector<Prefix> routes;
 };
 
 Result<void> load_networks(const std::string& dir, std::vector<Network>& into) {
@@ -87,17 +88,19 @@ std::vector<Prefix> Networks::Impl::avoided(std::vector<Prefix> routes) const {
 }
 
 Task<Result<void>> Networks::Impl::start() {
-  Loaded loaded;
-  auto routes = CO_TRY_AS("start the containers' networks", co_await worker.run([this, &loaded]() -> Result<std::vector<Prefix>> {
+  // By value: the worker goes on even when this task is dropped.
+  Loaded loaded = CO_TRY_AS("start the containers' networks", co_await worker.run([this]() -> Result<Loaded> {
+    Loaded found;
     TRY(os::make_dirs(options.run_dir, 0711));
     TRY(kernel.start());
     filter = TRY(os::netlink::Socket::open(NETLINK_NETFILTER));
-    TRY(load_networks(options.data_dir + "/docker/networks", loaded.networks));
-    TRY(load_sandboxes(options.run_dir + "/docker/sandboxes", kernel, loaded.sandboxes));
-    return kernel.host_routes();
+    TRY(load_networks(options.data_dir + "/docker/networks", found.networks));
+    TRY(load_sandboxes(options.run_dir + "/docker/sandboxes", kernel, found.sandboxes));
+    found.routes = TRY(kernel.host_routes());
+    return found;
   }));
   for (Network& network : loaded.networks) networks[network.info.id].network = std::move(network);
-  CO_TRY_AS("the predefined networks", add_predefined(avoided(std::move(routes))));
+  CO_TRY_AS("the predefined networks", add_predefined(avoided(std::move(loaded.routes))));
   for (Sandbox& box : loaded.sandboxes) {
     for (const Endpoint& endpoint : box.endpoints) take_again(endpoint);
     std::string id = box.container_id;
