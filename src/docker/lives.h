@@ -78,6 +78,14 @@ class Lives {
   void tell(const Container& container, std::string action, std::vector<std::pair<std::string, std::string>> more = {});
 
  private:
+  // operations.cpp
+  Task<Result<void>> do_pause(ContainerRef container);
+  Task<Result<void>> do_unpause(ContainerRef container);
+  Task<Result<void>> do_rename(ContainerRef container, std::string name);
+  Task<Result<void>> do_update(ContainerRef container, json::Document body);
+  Task<Result<void>> do_connect(ContainerRef container, std::string network, json::Document settings);
+  Task<Result<void>> do_disconnect(ContainerRef container, std::string network, bool force);
+
   // create.cpp
   Task<Result<Created>> do_create(CreateRequest request);
   Task<Result<void>> furnish(ContainerRef container);

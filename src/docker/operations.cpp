@@ -18,13 +18,28 @@ namespace estiba::docker {
 
 using json::Node;
 
+Task<Result<void>> Lives::pause(ContainerRef container) { return background(daemon_.tasks(), do_pause(std::move(container))); }
+Task<Result<void>> Lives::unpause(ContainerRef container) { return background(daemon_.tasks(), do_unpause(std::move(container))); }
+Task<Result<void>> Lives::rename(ContainerRef container, std::string name) {
+  return background(daemon_.tasks(), do_rename(std::move(container), std::move(name)));
+}
+Task<Result<void>> Lives::update(ContainerRef container, json::Document body) {
+  return background(daemon_.tasks(), do_update(std::move(container), std::move(body)));
+}
+Task<Result<void>> Lives::connect(ContainerRef container, std::string network, json::Document settings) {
+  return background(daemon_.tasks(), do_connect(std::move(container), std::move(network), std::move(settings)));
+}
+Task<Result<void>> Lives::disconnect(ContainerRef container, std::string network, bool force) {
+  return background(daemon_.tasks(), do_disconnect(std::move(container), std::move(network), force));
+}
+
 static Result<void> must_run(const Container& c) {
   if (c.removed) return no_such_container(c.id);
   if (!c.running()) return fail(Code::conflict, "Container " + c.id + " is not running");
   return {};
 }
 
-Task<Result<void>> Lives::pause(ContainerRef container) {
+Task<Result<void>> Lives::do_pause(ContainerRef container) {
   Container& c = *container;
   auto held = co_await c.lifecycle.lock();
   CO_TRY(must_run(c));
@@ -37,7 +52,7 @@ Task<Result<void>> Lives::pause(ContainerRef container) {
   co_return {};
 }
 
-Task<Result<void>> Lives::unpause(ContainerRef container) {
+Task<Result<void>> Lives::do_unpause(ContainerRef container) {
   Container& c = *container;
   auto held = co_await c.lifecycle.lock();
   if (c.removed) co_return no_such_container(c.id);
@@ -50,7 +65,7 @@ Task<Result<void>> Lives::unpause(ContainerRef container) {
   co_return {};
 }
 
-Task<Result<void>> Lives::rename(ContainerRef container, std::string name) {
+Task<Result<void>> Lives::do_rename(ContainerRef container, std::string name) {
   Container& c = *container;
   if (name.starts_with('/')) name.erase(0, 1);
   if (name.empty()) co_return fail(Code::invalid, "Neither old nor new names may be empty");
@@ -104,7 +119,7 @@ bool is_set(const Node& node) {
 
 }  // namespace
 
-Task<Result<void>> Lives::update(ContainerRef container, json::Document body) {
+Task<Result<void>> Lives::do_update(ContainerRef container, json::Document body) {
   Container& c = *container;
   auto held = co_await c.lifecycle.lock();
   if (c.removed) co_return no_such_container(c.id);
@@ -155,7 +170,7 @@ static std::unexpected<Error> not_shareable(std::string_view mode) {
                   : "container sharing network namespace with another container or host cannot be connected to any other network");
 }
 
-Task<Result<void>> Lives::connect(ContainerRef container, std::string network, json::Document settings) {
+Task<Result<void>> Lives::do_connect(ContainerRef container, std::string network, json::Document settings) {
   Container& c = *container;
   auto held = co_await c.lifecycle.lock();
   if (c.removed) co_return no_such_container(c.id);
@@ -177,7 +192,7 @@ Task<Result<void>> Lives::connect(ContainerRef container, std::string network, j
   co_return co_await daemon_.containers().save(container);
 }
 
-Task<Result<void>> Lives::disconnect(ContainerRef container, std::string network, bool force) {
+Task<Result<void>> Lives::do_disconnect(ContainerRef container, std::string network, bool force) {
   Container& c = *container;
   auto held = co_await c.lifecycle.lock();
   if (c.removed) co_return no_such_container(c.id);
