@@ -152,21 +152,22 @@ Task<Result<bool>> Lives::stop(ContainerRef container, std::optional<int64_t> se
 Task<Result<bool>> Lives::do_stop(ContainerRef container, std::optional<int64_t> seconds, std::string signal) {
   Container& c = *container;
   const int number = CO_TRY(parse_signal(signal.empty() ? c.facts.stop_signal : signal));
-  if (c.status == Status::restarting) {
-    c.manually_stopped = c.stop_restarts = true;
-    c.restart_cut.set();
-    while (c.status == Status::restarting && !c.removed) {
+  // One that is between two runs may be started and have ended again before we see it run: each time anew it is told not to go on.
+  bool waited = false;
+  while (!c.running()) {
+    if (c.status == Status::restarting) {
+      waited = true;
+      c.manually_stopped = c.stop_restarts = true;
+      c.restart_cut.set();
       c.changed.reset();
       co_await c.changed.wait();
-    }
-    if (!c.running()) {
-      tell(c, "stop");
-      co_return true;
+    } else if (c.lifecycle.locked() && !c.removed) {
+      auto held = co_await c.lifecycle.lock();  // a start under way counts: it is stopped once it has come up
+    } else {
+      if (waited) tell(c, "stop");
+      co_return waited;
     }
   }
-  // A start under way counts: it is stopped once it has come up.
-  if (!c.running() && c.lifecycle.locked()) auto held = co_await c.lifecycle.lock();
-  if (!c.running()) co_return false;
   c.manually_stopped = c.stop_restarts = true;
   const uint64_t exits = c.exits;
   const int64_t limit = seconds.value_or(c.facts.stop_timeout.value_or(10));

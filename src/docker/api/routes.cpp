@@ -11,6 +11,7 @@ static constexpr void (*groups[])(Router&) = {
     add_buildkit_routes,
     add_commit_routes,
     add_container_routes,
+    add_disk_usage_routes,
     add_distribution_routes,
     add_event_routes,
     add_exec_routes,

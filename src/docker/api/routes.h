@@ -14,6 +14,7 @@ void add_build_routes(Router& router);
 void add_buildkit_routes(Router& router);
 void add_commit_routes(Router& router);
 void add_container_routes(Router& router);
+void add_disk_usage_routes(Router& router);
 void add_distribution_routes(Router& router);
 void add_event_routes(Router& router);
 void add_exec_routes(Router& router);

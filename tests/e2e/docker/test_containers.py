@@ -325,6 +325,20 @@ def test_docker_sees_it_all(engine):
     assert "Estiba" in engine.docker("version").stdout
 
 
+def test_disk_usage(engine):
+    name = start(engine, "sh", "-c", "head -c 100000 /dev/zero >/grown; sleep 1000", Volumes={"/data": {}})
+    wait_for("the file", lambda: next(item for item in engine.api("GET", "/containers/json?size=1").body if item["Names"] == ["/" + name])["SizeRw"] >= 100000)
+    usage = engine.api("GET", "/system/df").body
+    assert usage["LayersSize"] > 0 and any(BOX in image["RepoTags"] for image in usage["Images"])
+    assert next(item for item in usage["Containers"] if item["Names"] == ["/" + name])["SizeRw"] >= 100000
+    volume = engine.inspect(name)["Mounts"][0]["Name"]
+    assert next(item for item in usage["Volumes"] if item["Name"] == volume)["UsageData"]["RefCount"] == 1
+    assert "Images" not in engine.api("GET", "/system/df?type=volume").body
+    assert engine.api("GET", "/system/df?type=nonsense").status == 400
+    assert "Local Volumes" in engine.docker("system", "df").stdout
+    remove(engine, name)
+
+
 def test_swarm_and_plugins_answer_as_outside_a_swarm(engine):
     for path in ("/services", "/nodes", "/tasks", "/secrets", "/configs", "/swarm"):
         answer = engine.api("GET", path)
