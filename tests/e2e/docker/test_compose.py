@@ -73,7 +73,7 @@ def test_up_changes_only_what_changed_and_down_leaves_nothing(project, engine):
     assert second[f"{project.name}-db-1"] == first[f"{project.name}-db-1"]
     assert second[f"{project.name}-web-1"] != first[f"{project.name}-web-1"]
     assert project("exec", "-T", "web", "cat", "/data/file").stdout == "kept\n"
-    assert project("exec", "-T", "web", "printenv", "A").stdout == "two\n"
+    assert project("exec", "-T", "web", "sh", "-c", "echo $A").stdout == "two\n"
     project("up", "-d", "--force-recreate", "--no-deps", "web", env={"A": "two"})
     assert project.ids()[f"{project.name}-web-1"] != second[f"{project.name}-web-1"]
     listed = project("ps").stdout
