@@ -72,9 +72,17 @@ static Result<void> resolve_others(json::Document& host, const Containers& conta
   for (const char* key : {"NetworkMode", "IpcMode", "PidMode"}) {
     const std::string_view name = other_of(host.root().string_at(key));
     if (name.empty()) continue;
-    ContainerRef other = TRY(containers.find(name));
-    host.set(host.root(), key, "container:" + other->id);
+    auto other = containers.find(name);
+    // Not "not found": clients would take the image for missing and pull it. So with links.
+    if (!other) return fail(Code::invalid, other.error().message);
+    host.set(host.root(), key, "container:" + (*other)->id);
   }
+  if (const Node* links = host.root().find("Links"))
+    for (const Node& link : *links) {
+      const std::string_view name = split_once(link.as_string(), ':').first;
+      if (auto other = containers.find(name); !other)
+        return fail(Code::invalid, "could not get container for " + std::string(name) + ": " + other.error().message);
+    }
   return {};
 }
 

@@ -120,7 +120,10 @@ Result<void> volumes_from(std::map<std::string, MountPoint>& out, const Node* li
     if (name.empty()) return fail(Code::invalid, "invalid volumes-from specification: '" + std::string(item.as_string()) + "'");
     if (mode && *mode != "ro" && *mode != "rw" && *mode != "z" && *mode != "Z")
       return fail(Code::invalid, "invalid mode for volumes-from: " + std::string(*mode));
-    ContainerRef other = TRY(find(name));
+    auto found = find(name);
+    // Not "not found": clients would take the image for missing and pull it.
+    if (!found) return fail(Code::invalid, found.error().message);
+    ContainerRef other = *found;
     for (MountPoint mount : other->mounts) {
       mount.anonymous = false;  // it belongs to the other one
       mount.copy_up = false;

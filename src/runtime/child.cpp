@@ -15,6 +15,7 @@
 #include "runtime/identity.h"
 #include "runtime/launch_impl.h"
 #include "runtime/rootfs.h"
+#include "runtime/sysctl.h"
 
 namespace estiba::runtime::launch_detail {
 
@@ -92,15 +93,9 @@ class Child {
     if (!spec_.domainname.empty()) TRY(os::set_domainname(spec_.domainname));
     if (plan_.new_namespaces & CLONE_NEWNET) TRY(os::bring_loopback_up());
     // /proc/sys shows the namespaces of whoever opens a file; through the host's /proc it is writable for certain.
-    for (const auto& [key, value] : spec_.linux_.sysctl) {
-      std::string file = key;
-      for (char& c : file) {
-        if (c == '.') c = '/';
-        else if (c == '/') c = '.';
-      }
-      if (key.find("..") != std::string::npos) return fail(Code::invalid, "linux.sysctl " + key + " is not a name of a sysctl");
-      TRY_AS("linux.sysctl " + key, os::write_file("/proc/sys/" + file, value));
-    }
+    auto listed = [&](int kind) { return spec_.find_namespace(kind) != nullptr; };
+    const OwnNamespaces own = {.network = listed(CLONE_NEWNET), .ipc = listed(CLONE_NEWIPC), .uts = listed(CLONE_NEWUTS)};
+    for (const auto& [key, value] : spec_.linux_.sysctl) TRY_AS("linux.sysctl", write_sysctl(key, value, own));
     return {};
   }
 

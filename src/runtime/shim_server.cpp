@@ -13,6 +13,7 @@
 #include "os/namespace.h"
 #include "os/process.h"
 #include "runtime/decode.h"
+#include "runtime/sysctl.h"
 
 namespace estiba::runtime {
 
@@ -83,12 +84,8 @@ Result<void> ShimServer::make_namespaces() {
   if (kinds) TRY(os::unshare(kinds));
   if (!options_.hostname.empty()) TRY(os::set_hostname(options_.hostname));
   if (!options_.domainname.empty()) TRY(os::set_domainname(options_.domainname));
-  for (const auto& [key, value] : options_.sysctls) {
-    std::string file = key;
-    for (char& c : file) c = c == '.' ? '/' : c == '/' ? '.' : c;
-    if (key.find("..") != std::string::npos) return fail(Code::invalid, "sysctl " + key + " is not a name of a sysctl");
-    TRY_AS("sysctl " + key, os::write_file("/proc/sys/" + file, value));
-  }
+  const OwnNamespaces own = {.network = !options_.network_namespace.empty(), .ipc = !options_.host_ipc, .uts = !options_.hostname.empty()};
+  for (const auto& [key, value] : options_.sysctls) TRY(write_sysctl(key, value, own));
   return options_.share_pid ? start_pid_namespace() : Result<void>();
 }
 

@@ -9,7 +9,7 @@ import tarfile
 from cluster import CACHE, run
 
 CERTIFICATES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
-SMALLER = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/zoneinfo/*", "*/libLLVM*", "*/libz3*", "*/bitcode/*", "*/llvmjit*", "*/EXTERNALLY-MANAGED")
+SMALLER = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "*/libLLVM*", "*/libz3*", "*/bitcode/*", "*/llvmjit*", "*/EXTERNALLY-MANAGED")
 
 PYTHON_ENV = ("PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1")
 
