@@ -256,8 +256,9 @@ class Cluster:
 
     def leftovers(self):
         """What is still there though all was deleted and the server has stopped, as a list of sentences."""
-        found = []
-        found += [f"process {line}" for line in self.sandbox.processes()]
+        with contextlib.suppress(AssertionError):  # waiting shims see the end of the server a moment later
+            wait_for("the end of all processes", lambda: not self.sandbox.processes(), 10, 0.05)
+        found = [f"process {line}" for line in self.sandbox.processes()]
         mounts = self.sandbox.inside(["cat", "/proc/self/mountinfo"]).stdout
         for line in mounts.splitlines():
             path = line.split()[4]

@@ -214,6 +214,8 @@ class Engine:
 
     def leftovers(self):
         """What is still there though everything was removed and the engine has stopped, as a list of sentences."""
+        with contextlib.suppress(AssertionError):  # waiting shims see the end of the engine a moment later
+            wait_for("the end of all processes", lambda: not self.sandbox.processes(), 10, 0.05)
         found = [f"process {line}" for line in self.sandbox.processes()]
         for line in self.sandbox.inside(["cat", "/proc/self/mountinfo"]).stdout.splitlines():
             path = line.split()[4]
@@ -253,6 +255,13 @@ class ServerEngine(Engine):
         self.sandbox, self.dir, self.run_dir, self.data_dir, self.log_path = cluster.sandbox, cluster.dir, cluster.run_dir, cluster.data_dir, cluster.log_path
         self.docker_path = dockers()[0]
         (self.dir / "docker-config").mkdir(exist_ok=True)
+
+    def wait(self):
+        """The socket answers a moment after /readyz does."""
+        def answers():
+            with contextlib.suppress(OSError):
+                return self.api("GET", "/_ping", timeout=2).status == 200
+        wait_for("the Docker API of the server", answers, 20, 0.01)
 
     def close(self):
         self.remove_all()

@@ -15,11 +15,11 @@ def digest(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def layer(name):
+def layer(name, repository):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         info = tarfile.TarInfo(name)
-        content = b"".join(hashlib.sha256(str(i).encode()).digest() for i in range(20000))
+        content = b"".join(hashlib.sha256(f"{repository} {i}".encode()).digest() for i in range(20000))
         info.size = len(content)
         tar.addfile(info, io.BytesIO(content))
     return out.getvalue()
@@ -27,7 +27,7 @@ def layer(name):
 
 class Image:
     def __init__(self, repository):
-        plain = layer("../evil" if repository == "evil" else "file")
+        plain = layer("../evil" if repository == "evil" else "file", repository)
         self.blobs = {}
         packed = gzip.compress(plain, 1, mtime=0)
         config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [digest(plain)]}}).encode()

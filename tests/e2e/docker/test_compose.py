@@ -121,7 +121,7 @@ def test_dependencies_wait_for_health_and_completion(project):
         volumes: {shared: }
         """)
     project("up", "-d", "--wait")
-    assert "done" in project("logs", "--no-log-prefix", "web").stdout
+    wait_for("its output", lambda: "done" in project("logs", "--no-log-prefix", "web").stdout)
     assert project.containers("waits") == {}
     failed = project("--profile", "bad", "up", "-d", check=False)
     assert failed.returncode == 1 and "didn't complete successfully: exit 3" in failed.stderr, failed.stderr
