@@ -37,13 +37,13 @@ class Routed : public ::testing::Test {
     seen.clear();
     io::Request request(std::move(method), std::move(target));
     io::Response response;
-    Job job(router.serve(*static_cast<Daemon*>(nullptr_daemon()), request, response));
+    Job job(router.serve(*static_cast<Daemon*>(no_daemon()), request, response));
     EXPECT_TRUE(job.done());
     return std::to_string(response.status()) + " " + response.body().text();
   }
   // The handlers of this test do not look at the daemon.
-  static void* nullptr_daemon() {
-    alignas(16) static char nothing[16];
+  static void* no_daemon() {
+    alignas(Daemon) static char nothing[sizeof(Daemon)];
     return nothing;
   }
   Router router;
