@@ -67,7 +67,7 @@ class Course:
         self.show(self.cli("run", "-d", "--network", self.network, "--name", self.backend, *self.alias, "-e", f"POSTGRES_PASSWORD={PASSWORD}", "-e", "POSTGRES_DB=shop",
                            "postgres").stdout)
         ask = ("exec", self.backend, "psql", "-h", "127.0.0.1", "-U", "postgres", "-d", "shop", "-Atc", "select 1")
-        wait_for("PostgreSQL", lambda: self.run_cli(*ask, check=False, env={"PGPASSWORD": PASSWORD}).returncode == 0 or self.ready(), 60, 0.1)
+        wait_for("PostgreSQL", lambda: self.run_cli(*ask, check=False, env={"PGPASSWORD": PASSWORD}).returncode == 0 or self.ready(), 180, 0.1)
 
     def ready(self):
         """psql over the network asks for the password; over the socket it does not."""
@@ -77,7 +77,7 @@ class Course:
         self.show(self.cli("run", "-d", "--network", self.network, "--name", self.web, "-p", f"{self.port}:8000", "-v", f"{self.volume}:/app/data",
                            "-e", f"DATABASE_PASSWORD={PASSWORD}", self.image).stdout)
         self.show(self.cli("exec", self.web, "python", "manage.py", "migrate").stdout.splitlines()[-1])
-        wait_for("the page", lambda: self.page("health/") == "ok\n", 60, 0.05)
+        wait_for("the page", lambda: self.page("health/") == "ok\n", 180, 0.05)
         for article in ("mate", "bombilla"):
             answer = json.loads(self.page("orders/", f"article={article}"))
             assert answer["article"] == article, answer
@@ -134,7 +134,7 @@ class Course:
         self.cli("stop", "-t", "3", self.web)
         assert self.page() is None
         self.cli("start", self.web)
-        page = wait_for("the page again", self.page, 60, 0.05)
+        page = wait_for("the page again", self.page, 180, 0.05)
         self.show(page)
         assert page.startswith("2 orders | visit 2 |"), page
 

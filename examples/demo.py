@@ -99,7 +99,7 @@ def heal(cluster):
         status = pod["status"]["containerStatuses"][0]
         return status["restartCount"] >= 1 and status["ready"]
 
-    support.wait_for("the restart", restarted, 30)
+    support.wait_for("the restart", restarted, 120)
     show(cluster.kubectl("-n", "shop", "get", "pods"))
 
 
@@ -214,7 +214,7 @@ def code(kubectl):
             begin = time.monotonic()
             show(cluster.kubectl("apply", "-f", HERE / "django/kubernetes.yaml"))
             page = f"http://{support.NODE_ADDRESS}:30088/"
-            support.wait_for("the page from the pod", lambda: "orders" in (cluster.fetch(page, 3) or ""), 90, 0.05)
+            support.wait_for("the page from the pod", lambda: "orders" in (cluster.fetch(page, 3) or ""), 240, 0.05)
             show(cluster.fetch(page))
             show(f"{time.monotonic() - begin:.1f} s from kubectl apply to a page out of PostgreSQL")
             show(cluster.kubectl("get", "pods", "-o", "wide"))

@@ -11,7 +11,7 @@ from cluster import CACHE, run
 CERTIFICATES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
 SMALLER = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "*/libLLVM*", "*/libz3*", "*/bitcode/*", "*/llvmjit*", "*/EXTERNALLY-MANAGED")
 
-PYTHON_ENV = ("PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1")
+PYTHON_ENV = ("PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8")
 
 POSTGRES_ENTRYPOINT = """#!/bin/bash
 # Makes the cluster on first start (POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB), then runs what it is told.
