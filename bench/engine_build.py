@@ -24,16 +24,17 @@ def build(peer, folder, tag, *flags, cold=False):
 
 def both(table, made, what, make, rounds, goals, *flags, unit="s"):
     """Cold (what is copied changes each time) and cached, in turn."""
+    tag = what.split()[0].rstrip(":")
     cold, cached = {peer.name: [] for peer in made}, {peer.name: [] for peer in made}
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         folder = pathlib.Path(name) / "context"
         make(folder)
         for number in range(rounds):
             for peer in made:
-                cold[peer.name].append(build(peer, folder, f"{what.split()[0]}:1", *flags, cold=True))
-                cached[peer.name].append(build(peer, folder, f"{what.split()[0]}:1", *flags))
-                cached[peer.name].append(build(peer, folder, f"{what.split()[0]}:1", *flags))
-                peer.run("rmi", "-f", f"{what.split()[0]}:1", check=False)
+                cold[peer.name].append(build(peer, folder, f"{tag}:1", *flags, cold=True))
+                cached[peer.name].append(build(peer, folder, f"{tag}:1", *flags))
+                cached[peer.name].append(build(peer, folder, f"{tag}:1", *flags))
+                peer.run("rmi", "-f", f"{tag}:1", check=False)
     add(table, f"{what}: cold", cold, unit, goals[0])
     if goals[1]:
         add(table, f"{what}: cached", cached, unit, goals[1])
