@@ -106,7 +106,8 @@ def test_names_and_ids(engine):
     ({"Image": BOX, "HostConfig": {"RestartPolicy": {"Name": "x"}}}, 400, "invalid restart policy: unknown policy 'x'"),
     ({"Image": BOX, "HostConfig": {"LogConfig": {"Type": "journald"}}}, 400, "logger: no log driver named 'journald' is registered"),
     ({"Image": BOX, "HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "99999"}]}}}, 400, 'invalid port range: "99999"'),
-    ({"Image": BOX, "HostConfig": {"NetworkMode": "container:no-such-one"}}, 404, "No such container: no-such-one"),
+    # Not 404: Docker's client would take the image for missing and pull it (test_container_input.py shows it).
+    ({"Image": BOX, "HostConfig": {"NetworkMode": "container:no-such-one"}}, 400, "No such container: no-such-one"),
     ({"Image": BOX, "StopSignal": "SIGNOTHING"}, 400, "invalid signal: SIGNOTHING"),
 ])
 def test_refused_creations(engine, body, status, message):
@@ -277,7 +278,7 @@ def test_volumes(engine):
     assert output(engine, "cat /data/file", HostConfig={"Mounts": [{"Type": "volume", "Source": volume, "Target": "/data", "ReadOnly": True}]}) == "kept\n"
     assert output(engine, "cat /data/file; touch /data/x", HostConfig={"VolumesFrom": [first + ":ro"]}).startswith("kept\n")
     # What the image has where an empty volume is mounted is copied into it.
-    assert "busybox" in output(engine, "ls -l /copy", HostConfig={"Binds": [f"{engine.unique('copy')}:/bin"]}) or True
+    assert "busybox" in output(engine, "ls -l /bin", HostConfig={"Binds": [f"{engine.unique('copy')}:/bin"]})
     remove(engine, first)
 
 
