@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/strings.h"
+#include "build/context/walk.h"
 #include "image/tar.h"
 #include "os/file.h"
 
@@ -32,7 +33,8 @@ class DirectoryPacker final : public Packer {
   Result<void> list() {
     if (options_.directory.empty()) return {};
     root_ = TRY(os::open_file(options_.directory, O_RDONLY | O_DIRECTORY));
-    return list_below("");
+    entries_ = TRY(walk_context(root_.get(), options_.ignore));
+    return {};
   }
 
   Result<std::string> next() override {
@@ -42,38 +44,6 @@ class DirectoryPacker final : public Packer {
   size_t files() const override { return entries_.size() + options_.extra.size(); }
 
  private:
-  Result<void> list_below(const std::string& directory) {
-    auto names = list_names(directory);
-    if (!names) return std::unexpected(std::move(names.error()).context("error checking context"));
-    std::sort(names->begin(), names->end());
-    for (const std::string& name : *names) {
-      std::string path = directory.empty() ? name : directory + "/" + name;
-      struct stat st;
-      if (::fstatat(root_.get(), path.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno == ENOENT) continue;  // gone meanwhile
-        return fail_errno("error checking context: can't stat " + quoted(path));
-      }
-      const bool is_directory = S_ISDIR(st.st_mode), ignored = options_.ignore.ignored(path);
-      if (S_ISSOCK(st.st_mode) || (ignored && !is_directory)) continue;
-      if (ignored && options_.ignore.ignored_whole(path)) continue;
-      if (path.size() > 4000)
-        return fail(Code::invalid, "error checking context: the path " + quoted(path.substr(0, 80)) + "… is too long");
-      if (!ignored) entries_.push_back({path, st});
-      const size_t before = entries_.size();
-      if (is_directory) TRY(list_below(path));
-      // An ignored directory comes along when something in it is kept.
-      if (ignored && entries_.size() > before) entries_.insert(entries_.begin() + long(before), {path, st});
-    }
-    return {};
-  }
-
-  Result<std::vector<std::string>> list_names(const std::string& directory) {
-    Fd fd = TRY(os::open_at(root_.get(), directory.empty() ? "." : directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    std::vector<std::string> out;
-    for (auto& entry : TRY(os::list_dir(fd.get()))) out.push_back(std::move(entry.name));
-    return out;
-  }
-
   Result<void> step() {
     if (open_) return content();
     if (at_ < entries_.size()) return begin(entries_[at_++]);
@@ -85,12 +55,7 @@ class DirectoryPacker final : public Packer {
     return writer_.finish();
   }
 
-  struct Entry {
-    std::string path;
-    struct stat st;
-  };
-
-  Result<void> begin(const Entry& entry) {
+  Result<void> begin(const WalkedFile& entry) {
     image::TarEntry out{.name = entry.path,
                         .mode = entry.st.st_mode & 07777u,
                         .uid = entry.st.st_uid,
@@ -147,7 +112,7 @@ class DirectoryPacker final : public Packer {
   Text sink_;
   image::TarWriter writer_;
   Fd root_, open_;
-  std::vector<Entry> entries_;
+  std::vector<WalkedFile> entries_;
   std::string buffer_;
   size_t at_ = 0, extra_ = 0;
   uint64_t left_ = 0;

@@ -1,5 +1,5 @@
 // What COPY and ADD copy from: a tree of files by path, whose symlinks resolve inside the tree and never anywhere else. The build
-// context is a tar on disk that is never unpacked (tar_tree.h); other stages and images are stacks of layers (layered_tree.h).
+// context is an index of what the client sent or offered (context_tree.h); other stages and images are stacks of layers (layered_tree.h).
 //
 // Paths are relative to the tree's root and clean (ignore.h, clean_path); "" is the root.
 #pragma once
@@ -43,6 +43,12 @@ class Tree {
   virtual Result<std::string> read(const std::string& path, uint64_t limit) const = 0;
   /// The first bytes of a regular file, at most `size`.
   virtual Result<std::string> read_head(const std::string& path, size_t size) const = 0;
+
+  /// Makes `target`, a new name, a file with the content of `path` without copying it, when the tree can part with it; else false: copy it.
+  virtual bool give_content(const std::string& path, const std::string& target) const {
+    (void)path, (void)target;
+    return false;
+  }
 
   /// `path` with all symlinks resolved as if the tree were "/"; the last part too with `follow_last`. What does not exist stays as it is
   /// written. Malformed: symlinks in a circle.

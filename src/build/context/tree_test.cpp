@@ -5,9 +5,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "build/context/context_tree.h"
 #include "build/context/layered_tree.h"
 #include "build/context/pack.h"
-#include "build/context/tar_tree.h"
 #include "image/digest.h"
 #include "image/test_support.h"
 
@@ -17,10 +17,12 @@ namespace {
 using image::TarText;
 using image::TemporaryDirectory;
 
-Result<std::shared_ptr<TarTree>> open_tar(const TemporaryDirectory& directory, const std::string& bytes) {
-  const std::string path = directory / "tar";
-  TRY(os::write_file(path, bytes, O_CREAT | O_TRUNC));
-  return TarTree::open(TRY(os::open_file(path, O_RDONLY)), directory.path());
+Result<std::shared_ptr<ContextTree>> open_tar(const TemporaryDirectory& directory, const std::string& bytes) {
+  static int number = 0;
+  const std::string place = directory / std::to_string(++number);
+  TRY(os::make_dirs(place));
+  image::StringSource source(bytes);
+  return ContextTree::from_tar(source, place);
 }
 
 std::string error_of(const TemporaryDirectory& directory, const std::string& bytes) {
@@ -28,7 +30,7 @@ std::string error_of(const TemporaryDirectory& directory, const std::string& byt
   return tree ? "" : tree.error().message;
 }
 
-TEST(TarTree, FilesAreReadWhereTheyLie) {
+TEST(ContextTree, FilesAreReadWhereTheyLie) {
   TemporaryDirectory directory;
   auto tree =
       open_tar(directory, TarText().file("./a", "one").directory("d/").file("d/b", std::string(100'000, 'x')).hardlink("h", "a").text());
@@ -44,7 +46,7 @@ TEST(TarTree, FilesAreReadWhereTheyLie) {
   EXPECT_EQ(os::read_file(directory / "out")->size(), 100'000u);
 }
 
-TEST(TarTree, SymlinksResolveInside) {
+TEST(ContextTree, SymlinksResolveInside) {
   TemporaryDirectory directory;
   auto tree = *open_tar(directory, TarText()
                                        .file("etc/real", "inside")
@@ -60,7 +62,7 @@ TEST(TarTree, SymlinksResolveInside) {
   EXPECT_FALSE(tree->resolve("a", true));
 }
 
-TEST(TarTree, HostileMembersAreRefusedByName) {
+TEST(ContextTree, HostileMembersAreRefusedByName) {
   TemporaryDirectory directory;
   EXPECT_NE(error_of(directory, TarText().file("../x", "").text()).find("\"../x\": \"..\" is not allowed"), std::string::npos);
   EXPECT_NE(
@@ -79,7 +81,7 @@ TEST(TarTree, HostileMembersAreRefusedByName) {
   EXPECT_EQ(*(*tree)->read("etc/passwd", 10), "z");
 }
 
-TEST(TarTree, WithoutItsEndAndCompressed) {
+TEST(ContextTree, WithoutItsEndAndCompressed) {
   TemporaryDirectory directory;
   std::string whole = TarText().file("a", "one").text();
   EXPECT_TRUE(open_tar(directory, whole.substr(0, 512 + 3)));
@@ -93,7 +95,7 @@ TEST(TarTree, WithoutItsEndAndCompressed) {
   EXPECT_EQ(open_tar(directory, "BZh91AY").error().code, Code::unsupported);
 }
 
-TEST(TarTree, IgnoredPathsAreLeftOut) {
+TEST(ContextTree, IgnoredPathsAreLeftOut) {
   TemporaryDirectory directory;
   auto tree = *open_tar(directory, TarText().file("a/x", "").file("a/keep", "").file("b/y", "").file("c", "").text());
   tree->leave_out(*IgnoreRules::parse("a\nb\n!a/keep\n"));

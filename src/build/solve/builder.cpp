@@ -36,8 +36,7 @@ int exit_code_of(const Error& error) {
 Builder::Builder(Options options, engine::Engine& engine, std::shared_ptr<image::Store> store, io::Pool& pool, BuildNetworks& networks) {
   const std::string directory = options.data_dir + "/build";
   image::Store& images = *store;
-  impl_ =
-      std::unique_ptr<Impl>(new Impl{std::move(options), engine, std::move(store), pool, networks, Cache(directory, images), {}, {}, {}});
+  impl_ = std::unique_ptr<Impl>(new Impl{std::move(options), engine, std::move(store), pool, networks, Cache(directory, images)});
 }
 Builder::~Builder() = default;
 
@@ -102,6 +101,8 @@ Task<Result<Cache::Pruned>> Builder::prune(int64_t before) {
 }
 
 std::vector<std::pair<std::string, CacheEntry>> Builder::cache() const { return impl_->cache.list(); }
+
+std::shared_ptr<DigestCache> Builder::digests() const { return impl_->digests; }
 
 Task<void> Builder::settle() { co_await impl_->cleanups.join(); }
 

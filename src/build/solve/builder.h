@@ -15,7 +15,7 @@
 
 #include "base/result.h"
 #include "base/task.h"
-#include "build/context/tar_tree.h"
+#include "build/context/context_tree.h"
 #include "build/dockerfile/expand.h"
 #include "build/dockerfile/place.h"
 #include "build/solve/cache.h"
@@ -51,7 +51,7 @@ class BuildOutput {
 };
 
 struct BuildRequest {
-  std::shared_ptr<TarTree> context = TarTree::empty();
+  std::shared_ptr<ContextTree> context = ContextTree::empty();
   std::string dockerfile = "Dockerfile";       ///< path in the context
   std::optional<std::string> dockerfile_text;  ///< instead of one in the context
   std::vector<std::string> tags;               ///< as users write them
@@ -96,6 +96,8 @@ class Builder {
   /// Forgets what was not used since `before` (seconds since the epoch), cache mounts as well when it is in the future.
   Task<Result<Cache::Pruned>> prune(int64_t before);
   std::vector<std::pair<std::string, CacheEntry>> cache() const;
+  /// What is known of files in context directories.
+  std::shared_ptr<DigestCache> digests() const;
   /// A fresh directory of <data-dir>/build/tmp for a context; whoever asks removes it (remove_scratch).
   Result<std::string> make_scratch();
   void remove_scratch(std::string path);

@@ -17,7 +17,8 @@ struct Builder::Impl {
   io::Pool& pool;
   BuildNetworks& networks;
   Cache cache;
-  std::map<std::string, int> mounts_in_use;  // cache mounts, by directory
+  std::shared_ptr<DigestCache> digests = std::make_shared<DigestCache>();  // of files in context directories
+  std::map<std::string, int> mounts_in_use;                                // cache mounts, by directory
   Event mount_freed;
   TaskGroup cleanups;  // last: its tasks use the rest
 
@@ -36,7 +37,14 @@ struct Base {
 struct CopyPart {
   std::shared_ptr<const Tree> tree;
   CopyRequest request;
-  std::string identity;  ///< of an immutable tree: its ChainID; empty: the context
+  std::string identity;                  ///< of an immutable tree: its ChainID; empty: the context
+  std::shared_ptr<const CopyPlan> plan;  ///< once it is made
+};
+
+/// What is copied, and its digest for the cache.
+struct PlannedCopy {
+  std::vector<CopyPart> parts;
+  std::string digest;
 };
 
 class Solve;
@@ -68,6 +76,8 @@ class Solve {
   Result<void> leave_out();
   Result<void> choose_target();
   Result<void> remark();
+  bool uses_context(const Instruction& instruction) const;
+  Task<Result<void>> settle_context();
   Result<void> check_platform(const std::string& platform, const Place& place) const;
   Task<void> stage_task(size_t position);
   Task<Result<void>> stage(StageRun& run);
@@ -89,7 +99,7 @@ class Solve {
   Task<Result<void>> make_working_dir(StageRun& run, const Instruction& instruction);
   Result<CopyRequest> copy_request(StageRun& run, const Instruction& instruction) const;
   Task<Result<std::vector<CopyPart>>> copy_parts(StageRun& run, const Instruction& instruction);
-  Task<Result<std::string>> copy_digest(std::vector<CopyPart> parts);
+  Task<Result<PlannedCopy>> plan(std::vector<CopyPart> parts);
   Task<Result<void>> write_copy(StageRun& run, std::vector<CopyPart> parts, std::string upper);
   Task<Result<CopyPart>> download(const Instruction& instruction, std::string url, CopyRequest request);
   /// The tree that `--from=` means; of a stage, once it is done.
@@ -120,6 +130,7 @@ class Solve {
   std::vector<std::unique_ptr<StageRun>> runs_;  // by position
   std::vector<StageRun*> by_index_;
   size_t steps_ = 0, head_ = 0, names_ = 0;
+  size_t context_uses_ = 0;  // steps that read the context and have not ended
   std::set<std::string> used_arguments_;
   std::map<std::string, std::string> context_copies_;  // bind mounts of the context, by source
   std::optional<Error> failure_;

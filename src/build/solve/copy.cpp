@@ -120,7 +120,7 @@ class Copier {
       // Neighbours stay together, so that threads seldom meet in one directory.
       const size_t from = jobs_.size() * t / threads, to = jobs_.size() * (t + 1) / threads;
       for (size_t i = from; i < to && results[t]; ++i)
-        results[t] = upper_.write(jobs_[i].target, jobs_[i].item->info, tree_, jobs_[i].item->source);
+        results[t] = upper_.write(jobs_[i].target, jobs_[i].item->info, tree_, jobs_[i].item->source, request_.take);
     };
     std::vector<std::thread> running;
     for (size_t t = 1; t < threads; ++t) running.emplace_back(work, t);

@@ -21,6 +21,7 @@ struct CopyRequest {
   bool parents = false;
   bool unpack = false;  ///< ADD: an archive is unpacked
   std::vector<std::string> exclude;
+  bool take = false;  ///< the tree's files may become the layer's own, since nothing writes to the layer any more
 };
 
 struct CopyItem {

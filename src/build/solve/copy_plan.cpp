@@ -121,7 +121,11 @@ class Planner {
       for (const CopyItem& item : source.items)
         if (item.info.type == Type::file) files.push_back(&item);
     std::vector<std::string> digests(files.size());
-    const size_t threads = files.size() < 64 ? 1 : std::clamp(std::thread::hardware_concurrency(), 1u, 4u);
+    uint64_t bytes = 0;
+    for (const CopyItem* file : files) bytes += file->info.size;
+    const size_t threads = files.size() < 64 && bytes < (4 << 20)
+                               ? 1
+                               : std::min<size_t>(files.size(), std::clamp(std::thread::hardware_concurrency(), 1u, 4u));
     std::vector<Result<void>> results(threads);
     auto work = [&](size_t t) {
       for (size_t i = t; i < files.size(); i += threads) {

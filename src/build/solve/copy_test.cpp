@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "build/context/tar_tree.h"
+#include "build/context/context_tree.h"
 #include "image/test_support.h"
 
 namespace estiba::build {
@@ -27,8 +27,10 @@ class Copy : public ::testing::Test {
   }
 
   void context(TarText text) {
-    ASSERT_TRUE(os::write_file(d_ / "tar", text.text(), O_CREAT | O_TRUNC));
-    auto opened = TarTree::open(*os::open_file(d_ / "tar", O_RDONLY), d_.path());
+    const std::string bytes = text.text(), place = d_ / ("context-" + std::to_string(++contexts_));
+    ASSERT_TRUE(os::make_dirs(place));
+    image::StringSource source(bytes);
+    auto opened = ContextTree::from_tar(source, place);
     ASSERT_TRUE(opened) << opened.error().message;
     tree_ = *opened;
   }
@@ -52,8 +54,9 @@ class Copy : public ::testing::Test {
   std::string text(const std::string& path) { return os::read_file(d_ / ("up/" + path)).value_or("missing"); }
 
   TemporaryDirectory d_;
-  std::shared_ptr<TarTree> tree_;
+  std::shared_ptr<ContextTree> tree_;
   std::string digest_;
+  int contexts_ = 0;
 };
 
 TEST_F(Copy, FilesGoWhereTheImagesLinksLead) {

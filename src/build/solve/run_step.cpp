@@ -196,9 +196,9 @@ class RunStep {
     if (mount.type != RunMount::Type::bind) co_return Result<void>();
     std::vector<CopyPart> parts;
     parts.push_back(CO_TRY(co_await part_of(mount)));
-    auto digest = co_await s_.copy_digest(parts);
-    if (!digest) co_return fail_at(i_.place, "--mount: " + digest.error().message, digest.error().code);
-    key_parts_.push_back(std::move(*digest));
+    auto planned = co_await s_.plan(std::move(parts));
+    if (!planned) co_return fail_at(i_.place, "--mount: " + planned.error().message, planned.error().code);
+    key_parts_.push_back(std::move(planned->digest));
     co_return Result<void>();
   }
 
@@ -436,6 +436,9 @@ Task<Result<void>> Solve::run_command(StageRun& run, const Instruction& instruct
     adopt(run, *hit, step->created_by(), true);
     co_return Result<void>();
   }
+  // A command may take its time, in which its user goes on working.
+  auto settled = co_await settle_context();
+  if (!settled) co_return fail_at(instruction.place, settled.error().message, settled.error().code);
   const std::string upper = fresh("upper");
   CO_TRY(co_await step->execute(upper));
   auto entry = co_await commit(run, upper);

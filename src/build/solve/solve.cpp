@@ -136,6 +136,7 @@ Result<void> Solve::prepare() {
     run->position = runs_.size();
     run->first_step = steps_ + 1;
     steps_ += 1 + file_.stages[index].instructions.size();
+    for (const Instruction& instruction : file_.stages[index].instructions) context_uses_ += uses_context(instruction);
     by_index_[index] = run.get();
     runs_.push_back(std::move(run));
   }
@@ -278,6 +279,7 @@ Task<Result<void>> Solve::triggers(StageRun& run) {
   for (const std::string& line : lines) {
     auto list = parse_changes(line, file_.file);
     if (!list) co_return fail_at(file_.stages[run.index].from.place, "ONBUILD trigger of the base image: " + list.error().message);
+    for (const Instruction& instruction : *list) context_uses_ += uses_context(instruction);
     for (Instruction& instruction : *list) {
       instruction.place = {file_.file, file_.stages[run.index].from.place.line, "ONBUILD " + instruction.text};
       CO_TRY(co_await step(run, instruction, "Trigger : " + instruction.text + "\n"));
@@ -286,14 +288,29 @@ Task<Result<void>> Solve::triggers(StageRun& run) {
   co_return Result<void>();
 }
 
+bool Solve::uses_context(const Instruction& instruction) const {
+  if (instruction.kind == Kind::copy || instruction.kind == Kind::add) return !instruction.flag("from");
+  if (instruction.kind != Kind::run) return false;
+  for (std::string_view mount : instruction.flag_values("mount")) {
+    const bool other_type = mount.find("type=") != mount.npos && mount.find("type=bind") == mount.npos && mount.find('$') == mount.npos;
+    if (!other_type && mount_from(mount).empty()) return true;
+  }
+  return false;
+}
+
+/// What steps to come read of the context is taken in, if it still lies with the client.
+Task<Result<void>> Solve::settle_context() {
+  if (context_uses_ == 0) co_return Result<void>();
+  co_return co_await b_.pool.run([context = request_.context] { return context->settle(); });
+}
+
 Task<Result<void>> Solve::step(StageRun& run, const Instruction& instruction, std::string label) {
   say(run, std::move(label));
-  switch (instruction.kind) {
-    case Kind::run: co_return co_await run_command(run, instruction);
-    case Kind::copy:
-    case Kind::add: co_return co_await copy(run, instruction);
-    default: co_return co_await setting(run, instruction);
-  }
+  if (instruction.kind == Kind::run) CO_TRY(co_await run_command(run, instruction));
+  else if (instruction.kind == Kind::copy || instruction.kind == Kind::add) CO_TRY(co_await copy(run, instruction));
+  else CO_TRY(co_await setting(run, instruction));
+  if (uses_context(instruction)) --context_uses_;
+  co_return Result<void>();
 }
 
 Task<Result<void>> Solve::setting(StageRun& run, const Instruction& instruction) {

@@ -219,10 +219,9 @@ Task<Result<CopyPart>> Solve::download(const Instruction& instruction, std::stri
   co_return CopyPart{std::make_shared<LayeredTree>(std::vector<std::string>{directory}), std::move(request), ""};
 }
 
-/// Plans are made again for writing: that costs little beside what writing does, and a cached COPY keeps nothing.
-Task<Result<std::string>> Solve::copy_digest(std::vector<CopyPart> parts) {
-  std::string all;
-  for (const CopyPart& part : parts) {
+Task<Result<PlannedCopy>> Solve::plan(std::vector<CopyPart> parts) {
+  PlannedCopy out{std::move(parts), {}};
+  for (CopyPart& part : out.parts) {
     std::string memo;
     if (!part.identity.empty()) {
       std::string request = part.request.parents ? "p" : "-";
@@ -232,15 +231,17 @@ Task<Result<std::string>> Solve::copy_digest(std::vector<CopyPart> parts) {
       if (part.request.mode) request += "\0m" + std::to_string(*part.request.mode);
       memo = cache_key({"tree", part.identity, request});
       if (auto known = cached(memo)) {
-        all += known->value;
+        out.digest += known->value;
         continue;
       }
     }
-    auto digest = CO_TRY(co_await b_.pool.run([part]() -> Result<std::string> { return TRY(plan_copy(*part.tree, part.request)).digest; }));
-    if (!memo.empty()) remember(memo, {now(), now(), {}, digest});
-    all += digest;
+    part.plan = CO_TRY(co_await b_.pool.run([part]() -> Result<std::shared_ptr<const CopyPlan>> {
+      return std::make_shared<const CopyPlan>(TRY(plan_copy(*part.tree, part.request)));
+    }));
+    if (!memo.empty()) remember(memo, {now(), now(), {}, part.plan->digest});
+    out.digest += part.plan->digest;
   }
-  co_return all;
+  co_return out;
 }
 
 Task<Result<void>> Solve::write_copy(StageRun& run, std::vector<CopyPart> parts, std::string upper) {
@@ -248,9 +249,10 @@ Task<Result<void>> Solve::write_copy(StageRun& run, std::vector<CopyPart> parts,
       [layers = layer_paths(run.base), parts = std::move(parts), upper, scratch = fresh("unpack")]() -> Result<void> {
         TRY(os::make_dirs(scratch));
         auto layer = TRY(Upper::open(layers, upper));
-        for (const CopyPart& part : parts) {
-          CopyPlan plan = TRY(plan_copy(*part.tree, part.request));
-          TRY(perform_copy(*part.tree, part.request, plan, *layer, scratch));
+        for (CopyPart part : parts) {
+          if (!part.plan) part.plan = std::make_shared<const CopyPlan>(TRY(plan_copy(*part.tree, part.request)));
+          part.request.take = !part.request.unpack;  // what is unpacked may write to files that were copied
+          TRY(perform_copy(*part.tree, part.request, *part.plan, *layer, scratch));
         }
         return {};
       });
@@ -258,17 +260,17 @@ Task<Result<void>> Solve::write_copy(StageRun& run, std::vector<CopyPart> parts,
 
 Task<Result<void>> Solve::copy(StageRun& run, const Instruction& instruction) {
   auto parts = CO_TRY(co_await copy_parts(run, instruction));
-  auto digest = co_await copy_digest(parts);
-  if (!digest) co_return fail_at(instruction.place, digest.error().message, digest.error().code);
-  const CopyRequest& request = parts[0].request;
-  const std::string key =
-      cache_key({"copy", run.base.top(), epoch_text(), *digest, request.working_dir, request.destination, request.unpack ? "u" : "-"});
+  auto planned = co_await plan(std::move(parts));
+  if (!planned) co_return fail_at(instruction.place, planned.error().message, planned.error().code);
+  const CopyRequest& request = planned->parts[0].request;
+  const std::string key = cache_key(
+      {"copy", run.base.top(), epoch_text(), planned->digest, request.working_dir, request.destination, request.unpack ? "u" : "-"});
   if (auto hit = cached(key)) {
     adopt(run, *hit, instruction.text, true);
     co_return Result<void>();
   }
   const std::string upper = fresh("upper");
-  auto written = co_await write_copy(run, std::move(parts), upper);
+  auto written = co_await write_copy(run, std::move(planned->parts), upper);
   if (!written) co_return fail_at(instruction.place, written.error().message, written.error().code);
   auto entry = co_await commit(run, upper);
   if (!entry) co_return fail_at(instruction.place, entry.error().message, entry.error().code);

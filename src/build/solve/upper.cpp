@@ -121,12 +121,13 @@ Result<void> Upper::clear_place(const std::string& parent, const std::string& na
   return {};
 }
 
-Result<void> Upper::write(const std::string& path, const FileInfo& info, const Tree& tree, const std::string& source) const {
+Result<void> Upper::write(const std::string& path, const FileInfo& info, const Tree& tree, const std::string& source, bool take) const {
   const std::string place = real(path);
   const timespec times[2] = {{0, UTIME_OMIT}, {info.mtime, long(info.mtime_ns)}};
   if (info.type == Type::file) {
-    Fd fd = TRY(os::open_file(place, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-    if (info.size > 0) TRY_AS("/" + path, tree.copy_content(source, fd.get()));
+    const bool given = take && tree.give_content(source, place);
+    Fd fd = TRY(os::open_file(place, O_WRONLY | O_NOFOLLOW | (given ? 0 : O_CREAT | O_EXCL), 0600));
+    if (info.size > 0 && !given) TRY_AS("/" + path, tree.copy_content(source, fd.get()));
     if (::fchown(fd.get(), info.uid, info.gid) != 0) return fail_errno("chown /" + path);
     if (::fchmod(fd.get(), info.mode) != 0) return fail_errno("chmod /" + path);
     if (!info.xattrs.empty()) TRY(set_xattrs(place, info));

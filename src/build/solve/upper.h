@@ -32,8 +32,9 @@ class Upper {
   Result<void> set_directory(const std::string& path, const FileInfo& info);
   /// Makes room for `name` in the resolved directory `parent`: what the new layer has there goes. Refused when a directory is there.
   Result<void> clear_place(const std::string& parent, const std::string& name);
-  /// Everything but a directory; the place is clear. `tree` gives a file's content. Any thread, as long as its directory stays.
-  Result<void> write(const std::string& path, const FileInfo& info, const Tree& tree, const std::string& source) const;
+  /// Everything but a directory; the place is clear. `tree` gives a file's content, with `take` the file itself
+  /// if it can. Any thread, as long as its directory stays.
+  Result<void> write(const std::string& path, const FileInfo& info, const Tree& tree, const std::string& source, bool take) const;
   /// Times of directories, which their contents have changed meanwhile. Call last.
   Result<void> finish();
 

@@ -189,8 +189,16 @@ Result<std::string> registry_config(Cli& cli) {
   return base64url_encode(json::print(root));
 }
 
-/// The head that goes before the tar.
-Result<std::string> head(const Options& o) {
+/// What is sent, and how the daemon is to call the Dockerfile in it.
+struct Context {
+  std::optional<build::PackOptions> pack;  // a directory, and files beside it
+  std::unique_ptr<build::Packer> packer;   // its tar, once one is needed
+  bool from_stdin = false;                 // a tar, with its first bytes in `text`
+  std::string text, dockerfile, remote;
+};
+
+/// The head that goes before the tar, or with the directory instead of one.
+Result<std::string> head(const Options& o, const Context& context, const Fd& directory) {
   json::Document document;
   json::Node& root = document.make_object();
   document.set_root(root);
@@ -200,6 +208,14 @@ Result<std::string> head(const Options& o) {
     object.object("secrets").set(id, base64_encode(content));
   }
   object.maybe("ssh", TRY(agent_socket(o.ssh)));
+  if (directory) {
+    const auto st = TRY(os::fstat_file(directory.get()));
+    object.object("directory")
+        .set("fd", std::to_string(directory.get()))
+        .set("device", std::to_string(st.st_dev))
+        .set("inode", std::to_string(st.st_ino));
+    for (const auto& [name, content] : context.pack->extra) object.object("files").set(name, base64_encode(content));
+  }
   std::string text = json::print(root);
   return std::to_string(text.size()) + "\n" + text;
 }
@@ -222,13 +238,6 @@ std::optional<std::string> inside(const std::string& directory, const std::strin
   if (!place.starts_with(base)) return std::nullopt;
   return place.substr(base.size()) + "/" + name;
 }
-
-/// What is sent, and how the daemon is to call the Dockerfile in it.
-struct Context {
-  std::unique_ptr<build::Packer> packer;  // a directory
-  bool from_stdin = false;                // a tar, with its first bytes in `text`
-  std::string text, dockerfile, remote;
-};
 
 Result<Context> directory_context(const std::string& path, const Options& o) {
   struct stat st;
@@ -257,7 +266,7 @@ Result<Context> directory_context(const std::string& path, const Options& o) {
     }
     pack.ignore = TRY(build::read_ignore_rules(path, out.dockerfile));
   }
-  out.packer = TRY(build::Packer::open(std::move(pack)));
+  out.pack = std::move(pack);
   return out;
 }
 
@@ -291,7 +300,7 @@ Result<Context> stdin_context(const Options& o) {
   build::PackOptions pack;
   pack.extra.emplace_back("Dockerfile", std::exchange(out.text, {}) + TRY(read_stdin()));
   out.dockerfile = "Dockerfile";
-  out.packer = TRY(build::Packer::open(std::move(pack)));
+  out.pack = std::move(pack);
   return out;
 }
 
@@ -308,9 +317,10 @@ Result<Context> make_context(const std::string& path, const Options& o) {
   return directory_context(path, o);
 }
 
-UniqueFunction<Result<std::string>()> sending(Context& context, std::string first) {
-  return [&context, first = std::move(first)]() mutable -> Result<std::string> {
+UniqueFunction<Result<std::string>()> sending(Context& context, std::string first, bool directory) {
+  return [&context, first = std::move(first), directory]() mutable -> Result<std::string> {
     if (!first.empty()) return std::exchange(first, {});
+    if (directory) return std::string();
     if (context.packer) return context.packer->next();
     if (!context.from_stdin) return std::string();
     if (!context.text.empty()) return std::exchange(context.text, {});
@@ -322,6 +332,39 @@ UniqueFunction<Result<std::string>()> sending(Context& context, std::string firs
     piece.resize(size_t(n));
     return piece;
   };
+}
+
+/// Whether the daemon is ours and may be on this machine: it can then read the directory where it lies, and knows most files from before.
+bool takes_directories(Client& client) {
+  if (!client.endpoint().host.starts_with("unix://")) return false;
+  auto answer = client.send({.method = "HEAD", .path = "/_ping"});
+  return answer && (*answer)->headers.get("Estiba-Context") == "directory";
+}
+
+/// The request with the directory, when `directory` is open, or else with a tar of it.
+Result<Request> build_request(Cli& cli, const Options& o, Context& context, const Fd& directory) {
+  Request request{.method = "POST", .path = "/build"};
+  TRY(add_query(o, request.query));
+  if (!context.dockerfile.empty()) request.query.add("dockerfile", context.dockerfile);
+  if (!context.remote.empty()) request.query.add("remote", context.remote);
+  request.headers.add("X-Registry-Config", TRY(registry_config(cli)));
+  // A daemon other than ours knows nothing of the head.
+  const bool own = !o.secrets.empty() || !o.ssh.empty() || directory;
+  request.headers.add("Content-Type", own ? "application/vnd.estiba.build" : "application/x-tar");
+  if (context.pack && !directory && !context.packer) context.packer = TRY(build::Packer::open(*context.pack));
+  request.upload = sending(context, own ? TRY(head(o, context, directory)) : std::string(), bool(directory));
+  return request;
+}
+
+Result<std::unique_ptr<Response>> send_build(Cli& cli, const Options& o, Context& context) {
+  Client& client = *TRY(cli.client());
+  if (context.pack && !context.pack->directory.empty() && takes_directories(client)) {
+    const Fd directory = TRY(os::open_file(context.pack->directory, O_RDONLY | O_DIRECTORY));
+    auto response = TRY(client.send(TRY(build_request(cli, o, context, directory))));
+    if (response->status < 400) return response;
+    if (response->headers.get("Estiba-Context") != "refused") return std::unexpected(daemon_error(*response));
+  }
+  return client.stream(TRY(build_request(cli, o, context, Fd())));
 }
 
 /// The exit code of the command that failed, which becomes ours.
@@ -356,16 +399,7 @@ Result<int> build_image(Call& call) {
   if (!options.iid_file.empty()) TRY(os::remove_file(options.iid_file));
   Context context = TRY(make_context(std::string(arguments[0]), options));
   const bool quiet = options.quiet || options.progress == "quiet";
-  Request request{.method = "POST", .path = "/build"};
-  TRY(add_query(options, request.query));
-  if (!context.dockerfile.empty()) request.query.add("dockerfile", context.dockerfile);
-  if (!context.remote.empty()) request.query.add("remote", context.remote);
-  request.headers.add("X-Registry-Config", TRY(registry_config(call.cli)));
-  // A daemon other than ours knows nothing of the head, which is there for secrets and agents alone.
-  const bool own = !options.secrets.empty() || !options.ssh.empty();
-  request.headers.add("Content-Type", own ? "application/vnd.estiba.build" : "application/x-tar");
-  request.upload = sending(context, own ? TRY(head(options)) : std::string());
-  auto response = TRY(TRY(call.cli.client())->stream(std::move(request)));
+  auto response = TRY(send_build(call.cli, options, context));
   std::string id;
   auto shown = show_progress(*response, 1, quiet, [&id](const json::Node& aux) {
     if (auto text = aux.string_at("ID"); !text.empty()) id = text;

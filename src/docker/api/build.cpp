@@ -1,11 +1,8 @@
-// POST /build as the classic builder's clients speak it, /build/prune and /build/cancel. What `estiba build` sends beside (secrets) comes
-// before the tar: docs/builder.md.
-#include <fcntl.h>
-
+// POST /build as the classic builder's clients speak it, /build/prune and /build/cancel.
 #include "base/strings.h"
 #include "build/dockerfile/instruction.h"
 #include "build/solve/builder.h"
-#include "build/solve/download.h"
+#include "docker/api/build_context.h"
 #include "docker/api/routes.h"
 #include "docker/daemon.h"
 #include "docker/errors.h"
@@ -19,8 +16,6 @@
 
 namespace estiba::docker {
 namespace {
-
-constexpr std::string_view own_type = "application/vnd.estiba.build";
 
 /// A build's output on its way to the client.
 struct Stream final : build::BuildOutput {
@@ -144,77 +139,6 @@ Result<build::BuildRequest> read_query(const ApiRequest& request) {
   return out;
 }
 
-/// Writes the request's body to `file`; not more than what the disk can hold. Returns what came before the first `skip` bytes.
-Task<Result<void>> receive(io::Request& http, std::string first, int file, const std::string& directory, io::Pool& pool) {
-  auto space = CO_TRY(os::disk_space(directory));
-  const uint64_t reserve = std::max<uint64_t>(space.total_bytes / 50, 64 << 20);
-  const uint64_t limit = space.free_bytes > reserve ? space.free_bytes - reserve : 0;
-  uint64_t total = 0;
-  std::string batch = std::move(first);
-  while (true) {
-    std::string piece = CO_TRY(co_await http.read_body());
-    batch += piece;
-    if (batch.size() < (1 << 20) && !piece.empty()) continue;
-    total += batch.size();
-    if (total > limit)
-      co_return fail(Code::too_large, "the build context does not fit: it is larger than the " + std::to_string(limit >> 20) +
-                                          " MiB that are free in " + directory + "; leave files out with a .dockerignore");
-    auto written = co_await pool.run([file, bytes = std::move(batch)] { return os::write_all(file, bytes); });
-    if (!written) co_return std::unexpected(std::move(written.error()).context("receive the build context"));
-    batch.clear();
-    if (piece.empty()) co_return Result<void>();
-  }
-}
-
-/// What `estiba build` sends before the tar: a line with the length of a JSON object, and the object.
-Task<Result<std::string>> own_head(io::Request& http, build::BuildRequest& out) {
-  std::string bytes;
-  size_t end = std::string::npos;
-  while ((end = bytes.find('\n')) == std::string::npos) {
-    std::string piece = CO_TRY(co_await http.read_body());
-    if (piece.empty() || bytes.size() > 64) co_return fail(Code::malformed, "the build's head is missing");
-    bytes += piece;
-  }
-  auto length = parse_number<size_t>(std::string_view(bytes).substr(0, end));
-  if (!length || *length > (16 << 20)) co_return fail(Code::malformed, "the build's head has no length");
-  while (bytes.size() < end + 1 + *length) {
-    std::string piece = CO_TRY(co_await http.read_body());
-    if (piece.empty()) co_return fail(Code::malformed, "the build's head is cut short");
-    bytes += piece;
-  }
-  auto head = CO_TRY(json::Document::parse(std::string_view(bytes).substr(end + 1, *length)));
-  if (const json::Node* secrets = head.root().find("secrets"))
-    for (const auto& secret : *secrets) out.secrets[std::string(secret.key())] = CO_TRY(base64_decode(secret.as_string()));
-  out.ssh_socket = head.root().string_at("ssh");
-  co_return bytes.substr(end + 1 + *length);
-}
-
-Task<Result<void>> read_context(Daemon& daemon, ApiRequest& request, const std::string& directory, build::BuildRequest& out) {
-  Fd file = CO_TRY(os::open_file(directory + "/context", O_RDWR | O_CREAT | O_EXCL, 0600));
-  std::string remote(request.query("remote"));
-  if (!remote.empty()) {
-    if (!remote.starts_with("http://") && !remote.starts_with("https://"))
-      co_return fail(Code::invalid,
-                     "the remote context " + quoted(remote) + " is not offered: http:// and https:// are; clone a Git repository first");
-    CO_TRY(co_await build::download_file(remote, directory + "/remote", daemon.pool()));
-    file = CO_TRY(os::open_file(directory + "/remote", O_RDONLY));
-  } else {
-    std::string first;
-    if (request.http.headers.get("Content-Type") == own_type) first = CO_TRY(co_await own_head(request.http, out));
-    CO_TRY(co_await receive(request.http, std::move(first), file.get(), directory, daemon.pool()));
-  }
-  std::string path = directory + (remote.empty() ? "/context" : "/remote");
-  auto opened = co_await daemon.pool().run([path, directory]() -> Result<std::shared_ptr<build::TarTree>> {
-    return build::TarTree::open(TRY(os::open_file(path, O_RDONLY)), directory);
-  });
-  if (!opened && !remote.empty()) {  // no tar: a Dockerfile
-    out.dockerfile_text = CO_TRY(os::read_file(path));
-    co_return Result<void>();
-  }
-  out.context = CO_TRY(std::move(opened));
-  co_return Result<void>();
-}
-
 Task<void> build_job(build::Builder* builder, build::BuildRequest request, Stream* stream) {
   stream->result = co_await builder->build(std::move(request), *stream);
   stream->news.set();
@@ -249,7 +173,7 @@ Task<Result<void>> build_image(Daemon& daemon, ApiRequest& request, io::Response
   auto wanted = CO_TRY(read_query(request));
   build::Builder& builder = daemon.builder();
   Scratch scratch{builder, CO_TRY(builder.make_scratch())};
-  CO_TRY(co_await read_context(daemon, request, scratch.path, wanted));
+  CO_TRY(co_await read_build_context(daemon, request, response, scratch.path, wanted));
   const auto tags = wanted.tags;
   const std::string dockerfile = wanted.dockerfile;
   Stream stream;

@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "base/time.h"
+#include "docker/api/build_context.h"
 #include "docker/api/routes.h"
 #include "docker/containers.h"
 #include "docker/daemon.h"
@@ -43,6 +44,7 @@ Task<void> ping(Daemon&, ApiRequest& request, io::Response& response) {
   // "1": the classic builder is the one to talk to, so that `docker build` of new clients does not try BuildKit's sessions.
   headers.add("Builder-Version", "1");
   headers.add("Swarm", "inactive");
+  headers.add(std::string(context_header), "directory");
   response.send(200, std::move(headers), request.http.method == "HEAD" ? io::Body() : io::Body("OK"));
   co_return;
 }
