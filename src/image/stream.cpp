@@ -229,7 +229,7 @@ Result<void> GzipSink::write(std::string_view bytes) {
 Result<void> GzipSink::finish() { return step({}, Z_FINISH); }
 
 Result<uint64_t> copy_all(Source& source, Sink* sink, uint64_t limit) {
-  auto buffer = std::make_unique<char[]>(chunk_size);
+  auto buffer = std::make_unique_for_overwrite<char[]>(chunk_size);
   uint64_t total = 0;
   for (;;) {
     size_t n = TRY(source.read({buffer.get(), chunk_size}));

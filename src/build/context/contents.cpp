@@ -1,6 +1,7 @@
 #include "build/context/contents.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,10 +29,6 @@ Result<ContentPlace> Contents::add(uint64_t size) {
   if (size == 0) return ContentPlace{};
   if (size < large) return ContentPlace{ContentPlace::Kind::shared, shared_size_ + waiting_.size()};
   const uint64_t number = numbers_++;
-  {
-    std::lock_guard lock(mutex_);
-    given_.push_back(false);
-  }
   current_ = TRY(os::open_file(path(number), O_WRONLY | O_CREAT | O_EXCL, 0600));
   return ContentPlace{ContentPlace::Kind::own, number};
 }
@@ -69,16 +66,21 @@ Result<void> Contents::finish() {
 
 Result<OpenContent> Contents::read(ContentPlace place) const {
   if (place.kind != ContentPlace::Kind::own) return OpenContent{Fd(), shared_.get(), place.at};
+  std::lock_guard lock(mutex_);
+  if (auto it = given_.find(place.at); it != given_.end()) return OpenContent{Fd(), it->second.get(), 0};
   Fd fd = TRY(os::open_file(path(place.at), O_RDONLY));
   const int number = fd.get();
   return OpenContent{std::move(fd), number, 0};
 }
 
 bool Contents::give(ContentPlace place, const std::string& target) {
+  constexpr size_t most = 512;  // descriptors
   if (place.kind != ContentPlace::Kind::own) return false;
   std::lock_guard lock(mutex_);
-  if (given_[place.at] || ::link(path(place.at).c_str(), target.c_str()) != 0) return false;
-  given_[place.at] = true;
+  if (given_.size() >= most || given_.contains(place.at)) return false;
+  auto fd = os::open_file(path(place.at), O_RDONLY);
+  if (!fd || ::renameat2(AT_FDCWD, path(place.at).c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) != 0) return false;
+  given_.emplace(place.at, std::move(*fd));
   return true;
 }
 

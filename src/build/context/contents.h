@@ -2,11 +2,11 @@
 // its own, which a layer can take over without a copy.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -44,7 +44,7 @@ class Contents {
 
   /// Any thread.
   Result<OpenContent> read(ContentPlace place) const;
-  /// The file is also at `target` from now on, with content and nothing else of use; once for each file. False: it must be copied.
+  /// Moves the file to `target`, a new name, where its content must stay as it is: it can still be read here. False: it must be copied.
   bool give(ContentPlace place, const std::string& target);
 
  private:
@@ -58,8 +58,8 @@ class Contents {
   Fd shared_, current_;  // current_: of a large file
   std::string waiting_;  // of the shared file
   uint64_t shared_size_ = 0, numbers_ = 0;
-  std::mutex mutex_;
-  std::vector<bool> given_;  // guarded by mutex_
+  mutable std::mutex mutex_;
+  std::map<uint64_t, Fd> given_;  // guarded by mutex_; files that are elsewhere now
 };
 
 }  // namespace estiba::build

@@ -83,15 +83,25 @@ Result<void> ContextTree::check(const Reading& reading, const std::string& path)
 }
 
 Result<std::string> ContextTree::hash(const std::string& path) const {
+  if (digests_) {
+    std::shared_lock lock(place_mutex_);
+    const Node* node = TRY(file(path));
+    auto known = node->outside ? digests_->find(*node->outside) : std::nullopt;
+    if (known) return *known;
+  }
   Reading reading = TRY(open(path));
-  if (reading.outside && digests_)
-    if (auto known = digests_->find(*reading.outside)) return *known;
   image::FileSource source(reading.content.fd, reading.content.offset, reading.size);
-  image::HashingSource hashed(source);
-  TRY(image::copy_all(hashed, nullptr));
-  if (hashed.count() != reading.size) return changed(path);
+  image::Sha256 sha;
+  const size_t buffer_size = size_t(std::clamp<uint64_t>(reading.size, 1, image::chunk_size));
+  const auto buffer = std::make_unique_for_overwrite<char[]>(buffer_size);
+  uint64_t count = 0;
+  while (const size_t n = TRY(source.read({buffer.get(), buffer_size}))) {
+    sha.update({buffer.get(), n});
+    count += n;
+  }
+  if (count != reading.size) return changed(path);
   TRY(check(reading, path));
-  std::string digest = hashed.digest();
+  std::string digest = sha.digest();
   if (reading.outside && digests_ && !is_fresh(*reading.outside, now_ns_)) digests_->put(*reading.outside, digest);
   return digest;
 }

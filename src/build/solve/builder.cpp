@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "build/solve/builder_impl.h"
+#include "image/digest.h"
 #include "os/file.h"
 #include "os/mount.h"
 
@@ -91,10 +92,53 @@ Task<Result<BuildResult>> Builder::build(BuildRequest request, BuildOutput& outp
   co_return result;
 }
 
-Task<Result<Cache::Pruned>> Builder::prune(int64_t before) {
+static Result<uint64_t> tree_bytes(const std::string& path) {
+  uint64_t out = 0;
+  for (const auto& entry : TRY(os::list_dir(path))) {
+    auto st = os::lstat_file(path + "/" + entry.name);
+    if (!st) continue;  // gone meanwhile
+    out += uint64_t(st->st_blocks) * 512;
+    if (S_ISDIR(st->st_mode)) out += tree_bytes(path + "/" + entry.name).value_or(0);
+  }
+  return out;
+}
+
+Task<Result<std::map<std::string, uint64_t, std::less<>>>> Builder::mount_bytes() {
+  co_return co_await impl_->pool.run(
+      [directory = impl_->directory() + "/mounts"]() -> Result<std::map<std::string, uint64_t, std::less<>>> {
+        std::map<std::string, uint64_t, std::less<>> out;
+        for (const auto& entry : TRY(os::list_dir(directory))) out[entry.name] = tree_bytes(directory + "/" + entry.name).value_or(0);
+        return out;
+      });
+}
+
+bool Builder::mount_in_use(const std::string& key) const { return impl_->mounts_in_use.contains(impl_->directory() + "/mounts/" + key); }
+
+static Result<std::set<std::string, std::less<>>> chains_of_images(image::Store& store) {
+  std::set<std::string, std::less<>> out;
+  for (const image::Record& record : TRY(store.list())) {
+    auto config = store.config(record.id);
+    if (!config) continue;
+    std::string chain;
+    for (const std::string& diff : (*config)->diff_ids) out.insert(chain = image::chain_id(chain, diff));
+  }
+  return out;
+}
+
+Task<Result<Cache::Pruned>> Builder::prune(PruneRequest request) {
   Impl* impl = impl_.get();
-  co_return co_await impl->pool.run([impl, before]() -> Result<Cache::Pruned> {
-    auto out = TRY(impl->cache.prune(before));
+  Cache::Kept kept;
+  kept.mount_bytes = CO_TRY(co_await mount_bytes());
+  kept.image_chains = CO_TRY(co_await impl->pool.run([impl] { return chains_of_images(*impl->store); }));
+  for (const auto& [key, bytes] : kept.mount_bytes)
+    if (mount_in_use(key)) kept.busy_mounts.insert(key);
+  Cache::Pruned out = impl->cache.prune(request, kept);
+  // Moved away at once, so that no RUN can take one that is half gone.
+  const std::string away = CO_TRY(make_scratch());
+  for (const std::string& key : out.mounts) CO_TRY(os::rename_file(impl->directory() + "/mounts/" + key, away + "/" + key));
+  co_return co_await impl->pool.run([impl, out, away]() -> Result<Cache::Pruned> {
+    TRY(impl->cache.save());
+    TRY(os::remove_all(away));
     TRY(impl->store->collect());
     return out;
   });

@@ -93,9 +93,12 @@ class Builder {
   Task<Result<void>> recover();
   /// Dropping it ends the build and leaves nothing. Errors are one line that names file, line and the line itself.
   Task<Result<BuildResult>> build(BuildRequest request, BuildOutput& output);
-  /// Forgets what was not used since `before` (seconds since the epoch), cache mounts as well when it is in the future.
-  Task<Result<Cache::Pruned>> prune(int64_t before);
+  /// Forgets steps and cache mounts, but for mounts that a RUN has now, and gives the disk back.
+  Task<Result<Cache::Pruned>> prune(PruneRequest request);
   std::vector<std::pair<std::string, CacheEntry>> cache() const;
+  /// Bytes that each cache mount takes, by its key.
+  Task<Result<std::map<std::string, uint64_t, std::less<>>>> mount_bytes();
+  bool mount_in_use(const std::string& key) const;
   /// What is known of files in context directories.
   std::shared_ptr<DigestCache> digests() const;
   /// A fresh directory of <data-dir>/build/tmp for a context; whoever asks removes it (remove_scratch).

@@ -56,7 +56,8 @@ struct StageRun {
   Settings settings;
   Base base;
   bool all_cached = true;
-  Event done;  // also set when it has failed
+  bool changed = false;  // it is more than the image that FROM names
+  Event done;            // also set when it has failed
   bool succeeded = false;
   std::string pending;  // output that waits for the stages before
 };
@@ -113,7 +114,12 @@ class Solve {
   std::string fresh(std::string_view what);  // a path in the scratch directory
   int64_t now() const;
   std::string epoch_text() const { return epoch_ ? std::to_string(*epoch_) : ""; }
+  /// The configuration of the image that the stage is by now, and its id.
+  image::Config config_of(const StageRun& run) const;
+  std::string image_id(const StageRun& run) const;
   void short_id(StageRun& run);
+  void adopt_setting(StageRun& run, std::string text);
+  void add_labels(StageRun& run);
 
   Builder::Impl& b_;
   BuildRequest& request_;

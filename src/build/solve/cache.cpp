@@ -1,5 +1,7 @@
 #include "build/solve/cache.h"
 
+#include <algorithm>
+
 #include "base/strings.h"
 #include "image/digest.h"
 #include "os/file.h"
@@ -34,8 +36,9 @@ void Cache::take(std::string_view record) {
     auto size = parse_number<uint64_t>(fields[7]);
     if (!size) return;
     entry.layer = image::MadeLayer{std::string(fields[5]), std::string(fields[6]), *size, std::string(fields[4]), std::string(fields[8])};
-  } else if (fields[0] == "memo" && fields.size() == 5) {
+  } else if ((fields[0] == "memo" || fields[0] == "mount") && fields.size() == 5) {
     entry.value = fields[4];
+    entry.mount = fields[0] == "mount";
   } else if (fields[0] != "empty") {
     return;
   }
@@ -44,6 +47,7 @@ void Cache::take(std::string_view record) {
 
 std::string Cache::line(const std::string& key, const CacheEntry& entry) {
   std::string times = key + "\t" + std::to_string(entry.created) + "\t" + std::to_string(entry.used);
+  if (entry.mount) return "mount\t" + times + "\t" + entry.value + "\n";
   if (!entry.value.empty()) return "memo\t" + times + "\t" + entry.value + "\n";
   if (!entry.layer) return "empty\t" + times + "\n";
   const auto& layer = *entry.layer;
@@ -94,22 +98,55 @@ Result<void> Cache::save() {
   return {};
 }
 
-Result<Cache::Pruned> Cache::prune(int64_t before) {
+void Cache::use_mount(const std::string& key, std::string description, int64_t now) {
+  for (char& c : description)
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  std::lock_guard lock(mutex_);
+  dirty_ = true;
+  auto [it, fresh] = entries_.try_emplace(key);
+  if (fresh) it->second.created = now;
+  it->second.used = now;
+  it->second.mount = true;
+  it->second.value = std::move(description);
+}
+
+bool Cache::fits(const std::string& key, const CacheEntry& entry, const PruneRequest& request, const Kept& kept) {
+  auto begins = [&](const std::string& id) { return key.starts_with(id); };
+  const std::string_view type = entry.mount ? "exec.cachemount" : "regular";
+  if (entry.used >= request.before) return false;
+  if (!request.ids.empty() && std::none_of(request.ids.begin(), request.ids.end(), begins)) return false;
+  if (!request.types.empty() && std::find(request.types.begin(), request.types.end(), type) == request.types.end()) return false;
+  if (entry.mount) return !kept.busy_mounts.contains(key);
+  return request.all || (entry.layer && !kept.image_chains.contains(entry.layer->chain));
+}
+
+Cache::Pruned Cache::prune(const PruneRequest& request, const Kept& kept) {
   Pruned out;
-  {
-    std::lock_guard lock(mutex_);
-    for (auto it = entries_.begin(); it != entries_.end();) {
-      if (it->second.used >= before) {
-        ++it;
-        continue;
-      }
-      if (it->second.layer) out.bytes += it->second.layer->size;
-      if (it->second.value.empty()) out.keys.push_back(it->first);
-      it = entries_.erase(it);
-    }
-    dirty_ = layers_changed_ = true;
+  std::lock_guard lock(mutex_);
+  // Directories that an older engine left without a record.
+  for (const auto& [key, bytes] : kept.mount_bytes) entries_.try_emplace(key, CacheEntry{.value = key, .mount = true});
+  auto size_of = [&](const std::string& key, const CacheEntry& entry) {
+    auto mount = entry.mount ? kept.mount_bytes.find(key) : kept.mount_bytes.end();
+    return mount != kept.mount_bytes.end() ? mount->second : entry.layer ? entry.layer->size : 0;
+  };
+  uint64_t total = 0;
+  std::vector<std::pair<int64_t, std::string>> order;  // what goes first
+  for (const auto& [key, entry] : entries_) {
+    total += size_of(key, entry);
+    if (fits(key, entry, request, kept)) order.emplace_back(entry.used, key);
   }
-  TRY(save());
+  std::sort(order.begin(), order.end());
+  for (const auto& [used, key] : order) {
+    if (request.keep_bytes > 0 && total <= request.keep_bytes) break;
+    auto it = entries_.find(key);
+    const uint64_t bytes = size_of(key, it->second);
+    out.bytes += bytes;
+    total -= bytes;
+    if (it->second.mount) out.mounts.push_back(key);
+    if (it->second.mount || it->second.value.empty()) out.keys.push_back(key);
+    entries_.erase(it);
+  }
+  dirty_ = layers_changed_ = true;
   return out;
 }
 

@@ -323,9 +323,8 @@ class RunStep {
 
   /// The directory of a cache mount, held until the RUN ends.
   Task<Result<std::string>> cache_mount(const RunMount& mount) {
-    const std::string base =
-        b_.directory() + "/mounts/" +
-        cache_key({mount.id.empty() ? absolute(mount.target, working_dir_) : mount.id, mount.from, mount.source}).substr(0, 32);
+    const std::string id = mount.id.empty() ? absolute(mount.target, working_dir_) : mount.id;
+    const std::string base = b_.directory() + "/mounts/" + cache_key({id, mount.from, mount.source}).substr(0, 32);
     std::string path = base;
     if (mount.sharing == RunMount::Sharing::locked) {
       while (b_.mounts_in_use.contains(path)) {
@@ -337,6 +336,7 @@ class RunStep {
     }
     ++b_.mounts_in_use[path];
     guard_.left.cache_mounts.push_back(path);
+    b_.cache.use_mount(path.substr(path.rfind('/') + 1), "cached mount " + mount.target + " with id " + quoted(id), s_.now());
     if (os::exists(path)) co_return path;
     if (!mount.from.empty()) {
       CopyPart part = CO_TRY(co_await part_of(mount));

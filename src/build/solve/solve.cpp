@@ -140,6 +140,7 @@ Result<void> Solve::prepare() {
     by_index_[index] = run.get();
     runs_.push_back(std::move(run));
   }
+  steps_ += !request_.labels.empty();
   return {};
 }
 
@@ -205,6 +206,7 @@ Task<Result<void>> Solve::stage(StageRun& run) {
     CO_TRY(
         co_await step(run, instruction, "Step " + std::to_string(number) + "/" + std::to_string(steps_) + " : " + instruction.text + "\n"));
   }
+  add_labels(run);
   co_return Result<void>();
 }
 
@@ -219,6 +221,7 @@ Task<Result<void>> Solve::from(StageRun& run) {
     run.base = before.base;
     run.settings.config = before.settings.config;
     run.all_cached = before.all_cached;
+    run.changed = before.changed;
   }
   say(run, "Step " + std::to_string(run.first_step) + "/" + std::to_string(steps_) + " : " + stage.from.text + "\n");
   if (!parent && bases_[run.index] == "scratch") {
@@ -322,26 +325,41 @@ Task<Result<void>> Solve::setting(StageRun& run, const Instruction& instruction)
     CO_TRY(co_await make_working_dir(run, instruction));
     co_return Result<void>();
   }
+  adopt_setting(run, std::move(text));
+  co_return Result<void>();
+}
+
+void Solve::adopt_setting(StageRun& run, std::string text) {
   const std::string key = cache_key({"setting", run.base.top(), epoch_text(), text, image::print_config(run.settings.config)});
   auto hit = cached(key);
   CacheEntry entry = hit.value_or(CacheEntry{epoch_.value_or(now()), now(), {}, {}});
   if (!hit) remember(key, entry);
-  adopt(run, entry, text, hit.has_value());
-  co_return Result<void>();
+  adopt(run, entry, std::move(text), hit.has_value());
+}
+
+/// Labels of the request are one instruction more of the target, as Docker has it.
+void Solve::add_labels(StageRun& run) {
+  if (request_.labels.empty() || run.index != target_) return;
+  std::string text = "LABEL";
+  for (const auto& [name, value] : request_.labels) {
+    text += " " + name + "=" + value;
+    run.settings.config.labels[name] = value;
+  }
+  say(run, "Step " + std::to_string(steps_) + "/" + std::to_string(steps_) + " : " + text + "\n");
+  adopt_setting(run, std::move(text));
 }
 
 Task<Result<BuildResult>> Solve::finish() {
   StageRun& run = *by_index_[target_];
-  image::Config config = run.settings.config;
-  for (const auto& [name, value] : request_.labels) config.labels[name] = value;
-  config.platform = config.platform.architecture.empty() ? image::host_platform() : config.platform;
-  if (config.created.empty()) config.created = format_rfc3339(WallTime(std::chrono::seconds(epoch_.value_or(now()))));
   std::vector<std::string> tags;
   for (const std::string& tag : request_.tags) tags.push_back(CO_TRY(image::parse_reference(tag)).key());
   std::shared_ptr<image::Store> store = b_.store;
-  auto record = CO_TRY(co_await b_.pool.run([store, config = std::move(config), base = run.base, tags]() -> Result<image::Record> {
-    return image::make_image(*store, config, base.image ? &*base.image : nullptr, base.made, tags);
-  }));
+  auto make = [store, config = config_of(run), base = run.base, tags, changed = run.changed]() -> Result<image::Record> {
+    if (changed || !base.image) return image::make_image(*store, config, base.image ? &*base.image : nullptr, base.made, tags);
+    for (const std::string& tag : tags) TRY(store->tag(base.image->id, tag));
+    return *base.image;
+  };
+  auto record = CO_TRY(co_await b_.pool.run(std::move(make)));
   for (const auto& [name, value] : request_.arguments)
     if (!used_arguments_.contains(name) && !is_proxy_argument(name) && !platform_.contains(name) && !name.starts_with("BUILDKIT_"))
       output_.text("[Warning] One or more build-args [" + name + "] were not consumed\n");

@@ -120,10 +120,55 @@ TEST(Cache, OutlivesItsProcess) {
   EXPECT_EQ(cache.find(key, 20)->created, 5);
   EXPECT_EQ(cache.find("memo", 20)->value, "sha256:x");
   EXPECT_FALSE(cache.find("lost", 20)) << "its layer is not there";
-  auto pruned = cache.prune(30);
-  ASSERT_TRUE(pruned);
-  EXPECT_EQ(pruned->keys, std::vector<std::string>{key});
+  auto pruned = cache.prune({.all = true, .before = 30}, {});
+  EXPECT_EQ(pruned.keys, std::vector<std::string>{key});
   EXPECT_FALSE(cache.find(key, 30));
+}
+
+class CachePrune : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (auto [key, used] : {std::pair{"aa", 10}, {"bb", 20}, {"cc", 30}})
+      cache.put(key, {.created = 1, .used = used, .layer = image::MadeLayer{"", "", 100, key, ""}});
+    cache.put("empty", {.created = 1, .used = 5});
+    cache.use_mount("mount", "cached mount\t/c", 15);
+    kept.mount_bytes = {{"mount", 50}, {"old", 7}};
+  }
+  std::vector<std::string> pruned(const PruneRequest& request) { return cache.prune(request, kept).keys; }
+  using Keys = std::vector<std::string>;
+
+  image::TemporaryDirectory d;
+  std::unique_ptr<image::Store> store = *image::Store::open(d.path());
+  Cache cache{d.path(), *store};
+  Cache::Kept kept;
+};
+
+TEST_F(CachePrune, ImagesKeepTheirStepsUnlessAllGoes) {
+  kept.image_chains = {"bb"};
+  EXPECT_EQ(pruned({}), (Keys{"old", "aa", "mount", "cc"}));
+  kept.mount_bytes.clear();
+  EXPECT_EQ(pruned({.all = true}), (Keys{"empty", "bb"}));
+}
+
+TEST_F(CachePrune, ByTimeTypeIdAndSpace) {
+  EXPECT_EQ(pruned({.all = true, .before = 11, .types = {"regular"}}), (Keys{"empty", "aa"}));
+  EXPECT_EQ(pruned({.all = true, .ids = {"b"}}), (Keys{"bb"}));
+  EXPECT_EQ(pruned({.all = true, .keep_bytes = 150}), (Keys{"old"}));
+  EXPECT_EQ(pruned({.types = {"frontend"}}), Keys{});
+  auto mounts = cache.prune({.types = {"exec.cachemount"}}, kept);
+  EXPECT_EQ(mounts.mounts, (Keys{"old", "mount"}));
+  EXPECT_EQ(mounts.bytes, 57u);
+}
+
+TEST_F(CachePrune, AMountInUseStays) {
+  kept.busy_mounts = {"mount"};
+  EXPECT_EQ(cache.prune({.all = true}, kept).mounts, Keys{"old"});
+  ASSERT_TRUE(cache.save());
+  Cache again(d.path(), *store);
+  ASSERT_TRUE(again.load());
+  ASSERT_EQ(again.list().size(), 1u);
+  EXPECT_TRUE(again.list()[0].second.mount);
+  EXPECT_EQ(again.list()[0].second.value, "cached mount /c");
 }
 
 }  // namespace

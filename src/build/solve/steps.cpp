@@ -42,10 +42,20 @@ std::optional<CacheEntry> Solve::cached(const std::string& key) {
   return b_.cache.find(key, now());
 }
 
-void Solve::short_id(StageRun& run) {
-  std::string id = cache_key({run.base.top(), image::print_config(run.settings.config)});
-  say(run, " ---> " + id.substr(0, 12) + "\n");
+image::Config Solve::config_of(const StageRun& run) const {
+  image::Config out = run.settings.config;
+  if (out.platform.architecture.empty()) out.platform = image::host_platform();
+  if (out.created.empty()) out.created = format_rfc3339(WallTime(std::chrono::seconds(epoch_.value_or(now()))));
+  for (const image::MadeLayer& layer : run.base.made) out.diff_ids.push_back(layer.diff_id);
+  return out;
 }
+
+std::string Solve::image_id(const StageRun& run) const {
+  if (!run.changed && run.base.image) return run.base.image->id;
+  return image::digest_of(image::print_config(config_of(run)));
+}
+
+void Solve::short_id(StageRun& run) { say(run, " ---> " + image::short_digest(image_id(run)) + "\n"); }
 
 void Solve::adopt(StageRun& run, const CacheEntry& entry, std::string created_by, bool from_cache) {
   auto& config = run.settings.config;
@@ -57,6 +67,7 @@ void Solve::adopt(StageRun& run, const CacheEntry& entry, std::string created_by
   config.created = created;
   config.history.push_back({created, std::move(created_by), config.author, "", !entry.layer});
   run.all_cached &= from_cache;
+  run.changed = true;
   if (from_cache) say(run, " ---> Using cache\n");
   short_id(run);
 }

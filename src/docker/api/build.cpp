@@ -7,7 +7,9 @@
 #include "docker/daemon.h"
 #include "docker/errors.h"
 #include "docker/events.h"
+#include "docker/filters.h"
 #include "docker/json_writer.h"
+#include "docker/times.h"
 #include "image/digest.h"
 #include "image/reference.h"
 #include "io/loop.h"
@@ -196,22 +198,18 @@ Task<Result<void>> build_image(Daemon& daemon, ApiRequest& request, io::Response
 }
 
 Task<Result<void>> prune(Daemon& daemon, ApiRequest& request, io::Response& response) {
-  int64_t before = INT64_MAX;
-  if (std::string_view text = request.query("filters"); !text.empty()) {
-    auto parsed = CO_TRY(json::Document::parse(text));
-    const json::Node* until = parsed.root().find("until");
-    for (const char* other : {"until", "unused-for"}) until = until ? until : parsed.root().find(other);
-    std::string value;
-    if (until && until->is_array() && !until->empty()) value = (*until)[0].as_string();
-    if (until && until->is_object())
-      for (const auto& member : *until) value = member.key();
-    if (!value.empty()) {
-      auto age = build::parse_go_duration(value);
-      if (!age) co_return fail(Code::invalid, "invalid until filter " + quoted(value) + ": a duration such as 24h is expected");
-      before = std::chrono::duration_cast<std::chrono::seconds>(daemon.loop().wall_now().time_since_epoch()).count() - *age / 1'000'000'000;
+  const Filters filters = CO_TRY(Filters::parse(request.query("filters"), {"until", "unused-for", "id", "type"}));
+  build::PruneRequest wanted{.all = request.flag("all"), .ids = filters.get("id"), .types = filters.get("type")};
+  for (const char* name : {"until", "unused-for"}) {
+    for (const std::string& value : filters.get(name)) {
+      auto time = parse_time(value, daemon.loop().wall_now());
+      if (!time) co_return fail(Code::invalid, "invalid " + std::string(name) + " filter " + quoted(value) + ": " + time.error().message);
+      wanted.before = std::chrono::duration_cast<std::chrono::seconds>(time->time_since_epoch()).count();
     }
   }
-  auto pruned = CO_TRY(co_await daemon.builder().prune(before));
+  for (const char* name : {"keep-storage", "reserved-space"})
+    if (auto bytes = CO_TRY(request.number(name)); bytes && *bytes > 0) wanted.keep_bytes = uint64_t(*bytes);
+  auto pruned = CO_TRY(co_await daemon.builder().prune(std::move(wanted)));
   JsonWriter json;
   json.object().put_list("CachesDeleted", pruned.keys).put("SpaceReclaimed", pruned.bytes).end();
   send_json(response, 200, json.take());

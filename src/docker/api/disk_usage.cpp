@@ -58,18 +58,20 @@ void put_volumes(JsonWriter& out, Daemon& daemon, const std::map<std::string, ui
   out.end();
 }
 
-void put_build_cache(JsonWriter& out, Daemon& daemon) {
+void put_build_cache(JsonWriter& out, Daemon& daemon, const std::map<std::string, uint64_t, std::less<>>& mounts) {
   out.array("BuildCache");
   for (const auto& [key, entry] : daemon.builder().cache()) {
-    if (!entry.layer) continue;
+    if (!entry.layer && !entry.mount) continue;
+    auto mount = mounts.find(key);
+    const uint64_t size = entry.layer ? entry.layer->size : mount != mounts.end() ? mount->second : 0;
     auto time = [](int64_t seconds) { return format_rfc3339(WallTime(std::chrono::seconds(seconds))); };
     out.object()
         .put("ID", key)
-        .put("Type", "regular")
-        .put("Description", "layer " + entry.layer->diff_id)
-        .put("InUse", false)
+        .put("Type", entry.mount ? "exec.cachemount" : "regular")
+        .put("Description", entry.mount ? entry.value : "layer " + entry.layer->diff_id)
+        .put("InUse", entry.mount && daemon.builder().mount_in_use(key))
         .put("Shared", false);
-    out.put("Size", entry.layer->size).put("CreatedAt", time(entry.created)).put("LastUsedAt", time(entry.used)).put("UsageCount", 1).end();
+    out.put("Size", size).put("CreatedAt", time(entry.created)).put("LastUsedAt", time(entry.used)).put("UsageCount", 1).end();
   }
   out.end();
 }
@@ -102,7 +104,7 @@ Task<Result<void>> disk_usage(Daemon& daemon, ApiRequest& request, io::Response&
     put_volumes(out, daemon, sizes);
   }
   if (wanted("build-cache")) {
-    put_build_cache(out, daemon);
+    put_build_cache(out, daemon, CO_TRY(co_await daemon.builder().mount_bytes()));
     if (request.minor < 42) out.put("BuilderSize", 0);
   }
   send_json(response, 200, out.end().take());
