@@ -42,7 +42,9 @@ class Api {
   Cluster& cluster() { return *cluster_; }
   Authenticator& authenticator() { return *authenticator_; }
   Authorizer& authorizer() { return authorizer_; }
-  bool ready() const { return ready_.load(); }
+  bool ready() const { return ready_.load() && !held_.load(); }
+  /// While held, /readyz is false: another part of the program is part of what "ready" promises. Any thread.
+  void hold_ready(bool held) { held_ = held; }
 
  private:
   Task<Result<Outcome>> remove(Action action);
@@ -65,7 +67,7 @@ class Api {
   OpenApiDocs openapi_;
   std::string version_json_;
   NodeProxy* node_proxy_;
-  std::atomic<bool> ready_ = false;
+  std::atomic<bool> ready_ = false, held_ = false;
 };
 
 /// Whether a path is answered to anybody: health checks and the version.

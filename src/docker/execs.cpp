@@ -117,6 +117,10 @@ std::string print_exec(const Exec& exec) {
 
 Result<ExecRef> Execs::create(std::shared_ptr<Container> container, ExecConfig config) {
   TRY(must_run(*container));
+  return add(std::move(container), std::move(config));
+}
+
+ExecRef Execs::add(std::shared_ptr<Container> container, ExecConfig config) {
   auto exec = std::make_shared<Exec>();
   exec->id = hex_encode(random_bytes(32));
   exec->container = std::move(container);
@@ -203,6 +207,17 @@ void Execs::ended(Exec& exec, int code) {
   if (done.size() <= most_ended) return;
   by_id_.erase(done.front());
   done.erase(done.begin());
+}
+
+ExecRef Execs::begin(std::shared_ptr<Container> container, std::vector<std::string> command) {
+  auto exec = add(std::move(container), {.command = std::move(command), .attach_out = true, .attach_err = true});
+  exec->state = Exec::State::starting;
+  tell(*exec, "exec_start: " + command_line(exec->config));
+  return exec;
+}
+
+void Execs::end(Exec& exec, int code) {
+  if (by_id_.contains(exec.id)) ended(exec, code);  // else its container has been removed
 }
 
 Task<Result<void>> Execs::resize(ExecRef exec, uint16_t columns, uint16_t rows) {

@@ -60,10 +60,14 @@ class Execs {
   Task<Result<void>> start(ExecRef exec, std::shared_ptr<Client> client);
   /// Of a running one at once, of one that is being started as soon as it runs, of one to be started its first size.
   Task<Result<void>> resize(ExecRef exec, uint16_t columns, uint16_t rows);
+  /// An exec that somebody else runs, a health check's: told and listed as any, from now until end(), which must follow.
+  ExecRef begin(std::shared_ptr<Container> container, std::vector<std::string> command);
+  void end(Exec& exec, int code);
   /// A container has gone.
   void forget(const Container& container);
 
  private:
+  ExecRef add(std::shared_ptr<Container> container, ExecConfig config);
   static Task<void> run(Execs* self, ExecRef exec);
   void ended(Exec& exec, int code);
   void tell(const Exec& exec, std::string action, std::vector<std::pair<std::string, std::string>> more = {});

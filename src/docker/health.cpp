@@ -3,6 +3,7 @@
 #include "docker/background.h"
 #include "docker/config.h"
 #include "docker/daemon.h"
+#include "docker/execs.h"
 #include "docker/lives.h"
 #include "engine/engine.h"
 #include "io/loop.h"
@@ -79,7 +80,10 @@ Task<void> Lives::run_health(ContainerRef container, uint64_t generation) {
     HealthProbe probe;
     probe.start = daemon_.loop().wall_now();
     const bool in_start_period = daemon_.loop().now() - started < check.start_period;
+    auto exec = daemon_.execs().begin(container, check.command);
     auto result = co_await daemon_.engine().exec_sync(c.id, check.command, check.timeout);
+    // What overran its time was killed.
+    daemon_.execs().end(*exec, result ? result->exit_code : result.error().code == Code::timeout ? 137 : 126);
     if (!current()) co_return;
     probe.end = daemon_.loop().wall_now();
     if (result) {

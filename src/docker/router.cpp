@@ -143,7 +143,8 @@ Task<void> Router::serve(Daemon& daemon, io::Request& request, io::Response& res
   auto done = co_await route->handler(daemon, api, response);
   if (done) co_return;
   if (!response.started() && response.status() != 101) send_error(response, done.error());
-  else log::debug("docker", "an answer broke off", {{"method", request.method}, {"path", request.path}, {"error", done.error()}});
+  else response.break_off();
+  log::debug("docker", "a request failed", {{"method", request.method}, {"path", request.path}, {"error", done.error()}});
 }
 
 }  // namespace estiba::docker

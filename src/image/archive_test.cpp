@@ -66,6 +66,46 @@ std::string docker_archive(const std::vector<std::string>& layers, const std::ve
   return tar.text();
 }
 
+TEST_F(Archive, PartialBlobsStayForTheNextWriter) {
+  const std::string text = "what is downloaded in two halves", digest = digest_of(text);
+  {
+    auto first = store_->partial_blob(digest, text.size());
+    ASSERT_TRUE(first && first->write(text.substr(0, 10)));
+    auto second = store_->partial_blob(digest, text.size());  // at the same time: from the start, elsewhere
+    ASSERT_TRUE(second);
+    EXPECT_EQ(second->size(), 0u);
+    EXPECT_NE(second->path(), first->path());
+  }
+  auto later = store_->partial_blob(digest, text.size());
+  ASSERT_TRUE(later);
+  EXPECT_EQ(later->size(), 10u);
+  ASSERT_TRUE(later->write(text.substr(10)));
+  EXPECT_EQ(later->commit(digest).value_or(""), digest);
+  EXPECT_EQ(store_->read_blob(digest).value_or(""), text);
+  EXPECT_EQ(os::list_dir(dir_ / "data/images/partial")->size(), 0u);
+  // What is not what it should be goes, and so does what is longer than it may be.
+  const std::string other = digest_of("other");
+  {
+    auto wrong = store_->partial_blob(other, 5);
+    ASSERT_TRUE(wrong && wrong->write("wrong"));
+    EXPECT_EQ(wrong->commit(other).error().code, Code::malformed);
+  }
+  EXPECT_EQ(os::list_dir(dir_ / "data/images/partial")->size(), 0u);
+  {
+    auto longer = store_->partial_blob(other, 5);
+    ASSERT_TRUE(longer && longer->write("too long"));
+  }
+  EXPECT_EQ(store_->partial_blob(other, 5)->size(), 0u);
+  // The collector takes what nobody has gone on with for a day.
+  const std::string path = dir_ / ("data/images/partial/" + std::string(hex_of(other)));
+  ASSERT_TRUE(store_->collect());
+  EXPECT_TRUE(os::exists(path));
+  const timespec old[2] = {{1000, 0}, {1000, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), old, 0), 0);
+  ASSERT_TRUE(store_->collect());
+  EXPECT_FALSE(os::exists(path));
+}
+
 TEST_F(Archive, ARootFileSystemBecomesAnImage) {
   Record record = rootfs("web:1", TarText().file("bin/run", "x", 0755).text());
   EXPECT_EQ(record.tags, std::vector<std::string>{"docker.io/library/web:1"});

@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <vector>
 
 namespace estiba::image {
 
@@ -15,6 +16,7 @@ struct Pipe::State {
   std::mutex mutex;
   std::condition_variable moved;  // the thread's side waits for it
   std::deque<std::string> pieces;
+  std::vector<std::string> spare;  // memory of pieces that have been used
   size_t size = 0;
   bool ended = false;      // whoever writes has said that it is at its end
   bool gone_here = false;  // the Pipe
@@ -23,6 +25,12 @@ struct Pipe::State {
   std::optional<Error> error;
 
   /// With the mutex held.
+  void keep(std::string used) {
+    if (used.capacity() < piece_size || spare.size() * piece_size >= capacity) return;
+    used.clear();
+    spare.push_back(std::move(used));
+  }
+  /// With the mutex held.
   void wake_coroutine() {
     if (gone_here || !std::exchange(coroutine_waits, false)) return;
     executor->post([event = std::weak_ptr<Event>(changed)] {
@@ -30,6 +38,29 @@ struct Pipe::State {
     });
   }
 };
+
+namespace {
+std::string take_space(std::mutex& mutex, std::vector<std::string>& spare) {
+  {
+    std::lock_guard lock(mutex);
+    if (!spare.empty()) {
+      std::string out = std::move(spare.back());
+      spare.pop_back();
+      return out;
+    }
+  }
+  std::string out;
+  out.reserve(Pipe::piece_size);
+  return out;
+}
+}  // namespace
+
+std::string Pipe::space() { return take_space(state_->mutex, state_->spare); }
+
+void Pipe::give_back(std::string used) {
+  std::lock_guard lock(state_->mutex);
+  state_->keep(std::move(used));
+}
 
 Pipe::Pipe(size_t capacity) : state_(std::make_shared<State>(capacity)) {}
 
@@ -121,6 +152,22 @@ Result<size_t> Pipe::Reader::read(std::span<char> buffer) {
   return n;
 }
 
+Result<std::string> Pipe::Reader::next(std::string used) {
+  std::unique_lock lock(state_->mutex);
+  state_->keep(std::move(used));
+  state_->moved.wait(lock, [&] { return !state_->pieces.empty() || state_->ended || state_->gone_here; });
+  if (state_->pieces.empty()) {
+    if (state_->error) return std::unexpected(*state_->error);
+    if (state_->ended) return std::string();
+    return fail(Code::cancelled, "cancelled");
+  }
+  std::string piece = std::move(state_->pieces.front());
+  state_->pieces.pop_front();
+  state_->size -= piece.size();
+  if (state_->size <= state_->capacity / 2) state_->wake_coroutine();
+  return piece;
+}
+
 Pipe::Writer::~Writer() {
   std::lock_guard lock(state_->mutex);
   state_->gone_there = true;
@@ -145,6 +192,23 @@ Result<void> Pipe::Writer::write(std::string_view bytes) {
   }
   TRY(flush());
   return push(std::string(bytes));
+}
+
+Result<void> Pipe::Writer::copy_from(Source& source) {
+  TRY(flush());
+  for (;;) {
+    std::string piece = take_space(state_->mutex, state_->spare);
+    size_t size = 0;
+    piece.resize_and_overwrite(piece_size, [](char*, size_t n) { return n; });
+    while (size < piece_size) {
+      size_t n = TRY(source.read({piece.data() + size, piece_size - size}));
+      if (n == 0) break;
+      size += n;
+    }
+    if (size == 0) return {};
+    piece.resize(size);
+    TRY(push(std::move(piece)));
+  }
 }
 
 Result<void> Pipe::Writer::flush() { return push(std::exchange(small_, {})); }

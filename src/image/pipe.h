@@ -25,6 +25,10 @@ class Pipe {
   Task<bool> put(std::string bytes);
   /// No more comes; with an error the reader fails with it.
   void end(std::optional<Error> error = std::nullopt);
+  /// An empty string with room for `piece_size` bytes: one whose bytes have been used, where there is one. Any thread.
+  std::string space();
+  /// Gives such memory back.
+  void give_back(std::string used);
   /// Bytes of the writer; empty at its end. An error of the writer (Writer::fail, or that it went without finish()) comes behind all
   /// its bytes.
   Task<Result<std::string>> take();
@@ -32,6 +36,7 @@ class Pipe {
   /// The blocking ends; each is used by one thread. They may outlive the Pipe.
   class Reader;
   class Writer;
+  static constexpr size_t piece_size = 256 * 1024;
   std::unique_ptr<Reader> reader();
   std::unique_ptr<Writer> writer();
 
@@ -45,6 +50,8 @@ class Pipe::Reader final : public Source {
   explicit Reader(std::shared_ptr<State> state) : state_(std::move(state)) {}
   ~Reader() override;
   Result<size_t> read(std::span<char> buffer) override;
+  /// The next bytes as they came, without a copy; empty is the end. Not mixed with read(). `used` is the piece before, or empty.
+  Result<std::string> next(std::string used = {});
 
  private:
   std::shared_ptr<State> state_;
@@ -59,6 +66,8 @@ class Pipe::Writer final : public Sink {
   /// Short writes are gathered; flush() sends them.
   Result<void> write(std::string_view bytes) override;
   Result<void> flush();
+  /// All that `source` gives, read straight into the pieces.
+  Result<void> copy_from(Source& source);
   void finish(std::optional<Error> error = std::nullopt);
 
  private:

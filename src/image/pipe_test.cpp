@@ -63,6 +63,55 @@ TEST(Pipe, CarriesBytesFromAThread) {
   EXPECT_EQ(got, text);
 }
 
+TEST(Pipe, HandsWholePiecesOverAndTakesTheirMemoryBack) {
+  io::Loop loop;
+  struct Run {
+    static Task<Result<void>> go(std::string text, std::string* there, std::string* back) {
+      Pipe to, from;
+      std::thread thread([reader = to.reader(), writer = from.writer(), there] {
+        struct Pieces final : Source {
+          Pipe::Reader& reader;
+          std::string piece;
+          std::string& all;
+          Pieces(Pipe::Reader& r, std::string& a) : reader(r), all(a) {}
+          Result<size_t> read(std::span<char> buffer) override {
+            if (piece.empty()) piece = TRY(reader.next(std::move(piece)));
+            const size_t n = piece.copy(buffer.data(), buffer.size());
+            all.append(piece, 0, n);
+            piece.erase(0, n);
+            return n;
+          }
+        } pieces(*reader, *there);
+        auto done = writer->copy_from(pieces);
+        writer->finish(done ? std::nullopt : std::optional(done.error()));
+      });
+      size_t at = 0;
+      for (size_t size : {10uz, Pipe::piece_size, 1uz, 100'000uz, Pipe::piece_size}) {
+        std::string piece = to.space();
+        EXPECT_GE(piece.capacity(), Pipe::piece_size);
+        EXPECT_TRUE(piece.empty());
+        piece.assign(text, at, size);
+        at += size;
+        EXPECT_TRUE(co_await to.put(std::move(piece)));
+      }
+      to.end();
+      for (std::string piece;;) {
+        from.give_back(std::move(piece));
+        piece = CO_TRY(co_await from.take());
+        if (piece.empty()) break;
+        *back += piece;
+      }
+      thread.join();
+      co_return {};
+    }
+  };
+  const std::string text = pattern(2 * Pipe::piece_size + 100'011);
+  std::string there, back;
+  ASSERT_TRUE(loop.block_on(Run::go(text, &there, &back)));
+  EXPECT_TRUE(there == text);
+  EXPECT_TRUE(back == text);
+}
+
 TEST(Pipe, AnEndThatGoesEndsTheOther) {
   io::Loop loop;
   struct Run {

@@ -42,8 +42,8 @@ Task<Error> refusal(Answer answer, std::string what) {
   }
 }
 
-Task<Result<std::string>> next_piece(io::ClientResponse* answer) {
-  auto piece = co_await with_timeout(stalled, answer->read());
+Task<Result<std::string>> next_piece(io::ClientResponse* answer, std::string space = {}) {
+  auto piece = co_await with_timeout(stalled, answer->read(std::move(space)));
   if (!piece) co_return fail(Code::timeout, "the registry sent nothing for a minute");
   co_return std::move(*piece);
 }
@@ -96,7 +96,7 @@ Task<Result<std::vector<std::string>>> RegistryClient::tags() {
 Task<Result<void>> RegistryClient::read_blob(Answer answer, uint64_t skip, uint64_t size, uint64_t* received, Pipe* into,
                                              const std::function<void(uint64_t)>* progress) {
   for (;;) {
-    std::string piece = CO_TRY(co_await next_piece(answer.get()));
+    std::string piece = CO_TRY(co_await next_piece(answer.get(), size < Pipe::piece_size ? std::string() : into->space()));
     if (piece.empty()) co_return {};
     if (skip > 0) {  // a registry without Range sends all again
       size_t drop = size_t(std::min<uint64_t>(skip, piece.size()));
@@ -107,13 +107,18 @@ Task<Result<void>> RegistryClient::read_blob(Answer answer, uint64_t skip, uint6
     *received += piece.size();
     if (*received > size)
       co_return fail(Code::malformed, "it is larger than the " + std::to_string(size) + " bytes that the manifest declares");
+    if (piece.size() < piece.capacity() / 2) {  // what waits in the pipe is counted by its bytes, not by the memory it holds
+      std::string small(piece);
+      into->give_back(std::exchange(piece, std::move(small)));
+    }
     if (!co_await into->put(std::move(piece))) co_return fail(Code::cancelled, "nobody takes it any more");
     if (*progress) (*progress)(*received);
   }
 }
 
-Task<Result<void>> RegistryClient::blob(Descriptor descriptor, Pipe* into, std::function<void(uint64_t)> progress) {
-  uint64_t received = 0;
+Task<Result<void>> RegistryClient::blob(Descriptor descriptor, Pipe* into, std::function<void(uint64_t)> progress, uint64_t offset) {
+  uint64_t received = offset;
+  if (received >= descriptor.size && received > 0) co_return {};
   Duration delay = options_.retry_delay;
   for (int failures = 0;;) {
     Ask request{.path = "blobs/" + descriptor.digest, .follow = true};
@@ -184,13 +189,13 @@ class UploadBody final : public io::BodyStream {
     pool.submit([writer = pipe_.writer(), open = std::move(open), offset]() mutable {
       auto copied = [&]() -> Result<void> {
         auto source = TRY(open(offset));
-        TRY(copy_all(*source, writer.get()));
-        return {};
+        return writer->copy_from(*source);
       }();
       writer->finish(copied ? std::nullopt : std::optional(std::move(copied.error())));
     });
   }
-  Task<Result<std::string>> next() override {
+  Task<Result<std::string>> next(std::string sent) override {
+    pipe_.give_back(std::move(sent));
     auto piece = co_await pipe_.take();
     if (piece) {
       sent_ += piece->size();
@@ -256,18 +261,25 @@ Task<Result<void>> RegistryClient::send_rest(Upload* upload) {
   co_return {};
 }
 
+/// After a failure: from what the registry has; from the start when it has forgotten the upload.
+Task<Result<void>> RegistryClient::resume(Upload* upload) {
+  auto found = co_await find_offset(upload);
+  if (!found && (found.error().code == Code::unavailable || found.error().code == Code::timeout)) co_return found;
+  if (!found) CO_TRY(co_await begin_upload(upload));
+  co_return co_await send_rest(upload);
+}
+
 Task<Result<void>> RegistryClient::upload(Descriptor descriptor, OpenSource open, std::function<void(uint64_t)> progress) {
   Upload upload{descriptor, std::move(open), std::move(progress), {}, 0};
   CO_TRY(co_await begin_upload(&upload));
   Duration delay = options_.retry_delay;
   for (int attempt = 1;; ++attempt, delay *= 2) {
-    auto sent = co_await send_rest(&upload);
+    auto sent = attempt == 1 ? co_await send_rest(&upload) : co_await resume(&upload);
     if (sent) break;
     const Code code = sent.error().code;
     const bool passing = code == Code::unavailable || code == Code::timeout || code == Code::exhausted || code == Code::not_found;
     if (!passing || attempt >= options_.attempts) co_return sent;
     co_await sleep_for(delay);
-    if (auto found = co_await find_offset(&upload); !found) CO_TRY(co_await begin_upload(&upload));
   }
   io::Query query;
   query.add("digest", descriptor.digest);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <ctime>
 
 #include "base/strings.h"
 #include "base/time.h"
@@ -13,6 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr auto longest_probe = 4s;
 constexpr auto longest_wait = 60s;  // that a registry may ask for with Retry-After
 
 std::string_view host_of(std::string_view registry) {
@@ -37,13 +39,16 @@ bool passing(const Error& error) {
          error.message.find("look up host") == std::string::npos;
 }
 
-/// Retry-After: seconds. (A date is as good as nothing: clocks differ.)
-Duration wait_before_retry(const io::ClientResponse& answer, Duration otherwise) {
-  auto seconds = parse_number<int64_t>(trim(answer.headers.get("Retry-After")));
-  return seconds && *seconds >= 0 ? Duration(std::chrono::seconds(*seconds)) : otherwise;
-}
-
 }  // namespace
+
+Duration wait_before_retry(std::string_view retry_after, WallTime now, Duration otherwise) {
+  const std::string text(trim(retry_after));
+  if (auto seconds = parse_number<int64_t>(text)) return *seconds >= 0 ? Duration(std::chrono::seconds(*seconds)) : otherwise;
+  std::tm time{};
+  const char* end = ::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &time);
+  if (!end || *end) return otherwise;
+  return std::max(Duration(0), Duration(WallTime(std::chrono::seconds(::timegm(&time))) - now));
+}
 
 bool is_loopback(std::string_view registry) {
   std::string_view host = host_of(registry);
@@ -94,13 +99,13 @@ RegistryClient::RegistryClient(const Reference& reference, const RegistryOptions
   // Docker Hub's name is not where its registry is.
   std::string host = reference.registry == "docker.io" ? "registry-1.docker.io" : reference.registry;
   if (endpoint.empty()) {
-    scheme_known_ = is_loopback(host) || !is_insecure(host, options.insecure);
+    scheme_known_ = !is_loopback(host) && !is_insecure(host, options.insecure);
     endpoint = (is_loopback(host) ? "http://" : "https://") + host;
   }
   while (endpoint.ends_with('/')) endpoint.pop_back();
   base_ = endpoint + "/v2/" + reference.repository + "/";
   io::HttpClientOptions http{.tls = options.tls, .connect_timeout = 15s};
-  if (!http.tls && endpoint.starts_with("https")) {
+  if (!http.tls && (endpoint.starts_with("https") || !scheme_known_)) {
     // HTTP/1.1, since several connections carry more than the streams of one; and what is sent is made on the way.
     auto tls = io::make_tls_client({.insecure = !scheme_known_, .alpn = {"http/1.1"}});
     if (tls) http.tls = *tls;
@@ -113,12 +118,26 @@ std::string RegistryClient::absolute(std::string_view path) const {
   return path.find("://") != path.npos ? std::string(path) : base_ + std::string(path);
 }
 
-/// An insecure registry speaks HTTPS with any certificate, or plain HTTP.
+Task<RegistryClient::Spoken> RegistryClient::speaks(std::string scheme) {
+  const std::string url = scheme + base_.substr(base_.find("://"), base_.find("/v2/") + 4 - base_.find("://"));
+  auto answer = co_await with_timeout(longest_probe, http_.fetch({.url = url}, 1 << 20));
+  if (!answer) co_return Spoken::no;
+  if (!*answer) co_return answer->error().sys == ECONNREFUSED ? Spoken::nobody : Spoken::no;
+  // What servers that expect TLS answer to plain text.
+  co_return scheme == "http" && (*answer)->status == 400 ? Spoken::no : Spoken::yes;
+}
+
+/// An insecure registry speaks HTTPS with any certificate, or plain HTTP: the one that is more likely is tried first, HTTPS for names that
+/// were configured, as dockerd does, and HTTP on loopback addresses, where servers may wait for the end of a line that TLS never sends.
 Task<Result<void>> RegistryClient::choose_scheme() {
   if (scheme_known_) co_return {};
-  auto answer = co_await http_.fetch({.url = base_.substr(0, base_.find("/v2/") + 4)}, 1 << 20);
+  const bool https = base_.starts_with("https");
+  const std::string first = https ? "https" : "http", second = https ? "http" : "https";
+  const Spoken spoken = co_await speaks(first);
+  const bool other = spoken == Spoken::no && (https || co_await speaks(second) == Spoken::yes);
+  if (scheme_known_) co_return {};  // another request was quicker
   scheme_known_ = true;
-  if (!answer) base_.replace(0, 5, "http");
+  if (other) base_ = second + base_.substr(base_.find("://"));
   co_return {};
 }
 
@@ -162,7 +181,7 @@ Task<Result<RegistryClient::Answer>> RegistryClient::ask(Ask request) {
     }
     const int status = (*answer)->status;
     if (last || (status != 429 && (status < 500 || status == 501))) co_return answer;
-    Duration wait = wait_before_retry(**answer, delay);
+    Duration wait = wait_before_retry((*answer)->headers.get("Retry-After"), Executor::current()->wall_now(), delay);
     if (wait > Duration(longest_wait)) co_return answer;
     answer->reset();
     co_await sleep_for(wait);

@@ -32,7 +32,8 @@ class RegistryClient {
   /// A manifest or index by tag or digest; its digest is verified where the reference or the registry names one.
   Task<Result<Document>> manifest(std::string name);
   /// Feeds a blob into a pipe, which it ends; goes on where it broke off. More or fewer bytes than the descriptor says are an error.
-  Task<Result<void>> blob(Descriptor descriptor, Pipe* into, std::function<void(uint64_t)> progress);
+  /// Begins `offset` bytes after its start.
+  Task<Result<void>> blob(Descriptor descriptor, Pipe* into, std::function<void(uint64_t)> progress, uint64_t offset = 0);
   Task<Result<std::vector<std::string>>> tags();
 
   // For pushing.
@@ -59,6 +60,8 @@ class RegistryClient {
   Task<Result<Answer>> ask(Ask request);
   Task<Result<Answer>> ask_once(const Ask* request);
   Task<Result<Answer>> follow(Answer answer, std::string url, io::Headers headers);
+  enum class Spoken : unsigned char { yes, no, nobody };
+  Task<Spoken> speaks(std::string scheme);
   Task<Result<void>> choose_scheme();
   /// Answers a 401: the Authorization to use from now on. False when every login has been refused.
   Task<Result<bool>> authenticate(std::string challenge);
@@ -68,6 +71,7 @@ class RegistryClient {
   struct Upload;
   Task<Result<void>> begin_upload(Upload* upload);
   Task<Result<void>> find_offset(Upload* upload);
+  Task<Result<void>> resume(Upload* upload);
   Task<Result<void>> send_rest(Upload* upload);
   std::string absolute(std::string_view path) const;
 
@@ -86,6 +90,9 @@ class RegistryClient {
   io::HttpClient http_;
   io::Pool pool_{4};  // reads what is sent
 };
+
+/// How long a registry asks to wait by Retry-After (seconds, or an HTTP date), else `otherwise`.
+Duration wait_before_retry(std::string_view retry_after, WallTime now, Duration otherwise);
 
 /// The parameters of a WWW-Authenticate challenge: `Bearer realm="…",service="…"`. The scheme is under "".
 std::map<std::string, std::string> parse_challenge(std::string_view header);

@@ -74,6 +74,13 @@ class MeteredSource final : public Source {
   uint64_t count_ = 0;
 };
 
+Result<std::string> unpack_one(Pull& pull, Decompressor& plain, const std::vector<std::string>& below, size_t i) {
+  const std::string& diff_id = pull.config->diff_ids[i];
+  // Bytes that are not compressed are hashed once, as the blob.
+  const bool known = pull.manifest.layers[i].digest == diff_id && TRY(plain.find_compression()) == Compression::none;
+  return pull.store.unpack_layer(plain, below, diff_id, true, pull.options.limits, known);
+}
+
 /// On a thread: the layers from the lowest up, each as soon as its bytes come.
 Result<void> unpack_all(Pull& pull) {
   std::vector<std::string> below;
@@ -87,8 +94,7 @@ Result<void> unpack_all(Pull& pull) {
     Result<std::string> unpacked;
     if (!had) {
       Decompressor plain(metered);
-      unpacked =
-          within("layer " + layer.digest, pull.store.unpack_layer(plain, below, pull.config->diff_ids[i], true, pull.options.limits));
+      unpacked = within("layer " + layer.digest, unpack_one(pull, plain, below, i));
     }
     // What follows the compressed data; and if the blob is not what it should be, that says more than what came of it.
     TRY(copy_all(*bytes, nullptr));
@@ -105,17 +111,18 @@ Task<Result<void>> fetch(Pull* pull, io::Pool* threads, Descriptor blob, Spool* 
     if (told) pull->say(blob, "Already exists");
     co_return {};
   }
+  const uint64_t there = CO_TRY(co_await threads->run([pull, spool, blob] { return spool->prepare(pull->store, blob); }));
   Pipe pipe;
   OneShot<Result<void>> received;
-  threads->submit([&store = pull->store, reader = pipe.reader(), blob, spool, sender = received.sender()]() mutable {
-    auto done = spool->receive(store, *reader, blob);
+  threads->submit([reader = pipe.reader(), blob, spool, sender = received.sender()]() mutable {
+    auto done = spool->receive(*reader, blob);
     reader.reset();  // so that put() says that nobody reads
     sender.send(std::move(done));
   });
   Meter meter(*pull, blob, "Downloading");
   std::function<void(uint64_t)> progress;
   if (told) progress = [&](uint64_t current) { meter.at(current); };
-  auto sent = co_await pull->client->blob(blob, &pipe, std::move(progress));
+  auto sent = co_await pull->client->blob(blob, &pipe, std::move(progress), there);
   if (sent && told) pull->say(blob, "Verifying Checksum");
   pipe.end(sent ? std::nullopt : std::optional(sent.error()));
   auto done = co_await received;

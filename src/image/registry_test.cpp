@@ -9,6 +9,7 @@
 #include <semaphore>
 
 #include "base/strings.h"
+#include "base/time.h"
 #include "image/archive.h"
 #include "image/commit.h"
 #include "image/registry_client.h"
@@ -248,7 +249,7 @@ TEST_F(Pulling, ByTagAndByDigestAndTwice) {
   EXPECT_EQ(os::read_file(store_->layer_paths(*config).at(0) + "/bin/app").value(), "v1");
   size_t asked = registry_.log.size();
   EXPECT_TRUE(pull("@" + digest));
-  EXPECT_EQ(registry_.log.size(), asked + 1);  // only the manifest
+  EXPECT_EQ(registry_.log.size(), asked + 2);  // whether HTTP is spoken, and the manifest
   EXPECT_TRUE(store_->find(registry_.host() + "/team/app@" + digest).value());
 }
 
@@ -447,6 +448,17 @@ TEST(Registries, AreInsecureByNameAndNetwork) {
   EXPECT_TRUE(is_insecure("10.1.2.3:5000", {"10.0.0.0/8"}));
   EXPECT_FALSE(is_insecure("11.1.2.3:5000", {"10.0.0.0/8"}));
   EXPECT_FALSE(is_insecure("reg.local:5001", {"reg.local:5000"}));
+}
+
+TEST(RetryAfter, IsSecondsOrADate) {
+  const WallTime now = *parse_rfc3339("2026-11-28T10:00:00Z");
+  const Duration otherwise = std::chrono::milliseconds(7);
+  EXPECT_EQ(wait_before_retry("3", now, otherwise), std::chrono::seconds(3));
+  EXPECT_EQ(wait_before_retry(" 0 ", now, otherwise), Duration(0));
+  EXPECT_EQ(wait_before_retry("Sat, 28 Nov 2026 10:00:30 GMT", now, otherwise), std::chrono::seconds(30));
+  EXPECT_EQ(wait_before_retry("Sat, 28 Nov 2026 09:00:00 GMT", now, otherwise), Duration(0));  // a date that has passed
+  for (const char* bad : {"", "-1", "soon", "Sat, 28 Nov 2026 10:00:30", "Sat, 28 Nov 2026 10:00:30 GMT+1"})
+    EXPECT_EQ(wait_before_retry(bad, now, otherwise), otherwise) << bad;
 }
 
 TEST(Challenge, IsParsed) {

@@ -7,19 +7,26 @@
 
 namespace estiba::image {
 
-Result<void> Spool::receive(Store& store, Source& source, const Descriptor& descriptor) {
+Result<uint64_t> Spool::prepare(Store& store, const Descriptor& descriptor) {
+  constexpr uint64_t worth_keeping = 1 << 20;
+  blob_.emplace(TRY(descriptor.size < worth_keeping ? store.new_blob() : store.partial_blob(descriptor.digest, descriptor.size)));
+  return blob_->size();
+}
+
+Result<void> Spool::receive(Pipe::Reader& source, const Descriptor& descriptor) {
   auto received = [&]() -> Result<void> {
-    BlobWriter blob = TRY(store.new_blob());
+    BlobWriter blob = std::move(*blob_);
     {
       std::lock_guard lock(mutex_);
       file_ = TRY(os::open_file(blob.path(), O_RDONLY));
       received_ = true;
     }
-    auto buffer = std::make_unique<char[]>(chunk_size);
+    note(blob.size());
+    std::string piece;
     for (;;) {
-      size_t n = TRY(source.read({buffer.get(), chunk_size}));
-      if (n == 0) break;
-      TRY(blob.write({buffer.get(), n}));
+      piece = TRY(source.next(std::move(piece)));
+      if (piece.empty()) break;
+      TRY(blob.write(piece));
       note(blob.size());
     }
     TRY(blob.commit(descriptor.digest));

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/strings.h"
@@ -15,7 +16,7 @@ Store::Store(std::string data_dir) : data_dir_(std::move(data_dir)), root_(data_
 Result<std::unique_ptr<Store>> Store::open(std::string data_dir) {
   std::unique_ptr<Store> store(new Store(std::move(data_dir)));
   TRY_AS("open the image store", os::make_dirs(store->root_, 0700));
-  for (const char* name : {"/blobs", "/blobs/sha256", "/recipes", "/recipes/sha256", "/layers", "/pins", "/unsynced", "/tmp"})
+  for (const char* name : {"/blobs", "/blobs/sha256", "/recipes", "/recipes/sha256", "/layers", "/pins", "/unsynced", "/partial", "/tmp"})
     TRY_AS("open the image store", os::make_dir(store->root_ + name, 0700));
   store->boot_ = trim(TRY(os::read_file("/proc/sys/kernel/random/boot_id")));
   TRY_AS("open the image store", store->repair());
@@ -72,6 +73,34 @@ Result<BlobWriter> Store::new_blob() {
   return BlobWriter(*this, std::move(place.held), std::move(place.path));
 }
 
+Result<BlobWriter> Store::resume_blob(std::string path) {
+  Fd fd = TRY_AS("go on with a blob", os::open_file(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  return go_on(std::move(fd), std::move(path));
+}
+
+Result<BlobWriter> Store::partial_blob(std::string_view digest, uint64_t size) {
+  std::string path = root_ + "/partial/" + std::string(hex_of(digest));
+  auto fd = os::open_file(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  struct stat named{}, open{};
+  if (!fd || ::flock(fd->get(), LOCK_EX | LOCK_NB) != 0 || ::fstat(fd->get(), &open) != 0 || ::stat(path.c_str(), &named) != 0 ||
+      named.st_ino != open.st_ino)
+    return new_blob();
+  if (uint64_t(open.st_size) > size && ::ftruncate(fd->get(), 0) != 0) return fail_errno("empty " + path);
+  return go_on(std::move(*fd), std::move(path));
+}
+
+Result<BlobWriter> Store::go_on(Fd fd, std::string path) {
+  BlobWriter out(*this, std::move(fd), std::move(path));
+  out.stays_ = true;
+  auto buffer = std::make_unique<char[]>(chunk_size);
+  FileSource here(out.fd_.get());
+  while (size_t n = TRY(here.read({buffer.get(), chunk_size}))) {
+    out.hash_.update({buffer.get(), n});
+    out.size_ += n;
+  }
+  return out;
+}
+
 Result<std::string> Store::add_blob(std::string_view text) {
   auto digest = digest_of(text);
   if (has_blob(digest)) return digest;
@@ -81,7 +110,7 @@ Result<std::string> Store::add_blob(std::string_view text) {
 }
 
 BlobWriter::~BlobWriter() {
-  if (fd_) ::unlink(path_.c_str());
+  if (fd_ && !stays_) ::unlink(path_.c_str());
 }
 
 Result<void> BlobWriter::write(std::string_view bytes) {
@@ -92,9 +121,13 @@ Result<void> BlobWriter::write(std::string_view bytes) {
 
 Result<std::string> BlobWriter::commit(std::string_view expected) {
   std::string digest = hash_.digest();
-  if (!expected.empty() && digest != expected)
+  if (!expected.empty() && digest != expected) {
+    if (stays_) ::unlink(path_.c_str());  // going on with it would fail again
     return fail(Code::malformed, "digest mismatch: the content has " + digest + ", but " + std::string(expected) + " was expected");
-  if (!store_->has_blob(digest)) {
+  }
+  if (store_->has_blob(digest)) {
+    if (stays_) ::unlink(path_.c_str());
+  } else {
     if (::fchmod(fd_.get(), 0444) != 0) return fail_errno("finish blob " + digest);
     TRY(store_->note_unsynced("blob", digest));
     TRY(os::rename_file(path_, store_->blob_path(digest)));

@@ -11,6 +11,7 @@
 //     recipes/sha256/<hex>    instead of a blob: how its bytes are made from an unpacked layer (image/commit.h)
 //     pins/<owner>            digests of blobs and ChainIDs, one a line, that the collector leaves: the build cache's
 //     unsynced/<what>-<hex>   what is in place but perhaps not on disk yet; a symlink to this boot's id (see below)
+//     partial/<hex>           what has been downloaded of a blob; its writer holds an flock on it; kept for a day
 //     tmp/<random>            under construction; its maker holds an flock on it, so a stale one can be told
 //   <data-dir>/containers/<id>/
 //     image                   the id of the image that this container uses: keeps it from garbage collection
@@ -69,7 +70,7 @@ using LayerProgress = std::function<void(std::string_view layer, uint64_t curren
 
 class Store;
 
-/// A blob on its way into the store. Dropping it without commit() leaves nothing.
+/// A blob on its way into the store. Dropping it without commit() leaves nothing, except of resume_blob().
 class BlobWriter final : public Sink {
  public:
   BlobWriter(BlobWriter&&) noexcept = default;
@@ -89,6 +90,7 @@ class BlobWriter final : public Sink {
   std::string path_;
   Sha256 hash_;
   uint64_t size_ = 0;
+  bool stays_ = false;  // the file, without commit()
 };
 
 class Store {
@@ -109,6 +111,12 @@ class Store {
   /// A small blob as text, its digest verified.
   Result<std::string> read_blob(std::string_view digest, uint64_t limit = 8 << 20) const;
   Result<BlobWriter> new_blob();
+  /// Goes on with a blob in the file `path` (made when it is missing) of the same file system; the file stays when the writer is dropped.
+  /// What it holds already is read and hashed.
+  Result<BlobWriter> resume_blob(std::string path);
+  /// A blob that is downloaded, in partial/<hex>: what an earlier process received of it is there already (size() says how much). A second
+  /// writer at a time gets a new blob.
+  Result<BlobWriter> partial_blob(std::string_view digest, uint64_t size);
   /// Returns the digest.
   Result<std::string> add_blob(std::string_view text);
   /// Held while content is added, from the first blob until the index names it: keeps the collector away.
@@ -126,9 +134,9 @@ class Store {
   /// Unpacks what is missing of an image's layers, from its blobs; verifies the diff ids.
   Result<void> unpack_layers(const Manifest& manifest, const Config& config, const LayerProgress& progress = {}, TarLimits limits = {});
   /// One step of it: unpacks `tar` (uncompressed) on top of `below` (ChainIDs, lowest first), and returns its digest (the
-  /// diff id). `expected` as in BlobWriter::commit.
+  /// diff id). `expected` as in BlobWriter::commit; with `known` the caller sees to it that `tar` has that digest: its end fails otherwise.
   Result<std::string> unpack_layer(Source& tar, const std::vector<std::string>& below, std::string_view expected, bool whiteouts = true,
-                                   TarLimits limits = {});
+                                   TarLimits limits = {}, bool known = false);
   /// Paths of an image's unpacked layers, lowest first.
   std::vector<std::string> layer_paths(const Config& config) const;
 
@@ -197,6 +205,7 @@ class Store {
   Result<std::shared_ptr<const IndexFile>> load_index() const;
   Result<void> save_index(const IndexFile& index);
   Result<Record> change_record(std::string_view id, UniqueFunction<void(Record&, std::vector<Record>&)> change);
+  Result<BlobWriter> go_on(Fd fd, std::string path);
   Result<void> sweep_temporaries();
   Result<uint64_t> sweep(const IndexFile& index);
   Result<std::optional<Recipe>> recipe(std::string_view digest) const;

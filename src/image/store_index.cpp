@@ -244,6 +244,14 @@ Result<void> Store::sweep_temporaries() {
     auto fd = os::open_file(path, O_RDONLY | O_NOFOLLOW);
     if (fd && ::flock(fd->get(), LOCK_EX | LOCK_NB) == 0) TRY(os::remove_all(path));
   }
+  constexpr time_t day = 24 * 3600;
+  for (const auto& entry : TRY(os::list_dir(root_ + "/partial"))) {
+    const std::string path = root_ + "/partial/" + entry.name;
+    auto fd = os::open_file(path, O_RDONLY | O_NOFOLLOW);
+    struct stat info{};
+    if (fd && ::fstat(fd->get(), &info) == 0 && ::time(nullptr) - info.st_mtime > day && ::flock(fd->get(), LOCK_EX | LOCK_NB) == 0)
+      TRY(os::remove_all(path));
+  }
   return {};
 }
 

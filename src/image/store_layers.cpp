@@ -48,7 +48,7 @@ std::vector<std::string> Store::layer_paths(const Config& config) const {
 }
 
 Result<std::string> Store::unpack_layer(Source& tar, const std::vector<std::string>& below, std::string_view expected, bool whiteouts,
-                                        TarLimits limits) {
+                                        TarLimits limits, bool known) {
   Temporary place = TRY(temporary(true));
   struct Cleanup {
     const std::string& path;
@@ -59,12 +59,13 @@ Result<std::string> Store::unpack_layer(Source& tar, const std::vector<std::stri
   } cleanup{place.path};
   const std::string fs = place.path + "/fs";
   TRY(os::make_dir(fs, 0755));
-  HashingSource hashed(tar);
+  HashingSource hashing(tar);
+  Source& content = known ? tar : hashing;
   uint64_t size = 0;
   auto fill = [&](const std::string& where) -> Result<void> {
     Fd root = TRY(os::open_file(where, O_RDONLY | O_DIRECTORY));
-    size = TRY(unpack(hashed, root.get(), {.limits = limits, .whiteouts = whiteouts}));
-    TRY(copy_all(hashed, nullptr));  // the digest covers what follows the archive's end as well
+    size = TRY(unpack(content, root.get(), {.limits = limits, .whiteouts = whiteouts}));
+    TRY(copy_all(content, nullptr));  // the digest covers what follows the archive's end as well
     return {};
   };
   if (below.empty()) {
@@ -89,7 +90,7 @@ Result<std::string> Store::unpack_layer(Source& tar, const std::vector<std::stri
     TRY(os::remove_all(place.path + "/work"));
     TRY(os::remove_all(place.path + "/merged"));
   }
-  std::string diff = hashed.digest();
+  std::string diff = known ? std::string(expected) : hashing.digest();
   if (!expected.empty() && diff != expected)
     return fail(Code::malformed, "the layer unpacks to digest " + diff + ", but the image's configuration says " + std::string(expected));
   std::string chain = chain_id(below.empty() ? std::string_view() : std::string_view(below.back()), diff);
@@ -139,7 +140,9 @@ Result<void> Store::unpack_layers(const Manifest& manifest, const Config& config
       if (progress) tell = [&](uint64_t current) { progress(config.diff_ids[i], current, manifest.layers[i].size); };
       ToldSource told(*blob, std::move(tell));
       Decompressor plain(told);
-      TRY_AS("layer " + manifest.layers[i].digest, unpack_layer(plain, below, config.diff_ids[i], true, limits));
+      // A blob here has the digest that names it.
+      const bool known = manifest.layers[i].digest == config.diff_ids[i] && TRY(plain.find_compression()) == Compression::none;
+      TRY_AS("layer " + manifest.layers[i].digest, unpack_layer(plain, below, config.diff_ids[i], true, limits, known));
     }
     below.push_back(chain);
   }

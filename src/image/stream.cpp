@@ -111,6 +111,11 @@ Result<void> Decompressor::detect() {
   return {};
 }
 
+Result<Compression> Decompressor::find_compression() {
+  if (!state_->detected) TRY(detect());
+  return compression_;
+}
+
 Result<size_t> Decompressor::read(std::span<char> buffer) {
   if (!state_->detected) TRY(detect());
   if (compression_ == Compression::gzip) return read_gzip(buffer);

@@ -97,6 +97,8 @@ class Decompressor final : public Source {
   Result<size_t> read(std::span<char> buffer) override;
   /// Known after the first read.
   Compression compression() const { return compression_; }
+  /// Reads as much as is needed to know it.
+  Result<Compression> find_compression();
 
  private:
   struct State;

@@ -173,13 +173,26 @@ Task<Result<void>> BodyReader::chunk_head(ReadBuffer& buffer, Stream& stream) {
 // Long bodies are read in pieces of this size: a call of the kernel for every 8 KiB costs more than the copy.
 static constexpr size_t large_body = 128 * 1024;
 
-Task<Result<std::string>> BodyReader::next(ReadBuffer& buffer, Stream& stream) {
+Task<Result<std::string>> BodyReader::next_into(Stream& stream, std::string space) {
+  const size_t room = size_t(kind_ == Kind::until_close ? space.capacity() : std::min<uint64_t>(left_, space.capacity()));
+  space.resize_and_overwrite(room, [](char*, size_t n) { return n; });
+  const size_t got = CO_TRY(co_await stream.read(space.data(), room));
+  if (got == 0 && kind_ != Kind::until_close) co_return fail(Code::unavailable, "the connection ended within the body");
+  space.resize(got);
+  if (kind_ != Kind::until_close) left_ -= got;
+  if (kind_ == Kind::until_close ? got == 0 : kind_ == Kind::length && left_ == 0) done_ = true;
+  co_return space;
+}
+
+Task<Result<std::string>> BodyReader::next(ReadBuffer& buffer, Stream& stream, std::string space) {
   if (done()) co_return std::string();
   if (kind_ == Kind::chunked && left_ == 0) {
     CO_TRY(co_await chunk_head(buffer, stream));
     if (done_) co_return std::string();
   }
-  if (buffer.empty() && (kind_ == Kind::until_close || left_ >= large_body)) buffer.grow(large_body);
+  const bool much = kind_ == Kind::until_close || left_ >= large_body;
+  if (buffer.empty() && much && space.capacity() >= large_body) co_return co_await next_into(stream, std::move(space));
+  if (buffer.empty() && much) buffer.grow(large_body);
   if (buffer.empty() && CO_TRY(co_await buffer.fill(stream)) == 0) {
     if (kind_ != Kind::until_close) co_return fail(Code::unavailable, "the connection ended within the body");
     done_ = true;

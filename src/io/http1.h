@@ -66,10 +66,11 @@ class BodyReader {
   std::optional<size_t> length() const {
     return kind_ == Kind::chunked || kind_ == Kind::until_close ? std::nullopt : std::optional<size_t>(left_);
   }
-  /// The next bytes; empty at the end.
-  Task<Result<std::string>> next(ReadBuffer& buffer, Stream& stream);
+  /// The next bytes; empty at the end. Many are read straight into the memory of `space`, where it has room.
+  Task<Result<std::string>> next(ReadBuffer& buffer, Stream& stream, std::string space = {});
 
  private:
+  Task<Result<std::string>> next_into(Stream& stream, std::string space);
   Task<Result<void>> chunk_head(ReadBuffer& buffer, Stream& stream);
   static Task<Result<std::string>> line(ReadBuffer& buffer, Stream& stream);
   Kind kind_ = Kind::none;

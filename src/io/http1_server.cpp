@@ -157,14 +157,14 @@ Task<bool> Http1Connection::wait_for_handler(Job& job) {
   co_return true;
 }
 
-Task<Result<std::string>> Http1Connection::read_body() {
+Task<Result<std::string>> Http1Connection::read_body(std::string space) {
   if (upgraded_) co_return fail(Code::internal, "the connection was upgraded");
   if (body_.done()) co_return std::string();
   if (expects_continue_) {
     expects_continue_ = false;
     if (!response_->started()) CO_TRY(co_await stream_->write("HTTP/1.1 100 Continue\r\n\r\n"));
   }
-  auto piece = co_await body_.next(in_, *stream_);
+  auto piece = co_await body_.next(in_, *stream_, std::move(space));
   if (!piece) close_after_ = true;
   if (body_.done() && !handler_done_ && stream_) stream_->notify_hangup(&wake_);
   co_return piece;
@@ -242,6 +242,7 @@ Task<Result<void>> Http1Connection::finish(Response& response) {
   watchdog_.within(context_.options.idle_timeout + response.body_.size() / (16 * 1024) * 1s);
   if (response.started_) {
     // The client must not wait for what was announced and does not come.
+    if (response.broken_) co_return fail(Code::internal, "the answer broke off");
     if (unsent_ > 0) co_return fail(Code::internal, "the answer is shorter than its Content-Length");
     if (!chunked_ || head_only_) co_return {};
     std::string last = "0\r\n";

@@ -67,6 +67,7 @@ nghttp2_data_provider Http2Stream::provider() {
     self->out_bytes -= copied;
     if (copied) self->out_room.set();
     if (self->out_bytes > 0) return ssize_t(copied);
+    if (self->out_ended && self->out_broken) return copied ? ssize_t(copied) : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     if (self->out_ended) {
       *flags |= NGHTTP2_DATA_FLAG_EOF;
       if (!self->trailers.empty()) {

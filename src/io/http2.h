@@ -42,6 +42,7 @@ class Http2Stream {
   size_t out_offset = 0;  // into out[out_at]
   size_t out_bytes = 0;
   bool out_ended = false;
+  bool out_broken = false;  // what was sent is not the whole: it ends with a reset
   bool deferred = false;
   Headers trailers;
   Event out_room;

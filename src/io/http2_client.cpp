@@ -32,7 +32,7 @@ class Http2ClientConnection::Answer final : public ClientResponse {
     headers = std::move(stream_->headers);
     co_return {};
   }
-  Task<Result<std::string>> read() override { return stream_->read_piece(); }
+  Task<Result<std::string>> read(std::string) override { return stream_->read_piece(); }
 
  private:
   std::shared_ptr<Http2ClientConnection> connection_;

@@ -12,7 +12,7 @@ struct Http2ServerConnection::ServerStream final : Http2Stream, Exchange {
   Response response;
   Job job;  // last: dropped before what the handler uses
 
-  Task<Result<std::string>> read_body() override { return read_piece(); }
+  Task<Result<std::string>> read_body(std::string) override { return read_piece(); }
   Task<Result<void>> start(int status, const Headers& headers, std::optional<size_t>) override {
     if (closed) co_return http2_failure(error);
     submit(*this, status, headers, std::nullopt, request.method != "HEAD");
@@ -119,6 +119,7 @@ Task<void> Http2ServerConnection::serve(ServerStream* stream) {
   if (!response.begun()) co_await run_handler(&stream->server.context_, &stream->request, &response);
   if (stream->closed) co_return;
   if (response.started_) {
+    stream->out_broken = response.broken_;
     stream->trailers = std::move(response.trailers_);
     stream->end();
   } else {

@@ -91,9 +91,9 @@ class Http1Answer final : public ClientResponse {
     settle();
   }
 
-  Task<Result<std::string>> read() override {
+  Task<Result<std::string>> read(std::string space) override {
     if (!connection_) co_return std::string();
-    auto piece = co_await body_.next(connection_->in, *connection_->stream);
+    auto piece = co_await body_.next(connection_->in, *connection_->stream, std::move(space));
     settle();
     co_return piece;
   }
@@ -228,8 +228,9 @@ Headers HttpClient::State::outgoing_headers(const ClientRequest& request) {
 namespace {
 
 Task<Result<void>> send_pieces(Connection* connection, BodyStream* body) {
+  std::string piece;
   for (uint64_t left = body->length; left > 0;) {
-    std::string piece = CO_TRY(co_await body->next());
+    piece = CO_TRY(co_await body->next(std::move(piece)));
     if (piece.empty() || piece.size() > left) {
       connection->stream->close();
       co_return fail(Code::internal, "the body has another length than was said");

@@ -32,8 +32,8 @@ class BodyStream {
  public:
   virtual ~BodyStream() = default;
   uint64_t length = 0;  ///< sent as Content-Length; exactly so many bytes come
-  /// The next piece; empty only at the end.
-  virtual Task<Result<std::string>> next() = 0;
+  /// The next piece; empty only at the end. `sent` is the piece before, whose memory may be used again.
+  virtual Task<Result<std::string>> next(std::string sent) = 0;
 };
 
 struct ClientRequest {
@@ -51,8 +51,8 @@ class ClientResponse {
   virtual ~ClientResponse() = default;
   int status = 0;
   Headers headers;
-  /// The next piece of the body; empty is its end. Code::unavailable if the connection breaks.
-  virtual Task<Result<std::string>> read() = 0;
+  /// The next piece of the body; empty is its end. Code::unavailable if the connection breaks. `space` as in Request::read_body.
+  virtual Task<Result<std::string>> read(std::string space = {}) = 0;
   /// The rest of the body; too_large beyond `limit`.
   Task<Result<std::string>> text(size_t limit);
 };

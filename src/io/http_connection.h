@@ -53,7 +53,7 @@ class Http1Connection final : public ServerConnection, Exchange {
   void drain() override;
 
  private:
-  Task<Result<std::string>> read_body() override;
+  Task<Result<std::string>> read_body(std::string space) override;
   Task<Result<void>> start(int status, const Headers& headers, std::optional<size_t> length) override;
   Task<Result<void>> write(Chunk chunk) override;
   Task<Result<StreamPtr>> upgrade(int status, Headers headers) override;

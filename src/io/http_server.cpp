@@ -35,8 +35,8 @@ Result<void> Request::set_target(std::string text) {
   return {};
 }
 
-Task<Result<std::string>> Request::read_body() {
-  if (exchange_) return exchange_->read_body();
+Task<Result<std::string>> Request::read_body(std::string space) {
+  if (exchange_) return exchange_->read_body(std::move(space));
   return [](Request* self) -> Task<Result<std::string>> { co_return std::exchange(self->body_, {}); }(this);
 }
 

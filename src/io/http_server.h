@@ -40,7 +40,7 @@ struct HttpServerOptions {
 class Exchange {
  public:
   virtual ~Exchange() = default;
-  virtual Task<Result<std::string>> read_body() = 0;
+  virtual Task<Result<std::string>> read_body(std::string space) = 0;
   virtual Task<Result<void>> start(int status, const Headers& headers, std::optional<size_t> length) = 0;
   virtual Task<Result<void>> write(Chunk chunk) = 0;
   virtual Task<Result<StreamPtr>> upgrade(int status, Headers headers) = 0;
@@ -66,8 +66,9 @@ class Request {
 
   /// The whole body. Code::too_large beyond the limit (0: the server's).
   Task<Result<std::string>> body(size_t limit = 0);
-  /// The next piece of the body; empty is its end.
-  Task<Result<std::string>> read_body();
+  /// The next piece of the body; empty is its end. A long body may be read straight into the memory of `space` (its capacity), so
+  /// that whoever reads in a loop and gives it back neither copies nor allocates.
+  Task<Result<std::string>> read_body(std::string space = {});
 
   /// For tests and for dispatching in process.
   Request();
@@ -97,6 +98,9 @@ class Response {
   Task<Result<void>> write(Chunk chunk);
   Task<Result<void>> write(std::string text) { return write(Chunk(std::move(text))); }
   // The streamed answer ends when the handler returns.
+  /// What was streamed is not the whole: the client finds the answer broken off instead of ended.
+  void break_off() { broken_ = true; }
+  bool broken() const { return broken_; }
 
   /// Ends HTTP on this connection (HTTP/1.1 only): answers `status` (101, or 200 as Docker's old clients want) and hands
   /// the bare stream over, with whatever the client sent after its head. The handler keeps running until it returns; the
@@ -119,7 +123,7 @@ class Response {
   friend class Http1Connection;
   friend class Http2ServerConnection;
   Exchange* exchange_ = nullptr;
-  bool sent_ = false, started_ = false, upgraded_ = false;
+  bool sent_ = false, started_ = false, upgraded_ = false, broken_ = false;
   int status_ = 0;
   Headers headers_, always_, trailers_;
   Body body_;

@@ -100,6 +100,8 @@ Task<Result<void>> Server::State::start_api() {
   made.signing_key_pem = certificates.service_account_key;
   made.node_proxy = node_proxy.get();
   api = CO_TRY(apiserver::ApiServer::make(*store, std::move(pointers), made));
+  // /readyz waits for the Docker API, where there is one.
+  api->api().hold_ready(options.node && !options.docker_socket.empty());
   CO_TRY(api->listen());
   // The kubeconfig is there before /readyz says so.
   const bool everywhere = options.listen_host == "0.0.0.0" || options.listen_host == "::" || options.listen_host.empty();
@@ -202,6 +204,7 @@ Task<Result<void>> Server::start() {
   s.start_control();
   log::info("server", "the API answers", {{"address", s.options.listen}, {"kubeconfig", s.options.write_kubeconfig}});
   if (s.options.node) CO_TRY_AS("node " + s.options.node_name, co_await s.start_node());
+  s.api->api().hold_ready(false);
   co_return {};
 }
 

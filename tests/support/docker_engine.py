@@ -256,12 +256,5 @@ class ServerEngine(Engine):
         self.docker_path = dockers()[0]
         (self.dir / "docker-config").mkdir(exist_ok=True)
 
-    def wait(self):
-        """The socket answers a moment after /readyz does."""
-        def answers():
-            with contextlib.suppress(OSError):
-                return self.api("GET", "/_ping", timeout=2).status == 200
-        wait_for("the Docker API of the server", answers, 20, 0.01)
-
     def close(self):
         self.remove_all()

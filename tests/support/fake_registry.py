@@ -1,4 +1,4 @@
-"""A registry with one image that misbehaves as its repository is called: ok, lies-size, lies-digest, truncated, status-500, status-401, too-many, evil.
+"""A registry with one image that misbehaves as its repository is called: ok, lies-size, lies-digest, truncated, status-500, status-401, too-many, evil, stalls.
 
 Run as a program: prints its port and serves until its standard input ends."""
 import gzip
@@ -19,7 +19,7 @@ def layer(name, repository):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         info = tarfile.TarInfo(name)
-        content = b"".join(hashlib.sha256(f"{repository} {i}".encode()).digest() for i in range(20000))
+        content = b"".join(hashlib.sha256(f"{repository} {i}".encode()).digest() for i in range(100_000 if repository == "stalls" else 20_000))
         info.size = len(content)
         tar.addfile(info, io.BytesIO(content))
     return out.getvalue()
@@ -92,11 +92,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body[start:start + 150_000])
             self.close_connection = True
             return None
+        if repository == "stalls" and name == image.layer:  # sends the first half and then nothing; the second half alone when it is asked for
+            start = int(self.headers.get("Range", "bytes=0-")[6:-1])
+            if start:
+                self.send_response(206)
+                self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+                self.send_header("Content-Length", str(len(body) - start))
+                self.end_headers()
+                self.wfile.write(body[start:])
+                return None
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[:len(body) // 2])
+            self.wfile.flush()
+            self.rfile.read()  # until the client has gone
+            self.close_connection = True
+            return None
         return self.answer(200, body)
 
 
 if __name__ == "__main__":
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = http.server.ThreadingHTTPServer((sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
     sys.stdin.read()

@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <thread>
 
@@ -199,6 +201,41 @@ TEST_F(RegistryServing, AClientDoesNotChooseAnotherRegistrysName) {
   ASSERT_EQ(push_manifest("library/nginx", "latest", text).status, 201);
   EXPECT_TRUE(store_->find("registry.example/library/nginx:latest")->has_value());
   EXPECT_FALSE(store_->find("nginx")->has_value());
+}
+
+TEST_F(RegistryServing, UploadsAreThereAfterARestart) {
+  std::string where(ask("POST", "/v2/a/blobs/uploads/").headers.get("Location"));
+  std::string empty(ask("POST", "/v2/a/blobs/uploads/").headers.get("Location"));
+  EXPECT_EQ(ask("PATCH", where, "hello ").status, 202);
+  start({});
+  auto state = ask("GET", where);
+  EXPECT_EQ(state.status, 204);
+  EXPECT_EQ(state.headers.get("Range"), "0-5");
+  EXPECT_EQ(ask("GET", empty).status, 204);
+  EXPECT_EQ(ask("GET", "/v2/b" + where.substr(5)).code(), "BLOB_UPLOAD_UNKNOWN");
+  EXPECT_EQ(ask("PATCH", where, "wor", {{"Content-Range", "6-8"}}).status, 202);
+  const std::string digest = digest_of("hello world");
+  EXPECT_EQ(ask("PUT", where + "?digest=" + digest, "ld").status, 201);
+  EXPECT_EQ(ask("GET", "/v2/a/blobs/" + digest).body, "hello world");
+  EXPECT_EQ(ask("DELETE", empty).status, 204);
+  start({});
+  EXPECT_EQ(ask("GET", where).code(), "BLOB_UPLOAD_UNKNOWN");
+  EXPECT_EQ(os::list_dir(dir_ / "data/registry/uploads")->size(), 0u);
+}
+
+TEST_F(RegistryServing, UploadsThatNobodyGoesOnWithAreForgotten) {
+  std::string where(ask("POST", "/v2/a/blobs/uploads/").headers.get("Location"));
+  EXPECT_EQ(ask("PATCH", where, "hello ").status, 202);
+  const std::string id = where.substr(where.rfind('/') + 1);
+  const timespec old[2] = {{1000, 0}, {1000, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, (dir_ / ("data/registry/uploads/" + id + "/data")).c_str(), old, 0), 0);
+  start({});
+  EXPECT_EQ(ask("GET", where).code(), "BLOB_UPLOAD_UNKNOWN");
+  std::string younger(ask("POST", "/v2/a/blobs/uploads/").headers.get("Location"));
+  start({.upload_age = std::chrono::seconds(0)});
+  EXPECT_EQ(ask("GET", younger).status, 204);
+  (void)ask("POST", "/v2/a/blobs/uploads/");
+  EXPECT_EQ(ask("GET", younger).code(), "BLOB_UPLOAD_UNKNOWN");
 }
 
 TEST_F(RegistryServing, UploadsInChunksGoOnWhereTheyWere) {

@@ -24,6 +24,7 @@ RegistryServer::RegistryServer(std::unique_ptr<Store> store, Fd lock, RegistrySe
       users_(std::move(users)),
       repositories_(store_->data_dir()),
       images_(*store_, options_.names),
+      uploads_dir_(store_->data_dir() + "/registry/uploads"),
       pool_(8) {}
 
 RegistryServer::~RegistryServer() = default;
@@ -35,7 +36,9 @@ Result<std::unique_ptr<RegistryServer>> RegistryServer::open(std::string data_di
   auto lock = os::lock_file(data_dir + "/registry/lock", false);
   if (!lock && lock.error().code == Code::conflict)
     return fail(Code::conflict, "another registry serves " + data_dir + "; stop it, or choose another --data-dir");
-  return std::unique_ptr<RegistryServer>(new RegistryServer(std::move(store), TRY(std::move(lock)), std::move(options), std::move(users)));
+  std::unique_ptr<RegistryServer> server(new RegistryServer(std::move(store), TRY(std::move(lock)), std::move(options), std::move(users)));
+  TRY_AS("uploads under way", server->load_uploads());
+  return server;
 }
 
 Task<bool> RegistryServer::authorized(const io::Request& request) {

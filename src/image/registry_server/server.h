@@ -1,7 +1,7 @@
 // A registry: the OCI distribution-spec 1.1, whole, over the content store. See docs/registry.md.
 //
-// The handler runs on one loop; whatever touches files runs on a pool. Uploads live in memory and in the store's temporary
-// files: a server that is killed forgets them, their files go with the next collection, and clients begin those blobs again.
+// The handler runs on one loop; whatever touches files runs on a pool. Uploads lie below
+// <data-dir>/registry/uploads/<id>/ (`repository`, `data`), so that a client goes on where it was when a killed server is there again.
 #pragma once
 #include <chrono>
 #include <map>
@@ -22,10 +22,11 @@
 namespace estiba::image {
 
 struct RegistryServerOptions {
-  bool images = true;                ///< share images with the engine: see shared_images.h
-  std::vector<std::string> names;    ///< what clients call this registry, beside loopback addresses with its port
-  std::chrono::seconds grace{3600};  ///< for so long a blob that no manifest names is kept, for pushes under way
-  size_t max_uploads = 1000;         ///< at a time; the one that was idle for longest makes room
+  bool images = true;                      ///< share images with the engine: see shared_images.h
+  std::vector<std::string> names;          ///< what clients call this registry, beside loopback addresses with its port
+  std::chrono::seconds grace{3600};        ///< for so long a blob that no manifest names is kept, for pushes under way
+  std::chrono::seconds upload_age{86400};  ///< an upload that nobody goes on with for so long is forgotten
+  size_t max_uploads = 1000;               ///< at a time; the one that was idle for longest makes room
 };
 
 class RegistryServer {
@@ -78,6 +79,10 @@ class RegistryServer {
   void cancel_upload(Call call);
   UploadRef find_upload(const Call& call);
   void make_room();
+  void forget(UploadRef upload);
+  void forget_old_uploads();
+  Result<void> load_uploads();
+  Result<void> append(Upload& upload, const std::vector<std::string>& pieces);
   Task<Result<void>> receive(io::Request* request, UploadRef upload);
   Task<void> commit_upload(Call call, UploadRef upload, std::string digest);
   Task<bool> mount_blob(Call* call);
@@ -99,6 +104,7 @@ class RegistryServer {
   std::unique_ptr<Htpasswd> users_;
   Repositories repositories_;
   SharedImages images_;
+  std::string uploads_dir_;
   std::map<std::string, UploadRef, std::less<>> uploads_;  // by id; the handler's loop only
   io::Pool pool_;                                          // last: its work uses the rest
 };

@@ -1,11 +1,17 @@
 // Uploads: monolithic, in chunks, resumed, and mounted from another repository.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <ctime>
+
 #include "base/strings.h"
 #include "image/registry_server/upload.h"
+#include "os/file.h"
 
 namespace estiba::image {
 namespace {
 
-constexpr size_t batch_size = 1 << 20;
+constexpr size_t batch_size = 1 << 20, piece_size = 256 * 1024;
 
 std::string blob_location(const std::string& repository, std::string_view digest) {
   return "/v2/" + repository + "/blobs/" + std::string(digest);
@@ -63,8 +69,45 @@ void RegistryServer::make_room() {
     for (auto it = uploads_.begin(); it != uploads_.end(); ++it)
       if (!it->second->busy && (oldest == uploads_.end() || it->second->last_used < oldest->second->last_used)) oldest = it;
     if (oldest == uploads_.end()) return;
-    uploads_.erase(oldest);
+    forget(oldest->second);
   }
+}
+
+void RegistryServer::forget(UploadRef upload) {
+  uploads_.erase(upload->id);
+  pool_.submit([upload] {
+    std::lock_guard lock(upload->mutex);
+    upload->writer.reset();
+    if (!upload->dir.empty()) (void)os::remove_all(upload->dir);
+  });
+}
+
+void RegistryServer::forget_old_uploads() {
+  const Instant now = Executor::current()->now();
+  std::vector<UploadRef> old;
+  for (const auto& [id, upload] : uploads_) {
+    if (upload->last_used == Instant{}) upload->last_used = now;  // of the server before this one
+    if (!upload->busy && now - upload->last_used > Duration(options_.upload_age)) old.push_back(upload);
+  }
+  for (auto& upload : old) forget(std::move(upload));
+}
+
+Result<void> RegistryServer::load_uploads() {
+  TRY(os::make_dirs(uploads_dir_, 0700));
+  for (const auto& entry : TRY(os::list_dir(uploads_dir_))) {
+    const std::string dir = uploads_dir_ + "/" + entry.name;
+    auto repository = os::read_file(dir + "/repository");
+    struct stat info{};
+    const bool bytes = ::stat((dir + "/data").c_str(), &info) == 0;
+    if (!repository || !valid_repository(*repository) || (bytes && ::time(nullptr) - info.st_mtime > options_.upload_age.count())) {
+      TRY(os::remove_all(dir));
+      continue;
+    }
+    auto upload = std::make_shared<Upload>(entry.name, *repository, dir);
+    upload->size = bytes ? uint64_t(info.st_size) : 0;
+    uploads_[entry.name] = std::move(upload);
+  }
+  return {};
 }
 
 Task<bool> RegistryServer::mount_blob(Call* call) {
@@ -85,14 +128,14 @@ Task<bool> RegistryServer::mount_blob(Call* call) {
 
 Task<void> RegistryServer::begin_upload(Call call) {
   if (call.request.query.has("mount") && co_await mount_blob(&call)) co_return;
+  forget_old_uploads();
   make_room();
   if (uploads_.size() >= options_.max_uploads)
     co_return send(call.response, {429, "TOOMANYREQUESTS", std::to_string(uploads_.size()) + " uploads are under way; try again later"});
   const std::string id = random_uuid();
-  auto upload = std::make_shared<Upload>(id, call.route.repository);
-  upload->last_used = Executor::current()->now();
   const std::string digest(call.request.query.get("digest"));
   if (!digest.empty() || call.request.query.has("digest")) {
+    auto upload = std::make_shared<Upload>(id, call.route.repository, "");
     Busy busy(upload->busy);
     if (!valid_digest(digest))
       co_return send(call.response, {400, "DIGEST_INVALID", "invalid digest " + quoted(digest) + ": sha256 is expected"});
@@ -100,30 +143,92 @@ Task<void> RegistryServer::begin_upload(Call call) {
       co_return co_await refuse(call.response, std::move(received.error()));
     co_return co_await commit_upload(std::move(call), upload, digest);
   }
+  auto upload = std::make_shared<Upload>(id, call.route.repository, uploads_dir_ + "/" + id);
+  upload->last_used = Executor::current()->now();
+  auto made = co_await pool_.run([upload]() -> Result<void> {
+    TRY(os::make_dir(upload->dir, 0700));
+    return os::write_file(upload->dir + "/repository", upload->repository, O_CREAT | O_EXCL, 0600);
+  });
+  if (!made) co_return co_await refuse(call.response, std::move(made.error()));
   uploads_[id] = upload;
   io::Headers headers = upload_headers(call.route.repository, id, 0);
   call.response.send(202, std::move(headers));
 }
 
+namespace {
+
+/// What a thread has done with a batch: how it went, and the memory for further ones.
+struct Written {
+  Result<void> done;
+  std::vector<std::string> used;
+};
+
+std::string space_for(std::vector<std::string>& spare, std::optional<size_t> length) {
+  std::string out;
+  if (!spare.empty()) {
+    out = std::move(spare.back());
+    spare.pop_back();
+  } else if (!length || *length >= piece_size) {
+    out.reserve(piece_size);
+  }
+  return out;
+}
+
+}  // namespace
+
+/// While one batch is hashed and written, the next is read.
 Task<Result<void>> RegistryServer::receive(io::Request* request, UploadRef upload) {
-  std::string batch;
+  std::vector<std::string> batch, spare;
+  size_t size = 0;
+  std::unique_ptr<OneShot<Written>> writing;
   for (;;) {
-    auto piece = co_await request->read_body();
+    auto piece = co_await request->read_body(space_for(spare, request->content_length));
     // What came before the connection broke counts: the client may go on from there.
     const bool end = !piece || piece->empty();
-    if (piece) batch += *piece;
-    if (batch.size() >= batch_size || (end && !batch.empty())) {
-      CO_TRY(co_await pool_.run([this, upload, bytes = std::exchange(batch, {})]() -> Result<void> {
-        std::lock_guard lock(upload->mutex);
-        if (!upload->writer) upload->writer.emplace(TRY(store_->new_blob()));
-        TRY(upload->writer->write(bytes));
-        upload->size = upload->writer->size();
-        return {};
-      }));
+    if (!end) {
+      size += piece->size();
+      if (piece->size() >= piece->capacity() / 2) {
+        batch.push_back(std::move(*piece));
+      } else {  // little came: a batch holds no more memory than bytes
+        batch.emplace_back(*piece);
+        spare.push_back(std::move(*piece));
+      }
+    }
+    if (size < batch_size && !end) continue;
+    if (writing) {
+      auto written = co_await *writing;
+      writing.reset();
+      if (!written) co_return fail(Code::cancelled, "cancelled");
+      CO_TRY(std::move(written->done));
+      for (auto& used : written->used)
+        if (used.capacity() >= piece_size) spare.push_back(std::move(used));
+    }
+    if (!batch.empty()) {
+      writing = std::make_unique<OneShot<Written>>();
+      pool_.submit([this, upload, bytes = std::exchange(batch, {}), sender = writing->sender()]() mutable {
+        auto done = append(*upload, bytes);
+        sender.send(Written{std::move(done), std::move(bytes)});
+      });
+      size = 0;
+    }
+    if (!end) continue;
+    if (writing) {
+      auto written = co_await *writing;
+      if (!written) co_return fail(Code::cancelled, "cancelled");
+      CO_TRY(std::move(written->done));
     }
     if (!piece) co_return std::unexpected(std::move(piece.error()));
-    if (end) co_return {};
+    co_return {};
   }
+}
+
+/// Blocking.
+Result<void> RegistryServer::append(Upload& upload, const std::vector<std::string>& pieces) {
+  std::lock_guard lock(upload.mutex);
+  BlobWriter& writer = *TRY(upload.open(*store_));
+  for (const auto& piece : pieces) TRY(writer.write(piece));
+  upload.size = writer.size();
+  return {};
 }
 
 Task<void> RegistryServer::continue_upload(Call call) {
@@ -172,9 +277,9 @@ Task<void> RegistryServer::commit_upload(Call call, UploadRef upload, std::strin
     std::lock_guard lock(upload->mutex);
     // Until the repository names it, nothing else keeps the blob from the collector.
     Fd keep = TRY(store_->adding());
-    if (!upload->writer) upload->writer.emplace(TRY(store_->new_blob()));
-    auto committed = upload->writer->commit(digest);
+    auto committed = TRY(upload->open(*store_))->commit(digest);
     upload->writer.reset();
+    if (!upload->dir.empty()) (void)os::remove_all(upload->dir);
     TRY(std::move(committed));
     return repositories_.link_blob(upload->repository, digest);
   });
@@ -188,8 +293,9 @@ void RegistryServer::upload_status(Call call) {
 }
 
 void RegistryServer::cancel_upload(Call call) {
-  if (!find_upload(call)) return;
-  uploads_.erase(call.route.last);
+  UploadRef upload = find_upload(call);
+  if (!upload) return;
+  forget(std::move(upload));
   call.response.send(204);
 }
 

@@ -155,6 +155,56 @@ def test_terminal(engine, terminal):
     assert b"/dev/pts/" in shell.output
 
 
+def test_a_terminal_shows_bars_of_pull_and_push(engine, terminal, tmp_path):
+    command = [BIN / "estiba", "registry", "--listen", "127.0.0.1:5056", "--data-dir", tmp_path / "registry"]
+    registry = subprocess.Popen(engine.sandbox.command(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for("the registry", lambda: engine.fetch("http://127.0.0.1:5056/v2/") == "{}")
+        name = f"127.0.0.1:5056/{engine.unique('bars')}:1"
+        (tmp_path / "Dockerfile").write_text(f"FROM {BOX}\nCOPY Dockerfile noise /\n")
+        (tmp_path / "noise").write_bytes(os.urandom(30_000_000))
+        engine.estiba("build", "-q", "-t", name, tmp_path)
+        push = terminal("push", name, columns=130)
+        assert push.end() == 0, push.output
+        # A line for each layer, drawn again in place.
+        assert b"Pushing [====" in push.output and b"\x1b[" in push.output and b"Pushed" in push.output, push.output[-2000:]
+        assert b"digest: sha256:" in push.output
+        engine.estiba("rmi", name)
+        engine.estiba("builder", "prune", "-af")
+        pull = terminal("pull", name, columns=130)
+        assert pull.end() == 0, pull.output
+        assert b"\x1b[" in pull.output and b"Pull complete" in pull.output and b"Status: Downloaded newer image" in pull.output, pull.output[-2000:]
+        assert b"[====" in pull.output
+        plain = engine.estiba("pull", name)  # no terminal: no bars, no colours
+        assert "\x1b" not in plain.stdout and "[==" not in plain.stdout
+        engine.estiba("rmi", name)
+    finally:
+        for child in open(f"/proc/{registry.pid}/task/{registry.pid}/children").read().split():
+            os.kill(int(child), signal.SIGTERM)
+        registry.wait(30)
+
+
+def test_init_reaps_and_passes_signals_on(engine, container):
+    def zombies(name):
+        states = engine.estiba("exec", name, "sh", "-c", "cat /proc/[0-9]*/stat").stdout.splitlines()
+        return [line for line in states if line.rsplit(")", 1)[1].split()[0] == "Z"]
+
+    orphans = "for i in 1 2 3; do sh -c 'sleep 0.2 & exit 0'; done; touch /made; exec sleep 1000"
+    without = container("sh", "-c", orphans)
+    wait_for("zombies", lambda: len(zombies(without)) == 3)
+    with_init = container("sh", "-c", orphans, flags=["--init"])
+    wait_for("the orphans", lambda: engine.estiba("exec", with_init, "test", "-e", "/made", check=False).returncode == 0)
+    wait_for("their end", lambda: not any("(sleep)" in line and " 0.2" in line for line in engine.estiba("top", with_init).stdout.splitlines()) and not zombies(with_init))
+    time.sleep(0.3)
+    assert zombies(with_init) == []
+    name = container("sh", "-c", "trap 'exit 9' USR1; touch /ready; while :; do sleep 0.05; done", flags=["--init"])
+    wait_for("the trap", lambda: engine.estiba("exec", name, "test", "-e", "/ready", check=False).returncode == 0)
+    engine.estiba("kill", "-s", "USR1", name)
+    assert engine.estiba("wait", name).stdout == "9\n"
+    dies = container("sh", "-c", "kill -9 $$", flags=["--init"])
+    assert engine.estiba("wait", dies).stdout == "137\n"
+
+
 def test_detach_and_attach(engine, terminal):
     name = engine.unique("cli")
     shell = terminal("run", "-it", "--network", "none", "--name", name, BOX, "sh")
@@ -182,6 +232,11 @@ def test_exec(engine, container, terminal):
     shell = terminal("exec", "-it", name, "sh")
     shell.type("echo in-$((2+3))\r")
     shell.wait_for("in-5")
+    # Its terminal has the size of ours, and follows it.
+    shell.type("stty size\r")
+    shell.wait_for("24 80")
+    shell.resize(33, 111)
+    wait_for("the new size", lambda: (shell.type("stty size\r"), shell.read(0.5), b"33 111" in shell.output)[2], 30)
     shell.type("exit 3\r")
     assert shell.end() == 3
     assert engine.estiba("exec", "-t", name, "true", check=False).returncode == 0

@@ -31,7 +31,7 @@ def test_what_was_built_starts_in_a_pod_without_a_pull(tmp_path):
     with support.Cluster(**{"docker-socket": docker_engine.SOCKET}) as cluster:
         cluster.import_image(support.busybox_image(), "box:1", "--cmd", '["sh"]', "--env", "PATH=/bin")
         cluster.start()
-        docker_engine.ServerEngine(cluster).wait()
+        assert docker_engine.ServerEngine(cluster).api("GET", "/_ping").status == 200  # as soon as /readyz says so
         (tmp_path / "Dockerfile").write_text('FROM box:1\nCOPY hello /hello\nCMD ["sh", "-c", "cat /hello; sleep 1000"]\n')
         (tmp_path / "hello").write_text("built here\n")
         cluster.sandbox.inside([support.BIN / "estiba", "build", "-t", "built:1", tmp_path], env={**__import__("os").environ, "DOCKER_HOST": f"unix://{docker_engine.SOCKET}"})

@@ -1,5 +1,7 @@
 """Images by Docker's API: lists and filters, inspection, names, save and load, import, removal and pruning; hostile archives."""
+import http.client
 import io
+import os
 import json
 import tarfile
 import urllib.parse
@@ -122,6 +124,22 @@ def test_save_and_load_by_both_clients(engine, cli, image):
     assert f"Loaded image: {name}" in cli("load", "-i", path).stdout
     assert engine.api("GET", f"/images/{name}/json").body["Id"] == id
     assert f"Loaded image: {name}" in cli("load", "-q", "-i", path).stdout
+
+
+def test_a_save_that_fails_in_the_middle_is_seen(engine, cli, tmp_path):
+    """Its answer breaks off, so that no client takes half an archive for the whole."""
+    repo = engine.unique("damaged")
+    (tmp_path / "a").write_bytes(os.urandom(2_000_000))
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a /a\n")
+    engine.estiba("build", "-q", "-t", f"{repo}:1", tmp_path)
+    layer = engine.api("GET", f"/images/{repo}:1/json").body["RootFS"]["Layers"][0].removeprefix("sha256:")
+    os.truncate(engine.data_dir / "images/layers" / layer / "fs/a", 500_000)  # the layer's archive is made of this
+    with pytest.raises(http.client.IncompleteRead):
+        engine.api("GET", f"/images/{repo}:1/get")
+    out = tmp_path / "out.tar"
+    result = cli("save", "-o", out, f"{repo}:1", check=False)
+    assert result.returncode != 0 and not out.exists(), result
+    engine.api("DELETE", f"/images/{repo}:1?force=1")
 
 
 def test_several_images_in_one_archive(engine, image):

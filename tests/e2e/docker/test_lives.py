@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import time
+import urllib.parse
 
 import pytest
 
@@ -81,6 +82,36 @@ def test_health(engine):
     wait_for("unhealthy", lambda: state(engine, name)["Health"]["Status"] == "unhealthy")
     assert state(engine, name)["Health"]["FailingStreak"] >= 2
     assert state(engine, name)["Pid"] == pid  # nobody asked for more
+    remove(engine, name)
+
+
+def test_health_checks_are_told_and_listed_as_execs(engine):
+    since = engine.api("GET", "/info").body["SystemTime"]
+    name = run(engine, "sleep", "1000", Healthcheck=health("test -e /go || exit 3", Interval=20_000_000), HostConfig={"NetworkMode": "none"})
+    wait_for("failures", lambda: state(engine, name)["Health"]["FailingStreak"] >= 2)
+    pid = state(engine, name)["Pid"]
+    engine.sandbox.inside(["touch", f"/proc/{pid}/root/go"])
+    wait_for("healthy", lambda: state(engine, name)["Health"]["Status"] == "healthy")
+    until = engine.api("GET", "/info").body["SystemTime"]
+    filters = urllib.parse.quote(json.dumps({"container": [name]}))
+    events = engine.api("GET", f"/events?since={urllib.parse.quote(since)}&until={urllib.parse.quote(until)}&filters={filters}", timeout=20).lines
+    by_exec = {}
+    for event in events:
+        if "execID" in event["Actor"]["Attributes"]:
+            by_exec.setdefault(event["Actor"]["Attributes"]["execID"], []).append(event)
+    whole = [told for told in by_exec.values() if len(told) == 3]
+    assert whole, events
+    command = "/bin/sh -c test -e /go || exit 3"
+    for told in whole:
+        assert [event["Action"] for event in told] == [f"exec_create: {command}", f"exec_start: {command}", "exec_die"]
+    codes = [told[2]["Actor"]["Attributes"]["exitCode"] for told in whole]
+    assert "3" in codes and "0" in codes, codes
+    remove(engine, name)
+    # While one runs, the container lists it, and it can be asked about.
+    name = run(engine, "sleep", "1000", Healthcheck=health("sleep 1000", Interval=20_000_000, Timeout=60_000_000_000), HostConfig={"NetworkMode": "none"})
+    ids = wait_for("the check", lambda: engine.inspect(name)["ExecIDs"])
+    exec = engine.api("GET", f"/exec/{ids[0]}/json").body
+    assert exec["Running"] and exec["ContainerID"] == engine.inspect(name)["Id"] and exec["ProcessConfig"]["arguments"][-1] == "sleep 1000"
     remove(engine, name)
 
 

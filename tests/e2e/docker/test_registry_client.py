@@ -1,21 +1,33 @@
 """The engine's registry client against a registry that misbehaves, and pulls and pushes by the API."""
+import contextlib
+import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
 
+import cluster as support
 import docker_engine
+from docker_engine import wait_for
+
+
+@contextlib.contextmanager
+def fake_registry(engine, address="127.0.0.1"):
+    """The address of a fake registry beside the engine."""
+    program = pathlib.Path(docker_engine.__file__).with_name("fake_registry.py")
+    process = subprocess.Popen(engine.sandbox.command([sys.executable, program, address]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield f"{address}:{process.stdout.readline().strip()}"
+    finally:
+        process.stdin.close()
+        process.wait(30)
 
 
 @pytest.fixture(scope="module")
 def registry(shared_engine):
-    """The address of a fake registry beside the engine."""
-    program = pathlib.Path(docker_engine.__file__).with_name("fake_registry.py")
-    process = subprocess.Popen(shared_engine.sandbox.command([sys.executable, program]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    yield f"127.0.0.1:{process.stdout.readline().strip()}"
-    process.stdin.close()
-    process.wait(30)
+    with fake_registry(shared_engine) as address:
+        yield address
 
 
 def pull(engine, registry, repository):
@@ -85,3 +97,74 @@ def test_a_registry_that_is_down(engine):
 def test_pushing_what_is_not_there(engine):
     answer = engine.api("POST", "/images/127.0.0.1:1/nothing/push?tag=1", headers={"X-Registry-Auth": "e30="})
     assert answer.status == 404 and "An image does not exist locally with the tag" in answer.text
+
+
+def test_a_killed_engine_goes_on_with_a_download(own_engine):
+    engine = own_engine
+    engine.start()
+    with fake_registry(engine) as registry:
+        connection, _ = engine.stream("POST", f"/images/create?fromImage={registry}/stalls&tag=1")
+        partial = engine.data_dir / "images/partial"
+
+        def received():
+            return [path for path in partial.iterdir() if path.stat().st_size > 1_000_000]
+        left = wait_for("half of the layer", received)
+        engine.kill9()
+        connection.close()
+        assert left[0].stat().st_size > 1_000_000
+        engine.start()
+        # The registry never sends the second half to who begins anew.
+        answer = pull(engine, registry, "stalls")
+        assert "Downloaded newer image" in answer.text, answer.text
+        first = [line for line in answer.lines if line["status"] == "Downloading"]
+        assert not first or first[0]["progressDetail"]["current"] > 1_000_000
+        assert list(partial.iterdir()) == []
+
+
+def test_what_was_downloaded_and_is_damaged_goes(own_engine):
+    engine = own_engine
+    engine.start()
+    with fake_registry(engine) as registry:
+        connection, _ = engine.stream("POST", f"/images/create?fromImage={registry}/stalls&tag=1")
+        partial = engine.data_dir / "images/partial"
+        left = wait_for("half of the layer", lambda: [path for path in partial.iterdir() if path.stat().st_size > 1_000_000])[0]
+        engine.kill9()
+        connection.close()
+        with open(left, "r+b") as file:
+            file.seek(1000)
+            file.write(b"damaged")
+        engine.start()
+        answer = pull(engine, registry, "stalls")
+        assert "error" in answer.lines[-1] and "Downloaded" not in answer.text, answer.text
+        assert list(partial.iterdir()) == []
+        assert gone(engine, registry, "stalls")
+
+
+def test_an_insecure_registry_speaks_https_or_http(tmp_path):
+    address = support.NODE_ADDRESS
+    with docker_engine.Engine(**{"insecure-registry": address}) as engine:
+        engine.start()
+        with fake_registry(engine, address) as plain:
+            assert "Downloaded newer image" in pull(engine, plain, "ok").text
+        certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+        support.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=other", "-keyout", key, "-out", certificate])
+        command = [docker_engine.BIN / "estiba", "registry", "--listen", f"{address}:5443", "--data-dir", engine.dir / "registry", "--tls-certificate", certificate, "--tls-key", key]
+        server = subprocess.Popen(engine.sandbox.command(command), stderr=subprocess.DEVNULL)
+        try:
+            wait_for("the registry", lambda: engine.sandbox.inside(["curl", "-sk", f"https://{address}:5443/v2/"], check=False).returncode == 0)
+            name = f"{address}:5443/box:1"
+            engine.estiba("tag", docker_engine.BOX, name)
+            engine.estiba("push", name)
+            engine.estiba("rmi", name)
+            engine.estiba("pull", name)
+        finally:
+            for child in open(f"/proc/{server.pid}/task/{server.pid}/children").read().split():
+                os.kill(int(child), 15)
+            server.wait(30)
+
+
+def test_a_registry_with_a_certificate_that_nobody_knows_is_refused(engine, tmp_path):
+    address = support.NODE_ADDRESS
+    with fake_registry(engine, address) as plain:  # and one without any, where HTTP was not allowed
+        answer = pull(engine, plain, "ok")
+        assert answer.status >= 400 and "Downloaded" not in answer.text, answer.text
