@@ -267,6 +267,23 @@ Result<Fd> Cgroup::open_for_clone() const {
   return open_file(host.unified + path_, O_RDONLY | O_DIRECTORY);
 }
 
+Result<std::vector<Fd>> Cgroup::open_tasks() const {
+  const CgroupHost& host = *TRY(cgroup_host());
+  std::vector<Fd> out;
+  if (host.mode == CgroupMode::v2) return out;
+  for (const std::string& dir : v1_directories(host, path_)) {
+    auto opened = open_file(dir + "/tasks", O_WRONLY);
+    if (opened) out.push_back(std::move(*opened));
+    else if (dir.find("systemd") == std::string::npos) return std::unexpected(std::move(opened.error()));
+  }
+  return out;
+}
+
+Result<void> Cgroup::enter(std::span<const Fd> tasks) {
+  for (const Fd& file : tasks) TRY_AS("enter a control group", write_all(file.get(), "0"));
+  return {};
+}
+
 Result<std::vector<pid_t>> Cgroup::pids(bool recursive) const {
   const CgroupHost& host = *TRY(cgroup_host());
   std::vector<pid_t> out;

@@ -59,6 +59,28 @@ TEST_F(CgroupTest, HoldsProcessesAndKillsThem) {
   EXPECT_TRUE(group.pids(true)->empty());
 }
 
+TEST_F(CgroupTest, AProcessEntersByOpenFiles) {
+  auto tasks = group.open_tasks();
+  ASSERT_TRUE(tasks) << tasks.error().message;
+  if ((*cgroup_host())->mode == CgroupMode::v2) {
+    EXPECT_TRUE(tasks->empty());
+    return;
+  }
+  pid_t pid = *clone_process({});
+  if (pid == 0) {
+    if (!Cgroup::enter(*tasks)) _exit(1);
+    while (true) pause();
+  }
+  children.push_back(pid);
+  for (int i = 0; i < 1000 && group.pids(false)->empty(); i++) usleep(1000);
+  EXPECT_EQ(*group.pids(false), std::vector<pid_t>{pid});
+  for (const auto& [controller, mount] : (*cgroup_host())->v1)
+    EXPECT_NE(read_file("/proc/" + std::to_string(pid) + "/cgroup")->find(controller + ":" + group.path()), std::string::npos) << controller;
+  ASSERT_TRUE(group.kill_all());
+  EXPECT_EQ(wait_child(pid)->signal, SIGKILL);
+  children.clear();
+}
+
 TEST_F(CgroupTest, LimitsAreSetAndShownInTheStatistics) {
   CgroupResources r;
   r.memory_limit = 64 << 20;

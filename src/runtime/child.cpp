@@ -28,6 +28,8 @@ class Child {
   Result<void> run() {
     // Nobody in the container may look into this process (its descriptors are of the host) before it has become the program.
     TRY(os::set_dumpable(false));
+    TRY(os::Cgroup::enter(plan_.cgroup_tasks));
+    plan_.cgroup_tasks.clear();
     if (options_.die_with_parent) TRY(os::set_parent_death_signal(SIGKILL));
     TRY(options_.join ? set_up_joined() : set_up_container());
     TRY(set_up_process());

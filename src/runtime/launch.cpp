@@ -170,12 +170,15 @@ class Launch {
     os::Fd cgroup;
     // In another user namespace the group's files belong to nobody; then it is moved by its number, as in version 1.
     bool foreign_user = (plan_.new_namespaces | plan_.join_kinds) & CLONE_NEWUSER || (!plan_.joins.empty() && plan_.joins[0].first == CLONE_NEWUSER);
-    if (options_.cgroup && !foreign_user) cgroup = TRY(options_.cgroup->open_for_clone());
+    if (options_.cgroup && !foreign_user) {
+      cgroup = TRY(options_.cgroup->open_for_clone());
+      plan_.cgroup_tasks = TRY(options_.cgroup->open_tasks());
+    }
     plan_.control = theirs.get();
     TRY(clone(cgroup.get()));
     theirs.reset();
     plan_.control = -1;
-    auto done = converse(!cgroup);
+    auto done = converse(!cgroup && plan_.cgroup_tasks.empty());
     if (!done) {
       abandon();
       return std::unexpected(std::move(done.error()));

@@ -29,6 +29,7 @@ struct Plan {
   int join_kinds = 0;
   os::Fd fifo_dir;                               // O_PATH; the host's directory stays reachable through it
   std::string fifo_name;
+  std::vector<os::Fd> cgroup_tasks;              // version 1: where the child moves itself; else the parent does, or clone3(2)
   int control = -1;                              // the child's end
 };
 
