@@ -100,9 +100,14 @@ void Containers::touch(Container& container) {
 Task<Result<void>> Containers::write(ContainerRef container, bool durable) {
   auto held = co_await container->writing.lock();
   if (container->removed) co_return {};
-  co_return co_await pool_.run([path = record_path(container->id), text = print_record(*container), durable] {
+  const bool started = container->started != WallTime{};
+  // After a loss of power no container runs, and those that are removed at their end are gone whatever the disk says.
+  durable = durable && !container->facts.auto_remove;
+  auto written = co_await pool_.run([path = record_path(container->id), text = print_record(*container), durable] {
     return os::write_file_atomic(path, text, 0600, durable);
   });
+  if (written) container->start_noted = started;
+  co_return written;
 }
 
 Task<Result<void>> Containers::note(ContainerRef container) { return write(std::move(container), false); }

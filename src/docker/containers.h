@@ -105,6 +105,7 @@ struct Container {
   Duration restart_delay{};        ///< of the next restart by policy
   uint64_t revision = 0;           ///< grows with each change; caches of printed JSON compare it
   uint64_t saved = 0, saving = 0;  ///< see Containers::save_soon
+  bool start_noted = false;        ///< the record on disk knows of a start
 
   bool running() const { return status == Status::running || status == Status::paused; }
 };

@@ -55,12 +55,16 @@ bool Lives::wants_restart(const Container& c) const {
   return false;
 }
 
+bool Lives::removed_at_end(const Container& c) const { return c.facts.auto_remove && !c.keep_once && c.status == Status::exited; }
+
 Task<void> Lives::settle_end(ContainerRef container) {
   // The network and the volumes go while the record is written. The shim knows how it ended: it may go once the record knows too.
   TaskGroup giving_back;
   giving_back.start(let_go(container));
-  if (auto noted = co_await daemon_.containers().note(container); !noted)
-    log::error("docker", "the end of a container could not be noted", {{"container", container->id}, {"error", noted.error()}});
+  if (!(removed_at_end(*container) && container->start_noted)) {
+    if (auto noted = co_await daemon_.containers().note(container); !noted)
+      log::error("docker", "the end of a container could not be noted", {{"container", container->id}, {"error", noted.error()}});
+  }
   if (auto removed = co_await daemon_.engine().remove_sandbox(container->id); !removed)
     log::warn("docker", "what is left of a container's run could not be removed",
               {{"container", container->id}, {"error", removed.error()}});
@@ -88,7 +92,7 @@ Task<void> Lives::ended(ContainerRef container) {
         {"exitCode", std::to_string(c.exit_code)}});
   daemon_.containers().touch(c);
   co_await settle_end(container);
-  daemon_.containers().save_soon(container);
+  if (!removed_at_end(c)) daemon_.containers().save_soon(container);
   if (again && !c.stop_restarts) {
     if (ran >= settled_after) c.restart_delay = {};
     c.restart_delay = c.restart_delay == Duration{} ? first_delay : std::min(c.restart_delay * 2, longest_delay);
@@ -100,7 +104,7 @@ Task<void> Lives::ended(ContainerRef container) {
     c.status = Status::exited;
     daemon_.containers().touch(c);
   }
-  if (!c.facts.auto_remove || c.keep_once) co_return;
+  if (!removed_at_end(c)) co_return;
   if (auto removed = co_await clear(container, true); !removed)
     log::error("docker", "a container was not removed", {{"container", c.id}, {"error", removed.error()}});
 }

@@ -253,12 +253,12 @@ class Waiting {
  public:
   Waiting(io::Pool& pool, std::shared_ptr<Roots> roots, std::string id) : pool_(pool), roots_(std::move(roots)), id_(std::move(id)) {}
   ~Waiting() {
-    if (!taken_ && state_->exchange(2) == 1) pool_.submit([roots = roots_, id = id_] { (void)roots->release(id); });
+    if (!taken_ && state_->exchange(2) == 1) pool_.submit([roots = roots_, id = id_] { roots->release(id); });
   }
   auto work() const {
     return [state = state_, roots = roots_, id = id_] {
       auto held = roots->hold(id);
-      if (held && state->exchange(1) == 2) (void)roots->release(id);
+      if (held && state->exchange(1) == 2) roots->release(id);
       return held;
     };
   }
@@ -282,7 +282,8 @@ Task<Result<std::string>> EngineImpl::mount_root(std::string id) {
 }
 
 Task<Result<void>> EngineImpl::unmount_root(std::string id) {
-  co_return co_await pool_.run([roots = roots_, id] { return roots->release(id); });
+  co_await pool_.run([roots = roots_, id] { roots->release(id); });
+  co_return {};
 }
 
 Task<Result<void>> EngineImpl::remove_root(std::string id) {

@@ -31,13 +31,14 @@ EngineImpl::EngineImpl(Options options, Executor& executor, io::Pool& pool, std:
       executor_(executor),
       pool_(pool),
       store_(std::move(store)),
-      roots_(std::make_shared<Roots>(paths_, store_)) {}
+      roots_(std::make_shared<Roots>(paths_, store_, [&pool](std::function<void()> work) { pool.submit(std::move(work)); })) {}
 
 EngineImpl::~EngineImpl() {
   for (auto& [reference, pull] : pulls_) pull->stop->stop();
   // Sessions may outlive the engine and hold the clients; their events must not come here any more.
   for (auto& [uid, pod] : pods_)
     if (pod->shim) pod->shim->on_event(nullptr);
+  roots_->settle();
 }
 
 PodRef EngineImpl::find_pod(std::string_view uid) const {

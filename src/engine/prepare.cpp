@@ -64,7 +64,7 @@ Result<Root> open_root(const Workshop& with, const ContainerSpec& spec) {
   image::Record record = TRY(with.store.use(spec.id, spec.image));
   out.config = TRY(with.store.config(record.id));
   TRY_AS("image " + spec.image, with.store.unpack_layers(TRY(with.store.manifest(record)), *out.config));
-  out.path = TRY(image::mount_container_root(with.store.layer_paths(*out.config), dir));
+  out.path = TRY(image::mount_container_root(TRY(with.roots.layers(*out.config, spec.id)), dir));
   out.image_id = record.id;
   out.image_ref = record.digests.empty() ? record.id : record.digests.front();
   return out;
@@ -87,7 +87,7 @@ Result<ContainerRecord> fill_container(const Workshop& with, const SandboxRecord
     return write_file(bundle + "/config.json", text);
   };
   if (auto done = work(); !done) {
-    if (spec.keep_root) (void)with.roots.release(spec.id);
+    if (spec.keep_root) with.roots.release(spec.id);
     return std::unexpected(std::move(done.error()));
   }
   record.status.image_id = root.image_id;
@@ -100,19 +100,19 @@ Result<ContainerRecord> fill_container(const Workshop& with, const SandboxRecord
     return save(with.paths, record);
   };
   if (auto done = finish(); !done) {
-    if (spec.keep_root) (void)with.roots.release(spec.id);
+    if (spec.keep_root) with.roots.release(spec.id);
     return std::unexpected(std::move(done.error()));
   }
   return record;
 }
 
 /// Removes what prepare_container has made, but for a root that is kept.
-Result<void> remove_files(const Paths& paths, ContainerRecord record) {
+Result<void> remove_files(const Paths& paths, Roots& roots, ContainerRecord record) {
   const std::string bundle = paths.bundle(record.status.pod_uid, record.status.id);
   // From here on a restart goes on clearing.
   record.phase = ContainerRecord::Phase::creating;
   (void)save(paths, record);
-  if (!record.keep_root) TRY(image::remove_container_root(paths.container(record.status.id)));
+  if (!record.keep_root) TRY(roots.discard(record.status.id));
   return image::remove_container_root(bundle);
 }
 
@@ -140,7 +140,10 @@ Result<void> clear_pod(const Paths& paths, Roots& roots, const std::string& uid,
   auto note = [&](Result<void> done) {
     if (!done && first) first = std::move(done);
   };
-  for (const auto& id : containers) note(roots.kept(id) ? roots.release(id) : image::remove_container_root(paths.container(id)));
+  for (const auto& id : containers) {
+    if (roots.kept(id)) roots.release(id);
+    else note(roots.discard(id));
+  }
   note(volume::unmount_memory(paths.files(uid) + "/shm"));
   if (first) note(image::remove_container_root(paths.pod(uid)));
   return first;
@@ -151,15 +154,16 @@ Result<ContainerRecord> prepare_container(const Workshop& with, const SandboxRec
   auto done = fill_container(with, sandbox, spec, record);
   if (done) return done;
   if (with.roots.kept(spec.id)) record.keep_root = true;
-  (void)remove_files(with.paths, std::move(record));
+  (void)remove_files(with.paths, with.roots, std::move(record));
   return done;
 }
 
 Result<void> clear_container(const Paths& paths, Roots& roots, ContainerRecord record) {
   const bool kept = record.keep_root;
   const std::string id = record.status.id;
-  TRY(remove_files(paths, std::move(record)));
-  return kept ? roots.release(id) : Result<void>();
+  TRY(remove_files(paths, roots, std::move(record)));
+  if (kept) roots.release(id);
+  return {};
 }
 
 }  // namespace estiba::engine

@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "engine/files.h"
+#include "image/mount_points.h"
 #include "image/overlay.h"
 
 namespace estiba::engine {
@@ -30,6 +32,11 @@ Result<std::string> Roots::image(const std::string& id) const {
   return std::string(trim(TRY(std::move(text))));
 }
 
+Result<std::vector<std::string>> Roots::layers(const image::Config& config, const std::string& id) const {
+  // A start that was cut short left an orphan there, which the next recovery removes.
+  return image::with_mount_points(store_->layer_paths(config), paths_.container("mount-points-" + id));
+}
+
 Result<void> Roots::make(const std::string& id, const std::string& image_name) {
   if (id.empty() || id.find('/') != std::string::npos || id[0] == '.')
     return fail(Code::invalid, "container id " + quoted(id) + " is no id");
@@ -41,7 +48,7 @@ Result<void> Roots::make(const std::string& id, const std::string& image_name) {
     image::Record record = TRY(store_->use(id, image_name));
     auto config = TRY(store_->config(record.id));
     TRY_AS("image " + image_name, store_->unpack_layers(TRY(store_->manifest(record)), *config));
-    TRY(image::make_container_root(store_->layer_paths(*config), dir));
+    TRY(image::make_container_root(TRY(layers(*config, id)), dir));
     return write_file(dir + "/keep", "");
   };
   auto done = work();
@@ -54,21 +61,20 @@ Result<std::string> Roots::hold(const std::string& id) {
   std::lock_guard lock(used->mutex);
   if (!kept(id)) return fail(Code::not_found, "there is no root of container " + id);
   auto config = TRY(store_->config(TRY(image(id))));
-  auto root = TRY(image::mount_container_root(store_->layer_paths(*config), paths_.container(id)));
+  auto root = TRY(image::mount_container_root(TRY(layers(*config, id)), paths_.container(id)));
   ++used->users;
   return root;
 }
 
-Result<void> Roots::release(const std::string& id) {
+void Roots::release(const std::string& id) {
   auto used = use(id);
-  Result<void> done;
+  bool idle = false;
   {
     std::lock_guard lock(used->mutex);
     if (used->users > 0) --used->users;
-    if (used->users == 0) done = image::unmount_container_root(paths_.container(id));
+    idle = used->users == 0;
   }
-  forget(id);
-  return done;
+  if (idle) finish_later(id);
 }
 
 void Roots::adopt(const std::string& id) {
@@ -79,14 +85,72 @@ void Roots::adopt(const std::string& id) {
 
 Result<void> Roots::remove(const std::string& id) {
   auto used = use(id);
-  Result<void> done;
   {
     std::lock_guard lock(used->mutex);
     if (used->users > 0) return fail(Code::conflict, "the root of container " + id + " is in use");
-    if (kept(id)) done = image::remove_container_root(paths_.container(id));
+    if (kept(id)) TRY(discard(id));
+  }
+  used.reset();
+  forget(id);
+  return {};
+}
+
+Result<void> Roots::discard(const std::string& id) {
+  const std::string from = paths_.container(id), to = removed_dir() + "/" + id;
+  if (::rename(from.c_str(), to.c_str()) == 0) {
+    finish_later(id);
+    return {};
+  }
+  if (errno == ENOENT && ::access(from.c_str(), F_OK) != 0) return {};
+  if (errno == ENOENT) {
+    TRY(make_dirs(removed_dir(), 0700));
+    if (::rename(from.c_str(), to.c_str()) == 0) {
+      finish_later(id);
+      return {};
+    }
+  }
+  // One of the same id may still be there.
+  return image::remove_container_root(from);
+}
+
+void Roots::finish_later(const std::string& id) {
+  {
+    std::lock_guard lock(mutex_);
+    unfinished_.push_back(id);
+  }
+  later_([self = shared_from_this()] { self->work_off(); });
+}
+
+void Roots::work_off() {
+  for (;;) {
+    std::string id;
+    {
+      std::lock_guard lock(mutex_);
+      if (unfinished_.empty()) return;
+      id = std::move(unfinished_.back());
+      unfinished_.pop_back();
+    }
+    finish(id);
+  }
+}
+
+void Roots::finish(const std::string& id) {
+  Result<void> done;
+  {
+    auto used = use(id);
+    std::lock_guard lock(used->mutex);
+    if (used->users == 0) done = image::unmount_container_root(paths_.container(id));
   }
   forget(id);
-  return done;
+  if (auto deleted = image::remove_container_root(removed_dir() + "/" + id); !deleted) done = std::move(deleted);
+  if (!done) log::warn("engine", "what is left of a container's root stays until the next start", {{"container", id}, {"error", done.error()}});
+}
+
+void Roots::settle() {
+  work_off();
+  auto left = list_names(removed_dir());
+  if (!left) return;
+  for (const auto& id : *left) finish(id);
 }
 
 Result<std::vector<std::string>> Roots::list() const {

@@ -5,9 +5,14 @@
 //     keep             there: no recovery removes this root
 //     upper/ work/     the writable layer
 //     rootfs/          where it is mounted while in use
+//   <data-dir>/containers/.removed/<id>/   what is being deleted
+//
+// Unmounting waits for a grace period of the kernel and deleting for the disk: nobody waits for either. A root that nobody uses is unmounted a
+// moment later, and one that is removed moves aside at once and is deleted then.
 //
 // Blocking; any thread. Work on one root is done one after the other.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -20,22 +25,31 @@
 
 namespace estiba::engine {
 
-class Roots {
+class Roots : public std::enable_shared_from_this<Roots> {
  public:
-  Roots(Paths paths, std::shared_ptr<image::Store> store) : paths_(std::move(paths)), store_(std::move(store)) {}
+  /// Runs what it is given soon, on a thread that may block; or never, as the program ends.
+  using Later = std::function<void(std::function<void()>)>;
+  Roots(Paths paths, std::shared_ptr<image::Store> store, Later later)
+      : paths_(std::move(paths)), store_(std::move(store)), later_(std::move(later)) {}
 
   Result<void> make(const std::string& id, const std::string& image);
   bool kept(const std::string& id) const;
+  /// What is below the writable layer of container `id`, lowest first: the image's layers and the mount points (image/mount_points.h).
+  Result<std::vector<std::string>> layers(const image::Config& config, const std::string& id) const;
   /// The image that it was made of.
   Result<std::string> image(const std::string& id) const;
   /// Mounts it for one user more, and gives its path.
   Result<std::string> hold(const std::string& id);
-  /// One user less; with the last it is unmounted. Without a user it is unmounted, too.
-  Result<void> release(const std::string& id);
+  /// One user less; after the last it is unmounted. Without a user it is unmounted, too.
+  void release(const std::string& id);
   /// It was mounted by an engine before this one, for a container that lives.
   void adopt(const std::string& id);
   /// Conflict while it is in use.
   Result<void> remove(const std::string& id);
+  /// Removes the directory of a container whose root is not kept. Missing is fine.
+  Result<void> discard(const std::string& id);
+  /// Does what is left to do later, such as what an engine before this one left behind in .removed.
+  void settle();
   /// Ids of all that are kept.
   Result<std::vector<std::string>> list() const;
 
@@ -46,11 +60,17 @@ class Roots {
   };
   std::shared_ptr<Use> use(const std::string& id);
   void forget(const std::string& id);
+  std::string removed_dir() const { return paths_.data_dir + "/containers/.removed"; }
+  void finish_later(const std::string& id);
+  void work_off();
+  void finish(const std::string& id);
 
   const Paths paths_;
   const std::shared_ptr<image::Store> store_;
+  const Later later_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Use>> uses_;  // guarded by mutex_
+  std::vector<std::string> unfinished_;               // guarded by mutex_
 };
 
 }  // namespace estiba::engine
