@@ -90,7 +90,6 @@ Result<void> Roots::remove(const std::string& id) {
     if (used->users > 0) return fail(Code::conflict, "the root of container " + id + " is in use");
     if (kept(id)) TRY(discard(id));
   }
-  used.reset();
   forget(id);
   return {};
 }
@@ -136,8 +135,8 @@ void Roots::work_off() {
 
 void Roots::finish(const std::string& id) {
   Result<void> done;
+  auto used = use(id);
   {
-    auto used = use(id);
     std::lock_guard lock(used->mutex);
     if (used->users == 0) done = image::unmount_container_root(paths_.container(id));
   }
@@ -151,6 +150,7 @@ void Roots::settle() {
   auto left = list_names(removed_dir());
   if (!left) return;
   for (const auto& id : *left) finish(id);
+  (void)::rmdir(removed_dir().c_str());
 }
 
 Result<std::vector<std::string>> Roots::list() const {

@@ -58,7 +58,7 @@ TEST(Run, AContainerRunsInOneGoOnARootThatStays) {
       CO_ASSERT_OK(co_await bed.engine->remove_sandbox("c1"));
       EXPECT_FALSE(bed.engine->container("c1"));
       EXPECT_TRUE(os::exists(bed.engine->upper_dir("c1") + "/rounds"));
-      EXPECT_FALSE(os::exists(bed.dir / "data/containers/c1/rootfs/bin"));
+      co_await bed.until_gone(bed.dir / "data/containers/c1/rootfs/bin");
     }
     EXPECT_EQ(bed.logged("main", "c1"), "round\nbox-0\nround\nround\nbox-0\n");
     EXPECT_EQ(bed.count(Event::Type::container_started), 2u);
@@ -72,7 +72,7 @@ TEST(Run, AContainerRunsInOneGoOnARootThatStays) {
     EXPECT_TRUE(os::exists(*root + "/bin/busybox"));
     EXPECT_EQ((co_await bed.engine->remove_root("c1")).error().code, Code::conflict);
     CO_ASSERT_OK(co_await bed.engine->unmount_root("c1"));
-    EXPECT_FALSE(os::exists(*root + "/bin/busybox"));
+    co_await bed.until_gone(*root + "/bin/busybox");
     CO_ASSERT_OK(co_await bed.engine->remove_root("c1"));
     CO_ASSERT_OK(co_await bed.engine->remove_root("c1"));
     EXPECT_EQ((co_await bed.engine->mount_root("c1")).error().code, Code::not_found);
@@ -103,7 +103,7 @@ TEST(Run, KeptRootsOutliveTheEngineAndReboots) {
     CO_ASSERT_OK(co_await bed.engine->stop_container("c1", 0s));
     CO_ASSERT_OK(co_await bed.engine->remove_sandbox("c1"));
     EXPECT_TRUE(os::exists(bed.engine->upper_dir("c1") + "/mark"));
-    EXPECT_FALSE(os::exists(bed.dir / "data/containers/c1/rootfs/bin"));
+    co_await bed.until_gone(bed.dir / "data/containers/c1/rootfs/bin");
     CO_ASSERT_OK(co_await bed.engine->remove_root("c1"));
     CO_ASSERT_OK(co_await bed.engine->remove_root("c2"));
   });
@@ -120,13 +120,13 @@ TEST(Run, WhatFailsLeavesNothing) {
     EXPECT_EQ(missing.error().code, Code::not_found);
     EXPECT_EQ(reason_of(missing.error()), "RunContainerError");
     EXPECT_FALSE(bed.engine->sandbox("c1"));
-    EXPECT_FALSE(os::exists(bed.dir / "data/containers/c1/rootfs/bin"));
+    co_await bed.until_gone(bed.dir / "data/containers/c1/rootfs/bin");
     spec.command = {"true"};
     spec.mounts = {{"/no/such/directory", "/x"}};
     auto config = co_await bed.engine->run(docker_sandbox(bed, "c1"), spec);
     CO_ASSERT(!config);
     EXPECT_EQ(reason_of(config.error()), "CreateContainerConfigError");
-    EXPECT_FALSE(os::exists(bed.dir / "data/containers/c1/rootfs/bin"));
+    co_await bed.until_gone(bed.dir / "data/containers/c1/rootfs/bin");
     auto without = docker_container(bed, "c9", "true");
     without.keep_root = true;
     EXPECT_EQ((co_await bed.engine->run(docker_sandbox(bed, "c9"), without)).error().code, Code::not_found);

@@ -120,6 +120,13 @@ class Bed {
     EXPECT_TRUE(started) << started.error().message;
     co_return started ? *id : "";
   }
+  /// Waits until `path` is there no more.
+  Task<void> until_gone(std::string path) {
+    for (int i = 0; os::exists(path); ++i) {
+      CO_ASSERT(i < 5000);
+      co_await sleep_for(2ms);
+    }
+  }
   Task<ContainerStatus> ended(std::string id) {
     while (engine->container(id) && engine->container(id)->state != ContainerState::exited) {
       changed.reset();
