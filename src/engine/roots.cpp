@@ -142,7 +142,8 @@ void Roots::finish(const std::string& id) {
   }
   forget(id);
   if (auto deleted = image::remove_container_root(removed_dir() + "/" + id); !deleted) done = std::move(deleted);
-  if (!done) log::warn("engine", "what is left of a container's root stays until the next start", {{"container", id}, {"error", done.error()}});
+  if (!done)
+    log::warn("engine", "what is left of a container's root stays until the next start", {{"container", id}, {"error", done.error()}});
 }
 
 void Roots::settle() {

@@ -7,8 +7,8 @@
 //     rootfs/          where it is mounted while in use
 //   <data-dir>/containers/.removed/<id>/   what is being deleted
 //
-// Unmounting waits for a grace period of the kernel and deleting for the disk: nobody waits for either. A root that nobody uses is unmounted a
-// moment later, and one that is removed moves aside at once and is deleted then.
+// Unmounting waits for a grace period of the kernel and deleting for the disk: nobody waits for either. A root that nobody uses is
+// unmounted a moment later, and one that is removed moves aside at once and is deleted then.
 //
 // Blocking; any thread. Work on one root is done one after the other.
 #pragma once

@@ -7,9 +7,10 @@
 
 namespace estiba::image {
 
-/// `layers` (lowest first, as Store::layer_paths gives them) with one more on top, kept beside the topmost one: /dev, /proc, /sys and the files in
-/// /etc that are mounted in containers, as far as the image lacks them. Docker has the same as a container's "-init" layer. `workshop` is a
-/// directory of the same file system that does not exist yet; it is gone afterwards. Any number of threads and processes at a time.
+/// `layers` (lowest first, as Store::layer_paths gives them) with one more on top, kept beside the topmost one: /dev, /proc, /sys and the
+/// files in /etc that are mounted in containers, as far as the image lacks them. Docker has the same as a container's "-init" layer.
+/// `workshop` is a directory of the same file system that does not exist yet; it is gone afterwards. Any number of threads and processes at
+/// a time.
 Result<std::vector<std::string>> with_mount_points(std::vector<std::string> layers, const std::string& workshop);
 
 }  // namespace estiba::image

@@ -75,7 +75,8 @@ TEST_F(CgroupTest, AProcessEntersByOpenFiles) {
   for (int i = 0; i < 1000 && group.pids(false)->empty(); i++) usleep(1000);
   EXPECT_EQ(*group.pids(false), std::vector<pid_t>{pid});
   for (const auto& [controller, mount] : (*cgroup_host())->v1)
-    EXPECT_NE(read_file("/proc/" + std::to_string(pid) + "/cgroup")->find(controller + ":" + group.path()), std::string::npos) << controller;
+    EXPECT_NE(read_file("/proc/" + std::to_string(pid) + "/cgroup")->find(controller + ":" + group.path()), std::string::npos)
+        << controller;
   ASSERT_TRUE(group.kill_all());
   EXPECT_EQ(wait_child(pid)->signal, SIGKILL);
   children.clear();
@@ -114,7 +115,8 @@ TEST_F(CgroupTest, LimitsAreSetAndShownInTheStatistics) {
   r.memory_swap = 32 << 20;
   ASSERT_TRUE(group.apply(r));
   EXPECT_EQ(group.stats()->memory_limit, 32u << 20);
-  if (v2) EXPECT_EQ(read_file(group.directory() + "/memory.swap.max").value_or("0\n"), "0\n") << "memory and swap together are the memory alone";
+  if (v2)
+    EXPECT_EQ(read_file(group.directory() + "/memory.swap.max").value_or("0\n"), "0\n") << "memory and swap together are the memory alone";
   r.memory_limit = -1;
   r.memory_swap = -1;
   ASSERT_TRUE(group.apply(r));

@@ -169,7 +169,8 @@ class Launch {
     out_.control = std::move(ours);
     os::Fd cgroup;
     // In another user namespace the group's files belong to nobody; then it is moved by its number, as in version 1.
-    bool foreign_user = (plan_.new_namespaces | plan_.join_kinds) & CLONE_NEWUSER || (!plan_.joins.empty() && plan_.joins[0].first == CLONE_NEWUSER);
+    bool foreign_user =
+        (plan_.new_namespaces | plan_.join_kinds) & CLONE_NEWUSER || (!plan_.joins.empty() && plan_.joins[0].first == CLONE_NEWUSER);
     if (options_.cgroup && !foreign_user) {
       cgroup = TRY(options_.cgroup->open_for_clone());
       plan_.cgroup_tasks = TRY(options_.cgroup->open_tasks());

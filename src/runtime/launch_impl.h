@@ -15,22 +15,22 @@ constexpr char msg_terminal = 't';  // one descriptor
 constexpr char msg_ready = 'r';     // waits for msg_start now
 constexpr char msg_error = 'e';     // text: code, errno and message, separated by newlines
 // Parent to child.
-constexpr char msg_go = 'g';        // id maps are written; the process is in its cgroup; hooks have run
+constexpr char msg_go = 'g';  // id maps are written; the process is in its cgroup; hooks have run
 constexpr char msg_start = 's';
 
 struct Plan {
   LaunchOptions options;
-  int new_namespaces = 0;                        // CLONE_NEW* of what is made, without cgroup and time
+  int new_namespaces = 0;  // CLONE_NEW* of what is made, without cgroup and time
   bool new_cgroup = false, new_time = false;
-  std::vector<std::pair<int, os::Fd>> joins;     // CLONE_NEW* and the namespace; user first
-  bool staged = false;                           // a process between joins before the clone
+  std::vector<std::pair<int, os::Fd>> joins;  // CLONE_NEW* and the namespace; user first
+  bool staged = false;                        // a process between joins before the clone
   std::optional<os::SeccompProgram> seccomp;
   os::Fd join_pidfd;
   int join_kinds = 0;
-  os::Fd fifo_dir;                               // O_PATH; the host's directory stays reachable through it
+  os::Fd fifo_dir;  // O_PATH; the host's directory stays reachable through it
   std::string fifo_name;
-  std::vector<os::Fd> cgroup_tasks;              // version 1: where the child moves itself; else the parent does, or clone3(2)
-  int control = -1;                              // the child's end
+  std::vector<os::Fd> cgroup_tasks;  // version 1: where the child moves itself; else the parent does, or clone3(2)
+  int control = -1;                  // the child's end
 };
 
 Result<void> send(int socket, char kind, std::string_view text = {}, int fd = -1);
