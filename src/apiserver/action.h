@@ -54,8 +54,10 @@ struct ListOptions {
 
 struct WriteOptions {
   bool dry_run = false;
-  bool force = false;
-  std::string field_manager;
+  std::optional<bool> force;
+  std::string field_manager;  ///< as the query says; manager_of() (ownership.h) knows who writes without it
+  std::string user_agent;
+  std::string create_denied;  ///< why the user may not create; an apply of what is not there needs that too
   FieldValidation validation = FieldValidation::warn;
 };
 

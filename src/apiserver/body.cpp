@@ -4,6 +4,7 @@
 #include "apiserver/encodings.h"
 #include "base/strings.h"
 #include "model/check.h"
+#include "model/managed_fields.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -69,6 +70,11 @@ Result<void> report_strict(const Action& action, const std::vector<std::string>&
 Result<void> check(const Action& action, json::Document& doc, const std::vector<std::string>& duplicates,
                    std::vector<std::string>& warnings) {
   const schema::Type& type = *action.resource->type;
+  // An empty list would vanish, but it asks for something.
+  if (json::Node* metadata = doc.root().find("metadata"); metadata && model::asks_for_reset(metadata->find("managedFields"))) {
+    json::Node& list = doc.set(*metadata, "managedFields", doc.make_array());
+    doc.append(list, doc.make_object());
+  }
   auto unknown = model::conform(doc, doc.root(), type);
   if (!unknown) return cannot_be_handled(action, unknown.error().message);
   std::vector<std::string> problems;

@@ -70,8 +70,7 @@ void validate_finalizers(Draft& draft) {
 
 void fill_new_metadata(Draft& draft, bool generation, WallTime now) {
   json::Node& metadata = draft.metadata();
-  for (std::string_view field :
-       {"resourceVersion", "selfLink", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"}) {
+  for (std::string_view field : {"resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"}) {
     draft.doc.remove(metadata, field);
   }
   draft.doc.set(metadata, "uid", random_uuid());
@@ -94,7 +93,6 @@ void keep_metadata(Draft& draft, bool generation) {
   json::Node& metadata = draft.metadata();
   const json::Node* old = draft.old->find("metadata");
   draft.doc.remove(metadata, "selfLink");
-  draft.doc.remove(metadata, "managedFields");
   for (std::string_view field :
        {"uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"}) {
     set_copy(draft.doc, metadata, field, old ? old->find(field) : nullptr);

@@ -64,6 +64,9 @@ class Registry {
 
  private:
   Result<void> check_namespace(const Action& action);
+  Task<Result<Outcome>> apply(Action action);
+  Task<Result<Outcome>> create_applied(const Action& action, std::shared_ptr<json::Document> configuration,
+                                       std::vector<std::string> warnings);
   Task<Result<Outcome>> create_document(Action action, json::Document doc, std::vector<std::string> warnings);
   Task<Result<Outcome>> create_named(const Action& action, json::Document& doc, std::vector<std::string>& warnings);
   Task<Result<model::ObjectRef>> commit(const Action& action, store::Write write, std::shared_ptr<const Kept> facts);

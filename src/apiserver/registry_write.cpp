@@ -4,6 +4,7 @@
 #include "apiserver/convert.h"
 #include "apiserver/edit.h"
 #include "apiserver/metadata.h"
+#include "apiserver/ownership.h"
 #include "apiserver/registry.h"
 #include "base/strings.h"
 #include "base/time.h"
@@ -99,16 +100,33 @@ Task<Result<Outcome>> Registry::create_document(Action action, json::Document do
   }
 }
 
+namespace {
+
+const json::Node& nothing() {
+  static const json::Document document = [] {
+    json::Document made;
+    made.set_root(made.make_object());
+    return made;
+  }();
+  return document.root();
+}
+
+}  // namespace
+
 Task<Result<Outcome>> Registry::create_named(const Action& action, json::Document& doc, std::vector<std::string>& warnings) {
   const Strategy& strategy = strategy_of(*action.resource);
   FieldErrors errors;
   Draft draft{doc, doc.root(), nullptr, action, cluster_, errors, warnings};
   if (strategy.defaults) strategy.defaults(doc, doc.root());
+  Ownership owners(action, nullptr, cluster_.now());
+  if (sets_owners(action)) owners.adopt(doc);
+  else owners.track(nothing(), doc);
   fill_new_metadata(draft, strategy.generation, cluster_.now());
   if (strategy.admit) CO_TRY(strategy.admit(draft));
   if (strategy.prepare) strategy.prepare(draft);
   CO_TRY(validate(draft, strategy, true));
   if (strategy.allocate) CO_TRY(strategy.allocate(draft));
+  owners.write(doc);
 
   auto facts = make_kept(doc.root(), strategy);
   Result<model::ObjectRef> written = facts ? Result<model::ObjectRef>{} : std::unexpected(facts.error());
@@ -125,6 +143,14 @@ Task<Result<Outcome>> Registry::create_named(const Action& action, json::Documen
   co_return Outcome{201, std::move(*written), {}, std::move(warnings)};
 }
 
+namespace {
+
+Part part_of(const Action& action) {
+  return action.subresource == "status" || action.subresource == "approval" ? Part::status : Part::main;
+}
+
+}  // namespace
+
 Task<Result<Outcome>> Registry::update(Action action) {
   Decoded decoded = CO_TRY(decode_object(action));
   CO_TRY(check_identity(action, decoded.doc));
@@ -132,7 +158,7 @@ Task<Result<Outcome>> Registry::update(Action action) {
       !store_.get(key_of(*action.resource, action.ns, action.name))) {
     co_return co_await create_document(std::move(action), std::move(decoded.doc), std::move(decoded.warnings));
   }
-  Part part = action.subresource == "status" ? Part::status : Part::main;
+  Part part = part_of(action);
   // The first attempt takes the document; one that lost a race needs it as it was and reads the body again.
   auto first = std::make_shared<std::optional<json::Document>>(std::move(decoded.doc));
   auto shared = std::make_shared<const Action>(action);
@@ -180,17 +206,13 @@ Result<json::Document> patched(const Action& action, const json::Node& old, cons
 }  // namespace
 
 Task<Result<Outcome>> Registry::patch(Action action) {
-  if (action.body_type == BodyType::apply_patch) {
-    co_return unsupported_media_type(
-        "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json (server-side apply is not "
-        "offered)");
-  }
+  if (action.body_type == BodyType::apply_patch) co_return co_await apply(std::move(action));
   auto parsed = json::Document::parse(action.body);
   if (!parsed) co_return bad_request("error decoding patch: " + parsed.error().message);
   auto patch = std::make_shared<json::Document>(std::move(*parsed));
   auto warnings = std::make_shared<std::vector<std::string>>();
   auto shared = std::make_shared<const Action>(action);
-  Part part = action.subresource == "status" ? Part::status : Part::main;
+  Part part = part_of(action);
   auto outcome = co_await modify(std::move(action), part, [patch, warnings, shared](const json::Node& old) {
     return patched(*shared, old, patch->root(), *warnings);
   });
@@ -200,16 +222,19 @@ Task<Result<Outcome>> Registry::patch(Action action) {
 
 namespace {
 
-// What a write of the status keeps from the stored object: all but the status, and for the kinds whose agents write labels
-// and annotations with it, those too.
+// What a write of the status keeps from the stored object: all but the status and, of the kinds that are built in, most
+// metadata.
 void keep_all_but_status(Draft& draft) {
-  json::Node& fresh = draft.doc.copy(*draft.old);
-  set_copy(draft.doc, fresh, "status", draft.object.find("status"));
-  std::string_view kind = draft.action.resource->kind;
-  if (kind == "Pod" || kind == "Node" || kind == "PersistentVolume" || kind == "PersistentVolumeClaim") {
-    set_copy(draft.doc, fresh, "metadata", draft.object.find("metadata"));
+  json::Document& doc = draft.doc;
+  json::Node& fresh = doc.copy(*draft.old);
+  set_copy(doc, fresh, "status", draft.object.find("status"));
+  const Resource& resource = *draft.action.resource;
+  if (is_built_in(resource)) {
+    set_copy(doc, fresh, "metadata", draft.object.find("metadata"));
+    std::string_view kept = resource.kind == "Deployment" ? "labels" : resource.kind == "Pod" ? "ownerReferences" : "";
+    if (!kept.empty()) set_copy(doc, doc.ensure_object(fresh, "metadata"), kept, draft.old->at("metadata", kept));
   }
-  draft.doc.assign(draft.object, fresh);
+  doc.assign(draft.object, fresh);
 }
 
 bool removal_is_due(const json::Node& object, const json::Node& old) {
@@ -237,9 +262,16 @@ Result<void> check_claims(const Action& action, const json::Node& object, const 
   return {};
 }
 
-Result<void> apply_rules(Draft& draft, const Strategy& strategy, Part part) {
+// Binding and eviction are acts of the server, which owns nothing.
+bool leaves_owners(const Action& action) { return action.subresource == "binding" || action.resource->plural == "bindings"; }
+
+Result<void> apply_rules(Draft& draft, const Strategy& strategy, Part part, Ownership& owners) {
+  const bool given = sets_owners(draft.action);
+  if (given) owners.adopt(draft.doc);
   if (part == Part::status) keep_all_but_status(draft);
   if (strategy.defaults) strategy.defaults(draft.doc, draft.object);
+  if (leaves_owners(draft.action)) owners.leave(draft.doc);
+  else if (!given) owners.track(*draft.old, draft.doc);
   if (part == Part::main) {
     if (strategy.admit) TRY(strategy.admit(draft));
     if (strategy.prepare) strategy.prepare(draft);
@@ -274,12 +306,15 @@ Task<Result<Outcome>> Registry::modify_once(const Action& action, Part part, con
   CO_TRY(check_claims(action, doc.root(), old.root(), entry->mod_revision));
   std::vector<std::string> warnings;
   FieldErrors errors;
+  Ownership owners(action, &old, cluster_.now());
   Draft draft{doc, doc.root(), &old.root(), action, cluster_, errors, warnings};
-  CO_TRY(apply_rules(draft, strategy_of(*action.resource), part));
+  CO_TRY(apply_rules(draft, strategy_of(*action.resource), part, owners));
   doc.remove(doc.ensure_object(doc.root(), "metadata"), "resourceVersion");
   old.remove(old.ensure_object(old.root(), "metadata"), "resourceVersion");
   if (removal_is_due(doc.root(), old.root())) co_return co_await remove_entry(action, entry);
-  if (json::equal(doc.root(), old.root())) co_return Outcome{200, CO_TRY(object_of(*entry, *action.resource)), {}, std::move(warnings)};
+  if (owners.unchanged() && json::equal(doc.root(), old.root()))
+    co_return Outcome{200, CO_TRY(object_of(*entry, *action.resource)), {}, std::move(warnings)};
+  owners.write(doc);
   co_return co_await write_changed(action, part, entry, draft, old.root());
 }
 

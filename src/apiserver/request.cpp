@@ -2,6 +2,7 @@
 
 #include "apiserver/api_errors.h"
 #include "apiserver/edit.h"
+#include "apiserver/field_errors.h"
 #include "base/strings.h"
 
 namespace estiba::apiserver {
@@ -57,7 +58,7 @@ Result<void> read_list_options(const io::Query& query, ListOptions& out) {
 
 Result<void> read_write_options(const io::Query& query, WriteOptions& out) {
   out.dry_run = TRY(dry_run_option(query));
-  out.force = query.flag("force");
+  if (query.has("force")) out.force = query.flag("force");
   out.field_manager = query.get("fieldManager");
   std::string_view validation = query.get("fieldValidation");
   if (validation.empty() || validation == "Warn") out.validation = FieldValidation::warn;
@@ -164,6 +165,7 @@ Result<Target> parse_request(const io::Request& request) {
     return method_not_allowed();
   }
   TRY(read_write_options(request.query, action.write));
+  action.write.user_agent = request.headers.get("User-Agent");
   if (action.verb == Verb::remove || action.verb == Verb::remove_collection) TRY(read_delete_query(request.query, action.remove));
   action.include_object = request.query.get("includeObject");
   bool streams = action.subresource == "exec" || action.subresource == "attach" || action.subresource == "portforward" ||
@@ -175,6 +177,30 @@ Result<Target> parse_request(const io::Request& request) {
     action.wanted.pretty = request.query.flag("pretty");
   }
   return target;
+}
+
+Result<void> check_write_options(const Action& action) {
+  constexpr size_t longest = 128;
+  FieldErrors errors;
+  const std::string& manager = action.write.field_manager;
+  const bool apply = action.body_type == BodyType::apply_patch;
+  if (apply && manager.empty()) errors.required("fieldManager", "is required for apply patch");
+  if (!apply && action.verb == Verb::patch && action.write.force) errors.forbidden("force", "may not be specified for non-apply patch");
+  if (manager.size() > longest) errors.too_long("fieldManager", longest);
+  for (size_t i = 0; i < manager.size(); i++) {
+    const auto c = static_cast<unsigned char>(manager[i]);
+    if (c >= 0x20 && c != 0x7f) continue;
+    char name[16];
+    snprintf(name, sizeof name, "U+%04X", c);
+    errors.invalid_string("fieldManager", manager, "invalid character " + std::string(name) + " (at position " + std::to_string(i) + ")");
+  }
+  if (errors.empty()) return {};
+  const std::string_view kind = action.verb == Verb::create   ? "CreateOptions"
+                                : action.verb == Verb::update ? "UpdateOptions"
+                                                              : "PatchOptions";
+  Resource options{};
+  options.group = "meta.k8s.io";
+  return invalid(options, kind, "", errors.take());
 }
 
 Result<void> read_delete_options(Action& action) {

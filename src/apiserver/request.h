@@ -28,6 +28,9 @@ std::optional<BodyType> body_type_of(std::string_view content_type);
 /// The best of an Accept header that we can make for this shape; nullopt gives 406.
 std::optional<Wanted> negotiate(std::string_view accept, bool shapes);
 
+/// fieldManager and force, once the kind of body is known: 422 for what does not go with it.
+Result<void> check_write_options(const Action& action);
+
 /// DeleteOptions from the body (already set in `action.body`) over those of the query.
 Result<void> read_delete_options(Action& action);
 

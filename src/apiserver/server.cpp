@@ -164,10 +164,18 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
   bool patch_type = type && *type >= BodyType::json_patch;
   if (!type || patch != patch_type) {
     co_return unsupported_media_type(
-        patch ? "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json"
+        patch ? "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, "
+                "application/apply-patch+yaml"
               : "application/json, application/yaml, application/vnd.kubernetes.protobuf");
   }
   action.body_type = *type;
+  CO_TRY(check_write_options(action));
+  if (*type == BodyType::apply_patch) {
+    // What is applied is created when it is not there.
+    Attributes create = attributes_of(action);
+    create.verb = "create";
+    if (!authorizer_.authorize(action.user, create).allowed) action.write.create_denied = denial(action.user, create);
+  }
   action.body = CO_TRY(co_await request.body());
   Wanted wanted = action.wanted;
   Action shown = action;  // what the answer is rendered for

@@ -151,8 +151,8 @@ TEST_F(ServerTest, broken_input_is_named) {
   EXPECT_EQ(ask("POST", "/api/v1/namespaces/default/pods", json_type, R"({"kind":"Service","metadata":{"name":"a"}})").status, 400);
   EXPECT_EQ(ask("POST", "/api/v1/namespaces/default/pods", {{"Content-Type", "text/html"}}, "x").status, 415);
   EXPECT_EQ(ask("PATCH", "/api/v1/namespaces/default", json_type, "{}").status, 415) << "that is no patch";
-  EXPECT_EQ(ask("PATCH", "/api/v1/namespaces/default", {{"Content-Type", "application/apply-patch+yaml"}}, "{}").status, 415)
-      << "not offered";
+  EXPECT_EQ(ask("PATCH", "/api/v1/namespaces/default", {{"Content-Type", "application/apply-patch+yaml"}}, "{}").status, 422)
+      << "who applies says who he is";
   Answer wrong =
       ask("POST", "/apis/apps/v1/namespaces/default/deployments", json_type, R"({"metadata":{"name":"a"},"spec":{"replicas":"three"}})");
   EXPECT_EQ(wrong.status, 400);

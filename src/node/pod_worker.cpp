@@ -231,7 +231,7 @@ Task<Result<void>> PodWorker::put_status(const PodStatus& status) {
   json::append_string(patch, uid_);
   patch += R"(},{"op":"add","path":"/status","value":)" + text + "}]";
   auto written = co_await context_.client.patch(client::pods, pod_.meta().ns, pod_.meta().name, client::PatchType::json, std::move(patch),
-                                                {.subresource = "status", .field_manager = "node"});
+                                                {.subresource = "status"});
   if (!written) co_return std::unexpected(std::move(written.error()));
   written_status_ = std::move(text);
   written_revision_ = written->revision;

@@ -154,7 +154,7 @@ Task<Result<void>> Registration::put_status() {
     for (const NodeCondition& old : before.status.conditions)
       if (old.type == condition.type && old.status == condition.status && !old.lastTransitionTime.empty()) condition.lastTransitionTime = old.lastTransitionTime;
   const std::string patch = R"([{"op":"add","path":"/status","value":)" + model::encode(status) + "}]";
-  auto written = co_await context_.client.patch(client::nodes, "", context_.options.node_name, client::PatchType::json, patch, {.subresource = "status", .field_manager = "node"});
+  auto written = co_await context_.client.patch(client::nodes, "", context_.options.node_name, client::PatchType::json, patch, {.subresource = "status"});
   if (!written) co_return std::unexpected(std::move(written.error()).context("status of node " + context_.options.node_name));
   co_return {};
 }

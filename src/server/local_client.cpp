@@ -42,7 +42,7 @@ class LocalWatch final : public client::WatchStream {
 class LocalClient final : public client::Client {
  public:
   LocalClient(apiserver::Api& api, std::string user_name)
-      : api_(api), user_{std::move(user_name), {}, {"system:masters", "system:authenticated"}, {}} {}
+      : api_(api), component_(component_of(user_name)), user_{std::move(user_name), {}, {"system:masters", "system:authenticated"}, {}} {}
 
   Task<Result<model::ObjectRef>> get(Resource resource, std::string ns, std::string name) override {
     Action action = CO_TRY(make(Verb::get, resource, std::move(ns), std::move(name)));
@@ -108,6 +108,13 @@ class LocalClient final : public client::Client {
   }
 
  private:
+  // As managedFields name who wrote: kube-controller-manager, kube-scheduler, kubelet.
+  static std::string component_of(std::string_view user_name) {
+    if (user_name.starts_with("system:node:")) return "kubelet";
+    if (user_name.starts_with("system:")) user_name.remove_prefix(7);
+    return std::string(user_name);
+  }
+
   Result<Action> make(Verb verb, Resource resource, std::string ns, std::string name) const {
     Action action;
     action.verb = verb;
@@ -118,6 +125,7 @@ class LocalClient final : public client::Client {
     action.ns = std::move(ns);
     action.name = std::move(name);
     action.user = user_;
+    action.write.user_agent = component_;
     return action;
   }
 
@@ -144,6 +152,7 @@ class LocalClient final : public client::Client {
   }
 
   apiserver::Api& api_;
+  std::string component_;
   apiserver::User user_;
 };
 

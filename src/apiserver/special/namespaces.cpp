@@ -29,7 +29,6 @@ Task<Result<Outcome>> approve(Api& api, Action action) {
     co_return Outcome{200, std::move(*object), {}, {}};
   }
   // The conditions are part of the status; who may approve has been decided by the subresource's own permission.
-  action.subresource = "status";
   if (action.verb == Verb::patch) co_return co_await api.registry().patch(std::move(action));
   co_return co_await api.registry().update(std::move(action));
 }

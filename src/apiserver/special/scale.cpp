@@ -2,6 +2,7 @@
 #include "apiserver/api_errors.h"
 #include "apiserver/body.h"
 #include "apiserver/edit.h"
+#include "apiserver/ownership.h"
 #include "apiserver/printers/printers.h"
 #include "apiserver/server.h"
 #include "apiserver/special/special.h"
@@ -43,18 +44,20 @@ Result<Outcome> show(const model::ObjectRef& object) {
   return Outcome{200, {}, json::print(scale_of(doc.root()).root()), {}};
 }
 
+Result<void> check_replicas(const Action& action, const json::Node& object) {
+  if (printers::count_of(object, "spec.replicas") >= 0) return {};
+  FieldErrors errors;
+  errors.invalid("spec.replicas", object.at("spec", "replicas"), "must be greater than or equal to 0");
+  return invalid(*action.resource, "Scale", action.name, errors.take());
+}
+
 Result<json::Document> with_replicas(const Action& action, const json::Node& old, const json::Node& scale) {
   std::string_view name = scale.string_at("metadata", "name");
   if (!name.empty() && name != action.name) {
     return bad_request("the name of the object (" + std::string(name) + ") does not match the name on the URL (" + action.name + ")");
   }
+  TRY(check_replicas(action, scale));
   int64_t replicas = printers::count_of(scale, "spec.replicas");
-  if (replicas < 0) {
-    FieldErrors errors;
-    errors.invalid("spec.replicas", scale.at("spec", "replicas"), "must be greater than or equal to 0");
-    auto error = invalid(*action.resource, "Scale", action.name, errors.take());
-    return error;
-  }
   json::Document doc;
   doc.set_root(doc.copy(old));
   set_int(doc, doc.ensure_object(doc.root(), "spec"), "replicas", replicas);
@@ -74,7 +77,36 @@ Result<void> patch_scale(const Action& action, json::Document& scale, const json
   }
 }
 
+// A Scale that is applied is an apply of the number of replicas to the object itself.
+Task<Result<Outcome>> apply(Api& api, Action action) {
+  std::vector<std::string> warnings;
+  const Resource scale{
+      .group = "autoscaling", .version = "v1", .kind = "Scale", .type = model::schema::find_type("autoscaling", "v1", "Scale")};
+  json::Document given = CO_TRY(decode_configuration(action, scale, warnings));
+  auto configuration = std::make_shared<json::Document>();
+  json::Node& root = configuration->make_object();
+  configuration->set_root(root);
+  configuration->set(root, "apiVersion", model::schema::join_api_version(action.resource->group, action.resource->version));
+  configuration->set(root, "kind", action.resource->kind);
+  set_copy(*configuration, root, "metadata", given.root().find("metadata"));
+  if (const json::Node* replicas = given.root().at("spec", "replicas"))
+    set_copy(*configuration, configuration->ensure_object(root, "spec"), "replicas", replicas);
+  auto shared = std::make_shared<const Action>(action);
+  const WallTime now = api.cluster().now();
+  auto outcome = co_await api.registry().modify(std::move(action), Part::main,
+                                                [shared, configuration, now](const json::Node& old) -> Result<json::Document> {
+                                                  json::Document doc = TRY(applied(*shared, old, configuration->root(), now));
+                                                  TRY(check_replicas(*shared, doc.root()));
+                                                  return doc;
+                                                });
+  if (!outcome) co_return outcome;
+  Outcome shown = CO_TRY(show(outcome->object));
+  shown.warnings = std::move(warnings);
+  co_return shown;
+}
+
 Task<Result<Outcome>> act(Api& api, Action action) {
+  if (action.body_type == BodyType::apply_patch) co_return co_await apply(api, std::move(action));
   if (action.verb == Verb::get) {
     auto object = api.registry().get(action);
     if (!object) co_return std::unexpected(std::move(object.error()));
