@@ -20,7 +20,8 @@ PodWorker::PodWorker(const Context& context, model::ObjectRef pod, std::function
     c.name = container.name;
     c.kind = is_sidecar(container) ? Kind::sidecar : Kind::init;
   }
-  for (const Container& container : spec().spec.containers) containers_.emplace_back(std::make_unique<PodContainer>())->name = container.name;
+  for (const Container& container : spec().spec.containers)
+    containers_.emplace_back(std::make_unique<PodContainer>())->name = container.name;
   take_ephemeral();
   adopt();
   writer_ = Job(write_status(this));
@@ -112,15 +113,17 @@ void PodWorker::update(model::ObjectRef pod) {
   const model::Meta &now = pod.meta(), &before = pod_.meta();
   const bool labels_changed =
       now.labels != before.labels || now.annotations != before.annotations || now.last_applied != before.last_applied;
-  const bool hurried = stopping_ && pod.meta().deletion_grace_seconds >= 0 && pod.meta().deletion_grace_seconds < pod_.meta().deletion_grace_seconds;
+  const bool hurried =
+      stopping_ && pod.meta().deletion_grace_seconds >= 0 && pod.meta().deletion_grace_seconds < pod_.meta().deletion_grace_seconds;
   pod_ = std::move(pod);
   if (labels_changed && PodVolumes::uses_metadata(spec())) volumes_stale_ = true;
   if (hurried) {
     const Duration limit = std::chrono::seconds(pod_.meta().deletion_grace_seconds);
     for (auto& c : containers_)
       if (is_running(*c))
-        hurry_.start([](engine::Engine* engine, std::string id, Duration grace) -> Task<void> { (void)co_await engine->stop_container(id, grace); }(
-            &context_.engine, c->id, limit));
+        hurry_.start([](engine::Engine* engine, std::string id, Duration grace) -> Task<void> {
+          (void)co_await engine->stop_container(id, grace);
+        }(&context_.engine, c->id, limit));
   }
   status_changed();
   wake();

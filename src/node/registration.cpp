@@ -54,7 +54,7 @@ NodeSystemInfo system_info(const Options& options) {
 }
 
 std::map<std::string, std::string> capacity(const Options& options) {
-  struct statvfs disk {};
+  struct statvfs disk{};
   uint64_t bytes = 0;
   if (statvfs(options.data_dir.c_str(), &disk) == 0) bytes = uint64_t(disk.f_blocks) * disk.f_frsize;
   return {{"cpu", std::to_string(sysconf(_SC_NPROCESSORS_ONLN))},
@@ -65,7 +65,8 @@ std::map<std::string, std::string> capacity(const Options& options) {
           {"pods", std::to_string(options.max_pods)}};
 }
 
-void add_condition(NodeStatus& status, const char* type, const char* value, const char* reason, const char* message, const std::string& now) {
+void add_condition(NodeStatus& status, const char* type, const char* value, const char* reason, const char* message,
+                   const std::string& now) {
   NodeCondition& condition = status.conditions.emplace_back();
   condition.type = type;
   condition.status = value;
@@ -127,12 +128,16 @@ Task<Result<void>> Registration::put_node() {
   utsname names{};
   uname(&names);
   const std::string arch = architecture(names.machine);
-  node.metadata.labels = {{"kubernetes.io/hostname", options.node_name}, {"kubernetes.io/os", "linux"},      {"kubernetes.io/arch", arch},
-                          {"beta.kubernetes.io/os", "linux"},             {"beta.kubernetes.io/arch", arch}};
+  node.metadata.labels = {{"kubernetes.io/hostname", options.node_name},
+                          {"kubernetes.io/os", "linux"},
+                          {"kubernetes.io/arch", arch},
+                          {"beta.kubernetes.io/os", "linux"},
+                          {"beta.kubernetes.io/arch", arch}};
   node.spec.podCIDR = options.pod_cidr;
   if (!options.pod_cidr.empty()) node.spec.podCIDRs = {options.pod_cidr};
   auto created = co_await context_.client.create(client::nodes, "", model::encode(node));
-  if (!created && created.error().code != Code::already_exists) co_return std::unexpected(std::move(created.error()).context("register node " + options.node_name));
+  if (!created && created.error().code != Code::already_exists)
+    co_return std::unexpected(std::move(created.error()).context("register node " + options.node_name));
   auto there = created ? std::move(created) : co_await context_.client.get(client::nodes, "", options.node_name);
   if (!there) co_return std::unexpected(std::move(there.error()));
   node_uid_ = there->meta().uid;
@@ -152,16 +157,19 @@ Task<Result<void>> Registration::put_status() {
   const Node& before = there->as<Node>();
   for (NodeCondition& condition : status.conditions)
     for (const NodeCondition& old : before.status.conditions)
-      if (old.type == condition.type && old.status == condition.status && !old.lastTransitionTime.empty()) condition.lastTransitionTime = old.lastTransitionTime;
+      if (old.type == condition.type && old.status == condition.status && !old.lastTransitionTime.empty())
+        condition.lastTransitionTime = old.lastTransitionTime;
   const std::string patch = R"([{"op":"add","path":"/status","value":)" + model::encode(status) + "}]";
-  auto written = co_await context_.client.patch(client::nodes, "", context_.options.node_name, client::PatchType::json, patch, {.subresource = "status"});
+  auto written = co_await context_.client.patch(client::nodes, "", context_.options.node_name, client::PatchType::json, patch,
+                                                {.subresource = "status"});
   if (!written) co_return std::unexpected(std::move(written.error()).context("status of node " + context_.options.node_name));
   co_return {};
 }
 
 Task<Result<void>> Registration::renew_lease() {
   const std::string ns = "kube-node-lease", name = context_.options.node_name, now = format_rfc3339_micro(context_.loop.wall_now());
-  const std::string patch = R"({"spec":{"holderIdentity":")" + name + R"(","leaseDurationSeconds":)" + std::to_string(lease_seconds) + R"(,"renewTime":")" + now + "\"}}";
+  const std::string patch = R"({"spec":{"holderIdentity":")" + name + R"(","leaseDurationSeconds":)" + std::to_string(lease_seconds) +
+                            R"(,"renewTime":")" + now + "\"}}";
   auto patched = co_await context_.client.patch(client::leases, ns, name, client::PatchType::merge, patch);
   if (patched) co_return {};
   if (patched.error().code != Code::not_found) co_return std::unexpected(std::move(patched.error()));
@@ -177,7 +185,8 @@ Task<Result<void>> Registration::renew_lease() {
   lease.spec.leaseDurationSeconds = lease_seconds;
   lease.spec.renewTime = now;
   auto created = co_await context_.client.create(client::leases, ns, model::encode(lease));
-  if (!created && created.error().code != Code::already_exists) co_return std::unexpected(std::move(created.error()).context("lease of node " + name));
+  if (!created && created.error().code != Code::already_exists)
+    co_return std::unexpected(std::move(created.error()).context("lease of node " + name));
   co_return {};
 }
 
