@@ -97,13 +97,30 @@ void Containers::touch(Container& container) {
   container.changed.set();
 }
 
+static bool passing(const Container& c) {
+  return c.facts.auto_remove && std::none_of(c.mounts.begin(), c.mounts.end(), [](const MountPoint& m) { return m.type == "volume"; });
+}
+
+std::string Containers::record_path(const Container& c) const { return (passing(c) ? passing_dir() : dir()) + "/" + c.id + ".json"; }
+std::string Containers::files_dir(const Container& c) const { return (passing(c) ? passing_dir() : dir()) + "/" + c.id; }
+std::string Containers::log_dir(const Container& c) const { return passing(c) ? data_dir_ + "/containers/" + c.id : files_dir(c); }
+std::string Containers::files_dir_of(std::string_view other, const Container& container) const {
+  if (other.empty()) return files_dir(container);
+  auto found = find(other);
+  return files_dir(found ? **found : container);
+}
+bool Containers::has_record(std::string_view id) const {
+  const std::string name = "/" + std::string(id) + ".json";
+  return os::exists(dir() + name) || os::exists(passing_dir() + name);
+}
+
 Task<Result<void>> Containers::write(ContainerRef container, bool durable) {
   auto held = co_await container->writing.lock();
   if (container->removed) co_return {};
   const bool started = container->started != WallTime{};
   // After a loss of power no container runs, and those that are removed at their end are gone whatever the disk says.
   durable = durable && !container->facts.auto_remove;
-  auto written = co_await pool_.run([path = record_path(container->id), text = print_record(*container), durable] {
+  auto written = co_await pool_.run([path = record_path(*container), text = print_record(*container), durable] {
     return os::write_file_atomic(path, text, 0600, durable);
   });
   if (written) container->start_noted = started;
@@ -136,7 +153,7 @@ Task<void> Containers::settle() { co_await writers_.join(); }
 Task<Result<void>> Containers::forget(ContainerRef container) {
   container->removed = true;
   auto held = co_await container->writing.lock();
-  co_return co_await pool_.run([record = record_path(container->id), files = files_dir(container->id)]() -> Result<void> {
+  co_return co_await pool_.run([record = record_path(*container), files = files_dir(*container)]() -> Result<void> {
     TRY(os::remove_all(files));
     return os::remove_file(record);
   });
@@ -144,14 +161,17 @@ Task<Result<void>> Containers::forget(ContainerRef container) {
 
 Result<std::vector<ContainerRef>> Containers::load() const {
   std::vector<ContainerRef> out;
-  for (const auto& entry : TRY(os::list_dir(dir()))) {
-    if (!entry.name.ends_with(".json") || entry.name.size() != 64 + 5) continue;
-    auto text = os::read_file(dir() + "/" + entry.name);
-    auto record = text ? parse_record(*text) : Result<ContainerRef>(std::unexpected(text.error()));
-    if (record) out.push_back(std::move(*record));
-    else
-      log::error("docker", "a container's record cannot be read; the container is left out",
-                 {{"file", dir() + "/" + entry.name}, {"error", record.error()}});
+  for (const std::string& from : {dir(), passing_dir()}) {
+    if (!os::exists(from)) continue;
+    for (const auto& entry : TRY(os::list_dir(from))) {
+      if (!entry.name.ends_with(".json") || entry.name.size() != 64 + 5) continue;
+      const std::string file = from + "/" + entry.name;
+      auto text = os::read_file(file);
+      auto record = text ? parse_record(*text) : Result<ContainerRef>(std::unexpected(text.error()));
+      if (record) out.push_back(std::move(*record));
+      else
+        log::error("docker", "a container's record cannot be read; the container is left out", {{"file", file}, {"error", record.error()}});
+    }
   }
   return out;
 }

@@ -113,7 +113,8 @@ using ContainerRef = std::shared_ptr<Container>;
 
 class Containers {
  public:
-  Containers(std::string data_dir, io::Pool& pool) : data_dir_(std::move(data_dir)), pool_(pool) {}
+  Containers(std::string data_dir, std::string run_dir, io::Pool& pool)
+      : data_dir_(std::move(data_dir)), run_dir_(std::move(run_dir)), pool_(pool) {}
 
   /// By id, name (with or without slash), or a prefix of one id only. "No such container: x" (not_found); "multiple IDs found with
   /// provided prefix: x" (invalid).
@@ -151,15 +152,23 @@ class Containers {
   /// Reads all records; what cannot be read is logged and left alone.
   Result<std::vector<ContainerRef>> load() const;
 
-  std::string record_path(std::string_view id) const { return dir() + "/" + std::string(id) + ".json"; }
-  std::string files_dir(std::string_view id) const { return dir() + "/" + std::string(id); }
-  std::string log_path(std::string_view id) const { return files_dir(id) + "/" + std::string(id) + "-json.log"; }
+  /// Record, files and log of most containers are in <data-dir>/docker/containers. One of `--rm` without volumes is nothing after a reboot
+  /// but a root to be deleted: what is written for it stays in <run-dir>/docker/containers, in memory, and its log is beside its root.
+  std::string record_path(const Container& container) const;
+  std::string files_dir(const Container& container) const;
+  std::string log_dir(const Container& container) const;
+  std::string log_path(const Container& container) const { return log_dir(container) + "/" + container.id + "-json.log"; }
+  /// Of the container that `--network container:…` names; of `container` when that one is gone, or none is named.
+  std::string files_dir_of(std::string_view other, const Container& container) const;
+  /// Whether a record is on disk, readable or not.
+  bool has_record(std::string_view id) const;
   std::string dir() const { return data_dir_ + "/docker/containers"; }
+  std::string passing_dir() const { return run_dir_ + "/docker/containers"; }
 
  private:
+  const std::string data_dir_, run_dir_;
   Task<Result<void>> write(ContainerRef container, bool durable);
 
-  std::string data_dir_;
   io::Pool& pool_;
   std::map<std::string, ContainerRef, std::less<>> by_id_;
   std::map<std::string, std::string, std::less<>> names_;  // name → id

@@ -157,7 +157,7 @@ Task<Result<void>> Lives::furnish(ContainerRef container) {
   Container& c = *container;
   Containers& containers = daemon_.containers();
   CO_TRY(co_await containers.note(container));
-  CO_TRY(co_await daemon_.pool().run([files = containers.files_dir(c.id)] { return os::make_dirs(files, 0711); }));
+  CO_TRY(co_await daemon_.pool().run([files = containers.files_dir(c)] { return os::make_dirs(files, 0711); }));
   CO_TRY(co_await daemon_.engine().make_root(c.id, c.image_id));
   CO_TRY(co_await make_volumes(container));
   co_return co_await fill_volumes(container);

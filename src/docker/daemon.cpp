@@ -29,6 +29,7 @@ Result<void> Daemon::open() {
   TRY(os::make_dirs(options_.data_dir, 0711));
   TRY(os::make_dirs(options_.run_dir, 0711));
   TRY(os::make_dirs(options_.data_dir + "/docker/containers", 0700));
+  TRY(os::make_dirs(options_.run_dir + "/docker/containers", 0700));
   const std::string id_file = options_.data_dir + "/docker/id";
   if (auto text = os::read_file(id_file)) id_ = trim(*text);
   if (id_.empty()) {
@@ -43,7 +44,7 @@ Result<void> Daemon::open() {
     engine_ = own_engine_.get();
   }
   events_ = std::make_unique<Events>(loop_);
-  containers_ = std::make_unique<Containers>(options_.data_dir, *pool_);
+  containers_ = std::make_unique<Containers>(options_.data_dir, options_.run_dir, *pool_);
   lives_ = std::make_unique<Lives>(*this);
   listing_ = std::make_unique<Listing>(*this);
   execs_ = std::make_unique<Execs>(*this);

@@ -170,12 +170,12 @@ std::string inspect_json(const Container& c, const Shown& shown) {
   out.end();
   put_state(out, c);
   const std::string_view other = other_of(c.facts.network_mode);
-  const std::string files = shown.containers->files_dir(other.empty() ? std::string_view(c.id) : other);
+  const std::string files = shown.containers->files_dir_of(other, c);
   out.put("Image", c.image_id)
       .put("ResolvConfPath", files + "/resolv.conf")
       .put("HostnamePath", files + "/hostname")
       .put("HostsPath", files + "/hosts");
-  out.put("LogPath", c.facts.log_type == "none" ? "" : shown.containers->log_path(c.id))
+  out.put("LogPath", c.facts.log_type == "none" ? "" : shown.containers->log_path(c))
       .put("Name", "/" + c.name)
       .put("RestartCount", c.restart_count);
   out.put("Driver", "overlay2").put("Platform", "linux").put("MountLabel", "").put("ProcessLabel", "").put("AppArmorProfile", "");

@@ -251,7 +251,7 @@ Task<bool> wait_for_more(io::FileWatch* watch, Container* container, std::option
 }  // namespace
 
 Task<Result<void>> send_logs(Daemon& daemon, std::shared_ptr<Container> container, LogRequest request, Client& client) {
-  const std::string path = daemon.containers().log_path(container->id);
+  const std::string path = daemon.containers().log_path(*container);
   const bool follow = request.follow && container->running();
   const uint64_t exits = container->exits;
   std::optional<io::FileWatch> watch;

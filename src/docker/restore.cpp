@@ -113,7 +113,7 @@ Task<Result<void>> Lives::clear_strangers() {
     return out;
   });
   for (const auto& id : CO_TRY(entries)) {
-    if (os::exists(daemon_.containers().record_path(id))) continue;
+    if (daemon_.containers().has_record(id)) continue;
     if (auto removed = co_await daemon_.engine().remove_root(id); !removed)
       log::warn("docker", "an unknown container's root stays", {{"id", id}, {"error", removed.error()}});
   }

@@ -74,8 +74,8 @@ Task<Result<void>> Lives::run(ContainerRef container) {
   around.mount_paths = CO_TRY(co_await mount_all(container));
   around.netns_path = CO_TRY(co_await join_network(container));
   const std::string_view other = other_of(c.facts.network_mode);
-  around.log_dir = daemon_.containers().files_dir(c.id);
-  around.files_dir = daemon_.containers().files_dir(other.empty() ? std::string_view(c.id) : other);
+  around.log_dir = daemon_.containers().log_dir(c);
+  around.files_dir = daemon_.containers().files_dir_of(other, c);
   if (other.empty()) CO_TRY(co_await write_files(container));
   around.groups = CO_TRY(co_await groups_of(container));
   around.other = [this](std::string_view name) { return running_pid(name); };
@@ -174,7 +174,7 @@ Task<Result<void>> Lives::write_files(ContainerRef container) {
                                                                    strings_of(config.find("DnsOptions"))})
                             : daemon_.networks().resolv_conf(c.id);
   std::string hostname = std::string(c.config.root().string_at("Hostname")) + "\n";
-  co_return co_await daemon_.pool().run([dir = daemon_.containers().files_dir(c.id), host, hosts = std::move(hosts),
+  co_return co_await daemon_.pool().run([dir = daemon_.containers().files_dir(c), host, hosts = std::move(hosts),
                                          resolv = std::move(resolv), hostname = std::move(hostname)]() mutable -> Result<void> {
     TRY(os::make_dirs(dir, 0711));
     // With the host's network, the names that the host has of its own hold too.
