@@ -166,6 +166,28 @@ def test_containers_outlive_the_engine(own_engine):
     assert engine.leftovers() == []
 
 
+def test_removal_at_the_end_holds_across_a_kill_of_the_engine(own_engine):
+    """A container of --rm goes on without its engine; its end removes it, seen or unseen, and nothing of it stays on disk."""
+    engine = own_engine
+    engine.start()
+    wait = "while [ ! -e /end ]; do sleep 0.05; done; echo over"
+    seen, unseen = (run(engine, "sh", "-c", wait, HostConfig={"AutoRemove": True}) for _ in range(2))
+    ending = {name: state(engine, name)["Pid"] for name in (seen, unseen)}
+    end = lambda name: engine.sandbox.inside(["touch", f"/proc/{ending[name]}/root/end"])  # noqa: E731
+    engine.kill9()
+    end(unseen)
+    wait_for("its end", lambda: engine.sandbox.inside(["test", "-e", f"/proc/{ending[unseen]}/root/end"], check=False).returncode != 0)
+    engine.start()
+    assert state(engine, seen)["Pid"] == ending[seen]
+    wait_for("the removal", lambda: engine.api("GET", f"/containers/{unseen}/json").status == 404)
+    end(seen)
+    wait_for("the removal", lambda: engine.api("GET", f"/containers/{seen}/json").status == 404)
+    wait_for("an empty disk", lambda: [p.name for p in (engine.data_dir / "containers").iterdir() if p.name != ".removed"] == [])
+    assert list((engine.data_dir / "docker/containers").iterdir()) == []
+    engine.stop()
+    assert engine.leftovers() == []
+
+
 def test_a_reboot_lets_the_policies_act(own_engine):
     engine = own_engine
     engine.start()
