@@ -1,4 +1,5 @@
 // cgroup version 1: Documentation/admin-guide/cgroup-v1/{cpusets,memory,blkio-controller,devices,freezer-subsystem,pids,hugetlb}.rst
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -100,13 +101,21 @@ Result<void> apply_blkio(const Files& files, const CgroupResources& r) {
 }
 
 Result<void> apply_devices(const Files& files, const CgroupResources& r) {
+  // Each write is one rule; a container has some twenty.
+  Fd opened[2];
+  auto write = [&](bool allow, const std::string& text) -> Result<void> {
+    const std::string name = files.name("devices", allow ? "devices.allow" : "devices.deny");
+    if (name.empty()) return fail(Code::unsupported, "the devices controller is not mounted, for rule " + text);
+    if (!opened[allow]) opened[allow] = TRY(open_file(name, O_WRONLY));
+    return within("write \"" + text + "\" to " + name, write_all(opened[allow].get(), text));
+  };
   for (const DeviceRule& rule : r.devices) {
     std::string text(1, rule.type);
     if (rule.type != 'a') {
       text += " " + (rule.major ? std::to_string(*rule.major) : "*") + ":" + (rule.minor ? std::to_string(*rule.minor) : "*") + " " +
               rule.access;
     }
-    TRY(files.write("devices", rule.allow ? "devices.allow" : "devices.deny", text));
+    TRY(write(rule.allow, text));
   }
   return {};
 }

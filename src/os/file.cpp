@@ -129,6 +129,14 @@ static std::vector<std::string> components(std::string_view path) {
 Result<Fd> make_dirs_in_root(int root, std::string_view path, mode_t mode) {
   auto there = open_in_root(root, path, O_PATH | O_DIRECTORY);
   if (there || there.error().sys != ENOENT) return there;
+  // Most often all but the last name is there. What that one is (a dangling link?) is seen only if it cannot be made.
+  const size_t last = path.rfind('/') + 1;  // 0 without a slash
+  const std::string last_name(path.substr(last));
+  if (!last_name.empty() && last_name != "." && last_name != "..") {
+    if (auto parent = open_in_root(root, last ? path.substr(0, last) : "/", O_PATH | O_DIRECTORY);
+        parent && mkdirat(parent->get(), last_name.c_str(), mode) == 0)
+      return open_at(parent->get(), last_name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  }
   // Component by component, links taken apart by hand: one may point at what is still to be made. Each directory is opened anew
   // from the root, so whatever changes meanwhile, nothing is made outside.
   std::string at = "/";
