@@ -1,6 +1,8 @@
 #include "apiserver/convert.h"
 
 #include "apiserver/edit.h"
+#include "apiserver/ownership.h"
+#include "apiserver/recent.h"
 #include "base/strings.h"
 
 namespace estiba::apiserver {
@@ -62,6 +64,13 @@ void convert_autoscaler(json::Document& doc, json::Node& object, bool to_v1) {
   doc.remove(*spec, "targetCPUUtilizationPercentage");
 }
 
+struct Converted {
+  model::ObjectPtr object;
+  const model::schema::Resource* resource;
+  bool operator==(const Converted&) const = default;
+  size_t hash() const { return hash_of(object.get(), 0, reinterpret_cast<uintptr_t>(resource)); }
+};
+
 }  // namespace
 
 void convert(json::Document& doc, json::Node& object, const model::schema::Resource& resource) {
@@ -74,9 +83,17 @@ void convert(json::Document& doc, json::Node& object, const model::schema::Resou
 Result<model::ObjectPtr> in_version(const model::ObjectPtr& object, const model::schema::Resource& resource) {
   if (is_version_of(object->meta().api_version, resource)) [[likely]]
     return object;
+  // A thousand watchers of another version than the stored one share what is converted for the first.
+  static Recent<Converted, model::ObjectPtr, 1024, 8 << 20> cache;
+  const Converted key{object, &resource};
+  const bool shared = is_built_in(resource);  // the tables of others come and go
+  if (shared)
+    if (auto made = cache.find(key)) return *made;
   json::Document doc = TRY(json::Document::parse(object->json()));
   convert(doc, doc.root(), resource);
-  return model::Object::make(doc.root());
+  model::ObjectPtr out = TRY(model::Object::make(doc.root()));
+  if (shared) cache.put(key, out, 2 * object->json().size());
+  return out;
 }
 
 }  // namespace estiba::apiserver

@@ -8,9 +8,46 @@
 namespace estiba::apiserver {
 namespace {
 
+// PartialObjectMetadata and its list have a protobuf form (k8s.io/apimachinery, meta/v1 and meta/v1beta1 generated.proto) but
+// stand in no OpenAPI, and so in no table.
+struct PartialTypes {
+  PartialTypes() {
+    const model::schema::Type* object_meta = model::schema::find_type("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    const model::schema::Type* list_meta = model::schema::find_type("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta");
+    fill(metadata, "metadata", object_meta, 1, model::schema::Shape::single);
+    fill(list_fields[0], "metadata", list_meta, 1, model::schema::Shape::single);
+    fill(list_fields[1], "items", &object, 2, model::schema::Shape::list);
+    fill(old_list_fields[0], "items", &object, 1, model::schema::Shape::list);
+    fill(old_list_fields[1], "metadata", list_meta, 2, model::schema::Shape::single);
+    object = {.name = "PartialObjectMetadata", .package = object_meta->package, .fields = {&metadata, 1}};
+    list = {.name = "PartialObjectMetadataList", .package = object_meta->package, .fields = list_fields};
+    old_list = {.name = "PartialObjectMetadataList", .package = object_meta->package, .fields = old_list_fields};
+  }
+  static void fill(model::schema::Field& field, std::string_view name, const model::schema::Type* type, uint16_t number,
+                   model::schema::Shape shape) {
+    field.name = name;
+    field.type = type;
+    field.number = number;
+    field.kind = model::schema::Kind::message;
+    field.shape = shape;
+  }
+
+  model::schema::Field metadata{}, list_fields[2]{}, old_list_fields[2]{};
+  model::schema::Type object{}, list{}, old_list{};
+};
+
+const model::schema::Type* partial_type(std::string_view api_version, std::string_view kind) {
+  static const PartialTypes types;
+  if (!api_version.starts_with("meta.k8s.io/")) return nullptr;
+  if (kind == "PartialObjectMetadata") return &types.object;
+  if (kind != "PartialObjectMetadataList") return nullptr;
+  return api_version.ends_with("/v1beta1") ? &types.old_list : &types.list;
+}
+
 // The table of an object's kind; the kinds of meta/v1 (Status) belong to every group.
 const model::schema::Type* type_of(const json::Node& object) {
   std::string_view kind = object.string_at("kind");
+  if (const auto* type = partial_type(object.string_at("apiVersion"), kind)) return type;
   if (const auto* type = model::schema::find_kind(object.string_at("apiVersion"), kind)) return type;
   return model::schema::find_type("io.k8s.apimachinery.pkg.apis.meta.v1." + std::string(kind));
 }

@@ -3,6 +3,7 @@
 #include "apiserver/api_errors.h"
 #include "apiserver/encodings.h"
 #include "apiserver/partial.h"
+#include "apiserver/recent.h"
 #include "apiserver/table.h"
 
 namespace estiba::apiserver {
@@ -79,6 +80,32 @@ std::string bookmark_json(const Action& action, const WatchItem& item) {
          model::schema::join_api_version(action.resource->group, action.resource->version) + "\"," + metadata + "}";
 }
 
+// An event in one of the forms that cost more to make than to copy. It holds the object, so that no other takes its address.
+struct EventForm {
+  model::ObjectPtr object;
+  int64_t revision;
+  WatchItem::Kind kind;
+  Wanted wanted;
+  const Resource* resource;
+  std::string include_object;
+  int64_t second;  // Tables tell ages
+
+  bool operator==(const EventForm&) const = default;
+  size_t hash() const { return hash_of(object.get(), revision, size_t(kind) * 16 + size_t(wanted.encoding) * 4 + size_t(wanted.shape)); }
+};
+
+Recent<EventForm, std::shared_ptr<const std::string>, 1024, 8 << 20>& event_forms() {
+  static Recent<EventForm, std::shared_ptr<const std::string>, 1024, 8 << 20> cache;
+  return cache;
+}
+
+EventForm form_of(const Action& action, const WatchItem& item) {
+  const bool table = action.wanted.shape == Shape::table;
+  Executor* executor = table ? Executor::current() : nullptr;
+  const int64_t second = executor ? std::chrono::duration_cast<std::chrono::seconds>(executor->wall_now().time_since_epoch()).count() : 0;
+  return {item.object.object, item.object.revision, item.kind, action.wanted, action.resource, action.include_object, second};
+}
+
 }  // namespace
 
 Rendered render_json(const Wanted& wanted, std::string json) {
@@ -115,8 +142,12 @@ Result<std::string> render_event(const Action& action, const WatchItem& item) {
     item.object.object->print_to(out, item.object.revision);
     return out += "}\n";
   }
-  std::string object = item.object ? TRY(object_json(action, item.object, true)) : bookmark_json(action, item);
-  return frame_event(action.wanted, type, object);
+  if (!item.object) return frame_event(action.wanted, type, bookmark_json(action, item));
+  const EventForm form = form_of(action, item);
+  if (auto made = event_forms().find(form)) return std::string(**made);
+  out = TRY(frame_event(action.wanted, type, TRY(object_json(action, item.object, true))));
+  event_forms().put(form, std::make_shared<const std::string>(out), out.size() + item.object.object->json().size());
+  return out;
 }
 
 std::string render_watch_error(const Action& action, const Error& error) {

@@ -2,6 +2,7 @@
 
 #include "apiserver/edit.h"
 #include "apiserver/partial.h"
+#include "apiserver/printers/printers.h"
 #include "base/strings.h"
 #include "base/time.h"
 
@@ -19,6 +20,11 @@ void Cells::text(std::string_view value) {
 void Cells::number(int64_t value) {
   comma();
   json_ += std::to_string(value);
+}
+
+void Cells::boolean(bool value) {
+  comma();
+  json_ += value ? "true" : "false";
 }
 
 void Cells::field(const json::Node& object, std::string_view path, std::string_view otherwise) {
@@ -83,7 +89,8 @@ Result<void> append_row(std::string& out, const Action& action, const Printer& p
   json::Document doc = TRY(json::Document::parse(object.object->json()));
   Cells cells;
   cells.now = now;
-  printer.row(doc.root(), cells);
+  if (printer.declared) printers::declared_row(*printer.declared, doc.root(), cells);
+  else printer.row(doc.root(), cells);
   out += "{\"cells\":[" + cells.json() + "]";
   if (action.include_object != "None") {
     out += ",\"object\":";

@@ -23,6 +23,7 @@ class Cells {
  public:
   void text(std::string_view value);
   void number(int64_t value);
+  void boolean(bool value);
   /// The value at a path like "spec.replicas" as text or number; `otherwise` when absent.
   void field(const json::Node& object, std::string_view path, std::string_view otherwise = "");
   /// The number at a path, 0 when absent.
@@ -42,6 +43,7 @@ struct Printer {
   std::string_view group, resource;
   std::span<const TableColumn> columns;
   void (*row)(const json::Node& object, Cells& cells);
+  const Resource* declared = nullptr;  ///< instead of `row`: by the columns of the schema (printers/declared.cpp)
 };
 
 /// Never null.

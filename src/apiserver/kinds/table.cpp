@@ -13,6 +13,11 @@ using namespace workload;
 
 constexpr std::string_view apps = "apps", batch = "batch", rbac = "rbac.authorization.k8s.io", networking = "networking.k8s.io";
 
+// What field selectors may name of kinds without rules.
+constexpr SelectableField signer_field[] = {{"spec.signerName", "", ""}};
+constexpr SelectableField pod_certificate_fields[] = {{"spec.signerName", "", ""}, {"spec.podName", "", ""}, {"spec.nodeName", "", ""}};
+constexpr SelectableField slice_fields[] = {{"spec.nodeName", "", ""}, {"spec.driver", "", ""}};
+
 // clang-format off
 const Strategy rows[] = {
     {.group = "", .resource = "pods", .defaults = pod::defaults, .admit = pod::admit, .prepare = pod::prepare, .validate = pod::validate, .fields = pod::fields, .generation = true},
@@ -45,7 +50,10 @@ const Strategy rows[] = {
     {.group = "autoscaling", .resource = "horizontalpodautoscalers", .defaults = default_autoscaler, .prepare = reset_status},
     {.group = "policy", .resource = "poddisruptionbudgets", .prepare = reset_status, .validate = validate_disruption_budget, .generation = true},
     {.group = "coordination.k8s.io", .resource = "leases", .validate = validate_lease, .create_on_update = true},
-    {.group = "certificates.k8s.io", .resource = "certificatesigningrequests", .prepare = prepare_signing_request},
+    {.group = "certificates.k8s.io", .resource = "certificatesigningrequests", .prepare = prepare_signing_request, .fields = signer_field},
+    {.group = "certificates.k8s.io", .resource = "clustertrustbundles", .fields = signer_field},
+    {.group = "certificates.k8s.io", .resource = "podcertificaterequests", .prepare = reset_status, .fields = pod_certificate_fields},
+    {.group = "resource.k8s.io", .resource = "resourceslices", .fields = slice_fields},
 };
 // clang-format on
 const Strategy plain{};

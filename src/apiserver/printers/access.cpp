@@ -5,11 +5,9 @@
 namespace estiba::apiserver::printers {
 namespace {
 
-constexpr TableColumn account_columns[] = {{"Name", "string", 0, "name"}, {"Secrets"}, {"Age"}};
+constexpr TableColumn account_columns[] = {{"Name", "string", 0, "name"}, {"Age"}};
 void account_row(const json::Node& object, Cells& cells) {
-  const json::Node* secrets = object.find("secrets");
   cells.text(object.string_at("metadata", "name"));
-  cells.number(present(secrets) ? secrets->size() : 0);
   cells.age(object.string_at("metadata", "creationTimestamp"));
 }
 

@@ -14,6 +14,10 @@ std::span<const Printer> cluster();
 std::span<const Printer> storage();
 std::span<const Printer> access();
 
+/// The printer of the columns that the schema declares, or null when it declares none.
+const Printer* declared(const Resource& resource);
+void declared_row(const Resource& resource, const json::Node& object, Cells& cells);
+
 // What several printers say.
 
 /// "a=b,c in (d,e)" of a LabelSelector, "<none>" for an empty one.

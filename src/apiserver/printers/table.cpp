@@ -23,7 +23,8 @@ const Printer& printer_of(const Resource& resource) {
       if (printer.resource == resource.plural && printer.group == resource.group) return printer;
     }
   }
-  return plain;
+  const Printer* declared = printers::declared(resource);
+  return declared ? *declared : plain;
 }
 
 }  // namespace estiba::apiserver

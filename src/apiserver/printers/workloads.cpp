@@ -17,13 +17,7 @@ void template_cells(const json::Node& object, Cells& cells, bool selector) {
 std::string ratio(int64_t a, int64_t b) { return std::to_string(a) + "/" + std::to_string(b); }
 
 constexpr TableColumn deployment_columns[] = {
-    {"Name", "string", 0, "name"},
-    {"Ready"},
-    {"Up-to-date", "integer"},
-    {"Available", "integer"},
-    {"Age"},
-    {"Containers", "string", 1},
-    {"Images", "string", 1},
+    {"Name", "string", 0, "name"}, {"Ready"}, {"Up-to-date"}, {"Available"}, {"Age"}, {"Containers", "string", 1}, {"Images", "string", 1},
     {"Selector", "string", 1},
 };
 void deployment_row(const json::Node& object, Cells& cells) {
