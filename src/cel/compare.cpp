@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/strings.h"
+#include "cel/escape.h"
 #include "cel/library/objects.h"
 #include "cel/time.h"
 
@@ -131,8 +132,33 @@ static bool equal_lists(Memory& memory, const Value& a, const Value& b) {
   return true;
 }
 
+/// Objects of one schema: what it declares by its types, the rest as JSON. A field that is null is absent.
+static bool equal_typed(Memory& memory, const Value& a, const Value& b) {
+  const Value plain = Value::json(b.node());
+  for (const json::Node& node : a.node()) {
+    const auto name = escape(node.key());
+    const DeclField* field = name ? a.decl()->find(*name) : nullptr;
+    if (!memory.spend(1)) return false;
+    if (!field) {
+      const auto other = memory.find(plain, node.key());
+      if (!other || !equal(memory, Value::json(node), *other)) return false;
+      continue;
+    }
+    const auto other = memory.find(b, field->name);
+    if (node.is_null() || !other) {
+      if (node.is_null() && !other) continue;
+      return false;
+    }
+    if (!equal(memory, memory.read_json(node, field->type), *other)) return false;
+  }
+  return true;
+}
+
 static bool equal_maps(Memory& memory, const Value& a, const Value& b) {
   if (a.count() != b.count()) return false;
+  const bool typed = a.decl() && a.decl()->form == DeclForm::object;
+  if (typed && b.is_json()) return equal_typed(memory, a, b);
+  if (b.decl() && b.decl()->form == DeclForm::object && a.is_json()) return equal_typed(memory, b, a);
   for (Items items(memory, a); !items.done();) {
     Value value;
     const Value key = items.next(&value);

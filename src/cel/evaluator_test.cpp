@@ -130,6 +130,16 @@ TEST(CelEvaluator, TypedValuesFollowTheirSchema) {
   EXPECT_EQ(e.truth("self.set == other.set && self.list == other.list && !(other.set == dyn(['x', 'y']))"), "ok");
 }
 
+TEST(CelEvaluator, ObjectsAreEqualByWhatTheirSchemaSays) {
+  Expressions e;
+  constexpr std::string_view schema =
+      R"({"type": "object", "properties": {"a-b": {"type": "integer"}, "t": {"type": "string", "format": "date-time"}}})";
+  e.typed("self", schema, R"({"a-b": 1, "t": "2020-01-01T00:00:00Z", "kept": {"x": [1]}})");
+  e.typed("same", schema, R"({"t": "2020-01-01T01:00:00+01:00", "kept": {"x": [1]}, "a-b": 1})");
+  e.typed("other", schema, R"({"a-b": 1, "t": "2020-01-01T00:00:00Z", "kept": {"x": [2]}})");
+  EXPECT_EQ(e.truth("dyn(self) == dyn(same) && dyn(self) != dyn(other) && dyn(same) == dyn(self)"), "ok");
+}
+
 TEST(CelEvaluator, StopsWhatCostsTooMuch) {
   Expressions e;
   const std::string limit = "error: operation cancelled: actual cost limit exceeded";

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <mutex>
 
 #include "base/strings.h"
 
@@ -169,6 +171,19 @@ static std::optional<int64_t> tzfile_offset(std::string_view data, int64_t secon
   return number(infos + kind * 6, 4);
 }
 
+/// A zone's file, read once; empty when there is none.
+static std::string_view zone_file(std::string_view zone) {
+  static std::mutex mutex;
+  static auto& files = *new std::map<std::string, std::string, std::less<>>;
+  const std::lock_guard lock(mutex);
+  if (const auto known = files.find(zone); known != files.end()) return known->second;
+  std::ifstream file("/usr/share/zoneinfo/" + std::string(zone), std::ios::binary);
+  std::string data{std::istreambuf_iterator<char>(file), {}};
+  // Names of no zone are not kept: there is no end of them.
+  if (!data.starts_with("TZif")) return {};
+  return files.emplace(zone, std::move(data)).first->second;
+}
+
 std::optional<int64_t> zone_offset(std::string_view zone, int64_t seconds, std::string& error) {
   if (zone.empty() || zone == "UTC") return 0;
   const size_t colon = zone.find(':');
@@ -185,11 +200,8 @@ std::optional<int64_t> zone_offset(std::string_view zone, int64_t seconds, std::
   }
   const bool safe = zone[0] != '/' && zone.find("..") == std::string_view::npos &&
                     zone.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-/") == std::string_view::npos;
-  if (safe) {
-    std::ifstream file("/usr/share/zoneinfo/" + std::string(zone), std::ios::binary);
-    const std::string data{std::istreambuf_iterator<char>(file), {}};
-    if (const auto offset = tzfile_offset(data, seconds)) return offset;
-  }
+  if (safe)
+    if (const auto offset = tzfile_offset(zone_file(zone), seconds)) return offset;
   error = "unknown time zone " + std::string(zone);
   return std::nullopt;
 }

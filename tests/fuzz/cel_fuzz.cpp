@@ -40,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   static cel::Evaluation& result = *new cel::Evaluation;
-  result.memory().limit_work(200'000);
+  result.memory().limit_work(2'000'000);
   cel::Activation values(world.environment);
   values.set("self", cel::Value::json(world.object.root(), world.self));
   values.set("oldSelf", cel::Value::json(world.object.root(), world.self));

@@ -7,21 +7,36 @@ namespace estiba::cel::library {
 
 namespace {
 
+/// The last pattern of this thread that was no literal: rules that match many texts bring the same one each time.
+struct Last {
+  std::string pattern;
+  std::optional<Regex> regex;
+};
+
 /// The literal's compiled pattern, or the one of this call.
 struct Pattern {
   Pattern(Context& c, std::string_view text) : regex(c.regex) {
     if (regex) return;
-    auto compiled = Regex::compile(text);
-    if (!compiled) {
-      error = compiled.error().message;
-      return;
+    static thread_local Last last;
+    if (!last.regex || last.pattern != text) {
+      // Compiling takes far longer than a call costs.
+      if (!c.memory.spend(20'000 + 50 * text.size())) {
+        error = "too many patterns";
+        return;
+      }
+      last.pattern = text;
+      auto compiled = Regex::compile(text);
+      last.regex.reset();
+      if (!compiled) {
+        error = compiled.error().message;
+        return;
+      }
+      c.memory.spend(compiled->work());
+      last.regex = std::move(*compiled);
     }
-    c.memory.spend(compiled->work());
-    own = std::move(*compiled);
-    regex = &*own;
+    regex = &*last.regex;
   }
   const Regex* regex;
-  std::optional<Regex> own;
   std::string error;
 };
 

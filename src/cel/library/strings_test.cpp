@@ -62,7 +62,10 @@ TEST(CelStrings, RegularExpressions) {
   EXPECT_EQ(e.value("'123 abc 456'.findAll('[0-9]+')"), "[\"123\", \"456\"]");
   EXPECT_EQ(e.value("'123 abc 456'.findAll('[0-9]+', 1)"), "[\"123\"]");
   EXPECT_EQ(e.value("'aab'.findAll('a*')"), "[\"aa\", \"\"]");
-  e.json("x", R"({"p": "("})");
+  e.json("x", R"({"p": "(", "q": "^[a-c]+$"})");
+  EXPECT_EQ(e.truth("['a', 'b'].all(s, s.matches(x.q)) && !['d'].exists(s, s.matches(x.q))"), "ok");
+  EXPECT_EQ(e.value("lists.range(5000).all(i, 'a'.matches('a' + string(i)) || true)"),
+            "error: operation cancelled: actual cost limit exceeded");
   EXPECT_EQ(e.value("'a'.matches(x.p)"), "error: error parsing regexp: missing closing ): `(`");
 }
 

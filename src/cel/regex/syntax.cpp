@@ -32,6 +32,7 @@ Ranges negated(const Ranges& normal) {
 namespace {
 
 constexpr int max_repeat = 1000, max_height = 500;
+constexpr size_t max_ranges = 100'000;
 
 struct Named {
   std::string_view name, ranges;  // pairs of characters
@@ -73,6 +74,8 @@ class Parser {
     return 0;
   }
   uint32_t add(Node node) {
+    ranges_ += node.ranges.size();
+    if (ranges_ > max_ranges) return error("expression too large", text_);
     tree_.nodes.push_back(std::move(node));
     return uint32_t(tree_.nodes.size() - 1);
   }
@@ -425,6 +428,7 @@ class Parser {
   Flags flags_;
   std::string error_;
   Tree tree_;
+  size_t ranges_ = 0;
   mutable std::vector<int64_t> repeats_;
 };
 
