@@ -28,6 +28,12 @@ class Planner {
     return step;
   }
 
+  /// The tree goes; texts that it has made (from escapes) must not go with it.
+  Step* literal(const Value& value) {
+    if (value.is(Kind::string)) return constant(Value::string(arena_.keep(value.text())));
+    return constant(value.is(Kind::bytes) ? Value::bytes(arena_.keep(value.text())) : value);
+  }
+
   /// The first name of the attribute is not counted where it stands.
   static void uncount(Step* step) {
     switch (step->kind) {
@@ -44,7 +50,7 @@ class Planner {
 
   Step* plan(const Expr& expr) {
     switch (expr.kind) {
-      case ExprKind::literal: return constant(expr.literal);
+      case ExprKind::literal: return literal(expr.literal);
       case ExprKind::ident: return name(expr);
       case ExprKind::select: return expr.test_only ? has(expr) : select(plan(*expr.target), expr.name, false);
       case ExprKind::call: return call(expr);
