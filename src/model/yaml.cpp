@@ -69,6 +69,7 @@ class Reader {
   Result<Node*> node(const Event& event, int depth, const std::string& path) {
     if (depth > options_.max_depth)
       return stop(event.raw.start_mark, "nested too deeply: at most " + std::to_string(options_.max_depth) + " levels are allowed");
+    note_tag(event);
     switch (event.raw.type) {
       case YAML_SCALAR_EVENT: return anchored(text_of(event.raw.data.scalar.anchor), TRY(scalar(event)));
       case YAML_SEQUENCE_START_EVENT: return anchored(text_of(event.raw.data.sequence_start.anchor), TRY(sequence(depth, path)));
@@ -76,6 +77,22 @@ class Reader {
       case YAML_ALIAS_EVENT: return alias(event);
       default: return stop(event.raw.start_mark, "expected a value");
     }
+  }
+
+  static std::string_view tag_of(const Event& event) {
+    switch (event.raw.type) {
+      case YAML_SCALAR_EVENT: return text_of(event.raw.data.scalar.tag);
+      case YAML_SEQUENCE_START_EVENT: return text_of(event.raw.data.sequence_start.tag);
+      case YAML_MAPPING_START_EVENT: return text_of(event.raw.data.mapping_start.tag);
+      default: return {};
+    }
+  }
+
+  static bool is_local(std::string_view tag) { return tag.size() > 1 && tag[0] == '!'; }
+
+  void note_tag(const Event& event) {
+    if (const std::string_view tag = tag_of(event); options_.local_tags && is_local(tag))
+      options_.local_tags->push_back({std::string(tag), keys_, event.raw.start_mark.line + 1, lists_ > 0});
   }
 
   Node* anchored(std::string_view anchor, Node* made) {
@@ -100,7 +117,8 @@ class Reader {
   Result<Node*> scalar(const Event& event) {
     const auto& raw = event.raw.data.scalar;
     const std::string_view text(reinterpret_cast<const char*>(raw.value), raw.length);
-    const std::string_view tag = text_of(raw.tag);
+    std::string_view tag = text_of(raw.tag);
+    if (options_.local_tags && is_local(tag)) tag = {};
     const bool plain = raw.style == YAML_PLAIN_SCALAR_STYLE;
     if (options_.yes_is_text && plain && tag.empty() && yaml::is_yes_or_no(text)) return &document_->make_string(text);
     auto made = yaml::resolve(*document_, text, tag, plain);
@@ -114,7 +132,9 @@ class Reader {
       Event event;
       TRY(next(event));
       if (event.raw.type == YAML_SEQUENCE_END_EVENT) return &out;
+      ++lists_;
       Node* element = TRY(node(event, depth + 1, path + "[" + std::to_string(out.size()) + "]"));
+      --lists_;
       document_->append(out, *element);
     }
   }
@@ -136,7 +156,9 @@ class Reader {
       Event value_event;
       TRY(next(value_event));
       const std::string inner = path.empty() ? key : path + "." + key;
+      if (!merge) keys_.push_back(key);
       Node* value = TRY(node(value_event, depth + 1, inner));
+      if (!merge) keys_.pop_back();
       if (merge) {
         TRY(merge_into(out, *value, seen, mark));
         continue;
@@ -171,6 +193,8 @@ class Reader {
   Document* document_ = nullptr;
   std::map<std::string, const Node*> anchors_;
   size_t copied_ = 0;
+  std::vector<std::string> keys_;  // of the mappings that the value is in
+  int lists_ = 0;                  // how many lists it is in
 };
 
 }  // namespace

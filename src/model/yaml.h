@@ -10,12 +10,21 @@
 
 namespace estiba::model {
 
+/// A value with a tag of the application's own ("!reset") and the keys that lead to it.
+struct YamlTag {
+  std::string tag;
+  std::vector<std::string> keys;
+  size_t line = 0;
+  bool in_list = false;  ///< an item of a list, or inside one: `keys` are those on the way
+};
+
 struct YamlOptions {
   int max_depth = 512;
   size_t max_copied_nodes = 200'000;  ///< what aliases may expand to, in all
   bool allow_duplicate_keys = false;  ///< the last one wins
   bool yes_is_text = false;           ///< "yes", "no", "on", "off", "y" and "n" are texts, as YAML 1.2 (and Compose) reads them
   std::vector<std::string>* duplicates = nullptr;  ///< the paths of duplicates, when they are allowed
+  std::vector<YamlTag>* local_tags = nullptr;      ///< when set, tags that begin with one "!" are listed here and mean nothing else
 };
 
 /// The documents of a text; empty ones are left out. Errors name the line.

@@ -43,6 +43,19 @@ TEST(Yaml, AnchorsAndMergeKeysExpand) {
   EXPECT_NE(to_json(bomb).find("excessive aliasing"), std::string::npos);
 }
 
+TEST(Yaml, LocalTagsAreListedWhereTheyAreWanted) {
+  std::vector<YamlTag> tags;
+  EXPECT_EQ(to_json("a: {b.c: !reset null, d: !override [1]}\ne: [{f: !x t}]\ng: !!str 1\n", {.local_tags = &tags}),
+            "{\"a\":{\"b.c\":null,\"d\":[1]},\"e\":[{\"f\":\"t\"}],\"g\":\"1\"}");
+  ASSERT_EQ(tags.size(), 3u);
+  EXPECT_EQ(tags[0].tag, "!reset");
+  EXPECT_EQ(tags[0].keys, (std::vector<std::string>{"a", "b.c"}));
+  EXPECT_FALSE(tags[0].in_list);
+  EXPECT_EQ(tags[1].tag, "!override");
+  EXPECT_EQ(tags[2].line, 2u);
+  EXPECT_TRUE(tags[2].in_list);
+}
+
 TEST(Yaml, SeveralDocumentsAndEmptyOnes) {
   auto documents = parse_yaml_documents("---\na: 1\n---\n# nothing\n---\nb: 2\n...\n");
   ASSERT_TRUE(documents);

@@ -61,7 +61,7 @@ std::string usage(std::string_view program) {
                     "      --dry-run                    Say what would be done, and do nothing\n"
                     "      --env-file stringArray       Specify an alternate environment file\n"
                     "  -f, --file stringArray           Compose configuration files\n"
-                    "      --parallel int               Accepted\n"
+                    "      --parallel int               How many services are acted on at once, -1 for all (default -1)\n"
                     "      --profile stringArray        Specify a profile to enable\n"
                     "      --progress string            \"quiet\" says nothing of what is done\n"
                     "      --project-directory string   Specify an alternate working directory (default: that of the first file)\n"
@@ -133,6 +133,11 @@ Result<size_t> parse_globals(const Arguments& arguments, Context& context) {
   }
   context.colour = ansi != "never";
   context.quiet = progress == "quiet";
+  if (parallel.empty())
+    if (auto limit = load.environment.find("COMPOSE_PARALLEL_LIMIT"); limit != load.environment.end()) parallel = limit->second;
+  const auto limit = parse_number<int64_t>(parallel);
+  if (!parallel.empty() && !limit) return fail(Code::invalid, "--parallel: a number is expected, but it is " + quoted(parallel));
+  context.parallel = limit.value_or(0);
   return i;
 }
 
@@ -169,7 +174,7 @@ Result<int> compose(Call& call) {
   }
   Call inner{call.cli, command->verb, std::string(program) + " compose " + std::string(words[at]),
              Arguments(words.begin() + long(at) + 1, words.end())};
-  Context context{inner, std::move(outer.options), outer.colour, outer.quiet, outer.dry_run};
+  Context context{inner, std::move(outer.options), outer.colour, outer.quiet, outer.dry_run, outer.parallel};
   return command->run(context);
 }
 

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "cli/compose/body.h"
+#include "cli/compose/order.h"
 #include "cli/compose/plan.h"
 #include "cli/compose/project.h"
 #include "cli/compose/shape.h"
@@ -143,6 +144,43 @@ TEST_F(ComposeProject, MergesFilesByWhatTheirItemsAre) {
   EXPECT_EQ(project->resource("networks", "default")->string_at("name"), "app_default");
 }
 
+TEST_F(ComposeProject, TagsResetAndOverrideWhatIsMerged) {
+  write("a.yaml",
+        "services:\n  web:\n    image: one\n    command: x\n    environment: [A=1, B=2]\n    ports: ['80:80', '81:81']\n    labels: {k.l: "
+        "v, m: w}\n"
+        "    dns: 1.1.1.1\n    healthcheck: {test: 'true', interval: 1s}\n  gone: {image: g}\nvolumes: {x: }\n");
+  write("b.yaml",
+        "services:\n  web:\n    command: !reset null\n    environment: {A: !reset null, C: 3}\n    ports: !override ['90:90']\n"
+        "    labels: {k.l: !reset ''}\n    dns: !reset []\n    healthcheck: !override {test: 'false'}\n  gone: !reset {}\nvolumes: !reset "
+        "{}\n");
+  auto project = load({.files = {"a.yaml", "b.yaml"}});
+  ASSERT_TRUE(project) << project.error().message;
+  EXPECT_EQ(at(*project, "web", "image"), "\"one\"");
+  EXPECT_EQ(at(*project, "web", "command"), "");
+  EXPECT_EQ(at(*project, "web", "environment"), "{\"B\":\"2\",\"C\":\"3\"}");
+  ASSERT_EQ(project->service("web")->find("ports")->size(), 1u);
+  EXPECT_EQ((*project->service("web")->find("ports"))[0].string_at("published"), "90");
+  EXPECT_EQ(at(*project, "web", "labels"), "{\"m\":\"w\"}");
+  EXPECT_EQ(at(*project, "web", "dns"), "");
+  EXPECT_EQ(at(*project, "web", "healthcheck"), "{\"test\":[\"CMD-SHELL\",\"false\"]}");
+  EXPECT_FALSE(project->service("gone"));
+  EXPECT_FALSE(project->resource("volumes", "x"));
+  // A service that extends another one takes away what it gets from there.
+  write("c.yaml",
+        "services:\n  base: {image: one, ports: ['80:80'], environment: {A: 1}}\n"
+        "  own: {extends: base, ports: !override ['70:70'], environment: !reset {}}\n");
+  project = load({.files = {"c.yaml"}});
+  ASSERT_TRUE(project) << project.error().message;
+  EXPECT_EQ((*project->service("own")->find("ports"))[0].string_at("published"), "70");
+  EXPECT_EQ(project->service("own")->find("ports")->size(), 1u);
+  EXPECT_EQ(at(*project, "own", "environment"), "");
+  EXPECT_EQ(at(*project, "base", "environment"), "{\"A\":\"1\"}");
+  write("d.yaml", "services:\n  web: {image: x, command: !replace y}\n");
+  EXPECT_NE(refused({.files = {"d.yaml"}}).find("d.yaml:2: services.web.command: unknown tag !replace; !reset"), std::string::npos);
+  write("d.yaml", "services:\n  web: {image: x, ports: [!reset '80:80']}\n");
+  EXPECT_NE(refused({.files = {"d.yaml"}}).find("!reset belongs to a key's value"), std::string::npos);
+}
+
 TEST_F(ComposeProject, ExtendsAndIncludes) {
   write("compose.yaml",
         "include: [sub/part.yaml]\nservices:\n  web:\n    extends: {service: base, file: sub/common.yaml}\n    environment: {B: own}\n"
@@ -271,6 +309,32 @@ TEST_F(ComposeProject, OrderHashesAndBodies) {
   EXPECT_EQ(config_hash(*project, *project->service("db")), before);
   EXPECT_NE(config_hash(*project, *project->service("x")), before);
   EXPECT_EQ(normal_project_name("_My Proj.2"), "myproj2");
+}
+
+TEST_F(ComposeProject, ServicesTakeTheirTurnsByTheirDependencies) {
+  write("compose.yaml",
+        "services:\n  a: {image: x, depends_on: [b, c]}\n  b: {image: x, depends_on: [d]}\n  c: {image: x}\n  d: {image: x}\n");
+  auto project = load();
+  ASSERT_TRUE(project) << project.error().message;
+  Schedule up(*project, {"d", "b", "c", "a"}, Direction::forward);
+  EXPECT_EQ(up.take(), "d");
+  EXPECT_EQ(up.take(), "c");
+  EXPECT_EQ(up.take(), "");
+  up.done("d");
+  EXPECT_EQ(up.take(), "b");
+  up.done("c");
+  EXPECT_EQ(up.take(), "");
+  EXPECT_FALSE(up.empty());
+  up.done("b");
+  EXPECT_EQ(up.take(), "a");
+  EXPECT_TRUE(up.empty());
+  Schedule down(*project, {"a", "b", "c", "unknown"}, Direction::reverse);
+  EXPECT_EQ(down.take(), "a");
+  EXPECT_EQ(down.take(), "unknown");
+  EXPECT_EQ(down.take(), "");
+  down.done("a");
+  EXPECT_EQ(down.take(), "b");
+  EXPECT_EQ(down.take(), "c");
 }
 
 TEST(ComposePlan, OnlyWhatChangedIsMadeAgain) {

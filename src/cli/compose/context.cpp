@@ -46,6 +46,10 @@ void Context::tell(std::string_view kind, std::string_view name, std::string_vie
                name.data(), int(what.size()), what.data());
 }
 
+void Context::say(std::string_view line) const {
+  if (!quiet) docker::complain(line);
+}
+
 Result<int> Context::run_verb(std::string_view name, const std::vector<std::string>& arguments) {
   for (const docker::Verb& verb : docker::docker_verbs()) {
     const auto names = split(verb.names, '|');

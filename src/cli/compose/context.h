@@ -3,6 +3,7 @@
 // To add a command: declare it in commands.h, write `Result<int> name(Context& context)`, add a row in compose.cpp. It declares its
 // flags on context.call, parses, loads the project, acts.
 #pragma once
+#include <atomic>
 #include <map>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@ namespace estiba::cli::compose {
 /// A container of a project.
 struct Member {
   std::string id, name, service, state, image, image_id, hash;
+  std::string finished;  ///< when it ended last, known where start_all() started it again
   int64_t number = 0;
   bool one_off = false;
   bool running() const { return state == "running" || state == "paused" || state == "restarting"; }
@@ -27,11 +29,19 @@ struct Member {
 struct Context {
   docker::Call& call;
   LoadOptions options;
-  bool colour = true;    ///< of log prefixes, on a terminal
-  bool quiet = false;    ///< --progress quiet: says nothing of what it does
-  bool dry_run = false;  ///< --dry-run: says what it would do
+  bool colour = true;                            ///< of log prefixes, on a terminal
+  bool quiet = false;                            ///< --progress quiet: says nothing of what it does
+  bool dry_run = false;                          ///< --dry-run: says what it would do
+  int64_t parallel = 0;                          ///< --parallel: services at once; from 0 down: as many as there are
+  docker::Client* connection = nullptr;          ///< of the thread that uses this context; null: the command's own
+  const std::atomic<bool>* cancelled = nullptr;  ///< when set and true, what waits gives up
 
-  Result<docker::Client*> client() { return call.cli.client(); }
+  bool stopped() const { return cancelled && *cancelled; }
+
+  Result<docker::Client*> client() {
+    if (connection) return connection;
+    return call.cli.client();
+  }
   /// Loads the project and tells its warnings. `targets` are services that the command names.
   Result<Project> load(const std::vector<std::string>& targets = {});
   /// The same, but a project whose files are not there is known by its containers' labels (-p NAME alone): then it has only a name.
@@ -39,6 +49,8 @@ struct Context {
 
   /// " Container app-web-1  Started" on standard error.
   void tell(std::string_view kind, std::string_view name, std::string_view what) const;
+  /// A line on standard error, unless quiet.
+  void say(std::string_view line) const;
   /// Runs one of Docker's own verbs with these arguments.
   Result<int> run_verb(std::string_view name, const std::vector<std::string>& arguments);
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "cli/compose/order.h"
 #include "cli/compose/plan.h"
 #include "cli/docker/session.h"
 #include "image/tar.h"
@@ -94,14 +95,6 @@ class Convergence {
       else if (action.step == Action::Step::recreate) TRY(recreate(service, action, wanted.image_id));
       else if (action.step == Action::Step::keep) context_.tell("Container", container, "Running");
     }
-    return {};
-  }
-
-  Result<void> start(const Node& service) {
-    if (context_.dry_run) return {};
-    TRY(wait_for_dependencies(context_, project_, service));
-    for (const auto& member : of_services(TRY(members(client_, project_.name)), {std::string(service.key())}))
-      TRY_AS("service " + quoted(service.key()), start_member(context_, member));
     return {};
   }
 
@@ -216,25 +209,45 @@ Result<void> treat_orphans(Context& context, const Project& project, bool remove
   return {};
 }
 
-Result<std::vector<std::string>> converge(Context& context, const Project& project, const std::vector<std::string>& targets,
+Result<std::vector<std::string>> make_all(Context& context, const Project& project, const std::vector<std::string>& targets,
                                           const UpOptions& options) {
   TRY(project.check_services(targets));
   std::vector<std::string> scaled;
   for (const auto& [name, count] : options.scale) scaled.push_back(name);
   TRY(project.check_services(scaled));
   const auto services = start_order(project, targets, !options.no_deps);
-  Client& client = *TRY(context.client());
   TRY(treat_orphans(context, project, options.remove_orphans));
   TRY(ensure_images(context, project, services, options.images));
   TRY(ensure_networks(context, project, services));
   TRY(ensure_volumes(context, project, services));
-  Convergence convergence(context, project, options, client);
-  for (const auto& name : services) {
+  TRY(in_order(context, project, services, Direction::forward, [&](Context& own, const std::string& name) -> Result<void> {
     const bool is_dependency = !targets.empty() && std::find(targets.begin(), targets.end(), name) == targets.end();
-    TRY(convergence.create(*project.service(name), is_dependency));
-  }
-  if (!options.no_start)
-    for (const auto& name : services) TRY(convergence.start(*project.service(name)));
+    return Convergence(own, project, options, *TRY(own.client())).create(*project.service(name), is_dependency);
+  }));
+  return services;
+}
+
+Result<void> start_all(Context& context, const Project& project, const std::vector<std::string>& services, const Started& started) {
+  if (context.dry_run) return {};
+  return in_order(context, project, services, Direction::forward, [&](Context& own, const std::string& name) -> Result<void> {
+    TRY(wait_for_dependencies(own, project, *project.service(name)));
+    for (auto& member : of_services(TRY(members(*TRY(own.client()), project.name)), {name})) {
+      if (own.stopped()) return fail(Code::cancelled, "interrupted before container " + member.name + " was started");
+      if (started && member.state == "exited") {
+        const json::Document before = TRY(TRY(own.client())->call({.path = "/containers/" + segment(member.id) + "/json"}));
+        member.finished = before.root().string_at("State", "FinishedAt");
+      }
+      TRY_AS("service " + quoted(name), start_member(own, member));
+      if (started) TRY(started(member));
+    }
+    return {};
+  });
+}
+
+Result<std::vector<std::string>> converge(Context& context, const Project& project, const std::vector<std::string>& targets,
+                                          const UpOptions& options) {
+  auto services = TRY(make_all(context, project, targets, options));
+  if (!options.no_start) TRY(start_all(context, project, services));
   return services;
 }
 

@@ -1,5 +1,6 @@
 // Brings a project's containers to what its files say.
 #pragma once
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -19,10 +20,18 @@ struct UpOptions {
   std::map<std::string, int64_t> scale;
 };
 
-/// Networks, volumes, images, containers; then starts them in the order of their dependencies, waiting as these say. `services`
-/// empty: all. Returns the services that were meant, dependencies included.
+/// Networks, volumes, images, containers; then starts them, each after its dependencies, waiting as these say, several at once.
+/// `services` empty: all. Returns the services that were meant, dependencies included.
 Result<std::vector<std::string>> converge(Context& context, const Project& project, const std::vector<std::string>& services,
                                           const UpOptions& options);
+
+/// The first half: everything is made, nothing started.
+Result<std::vector<std::string>> make_all(Context& context, const Project& project, const std::vector<std::string>& services,
+                                          const UpOptions& options);
+/// Called, from several threads at once, with a container that runs now and how it was before it was started.
+using Started = std::function<Result<void>(const Member&)>;
+/// The second half, for what the first one returned.
+Result<void> start_all(Context& context, const Project& project, const std::vector<std::string>& services, const Started& started = {});
 
 /// Creates a container with its networks and granted files; returns its id.
 Result<std::string> create_container(Context& context, const Project& project, const json::Node& service, const std::string& name,

@@ -8,7 +8,6 @@
 #include "cli/compose/schema.h"
 #include "cli/compose/shape.h"
 #include "cli/flags.h"
-#include "model/yaml.h"
 #include "os/fd.h"
 #include "os/file.h"
 
@@ -42,14 +41,40 @@ std::string did_you_mean(std::string_view word, const Node& among) {
   return near.empty() ? "" : "; did you mean " + quoted(near) + "?";
 }
 
+/// Removes what `keys` lead to, from the `skip`th on; nothing where it is not there.
+void remove_at(Document& document, Node& root, const std::vector<std::string>& keys, size_t skip = 0) {
+  Node* node = &root;
+  for (size_t i = skip; i + 1 < keys.size() && node; ++i) node = node->find(keys[i]);
+  if (node && node->is_object()) document.remove(*node, keys.back());
+}
+
 }  // namespace
+
+/// The Compose specification, "Merge": !reset takes a value away, also the file's own; !override replaces it.
+Result<void> FileReader::take_tags(Document& document, const std::vector<model::YamlTag>& tags, const std::string& file) {
+  auto& cleared = cleared_[file];
+  cleared.clear();
+  for (const model::YamlTag& tag : tags) {
+    const std::string where = short_name(file) + ":" + std::to_string(tag.line) + ": " + join(tag.keys, ".") + ": ";
+    if (tag.tag != "!reset" && tag.tag != "!override")
+      return fail(Code::invalid,
+                  where + "unknown tag " + tag.tag + "; !reset takes a value of the files before away, !override replaces it");
+    if (tag.in_list || tag.keys.empty())
+      return fail(Code::invalid, where + tag.tag + " belongs to a key's value, not into a list; write it after the key of the list");
+    if (tag.tag == "!reset") remove_at(document, document.root(), tag.keys);
+    cleared.push_back(tag.keys);
+  }
+  return {};
+}
 
 Result<Document> FileReader::parse(const std::string& file) {
   auto text = file == "-" ? os::read_all(STDIN_FILENO) : os::read_file(file);
   if (!text && text.error().sys == ENOENT) return fail(Code::not_found, "open " + file + ": no such file or directory");
   if (!text) return std::unexpected(std::move(text.error()));
-  Document document = TRY_AS(short_name(file), model::parse_yaml(*text, {.max_depth = 100, .yes_is_text = true}));
+  std::vector<model::YamlTag> tags;
+  Document document = TRY_AS(short_name(file), model::parse_yaml(*text, {.max_depth = 100, .yes_is_text = true, .local_tags = &tags}));
   if (document.root().is_null()) return fail(Code::invalid, short_name(file) + ": empty compose file");
+  TRY(take_tags(document, tags, file));
   TRY(fill(document, document.root(), "", file));
   TRY(check_schema(document.root(), short_name(file)));
   cast_scalars(document, document.root());
@@ -114,6 +139,8 @@ Result<void> FileReader::extend(Document& document, Node& services, const std::s
       base = &document.copy(*list->find(other));
     }
     Node& merged = document.copy(*base);
+    for (const auto& keys : cleared_[file])
+      if (keys.size() > 2 && keys[0] == "services" && keys[1] == name) remove_at(document, merged, keys, 2);
     TRY_AS(where, shape_service(document, *service, directory));
     merge_into(document, merged, *service, "services." + name);
     document.assign(*service, merged);
@@ -189,6 +216,7 @@ Result<Document> FileReader::read(const std::vector<std::string>& files, const s
     document.remove(document.root(), "include");
     document.remove(document.root(), "version");
     merge_into(out, out.root(), inclusion.root());
+    for (const auto& keys : cleared_[file]) remove_at(out, out.root(), keys);
     merge_into(out, out.root(), document.root());
   }
   return out;

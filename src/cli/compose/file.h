@@ -1,11 +1,13 @@
 // One Compose file and what it extends and includes.
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "cli/compose/environment.h"
 #include "model/json.h"
+#include "model/yaml.h"
 
 namespace estiba::cli::compose {
 
@@ -19,6 +21,7 @@ class FileReader {
 
  private:
   Result<json::Document> parse(const std::string& file);
+  Result<void> take_tags(json::Document& document, const std::vector<model::YamlTag>& tags, const std::string& file);
   Result<void> fill(json::Document& document, json::Node& node, const std::string& path, const std::string& file);
   Result<void> include(json::Document& document, const json::Node& list, const std::string& directory, const std::string& file);
   Result<void> include_one(json::Document& document, const json::Node& item, const std::string& directory, const std::string& file);
@@ -29,6 +32,8 @@ class FileReader {
   const Environment& environment_;
   std::vector<std::string>* warnings_;
   int depth_ = 0;
+  /// What each file's !reset and !override take away from what it is merged into: the keys that lead there.
+  std::map<std::string, std::vector<std::vector<std::string>>> cleared_;
 };
 
 }  // namespace estiba::cli::compose

@@ -16,12 +16,21 @@ struct FollowOptions {
   std::string since, until, tail = "all";  ///< as the API wants them
 };
 
-/// Follows containers, each on a thread of its own, from its construction on.
+/// Follows containers, each on a thread of its own.
 class Follower {
  public:
+  /// Follows `members` from now on.
   static Result<std::unique_ptr<Follower>> start(Context& context, const std::vector<Member>& members, FollowOptions options);
+  /// Follows none yet: those of `members` come by add(), until close().
+  static std::unique_ptr<Follower> open(Context& context, const std::vector<Member>& members, FollowOptions options);
+  /// Follows a container whose output is wanted from `since` on (the options' when empty), its last `tail` lines first (likewise).
+  Result<void> add(Context& context, const Member& member, const std::string& since = "", const std::string& tail = "");
+  void close() { --left_; }
+  /// Ends the threads, though their containers run.
+  void stop();
   /// Waits for the threads: they end with their containers, or when the daemon's connection is gone.
   ~Follower();
+  /// Nothing is followed any more, and nothing will come.
   bool done() const { return left_ == 0; }
   void join();
 
@@ -41,6 +50,9 @@ class Follower {
   std::unique_ptr<Impl> impl_;
   std::atomic<size_t>& left_;
 };
+
+/// The time after an RFC 3339 stamp as the API wants it ("1764343869.123456790"); empty when it is none.
+std::string just_after(std::string_view stamp);
 
 /// "web-1", or the container's own name where it does not begin with the project's.
 std::string display_name(std::string_view project, const Member& member);

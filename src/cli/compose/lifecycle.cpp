@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "cli/compose/commands.h"
 #include "cli/compose/converge.h"
+#include "cli/compose/order.h"
 #include "cli/docker/session.h"
 
 namespace estiba::cli::compose {
@@ -30,6 +31,19 @@ Result<std::vector<Member>> ordered(Context& context, const Project& project, co
     for (const auto& member : all)
       if (std::find(order.begin(), order.end(), member.service) == order.end()) out.push_back(member);
   return out;
+}
+
+/// Does `step` with each container, services at once as far as their dependencies let them.
+Result<void> each_in_order(Context& context, const Project& project, const std::vector<Member>& all, Direction direction,
+                           const std::function<Result<void>(Context&, const Member&)>& step) {
+  std::vector<std::string> services;
+  for (const auto& member : all)
+    if (std::find(services.begin(), services.end(), member.service) == services.end()) services.push_back(member.service);
+  return in_order(context, project, services, direction, [&](Context& own, const std::string& service) -> Result<void> {
+    for (const auto& member : all)
+      if (member.service == service) TRY(step(own, member));
+    return {};
+  });
 }
 
 Result<void> act(Context& context, const Member& member, const char* action, const char* doing, const char* done, io::Query query = {}) {
@@ -82,12 +96,12 @@ Result<int> down(Context& context) {
   if (flags.given("timeout")) limit = timeout;
   auto all = TRY(ordered(context, project, names, true, true));
   std::vector<Member> gone;
-  for (const auto& member : all) {
-    if (!project.service(member.service) && !orphans) continue;
-    TRY(stop_member(context, member, limit));
-    TRY(remove_member(context, member, volumes, true));
-    gone.push_back(member);
-  }
+  for (const auto& member : all)
+    if (project.service(member.service) || orphans) gone.push_back(member);
+  TRY(each_in_order(context, project, gone, Direction::reverse, [&](Context& own, const Member& member) -> Result<void> {
+    TRY(stop_member(own, member, limit));
+    return remove_member(own, member, volumes, true);
+  }));
   if (!names.empty()) return 0;
   if (!orphans) TRY(treat_orphans(context, project, false));
   if (volumes) TRY(remove_volumes(context, project));
@@ -108,13 +122,10 @@ Result<int> start(Context& context) {
   for (const auto& name : names)
     if (std::none_of(all.begin(), all.end(), [&](const Member& m) { return m.service == name; }))
       return fail(Code::not_found, "service " + quoted(name) + " has no container to start; make it with 'compose up'");
-  std::string done;
-  for (const auto& member : all) {
-    const json::Node* service = project.service(member.service);
-    if (service && member.service != done) TRY(wait_for_dependencies(context, project, *service));
-    done = member.service;
-    TRY(start_member(context, member));
-  }
+  TRY(each_in_order(context, project, all, Direction::forward, [&](Context& own, const Member& member) -> Result<void> {
+    if (const json::Node* service = project.service(member.service)) TRY(wait_for_dependencies(own, project, *service));
+    return start_member(own, member);
+  }));
   if (wait) TRY(wait_until_ready(context, project, names, wait_timeout));
   return 0;
 }
@@ -125,8 +136,10 @@ Result<int> stop(Context& context) {
   flags.add("timeout,t", &timeout, "Specify a shutdown timeout in seconds");
   const auto names = strings(TRY(flags.parse()));
   const Project project = TRY(context.load_or_name(names));
-  for (const auto& member : TRY(ordered(context, project, names, true)))
-    TRY(stop_member(context, member, flags.given("timeout") ? std::optional(timeout) : std::nullopt));
+  const auto all = TRY(ordered(context, project, names, true));
+  TRY(each_in_order(context, project, all, Direction::reverse, [&](Context& own, const Member& member) {
+    return stop_member(own, member, flags.given("timeout") ? std::optional(timeout) : std::nullopt);
+  }));
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <thread>
 
@@ -10,6 +11,7 @@
 #include "cli/compose/commands.h"
 #include "cli/compose/converge.h"
 #include "cli/compose/follow.h"
+#include "cli/compose/order.h"
 #include "cli/docker/session.h"
 
 namespace estiba::cli::compose {
@@ -74,68 +76,139 @@ class Interrupts {
   sigset_t set_, before_;
 };
 
-/// Stops or kills all, on a connection of its own so that a second signal finds the first one's under way.
-std::thread end_all(Context& context, std::vector<Member> members, bool kill, std::optional<int64_t> timeout) {
-  auto client = context.call.cli.connect();
-  if (!client) return {};
-  return std::thread([members = std::move(members), kill, timeout, &context, client = std::move(*client)] {
-    // The last started is the first to end.
-    for (auto it = members.rbegin(); it != members.rend(); ++it) {
-      docker::Request request{.method = "POST", .path = "/containers/" + docker::segment(it->id) + (kill ? "/kill" : "/stop")};
-      if (timeout && !kill) request.query.add("t", std::to_string(*timeout));
-      context.tell("Container", it->name, kill ? "Killing" : "Stopping");
-      if (client->text(std::move(request))) context.tell("Container", it->name, kill ? "Killed" : "Stopped");
-    }
-  });
-}
+/// What `up` does while it is attached: starts, shows, and ends all when it must.
+class Foreground {
+ public:
+  Foreground(Context& context, const Project& project, const std::vector<std::string>& services, const Attached& options,
+             std::optional<int64_t> timeout)
+      : context_(context), project_(project), services_(services), options_(options), timeout_(timeout) {}
 
-Result<int> attached(Context& context, const Project& project, const std::vector<std::string>& services, const Attached& options,
-                     std::optional<int64_t> timeout) {
-  std::vector<Member> all, shown;
-  const auto present = of_services(TRY(members(*TRY(context.client()), project.name)), services);
-  for (const auto& name : services)
-    for (const auto& member : present)
-      if (member.service == name) all.push_back(member);
-  auto listed = [](const std::vector<std::string>& list, const std::string& name) {
-    return std::find(list.begin(), list.end(), name) != list.end();
-  };
-  for (const auto& member : all) {
-    const json::Node* attach = project.service(member.service)->find("attach");
-    const bool silent = (attach && !attach->as_bool()) || listed(options.no_attach, member.service);
-    if (options.attach.empty() ? !silent : listed(options.attach, member.service)) shown.push_back(member);
+  Result<int> run() {
+    shown_ = TRY(shown());
+    Interrupts interrupts;
+    follower_ = Follower::open(
+        context_, shown_, {.project = project_.name, .timestamps = options_.timestamps, .prefix = !options_.no_prefix, .lasting = true});
+    if (auto names = attached_names(); !names.empty()) context_.say("Attaching to " + names);
+    std::thread starter([this] { start(); });
+    const auto outcome = watch(interrupts);
+    starter.join();
+    for (auto& thread : ending_) thread.join();
+    follower_->join();
+    return outcome;
   }
-  Interrupts interrupts;
-  auto follower = TRY(Follower::start(
-      context, shown, {.project = project.name, .timestamps = options.timestamps, .prefix = !options.no_prefix, .lasting = true}));
-  std::vector<std::thread> ending;
-  int signals = 0;
-  bool aborting = false;
-  int code = 0;
-  while (!follower->done()) {
-    if (interrupts.next()) {
-      if (signals == 0) std::fprintf(stderr, "Gracefully Stopping... press Ctrl+C again to force\n");
-      if (signals < 2) ending.push_back(end_all(context, all, signals == 1, timeout));
-      ++signals;
-      continue;
-    }
-    auto exit = follower->first_exit();
-    if (!exit || aborting || signals) continue;
-    if (!options.exit_code_from.empty() || options.abort_on_exit || (options.abort_on_failure && exit->code != 0)) {
-      std::fprintf(stderr, "Aborting on container exit...\n");
-      code = int(exit->code);
-      ending.push_back(end_all(context, all, false, timeout));
-      aborting = true;
-    }
+
+ private:
+  Result<std::vector<Member>> shown() {
+    std::vector<Member> out;
+    const auto present = TRY(members(*TRY(context_.client()), project_.name));
+    auto listed = [](const std::vector<std::string>& list, const std::string& name) {
+      return std::find(list.begin(), list.end(), name) != list.end();
+    };
+    for (const auto& name : services_)
+      for (const auto& member : present) {
+        if (member.service != name) continue;
+        const json::Node* attach = project_.service(name)->find("attach");
+        const bool silent = (attach && !attach->as_bool()) || listed(options_.no_attach, name);
+        if (options_.attach.empty() ? !silent : listed(options_.attach, name)) out.push_back(member);
+      }
+    return out;
   }
-  follower->join();
-  for (auto& thread : ending)
-    if (thread.joinable()) thread.join();
-  if (signals) return 130;
-  if (const std::string error = follower->error(); !error.empty()) return fail(Code::unavailable, error);
-  if (!options.exit_code_from.empty())
-    if (auto exit = follower->exit_of(options.exit_code_from)) code = int(exit->code);
-  return code;
-}
+
+  std::string attached_names() const {
+    std::string out;
+    for (const Member& member : shown_) out += (out.empty() ? "" : ", ") + display_name(project_.name, member);
+    return out;
+  }
+
+  void start() {
+    Context own = context_;
+    own.cancelled = &cancelled_;
+    auto started = own.call.cli.connect();
+    if (started) own.connection = started->get();
+    auto outcome = !started ? Result<void>(std::unexpected(std::move(started.error())))
+                            : start_all(own, project_, services_, [this](const Member& member) { return follow(member); });
+    if (!outcome && !cancelled_) {
+      failure_ = std::move(outcome.error());
+      follower_->stop();
+    }
+    follower_->close();
+    is_started_ = true;
+    is_started_.notify_all();
+  }
+
+  /// Output of this start alone: what earlier ones wrote has been seen.
+  Result<void> follow(const Member& member) {
+    if (std::none_of(shown_.begin(), shown_.end(), [&](const Member& each) { return each.id == member.id; })) return {};
+    if (member.running()) return follower_->add(context_, member, "", "0");
+    return follower_->add(context_, member, member.finished.empty() ? "" : just_after(member.finished));
+  }
+
+  /// Stops or kills all, dependents first. Connections are new, so that a second signal finds the first one's under way; what is
+  /// just starting is waited for, so that nothing starts after it.
+  void end_all(bool kill) {
+    cancelled_ = true;
+    auto client = context_.call.cli.connect();
+    if (!client) return;
+    ending_.emplace_back([this, kill, client = std::move(*client)] {
+      is_started_.wait(false);
+      Context own = context_;
+      own.connection = client.get();
+      auto all = members(*client, project_.name);
+      if (!all) return;
+      (void)in_order(own, project_, services_, Direction::reverse, [&](Context& each, const std::string& service) -> Result<void> {
+        for (const Member& member : of_services(*all, {service})) end(each, member, kill);
+        return {};
+      });
+    });
+  }
+
+  void end(Context& context, const Member& member, bool kill) {
+    auto client = context.client();
+    if (!member.running() || !client) return;
+    docker::Request request{.method = "POST", .path = "/containers/" + docker::segment(member.id) + (kill ? "/kill" : "/stop")};
+    if (timeout_ && !kill) request.query.add("t", std::to_string(*timeout_));
+    context.tell("Container", member.name, kill ? "Killing" : "Stopping");
+    if ((*client)->text(std::move(request))) context.tell("Container", member.name, kill ? "Killed" : "Stopped");
+  }
+
+  Result<int> watch(Interrupts& interrupts) {
+    int signals = 0, code = 0;
+    bool aborting = false;
+    while (!follower_->done()) {
+      if (interrupts.next()) {
+        if (signals == 0) std::fprintf(stderr, "Gracefully Stopping... press Ctrl+C again to force\n");
+        if (signals < 2) end_all(signals == 1);
+        ++signals;
+        continue;
+      }
+      auto exit = follower_->first_exit();
+      if (!exit || aborting || signals) continue;
+      if (!options_.exit_code_from.empty() || options_.abort_on_exit || (options_.abort_on_failure && exit->code != 0)) {
+        std::fprintf(stderr, "Aborting on container exit...\n");
+        code = int(exit->code);
+        end_all(false);
+        aborting = true;
+      }
+    }
+    if (signals) return 130;
+    if (failure_) return std::unexpected(std::move(*failure_));
+    if (const std::string error = follower_->error(); !error.empty()) return fail(Code::unavailable, error);
+    if (!options_.exit_code_from.empty())
+      if (auto exit = follower_->exit_of(options_.exit_code_from)) code = int(exit->code);
+    return code;
+  }
+
+  Context& context_;
+  const Project& project_;
+  const std::vector<std::string>& services_;
+  const Attached& options_;
+  const std::optional<int64_t> timeout_;
+  std::vector<Member> shown_;
+  std::unique_ptr<Follower> follower_;
+  std::vector<std::thread> ending_;
+  std::atomic<bool> cancelled_ = false, is_started_ = false;
+  std::optional<Error> failure_;  // of the start; read when the follower is done
+};
 
 }  // namespace
 
@@ -183,7 +256,8 @@ Result<int> up(Context& context) {
   if (flags.given("timeout")) options.timeout = timeout;
   const Project project = TRY(context.load(names));
   if (!attach.exit_code_from.empty()) TRY(project.check_services({attach.exit_code_from}));
-  const auto services = TRY(converge(context, project, names, options));
+  const bool background = detach || wait || options.no_start || context.dry_run;
+  const auto services = TRY(background ? converge(context, project, names, options) : make_all(context, project, names, options));
   if (options.no_start || context.dry_run) return 0;
   if (wait) {
     TRY(wait_until_ready(context, project, services, wait_timeout));
@@ -192,7 +266,7 @@ Result<int> up(Context& context) {
   if (detach) return 0;
   const bool only_named = !names.empty() && !attach_deps && !options.no_deps;
   if (only_named && attach.attach.empty()) attach.attach = names;
-  return attached(context, project, services, attach, options.timeout);
+  return Foreground(context, project, services, attach, options.timeout).run();
 }
 
 Result<int> create(Context& context) {

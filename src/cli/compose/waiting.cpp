@@ -44,10 +44,15 @@ class Patience {
   long step_ms_ = 20;
 };
 
-Result<void> wait_healthy(Client& client, const Member& member) {
+std::unexpected<Error> interrupted(const Member& member) {
+  return fail(Code::cancelled, "interrupted while waiting for container " + member.name);
+}
+
+Result<void> wait_healthy(const Context& context, Client& client, const Member& member) {
   for (Patience patience(0);; (void)patience.wait()) {
     const State state = TRY(state_of(client, member));
     if (state.health == "healthy") return {};
+    if (context.stopped()) return interrupted(member);
     if (state.health == "unhealthy") return fail(Code::unavailable, "container " + member.name + " is unhealthy");
     if (state.status == "exited" || state.status == "dead")
       return fail(Code::unavailable, "container " + member.name + " exited (" + std::to_string(state.exit_code) + ")");
@@ -57,9 +62,10 @@ Result<void> wait_healthy(Client& client, const Member& member) {
   }
 }
 
-Result<void> wait_completed(Client& client, const Member& member) {
+Result<void> wait_completed(const Context& context, Client& client, const Member& member) {
   for (Patience patience(0);; (void)patience.wait()) {
     const State state = TRY(state_of(client, member));
+    if (context.stopped()) return interrupted(member);
     if (state.status == "running" || state.status == "restarting" || state.status == "paused") continue;
     if (state.status == "created") return fail(Code::unavailable, "container " + member.name + " was never started");
     if (state.exit_code == 0) return {};
@@ -80,8 +86,8 @@ Result<void> wait_for_dependencies(Context& context, const Project& project, con
     const Node* required = each.find("required");
     for (const auto& member : of_services(TRY(members(client, project.name)), {std::string(each.key())})) {
       context.tell("Container", member.name, "Waiting");
-      auto waited = condition == "service_healthy" ? wait_healthy(client, member) : wait_completed(client, member);
-      if (!waited && required && !required->as_bool(true)) {
+      auto waited = condition == "service_healthy" ? wait_healthy(context, client, member) : wait_completed(context, client, member);
+      if (!waited && !context.stopped() && required && !required->as_bool(true)) {
         docker::complain("WARN[0000] optional dependency " + quoted(each.key()) + " failed to start: " + waited.error().message);
         continue;
       }

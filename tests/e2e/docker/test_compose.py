@@ -304,3 +304,80 @@ def test_a_project_of_docker_compose_is_seen(project, engine):
     assert list(project.ids()) == list(first) and project.ids() != first
     engine.estiba("compose", "-p", project.name, "down", "-t", "0")
     assert project.containers() == {}
+
+
+def test_services_without_dependencies_start_together(project):
+    # Each of two completes only when the other has started beside it, before what depends on them starts.
+    meet = 'sh -c "touch /meet/$$MINE; while [ ! -e /meet/$$OTHER ]; do sleep 0.1; done"'
+    project.write(f"""
+        services:
+          left: &pair
+            image: box:1
+            command: {meet}
+            volumes: ["meet:/meet"]
+            environment: {{MINE: left, OTHER: right}}
+          right:
+            <<: *pair
+            environment: {{MINE: right, OTHER: left}}
+          afterleft: &after {{image: "box:1", command: sleep 1000, depends_on: {{left: {{condition: service_completed_successfully}}}}, stop_grace_period: 1s}}
+          afterright: {{<<: *after, depends_on: {{right: {{condition: service_completed_successfully}}}}}}
+          aaa: {{<<: *after, depends_on: [afterleft, afterright]}}
+        volumes: {{meet: }}
+        """)
+    said = project("up", "-d").stderr
+    assert all(each["State"]["Running"] for service in ("afterleft", "afterright", "aaa") for each in project.containers(service).values()), said
+    at = {name: said.index(f"{project.name}-{name}-1  Starting") for name in ("left", "right", "afterleft", "afterright", "aaa")}
+    assert at["aaa"] > max(at["afterleft"], at["afterright"]) and at["afterleft"] > at["left"] and at["afterright"] > at["right"], said
+    ended = project("stop").stderr
+    first = ended.index(f"{project.name}-aaa-1  Stopped")
+    assert first < ended.index(f"{project.name}-afterleft-1  Stopping") and first < ended.index(f"{project.name}-afterright-1  Stopping"), ended
+    assert project("--parallel", "x", "ps", check=False).returncode == 1
+
+
+def test_up_shows_output_before_all_have_started(project):
+    project.write("""
+        services:
+          early: {image: "box:1", command: sh -c "echo early words; sleep 1000", stop_grace_period: 1s}
+          never: {image: "box:1", command: "false"}
+          late: {image: "box:1", command: sleep 1000, depends_on: {gate: {condition: service_completed_successfully}}}
+          gate:
+            image: box:1
+            command: sh -c "while [ ! -e /gate/open ]; do sleep 0.1; done; exit 5"
+            volumes: ["gate:/gate"]
+        volumes: {gate: }
+        """)
+    process = subprocess.Popen(project.command("up"), env=project.engine.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        while "early words" not in (line := process.stdout.readline()):
+            assert line, process.stderr.read()
+        assert project.containers("late")[f"{project.name}-late-1"]["State"]["Status"] == "created"
+        wait_for("the gate", lambda: project("exec", "-T", "gate", "touch", "/gate/open", check=False).returncode == 0)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 1 and "dependency failed to start" in err and "exit 5" in err, (out, err)
+    assert "Attaching to " in err
+    # What an earlier start wrote is not shown again.
+    project.write("""
+        services:
+          early: {image: "box:1", command: sh -c "echo early words; sleep 1000", stop_grace_period: 1s}
+          once: {image: "box:1", command: sh -c "echo once more; sleep 1"}
+        """)
+    project("up", "-d", "once")
+    wait_for("the end", lambda: project.containers("once")[f"{project.name}-once-1"]["State"]["Status"] == "exited")
+    again = project("up", "--abort-on-container-exit")
+    assert again.stdout.count("once-1   | once more") == 1, again.stdout
+
+
+def test_tags_take_away_and_replace(project):
+    project.write("""
+        services:
+          web: {image: "box:1", command: sleep 1000, ports: ["8000:80"], environment: {A: "1", B: "2"}}
+        """)
+    over = project.write("""
+        services:
+          web: {ports: !override ["9000:90"], environment: {A: !reset null}}
+        """, "over.yaml")
+    shown = json.loads(project("-f", over, "config", "--format", "json").stdout)["services"]["web"]
+    assert [each["published"] for each in shown["ports"]] == ["9000"] and shown["environment"] == {"B": "2"}
