@@ -54,6 +54,7 @@ TEST(CelChecker, LiteralsHaveOneTypeAndAreRead) {
   EXPECT_EQ(e.issues("'%s %d'.format(['a', 1])"), "");
   EXPECT_EQ(e.issues("duration('1 hour')").substr(0, 49), "ERROR: <input>:1:10: invalid duration argument\n |");
   EXPECT_EQ(e.issues("timestamp('today')").substr(0, 46), "ERROR: <input>:1:11: invalid timestamp argumen");
+  EXPECT_EQ(e.issues("timestamp(-62135596801)").substr(0, 46), "ERROR: <input>:1:11: invalid timestamp argumen");
   EXPECT_EQ(e.issues("'a'.matches('(')").substr(0, 45), "ERROR: <input>:1:13: invalid matches argument");
 }
 

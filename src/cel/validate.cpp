@@ -29,6 +29,9 @@ class Validator {
   void literal_argument(const Expr& call) {
     if (call.args.empty()) return;
     const Expr& arg = call.target || call.args.size() == 1 ? *call.args[0] : *call.args[1];
+    if (arg.kind == ExprKind::literal && arg.literal.is(Kind::integer) && call.name == "timestamp" &&
+        (arg.literal.as_int() < min_seconds || arg.literal.as_int() > max_seconds))
+      refuse(arg, call.name);
     if (arg.kind != ExprKind::literal || !arg.literal.is(Kind::string)) return;
     const std::string_view text = arg.literal.text();
     if (call.name == "duration" && !parse_duration(text)) refuse(arg, call.name);

@@ -25,37 +25,41 @@ bool parse_v4(std::string_view text, uint8_t* out, std::string& problem) {
 
 bool parse_v6(std::string_view text, uint8_t* out, std::string& problem) {
   size_t filled = 0, gap = std::string_view::npos, at = 0;
+  const auto refuse = [&](std::string_view why) {
+    problem = std::string(why) + " (at " + quoted(text.substr(at)) + ")";
+    return false;
+  };
   if (text.starts_with("::")) {
     gap = 0;
     at = 2;
   }
   while (at < text.size()) {
-    if (filled >= 16) return problem = "trailing garbage after address", false;
-    const size_t end = std::min(text.find(':', at), text.size());
+    if (filled >= 16) return refuse("trailing garbage after address");
+    const size_t end = std::min(text.find_first_not_of("0123456789abcdefABCDEF", at), text.size());
     const std::string_view part = text.substr(at, end - at);
-    if (part.find('.') != std::string_view::npos) {
-      if (end != text.size() || filled > 12) return problem = "embedded IPv4 address must replace the final 2 fields of the address", false;
-      if (!parse_v4(part, out + filled, problem)) return false;
+    if (part.empty()) return refuse("each colon-separated field must have at least one digit");
+    if (part.size() > 4) return refuse("each group must have 4 or less digits");
+    if (end < text.size() && text[end] == '.') {
+      if (gap == std::string_view::npos && filled != 12)
+        return refuse("embedded IPv4 address must replace the final 2 fields of the address");
+      if (filled > 12) return refuse("too many hex fields to fit an embedded IPv4 address");
+      if (!parse_v4(text.substr(at), out + filled, problem)) return false;
       filled += 4;
-      at = end;
+      at = text.size();
       break;
     }
-    const auto number = part.size() > 4 ? std::nullopt : parse_number<uint32_t>(part, 16);
-    if (!number)
-      return problem =
-                 part.size() > 4 ? "each group must have 4 or fewer digits" : "each colon-separated field must have at least one digit",
-             false;
-    out[filled++] = uint8_t(*number >> 8);
-    out[filled++] = uint8_t(*number);
+    const uint32_t number = *parse_number<uint32_t>(part, 16);
+    out[filled++] = uint8_t(number >> 8);
+    out[filled++] = uint8_t(number);
     at = end;
     if (at == text.size()) break;
+    if (text[at] != ':') return refuse("unexpected character, want colon");
+    if (at + 1 == text.size()) return refuse("colon must be followed by more characters");
     at++;
-    if (at == text.size()) return problem = "colon must be followed by more characters", false;
-    if (text[at] == ':') {
-      if (gap != std::string_view::npos) return problem = "multiple :: in address", false;
-      gap = filled;
-      at++;
-    }
+    if (text[at] != ':') continue;
+    if (gap != std::string_view::npos) return refuse("multiple :: in address");
+    gap = filled;
+    at++;
   }
   if (filled < 16 && gap == std::string_view::npos) return problem = "address string too short", false;
   if (filled == 16 && gap != std::string_view::npos) return problem = "the :: must expand to at least one field of zeros", false;

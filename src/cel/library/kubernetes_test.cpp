@@ -36,6 +36,18 @@ TEST(CelKubernetes, Addresses) {
             "ok");
 }
 
+TEST(CelKubernetes, AddressesAreReadAsGoReadsThem) {
+  Expressions e;
+  const std::string start = "error: IP Address \"2001:db8:::68\" parse error during conversion from string: ParseAddr(\"2001:db8:::68\"): ";
+  EXPECT_EQ(e.value("ip('2001:db8:::68')"), start + "each colon-separated field must have at least one digit (at \":68\")");
+  EXPECT_EQ(e.truth("isIP('::1.2.3.4') && !isIP('1::2::3') && !isIP('12345::') && !isIP('1:2:3:4:5:6:7:8:9') && !isIP('1:2:3:4:5:6:7:8::') "
+                    "&& !isIP(':1')"),
+            "ok");
+  EXPECT_EQ(
+      e.truth("isIP('::') && isIP('1::') && isIP('1:2:3:4:5:6:1.2.3.4') && !isIP('1:2:3:4:5:6:7:1.2.3.4') && !isIP('::g') && !isIP('1:')"),
+      "ok");
+}
+
 TEST(CelKubernetes, Quantities) {
   Expressions e;
   EXPECT_EQ(e.truth("quantity('1.5Gi').isGreaterThan(quantity('1G')) && quantity('500m').isLessThan(quantity('1'))"), "ok");
@@ -45,6 +57,9 @@ TEST(CelKubernetes, Quantities) {
             "ok");
   EXPECT_EQ(e.truth("isQuantity('1.3G') && !isQuantity('Three Mega') && !quantity('1500m').isInteger()"), "ok");
   EXPECT_EQ(e.value("quantity('1500m').asInteger()"), "error: cannot convert value to integer");
+  EXPECT_EQ(e.value("quantity('9999999999999999999999999999999999999G').isInteger()"), "false");
+  EXPECT_EQ(e.value("quantity('10Mm')"), "error: unable to parse quantity's suffix");
+  EXPECT_EQ(e.value("quantity('10Mo')").substr(0, 50), "error: quantities must match the regular expressio");
 }
 
 TEST(CelKubernetes, Semver) {

@@ -13,10 +13,26 @@ Value value_of(Context& c, const Quantity& quantity) {
   return Value::object(c.memory.arena().make<QuantityObject>(QuantityObject{{Object::Is::quantity}, quantity}), &types::quantity);
 }
 
+/// Whether the text has a quantity's form, so that only its suffix is unknown.
+bool formed(std::string_view text) {
+  const auto skip = [&](std::string_view set) {
+    const size_t end = std::min(text.find_first_not_of(set), text.size());
+    text.remove_prefix(end);
+    return end > 0;
+  };
+  if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
+  if (!skip("0123456789.")) return false;
+  skip("eEinumkKMGTP");
+  if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
+  skip("0123456789");
+  return text.empty();
+}
+
 Value to_quantity(Context& c, Args a) {
   const auto parsed = Quantity::parse(a[0].text());
   if (parsed) return value_of(c, *parsed);
-  return Value::error("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
+  return Value::error(formed(a[0].text()) ? "unable to parse quantity's suffix"
+                                          : "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
 }
 Value is_quantity(Context&, Args a) { return Value::boolean(Quantity::parse(a[0].text()).has_value()); }
 
@@ -25,7 +41,8 @@ int order(const Quantity& a, const Quantity& b) { return a < b ? -1 : b < a ? 1 
 /// Whole, and small enough; nullopt otherwise.
 std::optional<int64_t> integer(const Quantity& quantity) {
   const int64_t whole = quantity.to_int64();
-  return Quantity::of(whole) == quantity ? std::optional(whole) : std::nullopt;
+  // What is larger than fits is cut to the largest number.
+  return whole != INT64_MAX && Quantity::of(whole) == quantity ? std::optional(whole) : std::nullopt;
 }
 
 Value sign(Context&, Args a) { return Value::integer(order(quantity(a[0]), Quantity())); }
