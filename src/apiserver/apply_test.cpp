@@ -167,6 +167,25 @@ TEST_F(ApplyTest, StatusIsItsSubresources) {
             std::string::npos);
 }
 
+TEST_F(ApplyTest, PartsOfPodsAreAppliedByTheirOwnDoors) {
+  ASSERT_TRUE(create("", "v1", "serviceaccounts", "default", R"({"metadata":{"name":"default"}})"));
+  auto made = create("", "v1", "pods", "default", R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i"}]}})");
+  ASSERT_TRUE(made) << message(made);
+  Action action = applying(
+      "", "v1", "pods", "p",
+      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"ephemeralContainers":[{"name":"d","image":"x"}]}})", "dbg");
+  action.subresource = "ephemeralcontainers";
+  auto outcome = run(api_->run(std::move(action)));
+  ASSERT_TRUE(outcome) << message(outcome);
+  EXPECT_EQ(json_of(outcome->object).at("spec", "ephemeralContainers")->size(), 1u);
+  EXPECT_NE(
+      owners("", "v1", "pods", "p")
+          .find(
+              R"(dbg Apply ephemeralcontainers {"f:spec":{"f:ephemeralContainers":{"k:{\"name\":\"d\"}":{".":{},"f:image":{},"f:name":{}}}}})"),
+      std::string::npos)
+      << owners("", "v1", "pods", "p");
+}
+
 TEST_F(ApplyTest, ManagedFieldsCanBeReplacedAndReset) {
   ASSERT_TRUE(apply("web", web("")));
   const auto patched = [&](std::string body) {

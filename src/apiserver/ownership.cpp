@@ -47,8 +47,18 @@ struct Resets {
   FieldSet request_status = set({{"spec"}, {"status", "conditions"}});
   FieldSet request_approval = set({{"spec"}, {"status", "certificate"}});
   FieldSet custom_status = set({{"spec"}, {"metadata"}});
+  FieldSet ephemeral = all_but("ephemeralContainers");
+  FieldSet resize = all_but("containers");
 
  private:
+  // Status, metadata and all of a pod's spec but one list.
+  FieldSet all_but(std::string_view list) {
+    FieldSet out = set({{"status"}, {"metadata"}});
+    for (const model::schema::Field& field : model::schema::find_type("io.k8s.api.core.v1.PodSpec")->fields)
+      if (field.name != list) out = unite(pool, out, set({{"spec", field.name}}));
+    return out;
+  }
+
   FieldSet set(std::initializer_list<std::initializer_list<std::string_view>> paths) {
     FieldSet out = nullptr;
     for (const auto& names : paths) {
@@ -81,6 +91,8 @@ FieldSet reset_fields(const Resource& resource, std::string_view subresource) {
   static const Resets resets;
   const bool request = resource.kind == "CertificateSigningRequest";
   if (subresource == "approval") return resets.request_approval;
+  if (subresource == "ephemeralcontainers") return resets.ephemeral;
+  if (subresource == "resize") return resets.resize;
   if (subresource != "status") {
     if (request) return resets.request;
     return resource.find_subresource("status") ? resets.status : nullptr;

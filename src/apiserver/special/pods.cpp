@@ -3,6 +3,7 @@
 #include "apiserver/body.h"
 #include "apiserver/edit.h"
 #include "apiserver/kinds/pod_spec.h"
+#include "apiserver/ownership.h"
 #include "apiserver/server.h"
 #include "apiserver/special/special.h"
 #include "base/strings.h"
@@ -125,8 +126,13 @@ Task<Result<Outcome>> evict(Api& api, Action action) {
 
 // Parts of the spec that have a door of their own: ephemeralContainers only by theirs, resources by resize.
 
-Result<json::Document> patched(const Action& action, const json::Node& old) {
+Result<json::Document> patched(const Action& action, const json::Node& old, WallTime now) {
   if (action.verb == Verb::update) return json::Document::parse(action.body);
+  if (action.body_type == BodyType::apply_patch) {
+    std::vector<std::string> warnings;
+    json::Document configuration = TRY(decode_configuration(action, *action.resource, warnings));
+    return applied(action, old, configuration.root(), now);
+  }
   json::Document patch = TRY(json::Document::parse(action.body));
   json::Document doc;
   doc.set_root(doc.copy(old));
@@ -141,8 +147,8 @@ Result<json::Document> patched(const Action& action, const json::Node& old) {
 }
 
 // The old pod with only this part of the new one's spec.
-Result<json::Document> with_part(const Action& action, const json::Node& old) {
-  json::Document fresh = TRY(patched(action, old));
+Result<json::Document> with_part(const Action& action, const json::Node& old, WallTime now) {
+  json::Document fresh = TRY(patched(action, old, now));
   std::vector<std::string> warnings;
   TRY(check_document(action, fresh, warnings));
   json::Document doc;
@@ -157,7 +163,8 @@ Result<json::Document> with_part(const Action& action, const json::Node& old) {
     uint32_t i = 0;
     for (json::Node& container : *containers) set_copy(doc, container, "resources", (*wanted)[i++].find("resources"));
   }
-  set_copy(doc, doc.ensure_object(doc.root(), "metadata"), "resourceVersion", fresh.root().at("metadata", "resourceVersion"));
+  for (std::string_view field : {"resourceVersion", "managedFields"})
+    set_copy(doc, doc.ensure_object(doc.root(), "metadata"), field, fresh.root().at("metadata", field));
   return doc;
 }
 
@@ -168,8 +175,9 @@ Task<Result<Outcome>> change_part(Api& api, Action action) {
     co_return Outcome{200, std::move(*object), {}, {}};
   }
   auto shared = std::make_shared<const Action>(action);
+  const WallTime now = api.cluster().now();
   co_return co_await api.registry().modify(std::move(action), Part::any,
-                                           [shared](const json::Node& old) { return with_part(*shared, old); });
+                                           [shared, now](const json::Node& old) { return with_part(*shared, old, now); });
 }
 
 constexpr Special rows[] = {
