@@ -97,8 +97,13 @@ void Containers::touch(Container& container) {
   container.changed.set();
 }
 
-static bool passing(const Container& c) {
+bool Containers::passing(const Container& c) {
   return c.facts.auto_remove && std::none_of(c.mounts.begin(), c.mounts.end(), [](const MountPoint& m) { return m.type == "volume"; });
+}
+
+Task<Result<void>> Containers::blocking(bool passing, std::function<Result<void>()> work) {
+  if (passing) co_return work();
+  co_return co_await pool_.run(std::move(work));
 }
 
 std::string Containers::record_path(const Container& c) const { return (passing(c) ? passing_dir() : dir()) + "/" + c.id + ".json"; }
@@ -120,9 +125,10 @@ Task<Result<void>> Containers::write(ContainerRef container, bool durable) {
   const bool started = container->started != WallTime{};
   // After a loss of power no container runs, and those that are removed at their end are gone whatever the disk says.
   durable = durable && !container->facts.auto_remove;
-  auto written = co_await pool_.run([path = record_path(*container), text = print_record(*container), durable] {
+  auto work = [path = record_path(*container), text = print_record(*container), durable] {
     return os::write_file_atomic(path, text, 0600, durable);
-  });
+  };
+  auto written = co_await blocking(passing(*container), std::move(work));
   if (written) container->start_noted = started;
   co_return written;
 }
@@ -153,10 +159,11 @@ Task<void> Containers::settle() { co_await writers_.join(); }
 Task<Result<void>> Containers::forget(ContainerRef container) {
   container->removed = true;
   auto held = co_await container->writing.lock();
-  co_return co_await pool_.run([record = record_path(*container), files = files_dir(*container)]() -> Result<void> {
+  auto work = [record = record_path(*container), files = files_dir(*container)]() -> Result<void> {
     TRY(os::remove_all(files));
     return os::remove_file(record);
-  });
+  };
+  co_return co_await blocking(passing(*container), std::move(work));
 }
 
 Result<std::vector<ContainerRef>> Containers::load() const {

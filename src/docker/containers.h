@@ -7,6 +7,7 @@
 // Everything here belongs to the daemon's thread.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -154,6 +155,9 @@ class Containers {
 
   /// Record, files and log of most containers are in <data-dir>/docker/containers. One of `--rm` without volumes is nothing after a reboot
   /// but a root to be deleted: what is written for it stays in <run-dir>/docker/containers, in memory, and its log is beside its root.
+  static bool passing(const Container& container);
+  /// Runs what touches a container's record or files: on the pool, or here and now where they are in memory and nothing blocks.
+  Task<Result<void>> blocking(bool passing, std::function<Result<void>()> work);
   std::string record_path(const Container& container) const;
   std::string files_dir(const Container& container) const;
   std::string log_dir(const Container& container) const;

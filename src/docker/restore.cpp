@@ -112,6 +112,9 @@ Task<Result<void>> Lives::clear_strangers() {
       if (is_id(entry.name) && os::exists(dir + "/" + entry.name + "/keep")) out.push_back(entry.name);
     return out;
   });
+  const std::string passing = daemon_.containers().passing_dir();
+  for (const auto& entry : CO_TRY(os::list_dir(passing)))
+    if (is_id(entry.name) && !daemon_.containers().has_record(entry.name)) CO_TRY(os::remove_all(passing + "/" + entry.name));
   for (const auto& id : CO_TRY(entries)) {
     if (daemon_.containers().has_record(id)) continue;
     if (auto removed = co_await daemon_.engine().remove_root(id); !removed)

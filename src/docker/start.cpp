@@ -174,8 +174,8 @@ Task<Result<void>> Lives::write_files(ContainerRef container) {
                                                                    strings_of(config.find("DnsOptions"))})
                             : daemon_.networks().resolv_conf(c.id);
   std::string hostname = std::string(c.config.root().string_at("Hostname")) + "\n";
-  co_return co_await daemon_.pool().run([dir = daemon_.containers().files_dir(c), host, hosts = std::move(hosts),
-                                         resolv = std::move(resolv), hostname = std::move(hostname)]() mutable -> Result<void> {
+  auto work = [dir = daemon_.containers().files_dir(c), host, hosts = std::move(hosts), resolv = std::move(resolv),
+               hostname = std::move(hostname)]() mutable -> Result<void> {
     TRY(os::make_dirs(dir, 0711));
     // With the host's network, the names that the host has of its own hold too.
     if (host) hosts = os::read_file("/etc/hosts").value_or("") + hosts;
@@ -183,7 +183,8 @@ Task<Result<void>> Lives::write_files(ContainerRef container) {
     TRY(os::write_file(dir + "/hosts", hosts, O_CREAT | O_TRUNC));
     TRY(os::write_file(dir + "/resolv.conf", resolv, O_CREAT | O_TRUNC));
     return os::write_file(dir + "/hostname", hostname, O_CREAT | O_TRUNC);
-  });
+  };
+  co_return co_await daemon_.containers().blocking(Containers::passing(c), std::move(work));
 }
 
 Task<Result<std::vector<int64_t>>> Lives::groups_of(ContainerRef container) {

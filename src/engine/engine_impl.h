@@ -48,6 +48,7 @@ struct Pod {
   int shim_pid = 0;
   bool ready = false;
   bool removing = false;
+  bool note_removal = false;                           // a file is still to tell of it, for a restart
   std::vector<std::shared_ptr<Container>> containers;  ///< oldest first
 };
 using PodRef = std::shared_ptr<Pod>;

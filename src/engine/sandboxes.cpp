@@ -101,9 +101,7 @@ Task<Result<void>> EngineImpl::remove_sandbox(std::string uid) {
   if (!pod) co_return {};
   pod->removing = true;
   pod->ready = false;
-  auto noted = co_await pool_.run([path = paths_.files(uid)] { return write_file(path + "/removing", ""); });
-  if (!noted && pod->shim && !pod->shim->closed())
-    log::warn("engine", "the removal of a sandbox could not be noted", {{"pod", uid}, {"error", noted.error()}});
+  pod->note_removal = true;
   co_return within("remove sandbox " + uid, co_await destroy(std::move(pod)));
 }
 
@@ -113,7 +111,14 @@ Task<Result<void>> EngineImpl::destroy(PodRef pod) {
   pod->ready = false;
   const std::string uid = pod->record.uid, dir = paths_.pod(uid);
   // What is mounted below the directory would keep the shim from deleting it.
-  (void)co_await pool_.run([path = paths_.files(uid) + "/shm"] { return volume::unmount_memory(path); });
+  auto noted = co_await pool_.run([files = paths_.files(uid), note = std::exchange(pod->note_removal, false)] {
+    Result<void> noted;
+    if (note) noted = write_file(files + "/removing", "");
+    (void)volume::unmount_memory(files + "/shm");
+    return noted;
+  });
+  if (!noted && pod->shim && !pod->shim->closed())
+    log::warn("engine", "the removal of a sandbox could not be noted", {{"pod", uid}, {"error", noted.error()}});
   bool gone = false;
   // A shim that we do not talk to may live all the same: its launch was dropped half way, or the connection broke.
   if (!pod->shim || pod->shim->closed())
