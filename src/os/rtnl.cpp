@@ -158,11 +158,12 @@ static void put_rtmsg(Batch& batch, const Route& route) {
                      .rtm_table = RT_TABLE_UNSPEC,
                      .rtm_protocol = RTPROT_STATIC,
                      .rtm_scope = route.scope,
-                     .rtm_type = RTN_UNICAST});
+                     .rtm_type = route.type});
   batch.put_u32(RTA_TABLE, route.table);
   if (!route.destination.empty()) batch.put(RTA_DST, route.destination);
   if (!route.gateway.empty()) batch.put(RTA_GATEWAY, route.gateway);
   if (!route.source.empty()) batch.put(RTA_PREFSRC, route.source);
+  if (route.metric) batch.put_u32(RTA_PRIORITY, route.metric);
   if (route.index) batch.put_u32(RTA_OIF, uint32_t(route.index));
 }
 

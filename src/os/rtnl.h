@@ -62,8 +62,10 @@ struct Route {
   uint8_t scope = 0;    ///< RT_SCOPE_UNIVERSE or RT_SCOPE_LINK
   uint8_t family = 2;   ///< AF_INET or AF_INET6
   uint32_t table = 254;
+  uint8_t type = 1;     ///< RTN_UNICAST or RTN_LOCAL
+  uint32_t metric = 0;  ///< 0: the kernel's
 };
-/// Replaces a route to the same destination.
+/// Replaces a route to the same destination (IPv6: of the same metric).
 void put_route(Batch& batch, const Route& route);
 void put_delete_route(Batch& batch, const Route& route);
 /// A permanent neighbour: no ARP is sent.

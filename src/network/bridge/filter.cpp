@@ -102,10 +102,10 @@ void Table::put(const std::vector<Filter::Bridge>& bridges) {
       .load_port_destination(5)
       .map(ports, at, 6)
       .dnat(6, v6 ? 10 : 7);
-  if (!v6) {
-    // A client at 127.0.0.1 that was led to a container.
+  {
+    // A client at 127.0.0.1 or ::1 that was led to a container.
     Rule loopback(tx, "post");
-    within(source(loopback), *Prefix::parse("127.0.0.0/8")).load_output_name(8).differs(8, device("lo")).masquerade();
+    within(source(loopback), *Prefix::parse(v6 ? "::1/128" : "127.0.0.0/8")).load_output_name(8).differs(8, device("lo")).masquerade();
   }
   for (const Filter::Bridge& bridge : bridges) {
     if (const Prefix* subnet = subnet_of(bridge)) put_bridge(bridge, *subnet);

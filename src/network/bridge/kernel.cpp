@@ -75,6 +75,20 @@ static Result<void> set_bridge_sysctls(const Network& network) {
   return {};
 }
 
+// For ports at ::1, as route_localnet is for those at 127.0.0.1: the answer of a container comes in by the bridge, becomes one to ::1
+// when its translation is undone, and is delivered only by a route to ::1 over the interface that it came by. What says ::1 as it
+// comes in is dropped by the kernel before that, on every interface but lo.
+static void put_loopback_route(rtnl::Batch& batch, int index) {
+  constexpr uint32_t behind_lo = 4096;
+  rtnl::put_route(batch, {.destination = std::string(Address::parse("::1")->raw()),
+                          .prefix_length = 128,
+                          .index = index,
+                          .family = AF_INET6,
+                          .table = RT_TABLE_LOCAL,
+                          .type = RTN_LOCAL,
+                          .metric = behind_lo + uint32_t(index)});  // a metric of its own, so that no bridge replaces another's
+}
+
 Result<void> Kernel::put_bridge(const Network& network) {
   const std::string& name = network.info.link;
   int mtu = network.mtu ? network.mtu : mtu_;
@@ -96,7 +110,10 @@ Result<void> Kernel::put_bridge(const Network& network) {
   TRY(set_bridge_sysctls(network));
   batch.clear();
   if (network.v4) rtnl::put_address(batch, index, network.v4->gateway.raw(), network.v4->subnet.length);
-  if (network.v6) rtnl::put_address(batch, index, network.v6->gateway.raw(), network.v6->subnet.length);
+  if (network.v6) {
+    rtnl::put_address(batch, index, network.v6->gateway.raw(), network.v6->subnet.length);
+    put_loopback_route(batch, index);
+  }
   return socket_.run(batch);
 }
 

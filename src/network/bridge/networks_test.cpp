@@ -4,6 +4,7 @@
 #include "io/loop.h"
 #include "network/testing.h"
 #include "os/file.h"
+#include "os/rtnl.h"
 
 namespace estiba::network::bridge {
 
@@ -318,6 +319,20 @@ TEST_F(NetworksTest, Ipv6) {
   serve(a, 80, "six");
   EXPECT_EQ(fetch("2001:db8::1", 8080, outside_), "six\n");
   EXPECT_EQ(fetch("127.0.0.1", 8080), "six\n");
+  // With bridge-nf-call-ip6tables the translation is undone on the bridge, and IPv6 refuses what comes in for ::1.
+  if (os::rtnl::get_sysctl("net/bridge/bridge-nf-call-ip6tables")) sh("sysctl -qw net.bridge.bridge-nf-call-ip6tables=0");
+  EXPECT_EQ(fetch("::1", 8080), "six\n");
+  // With a second network, and by a port at ::1 alone.
+  make({.name = "seven", .enable_ipv6 = true, .subnets = {{.subnet = "fd00:10::/64"}}});
+  SandboxInfo c = attach("c", {{.network = "seven"}}, {{80, Protocol::tcp, "::1", 8081}});
+  serve(c, 80, "seven");
+  EXPECT_EQ(fetch("::1", 8081), "seven\n");
+  EXPECT_EQ(fetch("::1", 8080), "six\n");
+  EXPECT_EQ(fetch("2001:db8::1", 8081, outside_), "") << "published on loopback alone";
+  // The host's loopback is not for containers.
+  serve(std::string(), 7777, "secret");
+  sh("ip -6 route del local ::1 table local; ip addr del ::1/128 dev lo; ip -6 route add ::1/128 via fd00:9::1", a.netns_path);
+  EXPECT_FALSE(fetch("::1", 7777, a.netns_path).contains("secret"));
   sh("ip -6 route add fd00:9::/64 via 2001:db8::1", outside_);
   EXPECT_EQ(fetch("fd00:9::2", 80, outside_), "");
 }
