@@ -12,7 +12,7 @@
 #include "docker/containers.h"
 #include "docker/daemon.h"
 #include "docker/router.h"
-#include "docker/timestamps.h"
+#include "docker/times.h"
 #include "io/file_watch.h"
 #include "os/file.h"
 

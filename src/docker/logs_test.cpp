@@ -4,7 +4,7 @@
 
 #include "base/time.h"
 #include "docker/processes.h"
-#include "docker/timestamps.h"
+#include "docker/times.h"
 #include "image/test_support.h"
 #include "os/file.h"
 

@@ -1,45 +1,17 @@
 #include "docker/times.h"
 
-#include <algorithm>
 #include <cstdlib>
 
 #include "base/strings.h"
 #include "base/time.h"
+#include "image/changes.h"
 
 namespace estiba::docker {
 
-using namespace std::chrono_literals;
-
 Result<Duration> parse_duration(std::string_view text) {
-  auto bad = [&] { return fail(Code::invalid, "invalid duration " + quoted(text)); };
-  std::string_view rest = text;
-  const bool negative = rest.starts_with('-');
-  if (negative || rest.starts_with('+')) rest.remove_prefix(1);
-  if (rest == "0") return Duration(0);
-  if (rest.empty()) return bad();
-  double total = 0;
-  while (!rest.empty()) {
-    const size_t digits = std::min(rest.find_first_not_of("0123456789."), rest.size());
-    const std::string number(rest.substr(0, digits));
-    char* end = nullptr;
-    const double value = std::strtod(number.c_str(), &end);
-    if (number.empty() || *end) return bad();
-    rest.remove_prefix(digits);
-    const size_t letters = std::min(rest.find_first_of("0123456789."), rest.size());
-    const std::string_view unit = rest.substr(0, letters);
-    rest.remove_prefix(letters);
-    const double scale = unit == "ns"                                             ? 1
-                         : unit == "us" || unit == "\u00b5s" || unit == "\u03bcs" ? 1e3
-                         : unit == "ms"                                           ? 1e6
-                         : unit == "s"                                            ? 1e9
-                         : unit == "m"                                            ? 60e9
-                         : unit == "h"                                            ? 3600e9
-                                                                                  : 0;
-    if (scale == 0) return bad();
-    total += value * scale;
-  }
-  if (total > 9.2e18) return bad();
-  return Duration(int64_t(negative ? -total : total));
+  auto nanoseconds = image::parse_go_duration(text);
+  if (!nanoseconds) return fail(Code::invalid, "invalid duration " + quoted(text));
+  return Duration(*nanoseconds);
 }
 
 Result<WallTime> parse_time(std::string_view text, WallTime now) {
@@ -47,8 +19,9 @@ Result<WallTime> parse_time(std::string_view text, WallTime now) {
   auto [seconds, fraction] = split_once(text, '.');
   if (auto whole = parse_number<int64_t>(seconds)) {
     std::string digits(fraction.value_or(""));
-    if (digits.size() <= 9 && digits.find_first_not_of("0123456789") == digits.npos && std::abs(*whole) < 9'000'000'000) {
-      digits.append(9 - digits.size(), '0');
+    const bool numeric = digits.size() <= 18 && digits.find_first_not_of("0123456789") == digits.npos && digits.empty() == !fraction;
+    if (numeric && std::abs(*whole) < 9'000'000'000) {
+      digits.resize(9, '0');  // finer than nanoseconds is cut
       return WallTime(std::chrono::seconds(*whole) + Duration(parse_number<int64_t>(digits).value_or(0)));
     }
   }
@@ -61,6 +34,13 @@ Result<WallTime> parse_time(std::string_view text, WallTime now) {
   if (auto parsed = parse_rfc3339(whole + "Z")) return parsed;
   return fail(Code::invalid,
               "failed to parse " + quoted(text) + " as a time: seconds since 1970, RFC 3339 or a duration such as 10m is expected");
+}
+
+Result<std::optional<WallTime>> parse_query_time(std::string_view what, std::string_view text, WallTime now) {
+  if (text.empty() || text == "0") return std::nullopt;
+  if (auto time = parse_time(text, now)) return *time;
+  return fail(Code::invalid, "invalid value for " + quoted(what) + ": " + quoted(text) +
+                                 " is no time; give seconds since 1970, an RFC 3339 time or a duration such as 10m");
 }
 
 std::string human_duration(Duration duration) {

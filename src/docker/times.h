@@ -1,5 +1,6 @@
 // Times as Docker's clients write and read them.
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,8 @@ namespace estiba::docker {
 /// "1764300000", "1764300000.123456789", RFC 3339 with or without zone and time, or a duration before `now` ("10m", "1h30m").
 /// `now` is what durations count from.
 Result<WallTime> parse_time(std::string_view text, WallTime now);
+/// parse_time() of a query's `what`, where "" and "0" are no time; errors name `what`.
+Result<std::optional<WallTime>> parse_query_time(std::string_view what, std::string_view text, WallTime now);
 /// "1h30m", "500ms" (Go's time.ParseDuration).
 Result<Duration> parse_duration(std::string_view text);
 /// "Less than a second", "5 minutes", "About an hour", "3 weeks" (docker/go-units HumanDuration).

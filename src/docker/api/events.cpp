@@ -5,7 +5,7 @@
 #include "docker/api/routes.h"
 #include "docker/daemon.h"
 #include "docker/event_filter.h"
-#include "docker/timestamps.h"
+#include "docker/times.h"
 #include "io/loop.h"
 
 namespace estiba::docker {
