@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "cli/compose/commands.h"
 #include "cli/compose/context.h"
+#include "cli/docker/terminal.h"
 #include "cli/docker/verbs.h"
 #include "cli/flags.h"
 
@@ -63,7 +64,7 @@ std::string usage(std::string_view program) {
                     "  -f, --file stringArray           Compose configuration files\n"
                     "      --parallel int               How many services are acted on at once, -1 for all (default -1)\n"
                     "      --profile stringArray        Specify a profile to enable\n"
-                    "      --progress string            \"quiet\" says nothing of what is done\n"
+                    "      --progress string            How what is done is told (\"auto\"|\"plain\"|\"quiet\")\n"
                     "      --project-directory string   Specify an alternate working directory (default: that of the first file)\n"
                     "  -p, --project-name string        Project name\n\nCommands:\n";
   for (const Command& command : table) {
@@ -133,6 +134,8 @@ Result<size_t> parse_globals(const Arguments& arguments, Context& context) {
   }
   context.colour = ansi != "never";
   context.quiet = progress == "quiet";
+  if (context.colour && !context.dry_run && progress != "plain" && docker::is_terminal(2))
+    context.progress = std::make_shared<Progress>(true);
   if (parallel.empty())
     if (auto limit = load.environment.find("COMPOSE_PARALLEL_LIMIT"); limit != load.environment.end()) parallel = limit->second;
   const auto limit = parse_number<int64_t>(parallel);
@@ -174,7 +177,7 @@ Result<int> compose(Call& call) {
   }
   Call inner{call.cli, command->verb, std::string(program) + " compose " + std::string(words[at]),
              Arguments(words.begin() + long(at) + 1, words.end())};
-  Context context{inner, std::move(outer.options), outer.colour, outer.quiet, outer.dry_run, outer.parallel};
+  Context context{inner, std::move(outer.options), outer.colour, outer.quiet, outer.dry_run, std::move(outer.progress), outer.parallel};
   return command->run(context);
 }
 

@@ -42,11 +42,13 @@ Result<Project> Context::load_or_name(const std::vector<std::string>& targets) {
 void Context::tell(std::string_view kind, std::string_view name, std::string_view what) const {
   if (quiet) return;
   std::fflush(stdout);
+  if (progress) return progress->tell(kind, name, what);
   std::fprintf(stderr, "%s %.*s %.*s  %.*s\n", dry_run ? " DRY-RUN MODE - " : "", int(kind.size()), kind.data(), int(name.size()),
                name.data(), int(what.size()), what.data());
 }
 
 void Context::say(std::string_view line) const {
+  settle();
   if (!quiet) docker::complain(line);
 }
 
@@ -54,6 +56,7 @@ Result<int> Context::run_verb(std::string_view name, const std::vector<std::stri
   for (const docker::Verb& verb : docker::docker_verbs()) {
     const auto names = split(verb.names, '|');
     if (std::find(names.begin(), names.end(), name) == names.end()) continue;
+    settle();
     docker::Call inner{call.cli, verb, std::string(call.cli.program()) + " " + std::string(name),
                        Arguments(arguments.begin(), arguments.end())};
     return verb.run(inner);

@@ -5,11 +5,13 @@
 #pragma once
 #include <atomic>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "cli/compose/progress.h"
 #include "cli/compose/project.h"
 #include "cli/docker/client.h"
 #include "cli/docker/flags.h"
@@ -32,6 +34,7 @@ struct Context {
   bool colour = true;                            ///< of log prefixes, on a terminal
   bool quiet = false;                            ///< --progress quiet: says nothing of what it does
   bool dry_run = false;                          ///< --dry-run: says what it would do
+  std::shared_ptr<Progress> progress = nullptr;  ///< of all copies of this context; null: lines
   int64_t parallel = 0;                          ///< --parallel: services at once; from 0 down: as many as there are
   docker::Client* connection = nullptr;          ///< of the thread that uses this context; null: the command's own
   const std::atomic<bool>* cancelled = nullptr;  ///< when set and true, what waits gives up
@@ -51,6 +54,10 @@ struct Context {
   void tell(std::string_view kind, std::string_view name, std::string_view what) const;
   /// A line on standard error, unless quiet.
   void say(std::string_view line) const;
+  /// Before something else writes on the terminal.
+  void settle() const {
+    if (progress) progress->settle();
+  }
   /// Runs one of Docker's own verbs with these arguments.
   Result<int> run_verb(std::string_view name, const std::vector<std::string>& arguments);
 };

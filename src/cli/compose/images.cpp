@@ -116,6 +116,7 @@ Result<void> pull_one(Context& context, const Project& project, const Node& serv
   const std::string image = image_of(project, service);
   context.tell("Image", image, "Pulling");
   if (context.dry_run) return {};
+  context.settle();
   TRY(docker::pull_image(
       context.call.cli,
       {.image = image, .platform = std::string(service.string_at("platform")), .quiet = quiet || context.quiet, .out = 2}));

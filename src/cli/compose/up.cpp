@@ -88,6 +88,7 @@ class Foreground {
     Interrupts interrupts;
     follower_ = Follower::open(
         context_, shown_, {.project = project_.name, .timestamps = options_.timestamps, .prefix = !options_.no_prefix, .lasting = true});
+    if (context_.progress) context_.progress->only_lines();
     if (auto names = attached_names(); !names.empty()) context_.say("Attaching to " + names);
     std::thread starter([this] { start(); });
     const auto outcome = watch(interrupts);

@@ -88,7 +88,7 @@ Result<void> wait_for_dependencies(Context& context, const Project& project, con
       context.tell("Container", member.name, "Waiting");
       auto waited = condition == "service_healthy" ? wait_healthy(context, client, member) : wait_completed(context, client, member);
       if (!waited && !context.stopped() && required && !required->as_bool(true)) {
-        docker::complain("WARN[0000] optional dependency " + quoted(each.key()) + " failed to start: " + waited.error().message);
+        context.say("WARN[0000] optional dependency " + quoted(each.key()) + " failed to start: " + waited.error().message);
         continue;
       }
       if (!waited) {

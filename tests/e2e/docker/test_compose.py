@@ -1,5 +1,6 @@
 """`estiba compose` against an engine, as people use it: projects from files, changed, watched, taken down."""
 import json
+import os
 import subprocess
 import textwrap
 
@@ -381,3 +382,25 @@ def test_tags_take_away_and_replace(project):
         """, "over.yaml")
     shown = json.loads(project("-f", over, "config", "--format", "json").stdout)["services"]["web"]
     assert [each["published"] for each in shown["ports"]] == ["9000"] and shown["environment"] == {"B": "2"}
+
+
+def test_progress_on_a_terminal_rewrites_its_rows(project):
+    project.write("""
+        services:
+          web: {image: "box:1", command: sleep 1000, stop_grace_period: 1s}
+        """)
+
+    def on_terminal(*arguments):
+        master, slave = os.openpty()
+        try:
+            process = subprocess.Popen(project.command(*arguments), env=project.engine.environment(), stdout=subprocess.PIPE, stderr=slave)
+            process.communicate(timeout=100)
+            return os.read(master, 100_000).decode()
+        finally:
+            os.close(slave)
+            os.close(master)
+    said = on_terminal("up", "-d")
+    row = f"Container {project.name}-web-1  "
+    assert said.index("\u283f " + row + "Creating") < said.index("\u2714 " + row + "Created") < said.index("\u2714 " + row + "Started"), said
+    assert said.count("\n") == 2 and "\x1b[1A\x1b[2K" in said, said
+    assert "\x1b" not in on_terminal("--progress", "plain", "stop")
