@@ -206,6 +206,20 @@ TEST(Run, ATerminalIsAttachedBeforeTheStart) {
   });
 }
 
+TEST(Run, LastWordsOnATerminalAreNotLost) {
+  Bed().run([](Bed& bed) -> Task<void> {
+    for (int round = 0; round < 12; ++round) {
+      const std::string id = "c" + std::to_string(round);
+      auto spec = docker_container(bed, id, "exec echo last words");
+      spec.tty = true;
+      CO_ASSERT_OK(co_await bed.engine->run(docker_sandbox(bed, id), spec));
+      CO_ASSERT_OK(co_await bed.engine->wait(id));
+      EXPECT_EQ(bed.logged("main", id), "last words\r\n") << round;
+      CO_ASSERT_OK(co_await bed.engine->remove_sandbox(id));
+    }
+  });
+}
+
 TEST(Run, ContainersArePausedChangedAndLookedInto) {
   Bed().run([](Bed& bed) -> Task<void> {
     auto spec = docker_container(bed, "c1", "sleep 1000 & exec sleep 1000");

@@ -391,15 +391,15 @@ bool ShimContainer::has_session(uint64_t id) const {
   return false;
 }
 
-void ShimContainer::read_stream(os::Fd& fd, ContainerLog::Stream stream) {
+size_t ShimContainer::read_stream(os::Fd& fd, ContainerLog::Stream stream) {
   static char buffer[256 << 10];
   ssize_t n = read(fd.get(), buffer, sizeof buffer);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
   if (n <= 0) {
     // The end, or EIO: the last one that had the terminal open has closed it.
     context_.loop.forget(fd.get());
     fd.reset();
-    return;
+    return 0;
   }
   log_.write(stream, {buffer, size_t(n)}, wire::wall_now());
   static bool trimming = false;
@@ -420,15 +420,21 @@ void ShimContainer::read_stream(os::Fd& fd, ContainerLog::Stream stream) {
     bool gone = it->out->closed() && (!it->err || it->err->closed());
     it = gone ? attached_.erase(it) : std::next(it);
   }
-  if (!hold || held_) return;
-  held_ = true;
-  for (os::Fd* each : {&stdout_, &stderr_})
-    if (*each) (void)context_.loop.change(each->get(), 0);
+  if (hold && !held_) {
+    held_ = true;
+    for (os::Fd* each : {&stdout_, &stderr_})
+      if (*each) (void)context_.loop.change(each->get(), 0);
+  }
+  return size_t(n);
 }
 
 // Takes what is still in the pipes. Whoever else has them open (a process that got away to another session) is not waited for.
 void ShimContainer::end_streams() {
   auto drain = [this](os::Fd& fd, ContainerLog::Stream stream) {
+    // What was written to a terminal may still be on its way to this end (a work queue of the kernel); read(2) waits for that, FIONREAD
+    // does not (n_tty_read() in drivers/tty/n_tty.c).
+    for (size_t left = spec_.process.terminal ? 4 << 20 : 0, n = 1; fd && left > 0 && n > 0; left -= std::min(left, n))
+      n = read_stream(fd, stream);
     while (fd) {
       int available = 0;
       if (ioctl(fd.get(), FIONREAD, &available) < 0 || available == 0) break;

@@ -74,7 +74,8 @@ class ShimContainer {
   std::unique_ptr<AttachPipe> attach_pipe(os::Fd write_end, bool hold);
   void let_streams_flow();
   Result<void> watch_streams();
-  void read_stream(os::Fd& fd, ContainerLog::Stream stream);
+  /// How many bytes came; 0: none now, or the end.
+  size_t read_stream(os::Fd& fd, ContainerLog::Stream stream);
   void watch_memory();
   void check_memory();
   void end_streams();
