@@ -63,7 +63,6 @@ class Registry {
   Cluster& cluster() { return cluster_; }
 
  private:
-  Result<void> check_namespace(const Action& action);
   Task<Result<Outcome>> apply(Action action);
   Task<Result<Outcome>> create_applied(const Action& action, std::shared_ptr<json::Document> configuration,
                                        std::vector<std::string> warnings);

@@ -1,4 +1,5 @@
 // Registry: delete and deletecollection.
+#include "apiserver/admission/admission.h"
 #include "apiserver/api_errors.h"
 #include "apiserver/convert.h"
 #include "apiserver/edit.h"
@@ -100,6 +101,18 @@ bool answers_with_object(const Resource& resource) {
           resource.kind == "ServiceAccount" || resource.kind == "PodTemplate" || resource.kind == "ResourceQuota");
 }
 
+Task<Result<void>> admit_removal(const Action& action, Cluster& cluster, const json::Node& old) {
+  std::vector<std::string> warnings;
+  admission::Attributes attributes{.operation = admission::Operation::remove,
+                                   .action = action,
+                                   .cluster = cluster,
+                                   .old = &old,
+                                   .dry_run = action.remove.dry_run,
+                                   .warnings = warnings};
+  CO_TRY(co_await admission::mutate(attributes));
+  co_return co_await admission::validate(attributes);
+}
+
 }  // namespace
 
 Task<Result<Outcome>> Registry::remove_entry(const Action& action, store::EntryPtr entry) {
@@ -143,11 +156,8 @@ Task<Result<Outcome>> Registry::remove(Action action) {
     }
     auto facts = CO_TRY(kept(**entry, strategy));
     CO_TRY(check_preconditions(action, facts->object->meta(), (*entry)->mod_revision));
-    if (key == "/registry/core/namespaces/default" || key == "/registry/core/namespaces/kube-system" ||
-        key == "/registry/core/namespaces/kube-public") {
-      co_return forbidden(*action.resource, action.name, "this namespace may not be deleted");
-    }
     json::Document doc = CO_TRY(json::Document::parse((*entry)->value));
+    CO_TRY(co_await admit_removal(action, cluster_, doc.root()));
     set_propagation(doc, doc.ensure_object(doc.root(), "metadata"), action.remove);
     int64_t grace = action.resource->kind == "Pod" && action.resource->group.empty() ? pod_grace(action.remove, doc.root()) : 0;
     Result<Outcome> outcome;

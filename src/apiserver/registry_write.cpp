@@ -1,4 +1,5 @@
 // Registry: create, update and patch.
+#include "apiserver/admission/admission.h"
 #include "apiserver/api_errors.h"
 #include "apiserver/body.h"
 #include "apiserver/convert.h"
@@ -58,18 +59,6 @@ Result<void> validate(Draft& draft, const Strategy& strategy, bool whole) {
 
 }  // namespace
 
-Result<void> Registry::check_namespace(const Action& action) {
-  if (!action.resource->namespaced) return {};
-  auto found = cluster_.find("", "namespaces", "", action.ns);
-  if (!found) return std::unexpected(std::move(found.error()));
-  if (found->meta().deletion_timestamp.empty()) return {};
-  auto error = forbidden(*action.resource, action.name,
-                         "unable to create new content in namespace " + action.ns + " because it is being terminated");
-  error.error().details->causes.push_back(
-      {"NamespaceTerminating", "namespace " + action.ns + " is being terminated", "metadata.namespace"});
-  return error;
-}
-
 Task<Result<model::ObjectRef>> Registry::commit(const Action& action, store::Write write, std::shared_ptr<const Kept> facts) {
   write.value = facts->object->shared_json();
   write.attachment = facts;
@@ -85,7 +74,6 @@ Task<Result<Outcome>> Registry::create(Action action) {
 
 Task<Result<Outcome>> Registry::create_document(Action action, json::Document doc, std::vector<std::string> warnings) {
   CO_TRY(check_identity(action, doc));
-  CO_TRY(check_namespace(action));
   json::Node& metadata = doc.ensure_object(doc.root(), "metadata");
   if (!metadata.string_at("resourceVersion").empty()) co_return bad_request("resourceVersion should not be set on objects to be created");
   std::string base(metadata.string_at("generateName"));
@@ -122,9 +110,11 @@ Task<Result<Outcome>> Registry::create_named(const Action& action, json::Documen
   if (sets_owners(action)) owners.adopt(doc);
   else owners.track(nothing(), doc);
   fill_new_metadata(draft, strategy.generation, cluster_.now());
-  if (strategy.admit) CO_TRY(strategy.admit(draft));
+  admission::Attributes attributes = admission::Attributes::of(draft);
+  CO_TRY(co_await admission::mutate(attributes));
   if (strategy.prepare) strategy.prepare(draft);
   CO_TRY(validate(draft, strategy, true));
+  CO_TRY(co_await admission::validate(attributes));
   if (strategy.allocate) CO_TRY(strategy.allocate(draft));
   owners.write(doc);
 
@@ -265,17 +255,19 @@ Result<void> check_claims(const Action& action, const json::Node& object, const 
 // Binding and eviction are acts of the server, which owns nothing.
 bool leaves_owners(const Action& action) { return action.subresource == "binding" || action.resource->plural == "bindings"; }
 
-Result<void> apply_rules(Draft& draft, const Strategy& strategy, Part part, Ownership& owners) {
+// Before admission: defaults and the owners of fields.
+void apply_defaults(Draft& draft, const Strategy& strategy, Part part, Ownership& owners) {
   const bool given = sets_owners(draft.action);
   if (given) owners.adopt(draft.doc);
   if (part == Part::status) keep_all_but_status(draft);
   if (strategy.defaults) strategy.defaults(draft.doc, draft.object);
   if (leaves_owners(draft.action)) owners.leave(draft.doc);
   else if (!given) owners.track(*draft.old, draft.doc);
-  if (part == Part::main) {
-    if (strategy.admit) TRY(strategy.admit(draft));
-    if (strategy.prepare) strategy.prepare(draft);
-  }
+}
+
+// After admission: what an update must keep, and validation.
+Result<void> apply_rules(Draft& draft, const Strategy& strategy, Part part) {
+  if (part == Part::main && strategy.prepare) strategy.prepare(draft);
   keep_metadata(draft, strategy.generation && part == Part::main);
   return validate(draft, strategy, part == Part::main);
 }
@@ -308,7 +300,12 @@ Task<Result<Outcome>> Registry::modify_once(const Action& action, Part part, con
   FieldErrors errors;
   Ownership owners(action, &old, cluster_.now());
   Draft draft{doc, doc.root(), &old.root(), action, cluster_, errors, warnings};
-  CO_TRY(apply_rules(draft, strategy_of(*action.resource), part, owners));
+  const Strategy& strategy = strategy_of(*action.resource);
+  apply_defaults(draft, strategy, part, owners);
+  admission::Attributes attributes = admission::Attributes::of(draft);
+  CO_TRY(co_await admission::mutate(attributes));
+  CO_TRY(apply_rules(draft, strategy, part));
+  CO_TRY(co_await admission::validate(attributes));
   doc.remove(doc.ensure_object(doc.root(), "metadata"), "resourceVersion");
   old.remove(old.ensure_object(old.root(), "metadata"), "resourceVersion");
   if (removal_is_due(doc.root(), old.root())) co_return co_await remove_entry(action, entry);

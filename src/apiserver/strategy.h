@@ -48,8 +48,6 @@ struct Strategy {
 
   /// Fills in defaults; also run on objects in updates and patches.
   void (*defaults)(json::Document&, json::Node&) = nullptr;
-  /// Looks at the cluster and changes or refuses the object (service accounts, priorities); before validation.
-  Result<void> (*admit)(Draft&) = nullptr;
   /// Sets and resets before a creation or an update of the main resource (never of /status).
   void (*prepare)(Draft&) = nullptr;
   void (*validate)(Draft&) = nullptr;

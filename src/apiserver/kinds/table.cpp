@@ -20,7 +20,7 @@ constexpr SelectableField slice_fields[] = {{"spec.nodeName", "", ""}, {"spec.dr
 
 // clang-format off
 const Strategy rows[] = {
-    {.group = "", .resource = "pods", .defaults = pod::defaults, .admit = pod::admit, .prepare = pod::prepare, .validate = pod::validate, .fields = pod::fields, .generation = true},
+    {.group = "", .resource = "pods", .defaults = pod::defaults, .prepare = pod::prepare, .validate = pod::validate, .fields = pod::fields, .generation = true},
     {.group = "", .resource = "services", .defaults = service::defaults, .prepare = service::prepare, .validate = service::validate, .allocate = service::allocate, .undo = service::undo, .committed = service::committed, .fields = service::fields},
     {.group = "", .resource = "namespaces", .defaults = default_namespace, .prepare = prepare_namespace, .fields = namespace_fields},
     {.group = "", .resource = "nodes", .prepare = prepare_node, .validate = validate_node, .fields = node_fields},

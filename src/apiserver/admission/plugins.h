@@ -1,0 +1,46 @@
+// The entry points of the plugins; table.cpp puts them in order.
+#pragma once
+#include "apiserver/admission/admission.h"
+
+namespace estiba::apiserver::admission {
+
+/// Writes need their namespace; nothing new is made in one that ends; some namespaces stay.
+Result<void> namespace_lifecycle(Attributes& attributes);
+
+/// Containers get the defaults of their namespace's LimitRanges …
+Result<void> apply_limit_defaults(Attributes& attributes);
+/// … and pods, containers and claims keep to their limits.
+Result<void> check_limits(Attributes& attributes);
+
+/// Pods run as a service account that exists, and find its token mounted.
+Result<void> assign_service_account(Attributes& attributes);
+
+/// A node's own credentials write that Node, its pods, its lease and little else.
+Result<void> restrict_node(Attributes& attributes);
+
+/// New nodes take no pods until they have said that they are ready.
+Result<void> taint_new_node(Attributes& attributes);
+
+/// Pods keep to the Pod Security Standard that their namespace's labels name; workloads are warned about.
+Result<void> check_pod_security(Attributes& attributes);
+
+/// The class of a pod becomes its priority …
+Result<void> assign_priority(Attributes& attributes);
+/// … and at most one class is the default.
+Result<void> check_priority_class(Attributes& attributes);
+
+/// Pods stay for five minutes on a node that is lost.
+Result<void> add_default_tolerations(Attributes& attributes);
+
+/// Claims without a class get the default one.
+Result<void> assign_storage_class(Attributes& attributes);
+
+/// Pods get the overhead and the scheduling rules of their RuntimeClass …
+Result<void> apply_runtime_class(Attributes& attributes);
+/// … and no other overhead.
+Result<void> check_runtime_class(Attributes& attributes);
+
+/// What a write uses up is charged to the quotas of its namespace; the last thing before it is stored.
+Task<Result<void>> charge_quotas(Attributes& attributes);
+
+}  // namespace estiba::apiserver::admission

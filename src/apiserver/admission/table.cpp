@@ -1,0 +1,23 @@
+// The plugins in Kubernetes' order (its AllOrderedPlugins). Policies and webhooks belong between RuntimeClass and
+// ResourceQuota, which stays last so that nothing is charged for what another plugin refuses.
+#include "apiserver/admission/plugins.h"
+
+namespace estiba::apiserver::admission {
+
+static constexpr Plugin table[] = {
+    {.name = "NamespaceLifecycle", .mutate = namespace_lifecycle},
+    {.name = "LimitRanger", .mutate = apply_limit_defaults, .validate = check_limits},
+    {.name = "ServiceAccount", .mutate = assign_service_account},
+    {.name = "NodeRestriction", .mutate = restrict_node},
+    {.name = "TaintNodesByCondition", .mutate = taint_new_node},
+    {.name = "PodSecurity", .validate = check_pod_security},
+    {.name = "Priority", .mutate = assign_priority, .validate = check_priority_class},
+    {.name = "DefaultTolerationSeconds", .mutate = add_default_tolerations},
+    {.name = "DefaultStorageClass", .mutate = assign_storage_class},
+    {.name = "RuntimeClass", .mutate = apply_runtime_class, .validate = check_runtime_class},
+    {.name = "ResourceQuota", .validate_waiting = charge_quotas},
+};
+
+std::span<const Plugin> plugins() { return table; }
+
+}  // namespace estiba::apiserver::admission
