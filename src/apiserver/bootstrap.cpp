@@ -25,6 +25,16 @@ Task<Result<void>> create_once(Registry& registry, std::string_view group, std::
   co_return {};
 }
 
+struct SystemClass {
+  std::string_view name;
+  int64_t value;
+  std::string_view description;
+};
+constexpr SystemClass system_classes[] = {
+    {"system-node-critical", 2000001000, "For pods that must not be moved from their node."},
+    {"system-cluster-critical", 2000000000, "For pods that the cluster needs, on whichever node."},
+};
+
 std::string kubernetes_service(const std::string& address) {
   return R"({"metadata":{"name":"kubernetes","labels":{"component":"apiserver","provider":"kubernetes"}},"spec":{"type":"ClusterIP","clusterIP":")" +
          address + R"(","ports":[{"name":"https","port":443,"protocol":"TCP","targetPort":6443}]}})";
@@ -73,6 +83,11 @@ Task<Result<void>> Api::bootstrap() {
                                 "{\"metadata\":{\"name\":\"" + std::string(name) + "\"}}"));
   }
   CO_TRY(co_await publish_service());
+  for (const SystemClass& one : system_classes) {
+    CO_TRY(co_await create_once(registry_, "scheduling.k8s.io", "v1", "priorityclasses", {}, std::string(one.name),
+                                "{\"metadata\":{\"name\":\"" + std::string(one.name) + "\"},\"value\":" + std::to_string(one.value) +
+                                    ",\"description\":\"" + std::string(one.description) + "\"}"));
+  }
   for (const BootstrapObject& object : bootstrap_rbac()) {
     CO_TRY(co_await create_once(registry_, "rbac.authorization.k8s.io", "v1", object.resource, std::string(object.ns),
                                 std::string(object.name), std::string(object.json)));

@@ -14,6 +14,7 @@ static constexpr ControllerEntry table[] = {
     {"pod-garbage-collector", make_pod_collector},
     {"garbage-collector", make_garbage_collector},
     {"event-expiry", make_event_expiry},
+    {"resourcequota", make_resource_quota_controller},
 };
 
 std::span<const ControllerEntry> controller_table() { return table; }

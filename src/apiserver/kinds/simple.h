@@ -29,6 +29,10 @@ void default_endpoints(json::Document& doc, json::Node& object);
 void default_endpoint_slice(json::Document& doc, json::Node& object);
 void validate_endpoint_slice(Draft& draft);
 
+// LimitRange: the defaults of containers follow from each other and from the bounds.
+void default_limit_range(json::Document& doc, json::Node& object);
+void validate_limit_range(Draft& draft);
+
 // Storage
 void default_volume_claim(json::Document& doc, json::Node& object);
 void prepare_volume_claim(Draft& draft);

@@ -1,0 +1,312 @@
+// What the admission plugins do, driven through the registry.
+#include <gtest/gtest.h>
+
+#include "apiserver/api_errors.h"
+#include "apiserver/testing/api_fixture.h"
+
+namespace estiba::apiserver {
+namespace {
+
+class AdmissionTest : public ApiFixture {
+ protected:
+  void SetUp() override {
+    ApiFixture::SetUp();
+    ASSERT_TRUE(create("", "v1", "serviceaccounts", "default", R"({"metadata":{"name":"default"}})"));
+  }
+  static std::string pod(const std::string& name, const std::string& container = {}, const std::string& spec = {}) {
+    return R"({"metadata":{"name":")" + name + R"("},"spec":{"containers":[{"name":"c","image":"busybox:1")" + container + "}]" + spec +
+           "}}";
+  }
+  static std::string resources(const std::string& requests, const std::string& limits) {
+    return R"(,"resources":{"requests":{)" + requests + R"(},"limits":{)" + limits + "}}";
+  }
+  std::string refusal(const std::string& body, std::string_view resource = "pods") {
+    auto made = create("", "v1", resource, "default", body);
+    return made ? "" : made.error().message;
+  }
+  void range(const std::string& limits) {
+    auto made = create("", "v1", "limitranges", "default", R"({"metadata":{"name":"r"},"spec":{"limits":[)" + limits + "]}}");
+    ASSERT_TRUE(made) << made.error().message;
+  }
+  // A quota as its controller leaves it: with limits and usage in its status.
+  void quota(const std::string& name, const std::string& hard, const std::string& used, const std::string& more = {}) {
+    const std::string body = R"({"metadata":{"name":")" + name + R"("},"spec":{"hard":{)" + hard + "}" + more + "}}";
+    auto made = create("", "v1", "resourcequotas", "default", body);
+    ASSERT_TRUE(made) << made.error().message;
+    auto known = patch("", "v1", "resourcequotas", "default", name, BodyType::merge_patch,
+                       R"({"status":{"hard":{)" + hard + R"(},"used":{)" + used + "}}}", "status");
+    ASSERT_TRUE(known) << known.error().message;
+  }
+  std::string used(const std::string& name) {
+    return json::print(*json_of(*get("", "v1", "resourcequotas", "default", name)).at("status", "used"));
+  }
+  void label_namespace(const std::string& labels) {
+    auto done = patch("", "v1", "namespaces", {}, "default", BodyType::merge_patch, R"({"metadata":{"labels":{)" + labels + "}}}");
+    ASSERT_TRUE(done) << done.error().message;
+  }
+};
+
+// LimitRanger
+
+TEST_F(AdmissionTest, containers_get_the_defaults_of_limit_ranges) {
+  range(R"({"type":"Container","default":{"cpu":"500m","memory":"512Mi"},"defaultRequest":{"cpu":"100m"}})");
+  auto made = create("", "v1", "pods", "default", pod("p", resources(R"("memory":"64Mi")", R"("memory":"128Mi")")));
+  ASSERT_TRUE(made) << made.error().message;
+  const json::Node& root = json_of(made->object);
+  const json::Node& own = *(*root.at("spec", "containers"))[0].find("resources");
+  EXPECT_EQ(own.string_at("limits", "cpu"), "500m");
+  EXPECT_EQ(own.string_at("limits", "memory"), "128Mi");
+  EXPECT_EQ(own.string_at("requests", "cpu"), "100m");
+  EXPECT_EQ(own.string_at("requests", "memory"), "64Mi");
+  EXPECT_EQ(root.string_at("metadata", "annotations", "kubernetes.io/limit-ranger"),
+            "LimitRanger plugin set: cpu request for container c; cpu limit for container c");
+  EXPECT_EQ(root.string_at("status", "qosClass"), "Burstable");
+}
+
+TEST_F(AdmissionTest, limits_of_containers_pods_and_claims_are_kept) {
+  range(R"({"type":"Container","max":{"cpu":"1"},"min":{"memory":"32Mi"}},{"type":"Container","maxLimitRequestRatio":{"cpu":"2"}})"
+        R"(,{"type":"PersistentVolumeClaim","max":{"storage":"2Gi"},"min":{"storage":"1Gi"}})");
+  EXPECT_EQ(refusal(pod("x", resources(R"("cpu":"1","memory":"64Mi")", R"("cpu":"2","memory":"64Mi")"))),
+            "pods \"x\" is forbidden: maximum cpu usage per Container is 1, but limit is 2");
+  EXPECT_EQ(refusal(pod("x", resources(R"("cpu":"800m","memory":"16Mi")", R"("cpu":"800m","memory":"64Mi")"))),
+            "pods \"x\" is forbidden: minimum memory usage per Container is 32Mi, but request is 16Mi");
+  EXPECT_EQ(refusal(pod("x", resources(R"("cpu":"250m","memory":"64Mi")", R"("cpu":"1","memory":"64Mi")"))),
+            "pods \"x\" is forbidden: cpu max limit to request ratio per Container is 2, but provided ratio is 4.000000");
+  auto claim = [](const std::string& size) {
+    return R"({"metadata":{"name":"d"},"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":")" + size + R"("}}}})";
+  };
+  EXPECT_EQ(refusal(claim("3Gi"), "persistentvolumeclaims"),
+            "persistentvolumeclaims \"d\" is forbidden: maximum storage usage per PersistentVolumeClaim is 2Gi, but request is 3Gi");
+  EXPECT_EQ(refusal(claim("2Gi"), "persistentvolumeclaims"), "");
+}
+
+TEST_F(AdmissionTest, a_pods_limits_are_those_of_its_containers_together) {
+  range(R"({"type":"Pod","max":{"memory":"1Gi"}})");
+  const std::string half = resources(R"("memory":"600Mi")", R"("memory":"600Mi")");
+  EXPECT_EQ(refusal(pod("one", half)), "");
+  const std::string two = R"({"metadata":{"name":"two"},"spec":{"containers":[{"name":"a","image":"i:1")" + half +
+                          R"(},{"name":"b","image":"i:1")" + half + "}]}}";
+  EXPECT_EQ(refusal(two), "pods \"two\" is forbidden: maximum memory usage per Pod is 1Gi, but limit is 1200Mi");
+  EXPECT_EQ(refusal(pod("none")), "pods \"none\" is forbidden: maximum memory usage per Pod is 1Gi.  No limit is specified");
+}
+
+// ResourceQuota
+
+TEST_F(AdmissionTest, writes_are_charged_until_a_quota_is_exceeded) {
+  quota("q", R"("pods":"2","requests.cpu":"1","count/deployments.apps":"1")",
+        R"("pods":"0","requests.cpu":"0","count/deployments.apps":"0")");
+  const std::string cpu = resources(R"("cpu":"400m")", R"("cpu":"1")");
+  EXPECT_EQ(refusal(pod("a", cpu)), "");
+  EXPECT_EQ(refusal(pod("a", cpu)), "pods \"a\" already exists") << "which costs nothing";
+  EXPECT_EQ(used("q"), R"({"count/deployments.apps":"0","pods":"1","requests.cpu":"400m"})");
+  EXPECT_EQ(refusal(pod("big", resources(R"("cpu":"700m")", R"("cpu":"1")"))),
+            "pods \"big\" is forbidden: exceeded quota: q, requested: requests.cpu=700m, used: requests.cpu=400m, limited: requests.cpu=1");
+  EXPECT_EQ(refusal(pod("none")), "pods \"none\" is forbidden: failed quota: q: must specify requests.cpu for: c");
+  EXPECT_EQ(refusal(pod("b", cpu)), "");
+  EXPECT_EQ(refusal(pod("c", resources(R"("cpu":"1m")", R"("cpu":"1m")"))),
+            "pods \"c\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2");
+  ASSERT_TRUE(create("apps", "v1", "deployments", "default", deployment("web")));
+  auto second = create("apps", "v1", "deployments", "default", deployment("web2"));
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::forbidden);
+  EXPECT_EQ(
+      second.error().message,
+      "deployments.apps \"web2\" is forbidden: exceeded quota: q, requested: count/deployments.apps=1, used: count/deployments.apps=1, "
+      "limited: count/deployments.apps=1");
+}
+
+TEST_F(AdmissionTest, a_dry_run_is_checked_and_not_charged) {
+  quota("q", R"("configmaps":"1")", R"("configmaps":"0")");
+  Action action = make(Verb::create, "", "v1", "configmaps", "default");
+  action.body = R"({"metadata":{"name":"a"}})";
+  action.write.dry_run = true;
+  ASSERT_TRUE(run(api_->run(action)));
+  EXPECT_EQ(used("q"), R"({"configmaps":"0"})");
+  EXPECT_EQ(refusal(R"({"metadata":{"name":"b"}})", "configmaps"), "");
+  auto refused = run(api_->run(action));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message,
+            "configmaps \"a\" is forbidden: exceeded quota: q, requested: configmaps=1, used: configmaps=1, limited: configmaps=1");
+}
+
+TEST_F(AdmissionTest, quotas_see_what_their_scopes_say) {
+  quota("best-effort", R"("pods":"1")", R"("pods":"0")", R"(,"scopes":["BestEffort"])");
+  quota("high", R"("pods":"5")", R"("pods":"0")",
+        R"(,"scopeSelector":{"matchExpressions":[{"scopeName":"PriorityClass","operator":"In","values":["high"]}]})");
+  ASSERT_TRUE(create("scheduling.k8s.io", "v1", "priorityclasses", {}, R"({"metadata":{"name":"high"},"value":1000})"));
+  EXPECT_EQ(refusal(pod("a")), "");
+  EXPECT_EQ(refusal(pod("b", resources(R"("cpu":"1m")", R"("cpu":"1m")"))), "");
+  EXPECT_EQ(refusal(pod("c", resources(R"("cpu":"1m")", R"("cpu":"1m")"), R"(,"priorityClassName":"high")")), "");
+  EXPECT_EQ(used("best-effort"), R"({"pods":"1"})");
+  EXPECT_EQ(used("high"), R"({"pods":"1"})");
+  EXPECT_EQ(refusal(pod("d")), "pods \"d\" is forbidden: exceeded quota: best-effort, requested: pods=1, used: pods=1, limited: pods=1");
+}
+
+TEST_F(AdmissionTest, a_service_that_takes_more_is_charged_the_difference) {
+  quota("q", R"("services":"2","services.nodeports":"1")", R"("services":"0","services.nodeports":"0")");
+  ASSERT_EQ(refusal(R"({"metadata":{"name":"s"},"spec":{"selector":{"a":"b"},"ports":[{"name":"a","port":80},{"name":"b","port":81}]}})",
+                    "services"),
+            "");
+  auto changed = patch("", "v1", "services", "default", "s", BodyType::merge_patch, R"({"spec":{"type":"NodePort"}})");
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().message,
+            "services \"s\" is forbidden: exceeded quota: q, requested: services.nodeports=2, used: services.nodeports=0, limited: "
+            "services.nodeports=1");
+  EXPECT_EQ(used("q"), R"({"services":"1","services.nodeports":"0"})");
+}
+
+// PodSecurity
+
+TEST_F(AdmissionTest, restricted_namespaces_take_restricted_pods) {
+  label_namespace(R"("pod-security.kubernetes.io/enforce":"restricted")");
+  EXPECT_EQ(
+      refusal(pod("p")),
+      "pods \"p\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false (container \"c\" must set "
+      "securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container \"c\" must set "
+      "securityContext.capabilities.drop=[\"ALL\"]), runAsNonRoot != true (pod or container \"c\" must set "
+      "securityContext.runAsNonRoot=true), "
+      "seccompProfile (pod or container \"c\" must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\")");
+  EXPECT_EQ(refusal(pod(
+                "p", R"(,"securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"],"add":["NET_BIND_SERVICE"]}})",
+                R"(,"securityContext":{"runAsNonRoot":true,"seccompProfile":{"type":"RuntimeDefault"}})")),
+            "");
+  auto workload = create("apps", "v1", "deployments", "default", deployment("web"));
+  ASSERT_TRUE(workload);
+  ASSERT_EQ(workload->warnings.size(), 1u);
+  EXPECT_TRUE(workload->warnings[0].starts_with("would violate PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false"));
+}
+
+TEST_F(AdmissionTest, baseline_refuses_what_reaches_the_host) {
+  label_namespace(R"("pod-security.kubernetes.io/enforce":"baseline","pod-security.kubernetes.io/enforce-version":"v1.33")");
+  EXPECT_EQ(refusal(pod("p")), "");
+  EXPECT_EQ(
+      refusal(
+          pod("q",
+              R"(,"securityContext":{"privileged":true,"capabilities":{"add":["SYS_ADMIN"]}},"ports":[{"containerPort":80,"hostPort":80}])",
+              R"(,"hostPID":true,"volumes":[{"name":"h","hostPath":{"path":"/"}}])")),
+      "pods \"q\" is forbidden: violates PodSecurity \"baseline:v1.33\": non-default capabilities (container \"c\" must not include "
+      "\"SYS_ADMIN\" in securityContext.capabilities.add), host namespaces (hostPID=true), hostPath volumes (volume \"h\"), hostPort "
+      "(container \"c\" uses hostPort 80), privileged (container \"c\" must not set securityContext.privileged=true)");
+}
+
+TEST_F(AdmissionTest, a_namespaces_new_level_is_checked_against_its_pods) {
+  ASSERT_EQ(refusal(pod("a", "", R"(,"hostNetwork":true)")), "");
+  ASSERT_EQ(refusal(pod("b", "", R"(,"hostNetwork":true)")), "");
+  auto labelled = patch("", "v1", "namespaces", {}, "default", BodyType::merge_patch,
+                        R"({"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"baseline"}}})");
+  ASSERT_TRUE(labelled);
+  EXPECT_EQ(labelled->warnings, (std::vector<std::string>{
+                                    "existing pods in namespace \"default\" violate the new PodSecurity enforce level \"baseline:latest\"",
+                                    "a (and 1 other pod): host namespaces"}));
+  auto wrong = patch("", "v1", "namespaces", {}, "default", BodyType::merge_patch,
+                     R"({"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"tight"}}})");
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code, Code::invalid);
+  EXPECT_NE(wrong.error().message.find("must be one of privileged, baseline, restricted"), std::string::npos) << wrong.error().message;
+}
+
+// Priority, RuntimeClass, DefaultStorageClass, TaintNodesByCondition, NodeRestriction, NamespaceLifecycle
+
+TEST_F(AdmissionTest, priorities_come_from_classes_alone) {
+  ASSERT_TRUE(create("scheduling.k8s.io", "v1", "priorityclasses", {},
+                     R"({"metadata":{"name":"usual"},"value":7,"globalDefault":true,"preemptionPolicy":"Never"})"));
+  auto made = create("", "v1", "pods", "default", pod("p"));
+  ASSERT_TRUE(made) << made.error().message;
+  const json::Node& spec = *json_of(made->object).find("spec");
+  EXPECT_EQ(spec.at("priority")->as_int(), 7);
+  EXPECT_EQ(spec.string_at("priorityClassName"), "usual");
+  EXPECT_EQ(spec.string_at("preemptionPolicy"), "Never");
+  EXPECT_EQ(refusal(pod("q", "", R"(,"priority":8)")),
+            "pods \"q\" is forbidden: the integer value of priority (8) must not be provided in pod spec; priority admission controller "
+            "computed 7 from the given PriorityClass name");
+  auto second = create("scheduling.k8s.io", "v1", "priorityclasses", {}, R"({"metadata":{"name":"other"},"value":9,"globalDefault":true})");
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().message,
+            "priorityclasses.scheduling.k8s.io \"other\" is forbidden: PriorityClass usual is already marked as default. Only one default "
+            "can exist");
+}
+
+TEST_F(AdmissionTest, runtime_classes_bring_overhead_and_scheduling) {
+  ASSERT_TRUE(create("node.k8s.io", "v1", "runtimeclasses", {},
+                     R"({"metadata":{"name":"vm"},"handler":"vm","overhead":{"podFixed":{"memory":"64Mi"}},)"
+                     R"("scheduling":{"nodeSelector":{"vm":"yes"},"tolerations":[{"key":"vm","operator":"Exists"}]}})"));
+  auto made = create("", "v1", "pods", "default", pod("p", "", R"(,"runtimeClassName":"vm")"));
+  ASSERT_TRUE(made) << made.error().message;
+  const json::Node& spec = *json_of(made->object).find("spec");
+  EXPECT_EQ(spec.string_at("overhead", "memory"), "64Mi");
+  EXPECT_EQ(spec.string_at("nodeSelector", "vm"), "yes");
+  EXPECT_EQ(spec.find("tolerations")->size(), 3u);
+  EXPECT_EQ(refusal(pod("q", "", R"(,"runtimeClassName":"none")")),
+            "pods \"q\" is forbidden: pod rejected: RuntimeClass \"none\" not found");
+  EXPECT_EQ(refusal(pod("q", "", R"(,"overhead":{"memory":"1Mi"})")),
+            "pods \"q\" is forbidden: pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead");
+  EXPECT_EQ(refusal(pod("q", "", R"(,"runtimeClassName":"vm","nodeSelector":{"vm":"no"})")),
+            "pods \"q\" is forbidden: conflict: runtimeClass.scheduling.nodeSelector[vm] = yes; pod.spec.nodeSelector[vm] = no");
+}
+
+TEST_F(AdmissionTest, claims_get_the_default_class) {
+  ASSERT_TRUE(
+      create("storage.k8s.io", "v1", "storageclasses", {},
+             R"({"metadata":{"name":"fast","annotations":{"storageclass.kubernetes.io/is-default-class":"true"}},"provisioner":"x"})"));
+  auto claim = [](const std::string& name, const std::string& more) {
+    return R"({"metadata":{"name":")" + name + R"("},"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}})" +
+           more + "}}";
+  };
+  auto made = create("", "v1", "persistentvolumeclaims", "default", claim("a", ""));
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(json_of(made->object).string_at("spec", "storageClassName"), "fast");
+  auto none = create("", "v1", "persistentvolumeclaims", "default", claim("b", R"(,"storageClassName":"")"));
+  ASSERT_TRUE(none);
+  EXPECT_EQ(json_of(none->object).string_at("spec", "storageClassName"), "");
+}
+
+TEST_F(AdmissionTest, a_node_writes_what_is_its_own) {
+  auto as_node = [&](Verb verb, std::string_view group, std::string_view resource, std::string ns, std::string name, std::string body,
+                     std::string subresource = {}) {
+    Action action = make(verb, group, "v1", resource, std::move(ns), std::move(name));
+    if (verb == Verb::patch) action.body_type = BodyType::merge_patch;
+    action.body = std::move(body);
+    action.subresource = std::move(subresource);
+    action.user = {"system:node:n1", {}, {"system:nodes"}, {}};
+    auto outcome = run(api_->run(std::move(action)));
+    return outcome ? std::string() : outcome.error().message;
+  };
+  EXPECT_EQ(as_node(Verb::create, "", "nodes", {}, {}, R"({"metadata":{"name":"n2"}})"),
+            "nodes \"n2\" is forbidden: node \"n1\" is not allowed to modify node \"n2\"");
+  EXPECT_EQ(as_node(Verb::create, "", "nodes", {}, {}, R"({"metadata":{"name":"n1","labels":{"node-role.kubernetes.io/admin":""}}})"),
+            "nodes \"n1\" is forbidden: node \"n1\" is not allowed to set the following labels: node-role.kubernetes.io/admin");
+  EXPECT_EQ(as_node(Verb::create, "", "nodes", {}, {}, R"({"metadata":{"name":"n1","labels":{"kubernetes.io/hostname":"n1","mine":"x"}}})"),
+            "");
+  const std::string taints = json::print(*json_of(*get("", "v1", "nodes", {}, "n1")).at("spec", "taints"));
+  EXPECT_EQ(taints, R"([{"key":"node.kubernetes.io/not-ready","effect":"NoSchedule"}])");
+  EXPECT_EQ(as_node(Verb::patch, "", "nodes", {}, "n1", R"({"spec":{"taints":null}})"),
+            "nodes \"n1\" is forbidden: node \"n1\" is not allowed to modify taints");
+  ASSERT_EQ(refusal(pod("mine", "", R"(,"nodeName":"n1")")), "");
+  ASSERT_EQ(refusal(pod("other", "", R"(,"nodeName":"n2")")), "");
+  const std::string status = R"({"status":{"phase":"Running"}})";
+  EXPECT_EQ(as_node(Verb::patch, "", "pods", "default", "mine", status, "status"), "");
+  EXPECT_EQ(as_node(Verb::patch, "", "pods", "default", "other", status, "status"),
+            "pods \"other\" is forbidden: node \"n1\" can only update pod status for pods with spec.nodeName set to itself");
+  EXPECT_EQ(as_node(Verb::remove, "", "pods", "default", "other", {}),
+            "pods \"other\" is forbidden: node \"n1\" can only delete pods with spec.nodeName set to itself");
+  EXPECT_EQ(
+      as_node(Verb::create, "", "pods", "default", {}, pod("x")),
+      "pods \"x\" is forbidden: pod does not have \"kubernetes.io/config.mirror\" annotation, node \"n1\" can only create mirror pods");
+  EXPECT_EQ(as_node(Verb::create, "coordination.k8s.io", "leases", "kube-node-lease", {}, R"({"metadata":{"name":"n1"}})"), "");
+  EXPECT_EQ(as_node(Verb::create, "coordination.k8s.io", "leases", "kube-node-lease", {}, R"({"metadata":{"name":"n2"}})"),
+            "leases.coordination.k8s.io \"n2\" is forbidden: can only access node lease with the same name as the requesting node");
+  EXPECT_EQ(as_node(Verb::create, "", "configmaps", "default", {}, R"({"metadata":{"name":"free"}})"), "")
+      << "which is authorization's to refuse";
+}
+
+TEST_F(AdmissionTest, some_namespaces_stay) {
+  auto refused = remove("", "v1", "namespaces", {}, "kube-system");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "namespaces \"kube-system\" is forbidden: this namespace may not be deleted");
+  auto nowhere = create("", "v1", "configmaps", "nowhere", R"({"metadata":{"name":"m"}})");
+  ASSERT_FALSE(nowhere);
+  EXPECT_EQ(nowhere.error().message, "namespaces \"nowhere\" not found");
+}
+
+}  // namespace
+}  // namespace estiba::apiserver
