@@ -90,6 +90,20 @@ TEST_F(AdmissionTest, a_pods_limits_are_those_of_its_containers_together) {
   EXPECT_EQ(refusal(pod("none")), "pods \"none\" is forbidden: maximum memory usage per Pod is 1Gi.  No limit is specified");
 }
 
+TEST_F(AdmissionTest, the_defaults_of_limit_ranges_follow_from_their_bounds) {
+  range(R"({"type":"Container","max":{"cpu":"1"},"min":{"cpu":"100m"}})");
+  const json::Node& item = (*json_of(*get("", "v1", "limitranges", "default", "r")).at("spec", "limits"))[0];
+  EXPECT_EQ(item.string_at("default", "cpu"), "1");
+  EXPECT_EQ(item.string_at("defaultRequest", "cpu"), "1");
+  auto wrong = [&](const std::string& limit) {
+    return refusal(R"({"metadata":{"name":"w"},"spec":{"limits":[)" + limit + "]}}", "limitranges");
+  };
+  EXPECT_EQ(wrong(R"({"type":"Pod","min":{"cpu":"2"},"max":{"cpu":"1"}})"),
+            "LimitRange \"w\" is invalid: spec.limits[0].min[cpu]: Invalid value: \"2\": min value 2 is greater than max value 1");
+  EXPECT_EQ(wrong(R"({"type":"Pod","default":{"cpu":"1"}})"),
+            "LimitRange \"w\" is invalid: spec.limits[0].default: Forbidden: may not be specified when `type` is 'Pod'");
+}
+
 // ResourceQuota
 
 TEST_F(AdmissionTest, writes_are_charged_until_a_quota_is_exceeded) {
