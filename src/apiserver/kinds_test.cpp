@@ -162,7 +162,8 @@ TEST_F(KindsTest, a_namespace_ends_when_its_finalizer_is_gone) {
   EXPECT_EQ(json_of(*got).string_at("status", "phase"), "Terminating");
   auto late = create("", "v1", "configmaps", "n", R"({"metadata":{"name":"a"}})");
   ASSERT_FALSE(late);
-  EXPECT_EQ(late.error().message, "configmaps \"a\" is forbidden: unable to create new content in namespace n because it is being terminated");
+  EXPECT_EQ(late.error().message,
+            "configmaps \"a\" is forbidden: unable to create new content in namespace n because it is being terminated");
   ASSERT_TRUE(update("", "v1", "namespaces", "", "n", R"({"metadata":{"name":"n"},"spec":{"finalizers":[]}})", "finalize"));
   EXPECT_FALSE(get("", "v1", "namespaces", "", "n"));
 }
