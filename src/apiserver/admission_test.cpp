@@ -169,6 +169,27 @@ TEST_F(AdmissionTest, a_service_that_takes_more_is_charged_the_difference) {
   EXPECT_EQ(used("q"), R"({"services":"1","services.nodeports":"0"})");
 }
 
+TEST_F(AdmissionTest, quotas_name_what_is_counted_and_fit_their_scopes) {
+  auto wrong = [&](const std::string& spec) { return refusal(R"({"metadata":{"name":"w"},"spec":)" + spec + "}", "resourcequotas"); };
+  EXPECT_EQ(wrong(R"({"hard":{"poods":"1"}})"),
+            "ResourceQuota \"w\" is invalid: spec.hard[poods]: Invalid value: \"poods\": must be a standard resource for quotas");
+  EXPECT_EQ(wrong(R"({"hard":{"pods":"1500m"}})"),
+            "ResourceQuota \"w\" is invalid: spec.hard[pods]: Invalid value: \"1500m\": must be an integer");
+  EXPECT_EQ(wrong(R"({"hard":{"cpu":"-1"}})"),
+            "ResourceQuota \"w\" is invalid: spec.hard[cpu]: Invalid value: \"-1\": must be greater than or equal to 0");
+  EXPECT_EQ(wrong(R"({"hard":{"cpu":"1"},"scopes":["BestEffort"]})"),
+            "ResourceQuota \"w\" is invalid: spec.scopes: Invalid value: [\"BestEffort\"]: unsupported scope applied to resource");
+  EXPECT_EQ(wrong(R"({"hard":{"pods":"1"},"scopes":["BestEffort","NotBestEffort"]})"),
+            "ResourceQuota \"w\" is invalid: spec.scopes: Invalid value: [\"BestEffort\",\"NotBestEffort\"]: conflicting scopes");
+  EXPECT_EQ(wrong(R"({"hard":{"pods":"1"},"scopeSelector":{"matchExpressions":[{"scopeName":"PriorityClass","operator":"In"}]}})"),
+            "ResourceQuota \"w\" is invalid: spec.scopeSelector.matchExpressions.values: Required value: must be at least one value when "
+            "`operator` is 'In' or 'NotIn' for scope selector");
+  quota("q", R"("pods":"1","requests.example.com/gpu":"2","count/widgets.example.com":"3")", "");
+  auto changed = patch("", "v1", "resourcequotas", "default", "q", BodyType::merge_patch, R"({"spec":{"scopes":["Terminating"]}})");
+  ASSERT_FALSE(changed);
+  EXPECT_NE(changed.error().message.find("field is immutable"), std::string::npos) << changed.error().message;
+}
+
 // PodSecurity
 
 TEST_F(AdmissionTest, restricted_namespaces_take_restricted_pods) {

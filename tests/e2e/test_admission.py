@@ -1,9 +1,11 @@
 """What admission makes of writes, as the oldest and the newest kubectl show it."""
+import concurrent.futures
 import json
 import time
 
 import pytest
 
+from api import Api
 from manifests import deployment, pod
 from test_kubectl import ENDS, with_kubectl
 
@@ -89,3 +91,14 @@ def test_priorities_of_the_system(k8s):
     apply(k8s, pod("critical", priorityClassName="system-cluster-critical"))
     assert read(k8s, "pod", "critical")["spec"]["priority"] == 2000000000
     assert "no PriorityClass with name missing was found" in apply(k8s, pod("none", priorityClassName="missing"))
+
+
+def test_a_quota_holds_against_writes_at_once(plane, api, ns, maps):
+    quotas = f"/api/v1/namespaces/{ns}/resourcequotas"
+    assert api("POST", quotas, quota("q", {"configmaps": "6"})).status == 201
+    wait_for(lambda: api("GET", f"{quotas}/q").body.get("status", {}).get("used", {}).get("configmaps") == "1")  # kube-root-ca.crt
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda i: Api(plane)("POST", maps, {"metadata": {"name": f"m{i}"}}), range(24)))  # a connection each
+    assert sorted(answer.status for answer in answers) == [201] * 5 + [403] * 19
+    assert api("GET", f"{quotas}/q").body["status"]["used"] == {"configmaps": "6"}
+    assert len(api("GET", maps).body["items"]) == 6

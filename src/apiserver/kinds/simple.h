@@ -33,6 +33,9 @@ void validate_endpoint_slice(Draft& draft);
 void default_limit_range(json::Document& doc, json::Node& object);
 void validate_limit_range(Draft& draft);
 
+// ResourceQuota: names that are counted, scopes that fit them and stay.
+void validate_resource_quota(Draft& draft);
+
 // Storage
 void default_volume_claim(json::Document& doc, json::Node& object);
 void prepare_volume_claim(Draft& draft);

@@ -34,7 +34,7 @@ const Strategy rows[] = {
     {.group = "", .resource = "persistentvolumes", .defaults = default_volume, .prepare = prepare_volume},
     {.group = "", .resource = "replicationcontrollers", .defaults = default_replication_controller, .prepare = reset_status, .validate = validate_replication_controller, .fields = replica_fields, .generation = true},
     {.group = "", .resource = "limitranges", .defaults = default_limit_range, .validate = validate_limit_range},
-    {.group = "", .resource = "resourcequotas", .prepare = reset_status},
+    {.group = "", .resource = "resourcequotas", .prepare = reset_status, .validate = validate_resource_quota},
     {.group = apps, .resource = "deployments", .defaults = default_deployment, .prepare = reset_status, .validate = validate_deployment, .generation = true},
     {.group = apps, .resource = "replicasets", .defaults = default_replica_set, .prepare = reset_status, .validate = validate_replica_set, .fields = replica_fields, .generation = true},
     {.group = apps, .resource = "statefulsets", .defaults = default_stateful_set, .prepare = reset_status, .validate = validate_stateful_set, .generation = true},
