@@ -261,6 +261,41 @@ TEST_F(AdmissionTest, priorities_come_from_classes_alone) {
             "can exist");
 }
 
+TEST_F(AdmissionTest, priority_classes_keep_their_value) {
+  auto make_class = [&](const std::string& name, const std::string& value) {
+    auto made =
+        create("scheduling.k8s.io", "v1", "priorityclasses", {}, R"({"metadata":{"name":")" + name + R"("},"value":)" + value + "}");
+    return made ? "" : made.error().message;
+  };
+  EXPECT_EQ(make_class("high", "1000000001"),
+            "PriorityClass.scheduling.k8s.io \"high\" is invalid: value: Forbidden: maximum allowed value of a user defined priority is "
+            "1000000000");
+  EXPECT_EQ(make_class("system-mine", "1"),
+            "PriorityClass.scheduling.k8s.io \"system-mine\" is invalid: metadata.name: Forbidden: priority class names with 'system-' "
+            "prefix are "
+            "reserved for system use only. error: system-mine is not a known system priority class");
+  EXPECT_EQ(make_class("high", "1000"), "");
+  auto changed = patch("scheduling.k8s.io", "v1", "priorityclasses", {}, "high", BodyType::merge_patch, R"({"value":1001})");
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().message,
+            "PriorityClass.scheduling.k8s.io \"high\" is invalid: value: Forbidden: may not be changed in an update.");
+  EXPECT_TRUE(get("scheduling.k8s.io", "v1", "priorityclasses", {}, "system-node-critical"));
+}
+
+TEST_F(AdmissionTest, ingresses_get_the_default_class) {
+  ASSERT_TRUE(create(
+      "networking.k8s.io", "v1", "ingressclasses", {},
+      R"({"metadata":{"name":"edge","annotations":{"ingressclass.kubernetes.io/is-default-class":"true"}},"spec":{"controller":"x.io/y"}})"));
+  const std::string backend = R"("defaultBackend":{"service":{"name":"s","port":{"number":80}}})";
+  auto made = create("networking.k8s.io", "v1", "ingresses", "default", R"({"metadata":{"name":"i"},"spec":{)" + backend + "}}");
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(json_of(made->object).string_at("spec", "ingressClassName"), "edge");
+  auto own = create("networking.k8s.io", "v1", "ingresses", "default",
+                    R"({"metadata":{"name":"o"},"spec":{"ingressClassName":"own",)" + backend + "}}");
+  ASSERT_TRUE(own) << own.error().message;
+  EXPECT_EQ(json_of(own->object).string_at("spec", "ingressClassName"), "own");
+}
+
 TEST_F(AdmissionTest, runtime_classes_bring_overhead_and_scheduling) {
   ASSERT_TRUE(create("node.k8s.io", "v1", "runtimeclasses", {},
                      R"({"metadata":{"name":"vm"},"handler":"vm","overhead":{"podFixed":{"memory":"64Mi"}},)"

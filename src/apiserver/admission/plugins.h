@@ -35,6 +35,9 @@ Result<void> add_default_tolerations(Attributes& attributes);
 /// Claims without a class get the default one.
 Result<void> assign_storage_class(Attributes& attributes);
 
+/// Ingresses without a class get the default one.
+Result<void> assign_ingress_class(Attributes& attributes);
+
 /// Pods get the overhead and the scheduling rules of their RuntimeClass …
 Result<void> apply_runtime_class(Attributes& attributes);
 /// … and no other overhead.

@@ -1,4 +1,4 @@
-// The plugins in Kubernetes' order (its AllOrderedPlugins). Policies and webhooks belong between RuntimeClass and
+// The plugins in Kubernetes' order (its AllOrderedPlugins). Policies and webhooks belong between DefaultIngressClass and
 // ResourceQuota, which stays last so that nothing is charged for what another plugin refuses.
 #include "apiserver/admission/plugins.h"
 
@@ -15,6 +15,7 @@ static constexpr Plugin table[] = {
     {.name = "DefaultTolerationSeconds", .mutate = add_default_tolerations},
     {.name = "DefaultStorageClass", .mutate = assign_storage_class},
     {.name = "RuntimeClass", .mutate = apply_runtime_class, .validate = check_runtime_class},
+    {.name = "DefaultIngressClass", .mutate = assign_ingress_class},
     {.name = "ResourceQuota", .validate_waiting = charge_quotas},
 };
 

@@ -311,10 +311,6 @@ void validate_binding(Draft& draft) {
 
 // Scheduling, autoscaling, coordination, certificates
 
-void default_priority_class(json::Document& doc, json::Node& object) {
-  default_string(doc, object, "preemptionPolicy", "PreemptLowerPriority");
-}
-
 void default_autoscaler(json::Document& doc, json::Node& object) { default_int(doc, ensure(doc, object, "spec"), "minReplicas", 1); }
 
 void validate_lease(Draft& draft) {

@@ -54,6 +54,7 @@ void validate_binding(Draft& draft);
 
 // Scheduling, autoscaling, coordination, certificates
 void default_priority_class(json::Document& doc, json::Node& object);
+void validate_priority_class(Draft& draft);
 void default_autoscaler(json::Document& doc, json::Node& object);
 void validate_lease(Draft& draft);
 void validate_disruption_budget(Draft& draft);

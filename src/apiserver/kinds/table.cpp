@@ -47,7 +47,7 @@ const Strategy rows[] = {
     {.group = rbac, .resource = "rolebindings", .defaults = default_binding, .validate = validate_binding},
     {.group = rbac, .resource = "clusterrolebindings", .defaults = default_binding, .validate = validate_binding},
     {.group = "storage.k8s.io", .resource = "storageclasses", .defaults = default_storage_class},
-    {.group = "scheduling.k8s.io", .resource = "priorityclasses", .defaults = default_priority_class, .generation = true},
+    {.group = "scheduling.k8s.io", .resource = "priorityclasses", .defaults = default_priority_class, .validate = validate_priority_class, .generation = true},
     {.group = "autoscaling", .resource = "horizontalpodautoscalers", .defaults = default_autoscaler, .prepare = reset_status},
     {.group = "policy", .resource = "poddisruptionbudgets", .prepare = reset_status, .validate = validate_disruption_budget, .generation = true},
     {.group = "coordination.k8s.io", .resource = "leases", .validate = validate_lease, .create_on_update = true},
