@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -72,6 +73,7 @@ struct DeleteOptions {
 struct Action {
   Verb verb = Verb::get;
   const Resource* resource = nullptr;
+  std::shared_ptr<const void> tables;  ///< keeps a custom kind's row alive; null for built-in ones
   std::string ns, name, subresource;
   ListOptions list;
   WriteOptions write;

@@ -7,16 +7,21 @@ namespace estiba::apiserver {
 namespace {
 
 // The resource in the group's preferred version that has it.
-const Resource* preferred(std::string_view group, std::string_view name) {
-  const model::schema::Group* found = model::schema::find_group(group);
-  if (!found) return nullptr;
-  for (const auto& version : found->versions) {
-    if (const Resource* resource = model::schema::find_resource(group, version.name, name)) return resource;
+model::ResourceRef preferred(const Cluster& cluster, std::string_view group, std::string_view name) {
+  if (const model::schema::Group* found = model::schema::find_group(group)) {
+    for (const auto& version : found->versions) {
+      if (const Resource* resource = model::schema::find_resource(group, version.name, name)) return {resource, nullptr};
+    }
   }
-  return nullptr;
+  return cluster.catalog()->find_preferred(group, name);
 }
 
 }  // namespace
+
+model::ResourceRef Cluster::find_resource(std::string_view group, std::string_view version, std::string_view plural, bool unserved) const {
+  if (const Resource* resource = model::schema::find_resource(group, version, plural)) return {resource, nullptr};
+  return catalog()->find_resource(group, version, plural, unserved);
+}
 
 Result<std::unique_ptr<Cluster>> Cluster::open(store::Store& store, ClusterOptions options) {
   auto services = TRY(ServiceAllocator::make(options.service_cidr, options.first_node_port, options.last_node_port));
@@ -30,7 +35,8 @@ Result<std::unique_ptr<Cluster>> Cluster::open(store::Store& store, ClusterOptio
 
 Result<model::ObjectRef> Cluster::find(std::string_view group, std::string_view resource, std::string_view ns,
                                        std::string_view name) const {
-  const Resource* row = preferred(group, resource);
+  const model::ResourceRef found = preferred(*this, group, resource);
+  const Resource* row = found.resource;
   if (!row) return no_such_resource();
   auto entry = store_.get(key_of(*row, ns, name));
   if (!entry) {
@@ -41,7 +47,8 @@ Result<model::ObjectRef> Cluster::find(std::string_view group, std::string_view 
 }
 
 Result<std::vector<model::ObjectRef>> Cluster::all(std::string_view group, std::string_view resource, std::string_view ns) const {
-  const Resource* row = preferred(group, resource);
+  const model::ResourceRef found = preferred(*this, group, resource);
+  const Resource* row = found.resource;
   if (!row) return no_such_resource();
   std::vector<model::ObjectRef> out;
   for (const store::EntryPtr& entry : TRY(store_.list(prefix_of(*row, ns))).entries) out.push_back(TRY(object_of(*entry, *row)));

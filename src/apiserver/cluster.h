@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apiserver/custom/definitions.h"
 #include "apiserver/service_allocator.h"
 #include "base/executor.h"
 #include "model/object.h"
@@ -35,16 +36,21 @@ class Cluster {
   store::Store& store() const { return store_; }
   ServiceAllocator& services() { return services_; }
   const ClusterOptions& options() const { return options_; }
+  /// What is served now: the built-in kinds and the custom ones.
+  model::CatalogPtr catalog() const { return definitions_->catalog(); }
+  /// A row of the tables; built-in ones are found without looking at the catalog.
+  model::ResourceRef find_resource(std::string_view group, std::string_view version, std::string_view plural, bool unserved = false) const;
   /// Time of day, by the current executor's clock.
   WallTime now() const;
 
  private:
   Cluster(store::Store& store, ClusterOptions options, ServiceAllocator services)
-      : store_(store), options_(std::move(options)), services_(std::move(services)) {}
+      : store_(store), options_(std::move(options)), services_(std::move(services)), definitions_(std::make_unique<Definitions>(store)) {}
 
   store::Store& store_;
   ClusterOptions options_;
   ServiceAllocator services_;
+  std::unique_ptr<Definitions> definitions_;
 };
 
 }  // namespace estiba::apiserver

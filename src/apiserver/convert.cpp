@@ -1,5 +1,6 @@
 #include "apiserver/convert.h"
 
+#include "apiserver/custom/strategy.h"
 #include "apiserver/edit.h"
 #include "apiserver/ownership.h"
 #include "apiserver/recent.h"
@@ -81,6 +82,7 @@ void convert(json::Document& doc, json::Node& object, const model::schema::Resou
 }
 
 Result<model::ObjectPtr> in_version(const model::ObjectPtr& object, const model::schema::Resource& resource) {
+  if (resource.custom) return custom_in_version(object, *resource.custom);
   if (is_version_of(object->meta().api_version, resource)) [[likely]]
     return object;
   // A thousand watchers of another version than the stored one share what is converted for the first.

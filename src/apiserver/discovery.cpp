@@ -1,5 +1,6 @@
 #include "apiserver/discovery.h"
 
+#include "apiserver/cluster.h"
 #include "base/strings.h"
 #include "model/json.h"
 #include "model/schema.h"
@@ -132,12 +133,12 @@ void append_aggregated_group(std::string& out, const schema::Group& group) {
   out += "]}";
 }
 
-DiscoveryDocument aggregated(bool core, bool beta) {
+DiscoveryDocument aggregated(const model::Catalog& catalog, bool core, bool beta) {
   DiscoveryDocument out;
   out.json = R"({"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/)" + std::string(beta ? "v2beta1" : "v2") +
              R"(","metadata":{},"items":[)";
   bool first = true;
-  for (const schema::Group& group : schema::groups()) {
+  for (const schema::Group& group : catalog.groups()) {
     if (group.name.empty() != core) continue;
     if (!first) out.json += ',';
     first = false;
@@ -154,14 +155,14 @@ DiscoveryDocument aggregated(bool core, bool beta) {
 
 }  // namespace
 
-Discovery::Discovery(std::string_view server_address) {
+Discovery::Discovery(const model::Catalog& catalog, std::string_view server_address) {
   auto add = [this](std::string path, std::string text) { legacy_[std::move(path)] = {std::move(text), {}, "application/json"}; };
   std::string versions =
       R"({"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[{"clientCIDR":"0.0.0.0/0","serverAddress":)";
   json::append_string(versions, server_address);
   add("/api", versions + "}]}");
   std::string all = R"({"kind":"APIGroupList","apiVersion":"v1","groups":[)";
-  for (const schema::Group& group : schema::groups()) {
+  for (const schema::Group& group : catalog.groups()) {
     for (const schema::Version& version : group.versions) {
       std::string path = group.name.empty() ? "/api/" : "/apis/" + std::string(group.name) + "/";
       add(path + std::string(version.name), legacy_resources(group, version));
@@ -173,8 +174,8 @@ Discovery::Discovery(std::string_view server_address) {
   }
   add("/apis", all + "]}");
   for (bool core : {true, false}) {
-    v2_[core ? "/api" : "/apis"] = aggregated(core, false);
-    v2beta1_[core ? "/api" : "/apis"] = aggregated(core, true);
+    v2_[core ? "/api" : "/apis"] = aggregated(catalog, core, false);
+    v2beta1_[core ? "/api" : "/apis"] = aggregated(catalog, core, true);
   }
 }
 
@@ -191,6 +192,19 @@ const DiscoveryDocument* Discovery::find(std::string_view path, std::string_view
   }
   auto found = legacy_.find(path);
   return found == legacy_.end() ? nullptr : &found->second;
+}
+
+std::shared_ptr<const DiscoveryDocument> LiveDiscovery::find(std::string_view path, std::string_view accept) {
+  model::CatalogPtr catalog = cluster_.catalog();
+  std::shared_ptr<const Made> made;
+  {
+    std::lock_guard lock(mutex_);
+    // Made under the lock: everybody who asks after a change wants the same.
+    if (!made_ || made_->catalog != catalog) made_ = std::make_shared<const Made>(catalog, Discovery(*catalog, server_address_));
+    made = made_;
+  }
+  const DiscoveryDocument* document = made->discovery.find(path, accept);
+  return document ? std::shared_ptr<const DiscoveryDocument>(made, document) : nullptr;
 }
 
 }  // namespace estiba::apiserver

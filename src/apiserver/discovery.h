@@ -1,9 +1,13 @@
 // Discovery: which groups, versions and resources are served. Legacy (one document a version) and aggregated (v2 and
-// v2beta1, all in one), made once from the schema tables.
+// v2beta1, all in one), made from the catalog.
 #pragma once
 #include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+
+#include "model/catalog.h"
 
 namespace estiba::apiserver {
 
@@ -16,13 +20,35 @@ struct DiscoveryDocument {
 class Discovery {
  public:
   /// `server_address` is what /api tells clients to use ("10.0.0.1:6443").
-  explicit Discovery(std::string_view server_address);
+  Discovery(const model::Catalog& catalog, std::string_view server_address);
 
   /// The document of "/api", "/apis", "/api/v1", "/apis/apps", "/apis/apps/v1" as the Accept header wants it, or null.
   const DiscoveryDocument* find(std::string_view path, std::string_view accept) const;
 
  private:
   std::map<std::string, DiscoveryDocument, std::less<>> legacy_, v2_, v2beta1_;
+};
+
+class Cluster;
+
+/// Discovery of what is served at the moment of asking; made anew when the definitions of custom kinds have changed.
+class LiveDiscovery {
+ public:
+  LiveDiscovery(const Cluster& cluster, std::string server_address) : cluster_(cluster), server_address_(std::move(server_address)) {}
+
+  /// Any thread; null: there is no such document.
+  std::shared_ptr<const DiscoveryDocument> find(std::string_view path, std::string_view accept);
+
+ private:
+  struct Made {
+    model::CatalogPtr catalog;
+    Discovery discovery;
+  };
+
+  const Cluster& cluster_;
+  std::string server_address_;
+  std::mutex mutex_;
+  std::shared_ptr<const Made> made_;  // guarded by mutex_
 };
 
 }  // namespace estiba::apiserver

@@ -4,6 +4,7 @@
 // Keys: /registry/<group>/<resource>/<namespace>/<name>, without the namespace for cluster-scoped resources; the core
 // group is "core". All versions of a group share a key; events of events.k8s.io are those of the core group.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,6 +25,8 @@ std::string key_of(const Resource& resource, std::string_view ns, std::string_vi
 struct Kept final : store::Attachment {
   model::ObjectPtr object;
   std::vector<std::string> selectable;  ///< by Strategy::fields
+  /// Of custom objects: the definition (its id) whose tables the stored text is known to fit in its own version; 0: none yet.
+  mutable std::atomic<uint64_t> conformed{0};
 };
 
 /// From a document that is about to be written, or that was parsed from the stored text.

@@ -4,6 +4,7 @@
 #include "apiserver/kinds/rules.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "model/custom/definition.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -78,8 +79,10 @@ void fill_new_metadata(Draft& draft, bool generation, WallTime now) {
   if (generation) set_int(draft.doc, metadata, "generation", 1);
 }
 
-bool spec_changed(const json::Node& before, const json::Node& now) {
-  auto counts = [](std::string_view key) { return key != "metadata" && key != "status" && key != "apiVersion" && key != "kind"; };
+bool spec_changed(const json::Node& before, const json::Node& now, bool with_status) {
+  auto counts = [=](std::string_view key) {
+    return key != "metadata" && (with_status || key != "status") && key != "apiVersion" && key != "kind";
+  };
   for (const json::Node& member : now) {
     if (counts(member.key()) && !same(before.find(member.key()), &member)) return true;
   }
@@ -101,7 +104,8 @@ void keep_metadata(Draft& draft, bool generation) {
     const json::Node* value = metadata.find(field);
     if (value && (value->is_null() || value->empty())) draft.doc.remove(metadata, field);
   }
-  if (!generation || !spec_changed(*draft.old, draft.object)) return;
+  const model::CustomVersion* custom = draft.action.resource->custom;
+  if (!generation || !spec_changed(*draft.old, draft.object, custom && !custom->status)) return;
   const json::Node* count = metadata.find("generation");
   set_int(draft.doc, metadata, "generation", (count ? count->as_int().value_or(0) : 0) + 1);
 }

@@ -16,6 +16,7 @@ void keep_metadata(Draft& draft, bool generation);
 void validate_metadata(Draft& draft);
 
 /// Whether two objects differ in anything but metadata and status.
-bool spec_changed(const json::Node& before, const json::Node& now);
+/// `with_status`: the status counts too (custom kinds without the subresource).
+bool spec_changed(const json::Node& before, const json::Node& now, bool with_status = false);
 
 }  // namespace estiba::apiserver

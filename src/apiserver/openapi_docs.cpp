@@ -1,42 +1,74 @@
 #include "apiserver/openapi_docs.h"
 
+#include "apiserver/cluster.h"
 #include "base/strings.h"
 #include "model/openapi.h"
 
 namespace estiba::apiserver {
 
-OpenApiDocs::OpenApiDocs(std::string version) : version_(std::move(version)) {
-  // The documents follow from the program alone, whose version names it.
+OpenApiDocs::OpenApiDocs(const Cluster& cluster, std::string version) : cluster_(cluster), version_(std::move(version)) {
+  // The documents of built-in kinds follow from the program alone, whose version names it.
   uint64_t hash = fnv1a64(version_ + __DATE__ __TIME__);
   char text[17];
   snprintf(text, sizeof text, "%016lX", static_cast<unsigned long>(hash));
   hash_ = text;
 }
 
-OpenApiDocs::DocumentPtr OpenApiDocs::build(std::string_view path, bool protobuf) const {
+namespace {
+
+constexpr std::string_view v3_prefix = "/openapi/v3/";
+
+std::string hash_text(std::string_view text) {
+  char out[17];
+  snprintf(out, sizeof out, "%016lX", static_cast<unsigned long>(fnv1a64(text)));
+  return out;
+}
+
+}  // namespace
+
+OpenApiDocs::DocumentPtr OpenApiDocs::build(const model::Catalog& catalog, std::string_view path, bool protobuf) const {
+  Document out{"application/json", {}, {}};
   if (path == "/openapi/v2") {
-    json::Document document = model::openapi_v2(version_);
-    if (!protobuf) return std::make_shared<Document>("application/json", json::print(document.root()));
-    return std::make_shared<Document>(std::string(model::openapi_v2_protobuf_type), model::openapi_v2_protobuf(document.root()));
+    json::Document document = model::openapi_v2(catalog, version_);
+    out.text = protobuf ? model::openapi_v2_protobuf(document.root()) : json::print(document.root());
+    if (protobuf) out.content_type = model::openapi_v2_protobuf_type;
+    out.hash = hash_text(out.text);
+  } else if (path == "/openapi/v3") {
+    out.text = model::openapi_v3_index(catalog, hash_);
+    out.hash = hash_text(out.text);
+  } else if (path.starts_with(v3_prefix)) {
+    path.remove_prefix(v3_prefix.size());
+    auto text = model::openapi_v3(catalog, path, version_);
+    if (!text) return nullptr;
+    out.text = std::move(*text);
+    out.hash = model::openapi_v3_hash(catalog, path, hash_);
+  } else {
+    return nullptr;
   }
-  if (path == "/openapi/v3") return std::make_shared<Document>("application/json", model::openapi_v3_index(hash_));
-  constexpr std::string_view prefix = "/openapi/v3/";
-  if (!path.starts_with(prefix)) return nullptr;
-  auto text = model::openapi_v3(path.substr(prefix.size()), version_);
-  return text ? std::make_shared<Document>("application/json", std::move(*text)) : nullptr;
+  return std::make_shared<const Document>(std::move(out));
 }
 
 OpenApiDocs::DocumentPtr OpenApiDocs::find(std::string_view path, bool protobuf) {
   std::string key(path);
   if (protobuf) key += "#protobuf";
+  model::CatalogPtr catalog = cluster_.catalog();
   {
     std::lock_guard lock(mutex_);
+    if (catalog_ != catalog) {
+      std::erase_if(documents_, [&](const auto& row) {
+        const std::string_view at = row.first;
+        // A group's own document stays while nothing in it has changed.
+        return !at.starts_with(v3_prefix) || model::openapi_v3_hash(*catalog, at.substr(v3_prefix.size()), hash_) != row.second->hash;
+      });
+      catalog_ = catalog;
+    }
     if (auto found = documents_.find(key); found != documents_.end()) return found->second;
   }
   // Built without the lock: two who ask at once build it twice, and the first stays.
-  DocumentPtr made = build(path, protobuf);
+  DocumentPtr made = build(*catalog, path, protobuf);
   if (!made) return nullptr;
   std::lock_guard lock(mutex_);
+  if (catalog_ != catalog) return made;
   return documents_.try_emplace(std::move(key), std::move(made)).first->second;
 }
 
@@ -44,10 +76,10 @@ bool OpenApiDocs::serve(std::string_view path, const io::Request& request, io::R
   bool protobuf = path == "/openapi/v2" && request.headers.get("Accept").find("proto-openapi.spec.v2") != std::string_view::npos;
   DocumentPtr document = find(path, protobuf);
   if (!document) return false;
-  std::string etag = "\"" + hash_ + "\"";
+  std::string etag = "\"" + document->hash + "\"";
   io::Headers headers{{"Content-Type", document->content_type}, {"ETag", etag}, {"Vary", "Accept"}};
   // A document that is asked for by its hash never changes.
-  bool by_hash = request.query.get("hash") == hash_;
+  bool by_hash = request.query.get("hash") == document->hash;
   headers.add("Cache-Control", by_hash ? "public, immutable" : "no-cache, private");
   if (request.headers.get("If-None-Match") == etag) {
     response.send(304, std::move(headers));

@@ -1,4 +1,5 @@
-// /openapi/v2 and /openapi/v3: documents that are built when somebody first asks for them, and kept.
+// /openapi/v2 and /openapi/v3: documents that are built when somebody first asks for them, and kept until a definition of a
+// custom kind changes them.
 #pragma once
 #include <map>
 #include <memory>
@@ -7,12 +8,15 @@
 #include <string_view>
 
 #include "io/http_server.h"
+#include "model/catalog.h"
 
 namespace estiba::apiserver {
 
+class Cluster;
+
 class OpenApiDocs {
  public:
-  explicit OpenApiDocs(std::string version);
+  OpenApiDocs(const Cluster& cluster, std::string version);
   /// Answers a path below /openapi; false when there is no such document. Any thread.
   bool serve(std::string_view path, const io::Request& request, io::Response& response);
 
@@ -20,14 +24,17 @@ class OpenApiDocs {
   struct Document {
     std::string content_type;
     std::string text;
+    std::string hash;  ///< of what it says
   };
   using DocumentPtr = std::shared_ptr<const Document>;
   DocumentPtr find(std::string_view path, bool protobuf);
-  DocumentPtr build(std::string_view path, bool protobuf) const;
+  DocumentPtr build(const model::Catalog& catalog, std::string_view path, bool protobuf) const;
 
+  const Cluster& cluster_;
   std::string version_;
-  std::string hash_;  // of this version's documents
+  std::string hash_;  // of the built-in kinds' documents
   std::mutex mutex_;
+  model::CatalogPtr catalog_;                                  // guarded by mutex_; what documents_ are made from
   std::map<std::string, DocumentPtr, std::less<>> documents_;  // guarded by mutex_
 };
 

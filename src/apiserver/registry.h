@@ -54,6 +54,11 @@ class Registry {
   /// Answers the list of what was deleted, as it was.
   Task<Result<Page>> remove_collection(Action action);
 
+  /// Objects as they are shown in the action's version: those that only a webhook can convert are still in the version they
+  /// are stored in. Answers of get, list, watch and remove go through here before somebody sees them.
+  Task<Result<void>> present(const Action& action, std::vector<model::ObjectRef>& objects);
+  Task<Result<void>> present(const Action& action, model::ObjectRef& object);
+
   /// Makes the new object from the stored one, whose metadata has its resourceVersion. Called again after a conflict.
   using Mutation = UniqueFunction<Result<json::Document>(const json::Node& old)>;
   /// Reads, mutates, checks by the kind's rules and writes, until no other write comes between. When the new object has
@@ -68,6 +73,10 @@ class Registry {
                                        std::vector<std::string> warnings);
   Task<Result<Outcome>> create_document(Action action, json::Document doc, std::vector<std::string> warnings);
   Task<Result<Outcome>> create_named(const Action& action, json::Document& doc, std::vector<std::string>& warnings);
+  // The stored object as a document, in the action's version and with its resourceVersion.
+  Task<Result<json::Document>> read_document(const Action& action, const store::Entry& entry);
+  // What is stored of a new object: itself, or (custom kinds) what it is in the storage version.
+  Task<Result<std::shared_ptr<const Kept>>> to_store(const Action& action, const json::Node& object);
   Task<Result<model::ObjectRef>> commit(const Action& action, store::Write write, std::shared_ptr<const Kept> facts);
   Task<Result<Outcome>> modify_once(const Action& action, Part part, const store::EntryPtr& entry, Mutation& mutate);
   Task<Result<Outcome>> write_changed(const Action& action, Part part, const store::EntryPtr& entry, Draft& draft, const json::Node& old);

@@ -4,6 +4,7 @@
 #include "apiserver/registry.h"
 #include "apiserver/selection.h"
 #include "base/strings.h"
+#include "model/custom/definition.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -123,7 +124,12 @@ Result<std::unique_ptr<Watcher>> Registry::watch(const Action& action) {
     if (events.error().code == Code::gone) return too_old_resource_version(start, store_.revision());
     return std::unexpected(std::move(events.error()));
   }
-  auto watcher = std::make_unique<Watcher>(store_, *action.resource, std::move(selection), std::move(*events), start);
+  auto watcher = std::make_unique<Watcher>(store_, *action.resource, action.tables, std::move(selection), std::move(*events), start);
+  if (action.resource->custom) {
+    auto changes =
+        store_.watch(std::string(definitions_prefix) + std::string(action.resource->custom->definition->name()), store_.revision());
+    if (changes) watcher->end_with(std::move(*changes));
+  }
   watcher->begin_with(std::move(objects), initial && action.list.allow_bookmarks);
   return watcher;
 }

@@ -159,6 +159,7 @@ Task<Result<Outcome>> Registry::remove(Action action) {
     json::Document doc = CO_TRY(json::Document::parse((*entry)->value));
     CO_TRY(co_await admit_removal(action, cluster_, doc.root()));
     set_propagation(doc, doc.ensure_object(doc.root(), "metadata"), action.remove);
+    if (strategy.ending && doc.root().string_at("metadata", "deletionTimestamp").empty()) strategy.ending(cluster_, doc, doc.root());
     int64_t grace = action.resource->kind == "Pod" && action.resource->group.empty() ? pod_grace(action.remove, doc.root()) : 0;
     Result<Outcome> outcome;
     if (grace == 0 && !waits(doc.root())) {

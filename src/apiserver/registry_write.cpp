@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "model/check.h"
+#include "model/custom/definition.h"
 #include "model/names.h"
 #include "model/patch.h"
 
@@ -18,14 +19,6 @@ namespace {
 
 constexpr int max_attempts = 64;
 constexpr int max_generated_names = 8;
-
-// The stored object as a document, in the action's version and with its resourceVersion.
-Result<json::Document> read_document(const store::Entry& entry, const Resource& resource) {
-  json::Document doc = TRY_AS("stored object " + entry.key, json::Document::parse(entry.value));
-  convert(doc, doc.root(), resource);
-  doc.set(doc.ensure_object(doc.root(), "metadata"), "resourceVersion", std::to_string(entry.mod_revision));
-  return doc;
-}
 
 Result<void> check_identity(const Action& action, json::Document& doc) {
   json::Node& metadata = doc.ensure_object(doc.root(), "metadata");
@@ -49,6 +42,7 @@ Result<void> check_identity(const Action& action, json::Document& doc) {
 Result<void> validate(Draft& draft, const Strategy& strategy, bool whole) {
   const Action& action = draft.action;
   validate_metadata(draft);
+  if (!whole && strategy.validate_status) strategy.validate_status(draft);
   if (whole) {
     for (FieldCause& cause : model::check_required(draft.object, *action.resource->type)) draft.errors.add(std::move(cause));
     if (strategy.validate) strategy.validate(draft);
@@ -58,6 +52,37 @@ Result<void> validate(Draft& draft, const Strategy& strategy, bool whole) {
 }
 
 }  // namespace
+
+Task<Result<json::Document>> Registry::read_document(const Action& action, const store::Entry& entry) {
+  json::Document doc;
+  if (action.resource->custom) {
+    model::ObjectRef object = CO_TRY(object_of(entry, *action.resource));
+    CO_TRY(co_await present(action, object));
+    doc = CO_TRY(json::Document::parse(object.object->json()));
+  } else {
+    doc = CO_TRY_AS("stored object " + entry.key, json::Document::parse(entry.value));
+    convert(doc, doc.root(), *action.resource);
+  }
+  doc.set(doc.ensure_object(doc.root(), "metadata"), "resourceVersion", std::to_string(entry.mod_revision));
+  co_return doc;
+}
+
+Task<Result<std::shared_ptr<const Kept>>> Registry::to_store(const Action& action, const json::Node& object) {
+  const Strategy& strategy = strategy_of(*action.resource);
+  auto facts = CO_TRY(make_kept(object, strategy));
+  const model::CustomVersion* custom = action.resource->custom;
+  if (!custom) co_return facts;
+  if (!custom->storage) {
+    Action stored = action;
+    stored.resource = &custom->definition->storage().resource;
+    model::ObjectRef converted{CO_TRY(in_version(facts->object, *stored.resource)), 0};
+    CO_TRY(co_await present(stored, converted));
+    auto parsed = CO_TRY(json::Document::parse(converted.object->json()));
+    facts = CO_TRY(make_kept(parsed.root(), strategy, converted.object->shared_json()));
+  }
+  facts->conformed.store(custom->definition->id());
+  co_return facts;
+}
 
 Task<Result<model::ObjectRef>> Registry::commit(const Action& action, store::Write write, std::shared_ptr<const Kept> facts) {
   write.value = facts->object->shared_json();
@@ -118,7 +143,7 @@ Task<Result<Outcome>> Registry::create_named(const Action& action, json::Documen
   if (strategy.allocate) CO_TRY(strategy.allocate(draft));
   owners.write(doc);
 
-  auto facts = make_kept(doc.root(), strategy);
+  auto facts = co_await to_store(action, doc.root());
   Result<model::ObjectRef> written = facts ? Result<model::ObjectRef>{} : std::unexpected(facts.error());
   if (facts) {
     std::string key = key_of(*action.resource, action.ns, draft.name());
@@ -130,6 +155,7 @@ Task<Result<Outcome>> Registry::create_named(const Action& action, json::Documen
     if (written.error().code == Code::already_exists) co_return already_exists(*action.resource, draft.name());
     co_return std::unexpected(std::move(written.error()));
   }
+  if (action.resource->custom) written->object = CO_TRY(model::Object::make(doc.root()));
   co_return Outcome{201, std::move(*written), {}, std::move(warnings)};
 }
 
@@ -168,7 +194,11 @@ Result<json::Document> apply_patch(const Action& action, const json::Node& old, 
   switch (action.body_type) {
     case BodyType::json_patch: TRY(model::apply_json_patch(doc, patch)); break;
     case BodyType::merge_patch: TRY(model::apply_merge_patch(doc, patch)); break;
-    case BodyType::strategic_patch: TRY(model::apply_strategic_merge_patch(doc, patch, *action.resource->type)); break;
+    case BodyType::strategic_patch:
+      if (action.resource->custom)
+        return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
+      TRY(model::apply_strategic_merge_patch(doc, patch, *action.resource->type));
+      break;
     default:
       return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
   }
@@ -241,6 +271,20 @@ bool removal_is_due(const json::Node& object, const json::Node& old) {
 
 namespace {
 
+// Whether a write that changes nothing must be done all the same: the object is stored in a version that is no longer the
+// storage version, or its stored text does not fit the definition as it is now.
+bool migrates(const store::Entry& entry, const Resource& resource) {
+  if (!resource.custom) return false;
+  auto facts = kept(entry, strategy_of(resource));
+  if (!facts) return false;
+  const model::CustomDefinition& definition = *resource.custom->definition;
+  const auto stored = model::schema::split_api_version((*facts)->object->meta().api_version).second;
+  if (stored != definition.storage().name) return true;
+  if ((*facts)->conformed.load() == definition.id()) return false;
+  auto shown = in_version((*facts)->object, definition.storage().resource);
+  return shown && *shown != (*facts)->object;
+}
+
 // The uid and the resourceVersion that the new object claims, when it claims any.
 Result<void> check_claims(const Action& action, const json::Node& object, const json::Node& old, store::Revision stored) {
   std::string uid(object.string_at("metadata", "uid")), old_uid(old.string_at("metadata", "uid"));
@@ -282,17 +326,18 @@ Task<Result<Outcome>> Registry::write_changed(const Action& action, Part part, c
   const Strategy& strategy = strategy_of(*action.resource);
   bool allocates = strategy.allocate && part == Part::main;
   if (allocates) CO_TRY(strategy.allocate(draft));
-  auto facts = make_kept(draft.object, strategy);
+  auto facts = co_await to_store(action, draft.object);
   Result<model::ObjectRef> written = facts ? Result<model::ObjectRef>{} : std::unexpected(facts.error());
   if (facts) written = co_await commit(action, {.key = entry->key, .expect = entry->mod_revision}, *facts);
   if (allocates && strategy.undo && (!written || action.write.dry_run)) strategy.undo(draft);
   if (!written) co_return std::unexpected(std::move(written.error()));
   if (allocates && strategy.committed && !action.write.dry_run) strategy.committed(cluster_, old, &draft.object);
+  if (action.resource->custom) written->object = CO_TRY(model::Object::make(draft.object));
   co_return Outcome{200, std::move(*written), {}, std::move(draft.warnings)};
 }
 
 Task<Result<Outcome>> Registry::modify_once(const Action& action, Part part, const store::EntryPtr& entry, Mutation& mutate) {
-  json::Document old = CO_TRY(read_document(*entry, *action.resource));
+  json::Document old = CO_TRY(co_await read_document(action, *entry));
   json::Document doc = CO_TRY(mutate(old.root()));
   CO_TRY(check_identity(action, doc));
   CO_TRY(check_claims(action, doc.root(), old.root(), entry->mod_revision));
@@ -309,8 +354,11 @@ Task<Result<Outcome>> Registry::modify_once(const Action& action, Part part, con
   doc.remove(doc.ensure_object(doc.root(), "metadata"), "resourceVersion");
   old.remove(old.ensure_object(old.root(), "metadata"), "resourceVersion");
   if (removal_is_due(doc.root(), old.root())) co_return co_await remove_entry(action, entry);
-  if (owners.unchanged() && json::equal(doc.root(), old.root()))
-    co_return Outcome{200, CO_TRY(object_of(*entry, *action.resource)), {}, std::move(warnings)};
+  if (owners.unchanged() && json::equal(doc.root(), old.root()) && !migrates(*entry, *action.resource)) {
+    model::ObjectRef same = CO_TRY(object_of(*entry, *action.resource));
+    CO_TRY(co_await present(action, same));
+    co_return Outcome{200, std::move(same), {}, std::move(warnings)};
+  }
   owners.write(doc);
   co_return co_await write_changed(action, part, entry, draft, old.root());
 }

@@ -1,6 +1,7 @@
 #include "apiserver/request.h"
 
 #include "apiserver/api_errors.h"
+#include "apiserver/cluster.h"
 #include "apiserver/edit.h"
 #include "apiserver/field_errors.h"
 #include "base/strings.h"
@@ -104,14 +105,18 @@ bool offered(const Action& action) {
 }
 
 // What follows the version: [namespaces/NS/]RESOURCE[/NAME[/SUBRESOURCE[/…]]], or watch/… as old clients ask.
-Result<void> place(const std::vector<std::string>& parts, size_t i, Target& target) {
+Result<void> place(const std::vector<std::string>& parts, size_t i, const Cluster* cluster, Target& target) {
   Action& action = target.action;
   if (parts.size() >= i + 3 && parts[i] == "namespaces" && parts[i + 2] != "status" && parts[i + 2] != "finalize") {
     action.ns = parts[i + 1];
     i += 2;
   }
   target.plural = parts[i];
-  action.resource = model::schema::find_resource(target.group, target.version, target.plural);
+  model::ResourceRef found = cluster
+                                 ? cluster->find_resource(target.group, target.version, target.plural)
+                                 : model::ResourceRef{model::schema::find_resource(target.group, target.version, target.plural), nullptr};
+  action.resource = found.resource;
+  action.tables = std::move(found.definition);
   if (!action.resource) return no_such_resource();
   if (!action.ns.empty() && !action.resource->namespaced) return no_such_resource();
   if (parts.size() > i + 1) action.name = parts[i + 1];
@@ -130,7 +135,7 @@ bool is_list_form(const Target& target) {
 
 }  // namespace
 
-Result<Target> parse_request(const io::Request& request) {
+Result<Target> parse_request(const io::Request& request, const Cluster* cluster) {
   Target target;
   auto parts = TRY(segments_of(request.raw_path));
   bool core = parts.size() >= 3 && parts[0] == "api";
@@ -145,7 +150,7 @@ Result<Target> parse_request(const io::Request& request) {
   target.version = parts[named ? 2 : 1];
   size_t first = named ? 3 : 2;
   bool old_form = parts[first] == "watch" && parts.size() > first + 1 && request.method == "GET";
-  TRY(place(parts, old_form ? first + 1 : first, target));
+  TRY(place(parts, old_form ? first + 1 : first, cluster, target));
   Action& action = target.action;
   bool watch = old_form || request.query.flag("watch");
   action.verb = TRY(verb_of(request, action, watch));

@@ -20,8 +20,11 @@ struct Target {
   std::string group, version, plural;  ///< as the URL spells them, for authorization of what is not served
 };
 
-/// Errors: 404 for an unknown resource, 400 for bad options, 405 for a method that the resource lacks, 406.
-Result<Target> parse_request(const io::Request& request);
+class Cluster;
+
+/// `cluster` knows the custom kinds; null: the built-in ones alone. Errors: 404 for an unknown resource, 400 for bad options, 405 for a
+/// method that the resource lacks, 406.
+Result<Target> parse_request(const io::Request& request, const Cluster* cluster = nullptr);
 
 /// Content-Type to BodyType; nullopt when it is none of ours. Empty is JSON.
 std::optional<BodyType> body_type_of(std::string_view content_type);

@@ -2,6 +2,7 @@
 
 #include "apiserver/api_errors.h"
 #include "base/strings.h"
+#include "model/custom/definition.h"
 
 namespace estiba::apiserver {
 
@@ -23,6 +24,13 @@ Result<Selection> Selection::make(const Action& action) {
       if (requirement.equal) out.only_name_ = requirement.value;
     } else if (requirement.path == "metadata.namespace") {
       field.from = Field::From::ns;
+    } else if (const model::CustomVersion* custom = action.resource->custom) {
+      auto row = std::find_if(custom->selectable.begin(), custom->selectable.end(),
+                              [&](const model::CustomSelectable& f) { return f.label == requirement.path; });
+      if (row == custom->selectable.end()) return bad_request("field label not supported: " + requirement.path);
+      field.from = Field::From::custom;
+      field.index = static_cast<size_t>(row - custom->selectable.begin());
+      out.custom_ = custom;
     } else {
       auto row = std::find_if(strategy.fields.begin(), strategy.fields.end(),
                               [&](const SelectableField& f) { return f.label == requirement.path; });
@@ -41,12 +49,28 @@ std::string_view Selection::value_of(const Field& field, const Kept& object) con
     case Field::From::name: return object.object->meta().name;
     case Field::From::ns: return object.object->meta().ns;
     case Field::From::kind: return object.selectable[field.index];
+    case Field::From::custom: break;
   }
   return {};
 }
 
-bool Selection::matches(const Kept& object) const {
+// What stands at a selectable path differs from version to version of a definition: it is looked up, not kept.
+bool Selection::matches_custom(const Kept& object) const {
+  auto doc = json::Document::parse(object.object->json());
+  if (!doc) return false;
   for (const Field& field : fields_) {
+    if (field.from != Field::From::custom) continue;
+    const json::Node* value = custom_->selectable[field.index].path.first(doc->root());
+    std::string text = value && !value->is_null() ? model::json_path_text(*value) : std::string();
+    if ((text == field.value) == field.negate) return false;
+  }
+  return true;
+}
+
+bool Selection::matches(const Kept& object) const {
+  if (custom_ && !matches_custom(object)) return false;
+  for (const Field& field : fields_) {
+    if (field.from == Field::From::custom) continue;
     if ((value_of(field, object) == field.value) == field.negate) return false;
   }
   return labels_.empty() || labels_.matches(object.object->meta().labels);

@@ -23,15 +23,17 @@ class Selection {
 
  private:
   struct Field {
-    enum class From : uint8_t { name, ns, kind } from;
+    enum class From : uint8_t { name, ns, kind, custom } from;
     size_t index;  // of the strategy's fields
     std::string value;
     bool negate;
   };
   std::string_view value_of(const Field& field, const Kept& object) const;
+  bool matches_custom(const Kept& object) const;
 
   model::LabelSelector labels_;
   std::vector<Field> fields_;
+  const model::CustomVersion* custom_ = nullptr;  // when one of the fields is a custom kind's
   std::string only_name_;
 };
 

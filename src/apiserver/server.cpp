@@ -7,6 +7,7 @@
 #include "apiserver/respond.h"
 #include "apiserver/special/special.h"
 #include "base/log.h"
+#include "model/custom/definition.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -69,8 +70,8 @@ Api::Api(std::unique_ptr<Cluster> cluster, std::unique_ptr<Authenticator> authen
       registry_(*cluster_),
       authenticator_(std::move(authenticator)),
       authorizer_(*cluster_),
-      discovery_(options.cluster.advertise_address + ":" + std::to_string(options.cluster.port)),
-      openapi_(options.git_version),
+      discovery_(*cluster_, options.cluster.advertise_address + ":" + std::to_string(options.cluster.port)),
+      openapi_(*cluster_, options.git_version),
       version_json_(version_json(options.git_version)),
       node_proxy_(options.node_proxy) {}
 
@@ -85,7 +86,7 @@ Task<void> Api::serve(io::Request& request, io::Response& response) {
   if (!user) co_return send_error(response, {}, user.error());
   bool anonymous = user->name == anonymous_name;
   if (anonymous && !is_open_path(request.path)) co_return send_error(response, {}, unauthorized().error());
-  auto target = parse_request(request);
+  auto target = parse_request(request, cluster_.get());
   if (!target) co_return send_error(response, {}, target.error());
   user = impersonate(authorizer_, request.headers, std::move(*user));
   if (!user) co_return send_error(response, target->action.wanted, user.error());
@@ -103,6 +104,8 @@ Task<void> Api::serve_resource(Action action, io::Request& request, io::Response
   if (auto granting = granting_attributes(action); granting && !authorizer_.authorize(action.user, *granting).allowed) {
     co_return send_error(response, action.wanted, forbidden(*action.resource, action.name, denial(action.user, *granting)).error());
   }
+  if (const model::CustomVersion* custom = action.resource->custom; custom && !custom->deprecation.empty())
+    response.always("Warning", warning_header(custom->deprecation));
   auto result = co_await act(action, request, response);
   count_request(action, result ? response.status() : http_status(result.error()));
   if (!result && !response.begun()) send_error(response, action.wanted, result.error());
@@ -114,12 +117,14 @@ Task<Result<void>> Api::act(Action& action, io::Request& request, io::Response& 
   if (plain && action.verb == Verb::get && !special_action(action)) {
     auto object = registry_.get(action);
     if (!object) co_return std::unexpected(std::move(object.error()));
+    if (action.resource->custom) CO_TRY(co_await registry_.present(action, *object));
     send(response, 200, CO_TRY(render_object(action, *object)));
     co_return {};
   }
   if (plain && action.verb == Verb::list && !special_action(action)) {
     auto page = registry_.list(action);
     if (!page) co_return std::unexpected(std::move(page.error()));
+    if (action.resource->custom) CO_TRY(co_await registry_.present(action, page->items));
     send(response, 200, CO_TRY(render_list(action, *page)));
     co_return {};
   }
@@ -164,9 +169,10 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
   bool patch_type = type && *type >= BodyType::json_patch;
   if (!type || patch != patch_type) {
     co_return unsupported_media_type(
-        patch ? "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, "
-                "application/apply-patch+yaml"
-              : "application/json, application/yaml, application/vnd.kubernetes.protobuf");
+        patch && action.resource->custom ? "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+        : patch ? "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, "
+                  "application/apply-patch+yaml"
+                : "application/json, application/yaml, application/vnd.kubernetes.protobuf");
   }
   action.body_type = *type;
   CO_TRY(check_write_options(action));
@@ -187,6 +193,7 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
   }
   if (action.verb == Verb::remove_collection) {
     Page page = CO_TRY(co_await registry_.remove_collection(std::move(action)));
+    CO_TRY(co_await registry_.present(shown, page.items));
     send(response, 200, CO_TRY(render_list(shown, page)));
     co_return {};
   }
@@ -199,6 +206,7 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
     if (outcome.error().code == Code::internal || !outcome.error().details) outcome.error().context(to_string(shown.verb));
     co_return std::unexpected(std::move(outcome.error()));
   }
+  if (outcome->object && shown.verb == Verb::remove) CO_TRY(co_await registry_.present(shown, outcome->object));
   for (const std::string& warning : outcome->warnings) response.always("Warning", warning_header(warning));
   if (outcome->object) send(response, outcome->status, CO_TRY(render_object(shown, outcome->object)));
   else send(response, outcome->status, render_json(wanted, std::move(outcome->json)));

@@ -63,7 +63,7 @@ class Api {
   Registry registry_;
   std::unique_ptr<Authenticator> authenticator_;
   Authorizer authorizer_;
-  Discovery discovery_;
+  LiveDiscovery discovery_;
   OpenApiDocs openapi_;
   std::string version_json_;
   NodeProxy* node_proxy_;

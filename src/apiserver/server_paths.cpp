@@ -88,14 +88,13 @@ Task<void> Api::serve_path(const User& user, const std::string& path, io::Reques
         response,
         R"({"paths":["/.well-known/openid-configuration","/api","/api/v1","/apis","/healthz","/livez","/metrics","/openapi/v2","/openapi/v3","/openid/v1/jwks","/readyz","/version"]})");
   }
-  if (const DiscoveryDocument* document = discovery_.find(path, request.headers.get("Accept"))) {
+  if (auto document = discovery_.find(path, request.headers.get("Accept"))) {
     if (!document->etag.empty() && request.headers.get("If-None-Match") == document->etag) {
       co_return response.send(304, {{"ETag", document->etag}, {"Vary", "Accept"}});
     }
     io::Headers headers{{"Content-Type", std::string(document->content_type)}, {"Vary", "Accept"}, {"Cache-Control", "public"}};
     if (!document->etag.empty()) headers.add("ETag", document->etag);
-    // The document lives as long as the server.
-    co_return response.send(200, std::move(headers), io::Chunk::literal(document->json));
+    co_return response.send(200, std::move(headers), io::Chunk(document, document->json));
   }
   send_text(response, 404, "404 page not found\n");
 }

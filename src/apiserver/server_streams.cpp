@@ -27,6 +27,18 @@ Task<Items> next_within(Watcher& watcher, Duration limit) {
   co_return watcher.poll();
 }
 
+// The objects of events in the version that is watched, all of them in one conversion.
+Task<Result<void>> present_items(Registry& registry, const Action& action, std::vector<WatchItem>& items) {
+  std::vector<model::ObjectRef> objects;
+  for (const WatchItem& item : items)
+    if (item.object) objects.push_back(item.object);
+  CO_TRY(co_await registry.present(action, objects));
+  auto next = objects.begin();
+  for (WatchItem& item : items)
+    if (item.object) item.object = std::move(*next++);
+  co_return {};
+}
+
 Task<Result<void>> send_items(const Action& action, const std::vector<WatchItem>& items, io::Response& response) {
   std::string out;
   for (const WatchItem& item : items) out += CO_TRY(render_event(action, item));
@@ -72,7 +84,7 @@ Task<Result<void>> Api::stream_watch(const Action& action, io::Request& request,
   Duration total = action.list.timeout_seconds ? Duration(std::chrono::seconds(*action.list.timeout_seconds)) : default_watch_time();
   Instant end = executor.now() + total;
   store::Revision told = watcher->position();
-  while (executor.now() < end) {
+  while (executor.now() < end && !watcher->ended()) {
     Duration wait = end - executor.now();
     if (action.list.allow_bookmarks) wait = std::min(wait, bookmark_interval);
     auto items = co_await next_within(*watcher, wait);
@@ -84,6 +96,7 @@ Task<Result<void>> Api::stream_watch(const Action& action, io::Request& request,
       items->push_back({WatchItem::Kind::bookmark, false, {}, watcher->position()});
     }
     if (items->empty()) continue;
+    if (action.resource->custom) CO_TRY(co_await present_items(registry_, action, *items));
     told = std::max(told, items->back().revision);
     if (auto sent = co_await send_items(action, *items, response); !sent) co_return {};
   }

@@ -51,11 +51,16 @@ struct Strategy {
   /// Sets and resets before a creation or an update of the main resource (never of /status).
   void (*prepare)(Draft&) = nullptr;
   void (*validate)(Draft&) = nullptr;
+  /// Of a write of the status, in place of `validate`.
+  void (*validate_status)(Draft&) = nullptr;
   /// Takes what must be unique (addresses, ports) as the last step before the write; `undo` gives it back.
   Result<void> (*allocate)(Draft&) = nullptr;
   void (*undo)(Draft&) = nullptr;
   /// After the write: gives back what `old` held and `now` does not. `now` is null when the object is gone.
   void (*committed)(Cluster&, const json::Node& old, const json::Node* now) = nullptr;
+
+  /// At the first deletion of an object, before it is decided whether it can go at once.
+  void (*ending)(Cluster&, json::Document&, json::Node&) = nullptr;
 
   std::span<const SelectableField> fields = {};
   bool generation = false;        ///< metadata.generation counts changes of the spec

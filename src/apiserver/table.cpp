@@ -5,6 +5,7 @@
 #include "apiserver/printers/printers.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "model/custom/definition.h"
 
 namespace estiba::apiserver {
 
@@ -38,6 +39,11 @@ void Cells::field(const json::Node& object, std::string_view path, std::string_v
   } else {
     text(node->as_string());
   }
+}
+
+void Cells::json_value(std::string_view value) {
+  comma();
+  json_ += value;
 }
 
 void Cells::count(const json::Node& object, std::string_view path) {
@@ -85,11 +91,46 @@ void append_columns(std::string& out, const Printer& printer) {
   }
 }
 
+void append_custom_columns(std::string& out, const model::CustomVersion& version) {
+  out += R"({"name":"Name","type":"string","format":"name","description":"","priority":0})";
+  for (const model::CustomColumn& column : version.columns) {
+    out += ",{\"name\":";
+    json::append_string(out, column.name);
+    out += ",\"type\":";
+    json::append_string(out, column.type);
+    out += ",\"format\":";
+    json::append_string(out, column.format);
+    out += ",\"description\":";
+    json::append_string(out, column.description);
+    out += ",\"priority\":" + std::to_string(column.priority) + "}";
+  }
+}
+
+// What does not fit the column's type is empty.
+void custom_cell(Cells& cells, std::string_view type, const json::Node* value) {
+  if (!value || value->is_null()) return cells.json_value("null");
+  if (type == "string") return cells.text(model::json_path_text(*value));
+  if (type == "date") {
+    if (!value->is_string()) return cells.json_value("null");
+    return parse_rfc3339(value->as_string()) ? cells.age(value->as_string()) : cells.text("<invalid>");
+  }
+  if (type == "boolean" && value->is_bool()) return cells.json_value(value->as_bool() ? "true" : "false");
+  if (type == "number" && value->is_number()) return cells.json_value(value->number_text());
+  if (type == "integer" && value->is_number()) return cells.json_value(std::to_string(int64_t(value->as_double().value_or(0))));
+  cells.json_value("null");
+}
+
+void custom_row(const model::CustomVersion& version, const json::Node& object, Cells& cells) {
+  cells.text(object.string_at("metadata", "name"));
+  for (const model::CustomColumn& column : version.columns) custom_cell(cells, column.type, column.path.first(object));
+}
+
 Result<void> append_row(std::string& out, const Action& action, const Printer& printer, const model::ObjectRef& object, WallTime now) {
   json::Document doc = TRY(json::Document::parse(object.object->json()));
   Cells cells;
   cells.now = now;
-  if (printer.declared) printers::declared_row(*printer.declared, doc.root(), cells);
+  if (action.resource->custom) custom_row(*action.resource->custom, doc.root(), cells);
+  else if (printer.declared) printers::declared_row(*printer.declared, doc.root(), cells);
   else printer.row(doc.root(), cells);
   out += "{\"cells\":[" + cells.json() + "]";
   if (action.include_object != "None") {
@@ -115,7 +156,8 @@ Result<std::string> table_json(const Action& action, const Page& page, bool head
     if (page.remaining) out += ",\"remainingItemCount\":" + std::to_string(*page.remaining);
   }
   out += "},\"columnDefinitions\":[";
-  if (headers) append_columns(out, printer);
+  if (headers && action.resource->custom) append_custom_columns(out, *action.resource->custom);
+  else if (headers) append_columns(out, printer);
   out += "],\"rows\":[";
   for (size_t i = 0; i < page.items.size(); i++) {
     if (i > 0) out += ',';

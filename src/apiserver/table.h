@@ -24,6 +24,8 @@ class Cells {
   void text(std::string_view value);
   void number(int64_t value);
   void boolean(bool value);
+  /// JSON as it is.
+  void json_value(std::string_view value);
   /// The value at a path like "spec.replicas" as text or number; `otherwise` when absent.
   void field(const json::Node& object, std::string_view path, std::string_view otherwise = "");
   /// The number at a path, 0 when absent.

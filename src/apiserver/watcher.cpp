@@ -1,6 +1,7 @@
 #include "apiserver/watcher.h"
 
 #include "apiserver/api_errors.h"
+#include "model/custom/definition.h"
 
 namespace estiba::apiserver {
 
@@ -36,8 +37,21 @@ Result<void> Watcher::translate(const store::Event& event, std::vector<WatchItem
   return {};
 }
 
+void Watcher::look_at_definition() {
+  std::vector<store::Event> events;
+  auto count = definition_->poll(events, 256);
+  if (!count) ended_ = true;
+  for (const store::Event& event : events) {
+    // Most writes only touch conditions.
+    auto now = event.kind == store::Event::Kind::put ? model::CustomDefinition::make(event.entry->value) : fail(Code::not_found, "");
+    if (!now || (*now)->fingerprint() != resource_.custom->definition->fingerprint()) ended_ = true;
+  }
+}
+
 Result<std::vector<WatchItem>> Watcher::poll() {
   if (!initial_.empty()) return std::exchange(initial_, {});
+  // Asked first: what was written before the definition changed is still told.
+  if (definition_ && !ended_) look_at_definition();
   std::vector<WatchItem> out;
   std::vector<store::Event> events;
   auto count = events_->poll(events, 256);
@@ -53,8 +67,9 @@ Result<std::vector<WatchItem>> Watcher::poll() {
 Task<Result<std::vector<WatchItem>>> Watcher::next() {
   for (;;) {
     auto items = CO_TRY(poll());
-    if (!items.empty()) co_return items;
+    if (!items.empty() || ended_) co_return items;
     OneShot<bool> wake;
+    if (definition_) definition_->arm([sender = wake.sender()]() mutable { sender.send(true); });
     events_->arm([sender = wake.sender()]() mutable { sender.send(true); });
     co_await wake;
   }

@@ -23,13 +23,25 @@ struct WatchItem {
 
 class Watcher {
  public:
-  Watcher(store::Store& store, const Resource& resource, Selection selection, std::unique_ptr<store::Watch> events, store::Revision start)
-      : store_(store), resource_(resource), selection_(std::move(selection)), events_(std::move(events)), position_(start) {}
+  /// `tables` keeps the resource alive.
+  Watcher(store::Store& store, const Resource& resource, std::shared_ptr<const void> tables, Selection selection,
+          std::unique_ptr<store::Watch> events, store::Revision start)
+      : store_(store),
+        resource_(resource),
+        tables_(std::move(tables)),
+        selection_(std::move(selection)),
+        events_(std::move(events)),
+        position_(start) {}
+
+  /// Of a custom kind: the watch ends when its definition changes, so that clients come back and see the new one.
+  void end_with(std::unique_ptr<store::Watch> definition) { definition_ = std::move(definition); }
+  /// Nothing will come any more: watch again.
+  bool ended() const { return ended_; }
 
   /// Objects that stand at the beginning as if they had just been added; `bookmark` ends them with one.
   void begin_with(std::vector<model::ObjectRef> objects, bool bookmark);
 
-  /// Waits for the next items, at least one. Code::gone (a 410) when the watch fell too far behind.
+  /// Waits for the next items, at least one; none when the watch has ended. Code::gone (a 410) when the watch fell too far behind.
   Task<Result<std::vector<WatchItem>>> next();
   /// What is there without waiting; may be empty.
   Result<std::vector<WatchItem>> poll();
@@ -40,10 +52,16 @@ class Watcher {
   Result<void> translate(const store::Event& event, std::vector<WatchItem>& out);
 
   store::Store& store_;
+  // Whether the definition differs in what is served.
+  void look_at_definition();
+
   const Resource& resource_;
+  std::shared_ptr<const void> tables_;
   Selection selection_;
   std::unique_ptr<store::Watch> events_;
+  std::unique_ptr<store::Watch> definition_;
   store::Revision position_;
+  bool ended_ = false;
   std::vector<WatchItem> initial_;
 };
 

@@ -3,6 +3,7 @@
 //
 // Nothing is kept but the informers' indexes by the owners' UIDs. A key is "<number of the kind> <ns/name>" of a dependent
 // whose owner may be gone, or of an owner that waits for its dependents.
+#include <deque>
 #include <unordered_set>
 
 #include "base/log.h"
@@ -31,7 +32,9 @@ struct Kind {
   Informer::Index by_owner;
 };
 
-bool has_finalizer(const Meta& meta, std::string_view finalizer) { return std::find(meta.finalizers.begin(), meta.finalizers.end(), finalizer) != meta.finalizers.end(); }
+bool has_finalizer(const Meta& meta, std::string_view finalizer) {
+  return std::find(meta.finalizers.begin(), meta.finalizers.end(), finalizer) != meta.finalizers.end();
+}
 bool waits_for_dependents(const Meta& meta) { return !meta.deletion_timestamp.empty() && has_finalizer(meta, foreground); }
 
 bool blocks(const Meta& dependent, const std::string& uid) {
@@ -48,11 +51,33 @@ class GarbageCollector final : public Controller {
       Informer& cache = informer(names.resource);
       kinds_.push_back({names, &cache, cache.owner_index()});
     }
-    for (size_t i = 0; i < kinds_.size(); ++i)
-      kinds_[i].informer->on_change([this, i](const ObjectRef& before, const ObjectRef& after) { changed(i, before, after); });
+    for (size_t i = 0; i < kinds_.size(); ++i) listen(i);
+    // Custom kinds come and go; an informer of one that has gone holds nothing and costs a look now and then.
+    informer(custom_resource_definitions).on_change([this](const ObjectRef&, const ObjectRef& definition) {
+      if (definition) take_in(definition);
+    });
   }
 
  private:
+  void listen(size_t i) {
+    kinds_[i].informer->on_change([this, i](const ObjectRef& before, const ObjectRef& after) { changed(i, before, after); });
+  }
+
+  void take_in(const ObjectRef& definition) {
+    const auto names = custom_kind(definition);
+    if (!names) return;
+    const auto known = [&](const Kind& kind) {
+      return kind.names.resource.group == names->resource.group && kind.names.resource.name == names->resource.name;
+    };
+    if (const auto there = std::find_if(kinds_.begin(), kinds_.end(), known);
+        there != kinds_.end() && there->names.resource.version == names->resource.version)
+      return;
+    // A definition that is served by another version now gets an informer of its own; what it sees is the same objects.
+    Informer& cache = context_.informers.of(names->resource);
+    kinds_.push_back({*names, &cache, cache.owner_index()});
+    listen(kinds_.size() - 1);
+  }
+
   static std::string key_of(size_t kind, const ObjectRef& object) { return std::to_string(kind) + " " + client::key_of(object); }
 
   template <class F>
@@ -82,7 +107,8 @@ class GarbageCollector final : public Controller {
   }
 
   const Kind* kind_of(const Owner& owner) const {
-    const std::string_view group = owner.api_version.find('/') == std::string::npos ? std::string_view{} : split_once(owner.api_version, '/').first;
+    const std::string_view group =
+        owner.api_version.find('/') == std::string::npos ? std::string_view{} : split_once(owner.api_version, '/').first;
     for (const Kind& kind : kinds_)
       if (kind.names.kind == owner.kind && kind.names.resource.group == group) return &kind;
     return nullptr;
@@ -106,7 +132,10 @@ class GarbageCollector final : public Controller {
   void enqueue_waiting(const Owner& owner, std::string_view ns) {
     const ObjectRef object = cached(owner, ns);
     if (!object || !waits_for_dependents(object.meta())) return;
-    enqueue(key_of(size_t(kind_of(owner) - kinds_.data()), object));
+    const Kind* kind = kind_of(owner);
+    size_t i = 0;
+    while (&kinds_[i] != kind) ++i;
+    enqueue(key_of(i, object));
   }
 
   Task<Result<void>> reconcile(std::string key) override {
@@ -133,7 +162,8 @@ class GarbageCollector final : public Controller {
     if (!kind || (kind->names.namespaced && !namespaced)) co_return Standing::solid;
     auto live = co_await client_.get(kind->names.resource, kind->names.namespaced ? ns : "", owner.name);
     if (live && live->meta().uid == owner.uid) co_return waits_for_dependents(live->meta()) ? Standing::waiting : Standing::solid;
-    if (!live && live.error().code != Code::not_found) co_return std::unexpected(std::move(live.error().context("look for owner " + owner.kind + " " + owner.name)));
+    if (!live && live.error().code != Code::not_found)
+      co_return std::unexpected(std::move(live.error().context("look for owner " + owner.kind + " " + owner.name)));
     // A UID never comes back.
     if (absent_.size() >= most_absent) absent_.clear();
     absent_.insert(owner.uid);
@@ -160,10 +190,12 @@ class GarbageCollector final : public Controller {
     // Its owner waits for all below it: it goes the same way, unless it is waited for by one of its own dependents (a cycle).
     else if (waiting && has_dependents(meta.uid) && !in_cycle(meta)) propagation = "Foreground";
     log::debug("garbage-collector", "deletes a dependent", {{"kind", kinds_[kind].names.kind}, {"object", client::key_of(meta)}});
-    auto removed = co_await client_.remove(kinds_[kind].names.resource, meta.ns, meta.name, {.propagation = propagation, .uid = meta.uid, .resource_version = object.resource_version()});
+    auto removed = co_await client_.remove(kinds_[kind].names.resource, meta.ns, meta.name,
+                                           {.propagation = propagation, .uid = meta.uid, .resource_version = object.resource_version()});
     if (removed || removed.error().code == Code::not_found) co_return {};
     if (removed.error().code == Code::conflict) co_return co_await refresh(kind, meta, std::move(removed.error()));
-    co_return std::unexpected(std::move(removed.error().context("delete " + std::string(kinds_[kind].names.kind) + " " + client::key_of(meta))));
+    co_return std::unexpected(
+        std::move(removed.error().context("delete " + std::string(kinds_[kind].names.kind) + " " + client::key_of(meta))));
   }
 
   /// The object has changed under us: takes in what it is now, and tries again.
@@ -211,7 +243,11 @@ class GarbageCollector final : public Controller {
 
   Task<Result<void>> drop_owners(size_t kind, ObjectRef object, std::vector<const Owner*> lost) {
     JsonWriter json;
-    json.object().object("metadata").field("uid", object.meta().uid).field("resourceVersion", object.resource_version()).array("ownerReferences");
+    json.object()
+        .object("metadata")
+        .field("uid", object.meta().uid)
+        .field("resourceVersion", object.resource_version())
+        .array("ownerReferences");
     for (const Owner& owner : object.meta().owners) {
       if (std::find(lost.begin(), lost.end(), &owner) != lost.end()) continue;
       json.object().field("apiVersion", owner.api_version).field("kind", owner.kind).field("name", owner.name).field("uid", owner.uid);
@@ -225,7 +261,11 @@ class GarbageCollector final : public Controller {
 
   Task<Result<void>> drop_finalizer(size_t kind, ObjectRef object, std::string_view finalizer) {
     JsonWriter json;
-    json.object().object("metadata").field("uid", object.meta().uid).field("resourceVersion", object.resource_version()).array("finalizers");
+    json.object()
+        .object("metadata")
+        .field("uid", object.meta().uid)
+        .field("resourceVersion", object.resource_version())
+        .array("finalizers");
     for (const std::string& one : object.meta().finalizers)
       if (one != finalizer) json.value(one);
     json.end().end().end();
@@ -237,10 +277,11 @@ class GarbageCollector final : public Controller {
     auto written = co_await client_.patch(kinds_[kind].names.resource, meta.ns, meta.name, client::PatchType::merge, std::move(body));
     if (written || written.error().code == Code::not_found) co_return {};
     if (written.error().code == Code::conflict) co_return co_await refresh(kind, meta, std::move(written.error()));
-    co_return std::unexpected(std::move(written.error().context("change " + std::string(kinds_[kind].names.kind) + " " + client::key_of(meta))));
+    co_return std::unexpected(
+        std::move(written.error().context("change " + std::string(kinds_[kind].names.kind) + " " + client::key_of(meta))));
   }
 
-  std::vector<Kind> kinds_;
+  std::deque<Kind> kinds_;                  // only grows: keys hold positions in it
   std::unordered_set<std::string> absent_;  // UIDs of owners that are known to be gone
 };
 

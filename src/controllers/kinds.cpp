@@ -1,10 +1,37 @@
 #include "controllers/kinds.h"
 
 #include <algorithm>
+#include <mutex>
+#include <set>
 
+#include "model/custom/definition.h"
 #include "model/schema.h"
 
 namespace estiba::controllers {
+
+namespace {
+
+std::string_view kept(std::string_view text) {
+  static std::set<std::string, std::less<>> texts;
+  static std::mutex mutex;
+  std::lock_guard lock(mutex);
+  const auto there = texts.find(text);
+  return there != texts.end() ? *there : *texts.emplace(text).first;
+}
+
+}  // namespace
+
+std::optional<ResourceKind> custom_kind(const model::ObjectRef& definition) {
+  auto made = model::CustomDefinition::make(definition.object->json());
+  if (!made || !(*made)->established()) return std::nullopt;
+  const model::CustomVersion* chosen = nullptr;
+  for (const model::CustomVersion& version : (*made)->versions())
+    if (version.served && (!chosen || version.storage || (!chosen->storage && model::version_before(version.name, chosen->name))))
+      chosen = &version;
+  if (!chosen) return std::nullopt;
+  const model::schema::Resource& row = chosen->resource;
+  return ResourceKind{{kept(row.group), kept(row.version), kept(row.plural)}, kept(row.kind), row.namespaced};
+}
 
 std::vector<ResourceKind> stored_kinds() {
   std::vector<ResourceKind> kinds;

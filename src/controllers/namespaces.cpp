@@ -32,6 +32,7 @@ class NamespaceController final : public Controller {
       : Controller(context, "namespace-controller", {.workers = 4}),
         namespaces_(watch(client::namespaces)),
         pods_(informer(client::pods)),
+        definitions_(informer(custom_resource_definitions)),
         kinds_(context.options.kinds.empty() ? stored_kinds() : context.options.kinds) {
     std::erase_if(kinds_, [](const ResourceKind& kind) { return !kind.namespaced; });
     // Pods take longest to go; the last one's end is what a namespace waits for.
@@ -68,7 +69,11 @@ class NamespaceController final : public Controller {
   /// Deletes everything in the namespace and tells what is left after that.
   Task<Remains> clear(std::string ns) {
     Remains remains;
-    for (const ResourceKind& kind : kinds_) {
+    std::vector<ResourceKind> kinds = kinds_;
+    definitions_.each([&](const ObjectRef& definition) {
+      if (auto kind = custom_kind(definition); kind && kind->namespaced) kinds.push_back(*kind);
+    });
+    for (const ResourceKind& kind : kinds) {
       auto list = co_await client_.list(kind.resource, ns);
       if (!list) {
         // A resource of the tables that this server does not serve holds nothing.
@@ -92,7 +97,8 @@ class NamespaceController final : public Controller {
   }
 
   static Task<void> remove_one(NamespaceController* self, client::Resource resource, ObjectRef object, Remains* remains) {
-    auto removed = co_await self->client_.remove(resource, object.meta().ns, object.meta().name, {.propagation = "Background", .uid = object.meta().uid});
+    auto removed = co_await self->client_.remove(resource, object.meta().ns, object.meta().name,
+                                                 {.propagation = "Background", .uid = object.meta().uid});
     if (!removed && removed.error().code != Code::not_found && removed.error().code != Code::conflict)
       remains->failures = "delete " + std::string(resource.name) + " " + object.meta().name + ": " + removed.error().message;
   }
@@ -119,11 +125,13 @@ class NamespaceController final : public Controller {
         {"NamespaceDeletionDiscoveryFailure", false, "ResourcesDiscovered", "All resources successfully discovered"},
         {"NamespaceDeletionGroupVersionParsingFailure", false, "ParsedGroupVersions", "All legacy kube types successfully parsed"},
         {"NamespaceDeletionContentFailure", failed, failed ? "ContentDeletionFailed" : "ContentDeleted",
-         failed ? "Failed to delete all resource types: " + remains.failures : "All content successfully deleted, may be waiting on finalization"},
+         failed ? "Failed to delete all resource types: " + remains.failures
+                : "All content successfully deleted, may be waiting on finalization"},
         {"NamespaceContentRemaining", content, content ? "SomeResourcesRemain" : "ContentRemoved",
          content ? "Some resources are remaining: " + told(remains.objects, " has ") : "All content successfully removed"},
         {"NamespaceFinalizersRemaining", finalizers, finalizers ? "SomeFinalizersRemain" : "ContentHasNoFinalizers",
-         finalizers ? "Some content in the namespace has finalizers remaining: " + told(remains.finalizers, " in ") : "All content-preserving finalizers finished"},
+         finalizers ? "Some content in the namespace has finalizers remaining: " + told(remains.finalizers, " in ")
+                    : "All content-preserving finalizers finished"},
     };
   }
 
@@ -146,8 +154,10 @@ class NamespaceController final : public Controller {
     }
     json.end().end().end();
     if (!changed) co_return {};
-    auto written = co_await client_.patch(client::namespaces, "", object.meta().name, client::PatchType::merge, json.take(), {.subresource = "status"});
-    if (!written && written.error().code != Code::not_found) co_return std::unexpected(std::move(written.error().context("write the status of namespace " + object.meta().name)));
+    auto written = co_await client_.patch(client::namespaces, "", object.meta().name, client::PatchType::merge, json.take(),
+                                          {.subresource = "status"});
+    if (!written && written.error().code != Code::not_found)
+      co_return std::unexpected(std::move(written.error().context("write the status of namespace " + object.meta().name)));
     co_return {};
   }
 
@@ -159,12 +169,14 @@ class NamespaceController final : public Controller {
       for (uint32_t i = list->size(); i-- > 0;)
         if ((*list)[i].as_string() == own_finalizer) document.remove(*list, i);
     auto written = co_await client_.update(client::namespaces, "", name, json::print(document.root()), {.subresource = "finalize"});
-    if (!written && written.error().code != Code::not_found) co_return std::unexpected(std::move(written.error().context("finalize namespace " + name)));
+    if (!written && written.error().code != Code::not_found)
+      co_return std::unexpected(std::move(written.error().context("finalize namespace " + name)));
     co_return {};
   }
 
   client::Informer& namespaces_;
   client::Informer& pods_;
+  client::Informer& definitions_;
   std::vector<ResourceKind> kinds_;
   std::map<std::string, Duration> waits_;  // before the next look, by namespace
 };

@@ -15,6 +15,7 @@ static constexpr ControllerEntry table[] = {
     {"garbage-collector", make_garbage_collector},
     {"event-expiry", make_event_expiry},
     {"resourcequota", make_resource_quota_controller},
+    {"custom-resource-definition", make_custom_resource_controller},
 };
 
 std::span<const ControllerEntry> controller_table() { return table; }

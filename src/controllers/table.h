@@ -18,5 +18,6 @@ std::unique_ptr<Controller> make_garbage_collector(Context& context);
 std::unique_ptr<Controller> make_pod_collector(Context& context);
 std::unique_ptr<Controller> make_event_expiry(Context& context);
 std::unique_ptr<Controller> make_resource_quota_controller(Context& context);
+std::unique_ptr<Controller> make_custom_resource_controller(Context& context);
 
 }  // namespace estiba::controllers

@@ -28,7 +28,7 @@ void common(Document& document, Node& out, const Operation& operation, const std
 
 class V2 {
  public:
-  explicit V2(Document& document) : document_(document) {}
+  V2(Document& document, const Catalog& catalog) : document_(document), catalog_(catalog) {}
 
   void run(std::string_view version) {
     Node& root = document_.make_object();
@@ -40,11 +40,16 @@ class V2 {
     Node& paths = document_.set(root, "paths", document_.make_object());
     Node& definitions = document_.set(root, "definitions", document_.make_object());
     parameters_ = &document_.set(root, "parameters", document_.make_object());
-    for (const schema::Group& group : schema::groups())
+    for (const schema::Group& group : catalog_.groups())
       for (const schema::Version& each : group.versions)
         for (const Path& path : openapi::paths_of(group, each))
           document_.add(paths, path.path, path_item(path, openapi::tag_of(group.name, each.name)));
     for (const Type& type : schema::types()) document_.add(definitions, type.full_name(), openapi::schema_of(document_, type, Dialect::v2));
+    for (const CustomDefinitionPtr& definition : catalog_.definitions())
+      for (const CustomVersion& each : definition->versions())
+        if (each.served)
+          for (const Type* type : each.published)
+            document_.set(definitions, type->full_name(), openapi::schema_of(document_, *type, Dialect::v2));
     security(root);
   }
 
@@ -128,6 +133,7 @@ class V2 {
   }
 
   Document& document_;
+  const Catalog& catalog_;
   Node* parameters_ = nullptr;
   std::set<std::string> known_;
 };
@@ -165,7 +171,8 @@ class V3 {
     }
     Node& out = document_.set(components, "schemas", document_.make_object());
     for (const Type& type : schema::types())
-      if (done.contains(&type)) document_.add(out, type.full_name(), openapi::schema_of(document_, type, Dialect::v3));
+      if (done.erase(&type) > 0) document_.add(out, type.full_name(), openapi::schema_of(document_, type, Dialect::v3));
+    for (const Type* type : done) document_.set(out, type->full_name(), openapi::schema_of(document_, *type, Dialect::v3));  // custom ones
     Node& scheme = document_.set(document_.ensure_object(components, "securitySchemes"), "BearerToken", document_.make_object());
     document_.set(scheme, "in", "header");
     document_.set(scheme, "name", "authorization");
@@ -234,34 +241,68 @@ class V3 {
 
 }  // namespace
 
-Document openapi_v2(std::string_view version) {
+// What a group and version's document follows from, beside the program: the definitions that give it resources.
+static uint64_t fingerprint_of(const schema::Version& version) {
+  uint64_t out = 0;
+  for (const schema::Resource& resource : version.resources)
+    if (resource.custom) out = out * 1099511628211u + resource.custom->definition->fingerprint();
+  return out;
+}
+
+Document openapi_v2(const Catalog& catalog, std::string_view version) {
   Document document;
-  V2(document).run(version);
+  V2(document, catalog).run(version);
   return document;
 }
 
-std::string openapi_v3_index(std::string_view hash) {
+namespace {
+
+std::string hash_of(const schema::Version& version, std::string_view hash) {
+  const uint64_t custom = fingerprint_of(version);
+  if (!custom) return std::string(hash);
+  char text[17];
+  snprintf(text, sizeof text, "%016lX", static_cast<unsigned long>(custom));
+  return std::string(hash) + text;
+}
+
+struct Place {
+  const schema::Group* group = nullptr;
+  const schema::Version* version = nullptr;
+};
+
+Place find_place(const Catalog& catalog, std::string_view path) {
+  for (const schema::Group& group : catalog.groups())
+    for (const schema::Version& version : group.versions)
+      if (openapi::base_path(group, version) == path) return {&group, &version};
+  return {};
+}
+
+}  // namespace
+
+std::string openapi_v3_index(const Catalog& catalog, std::string_view hash) {
   Document document;
   Node& root = document.make_object();
   Node& paths = document.set(root, "paths", document.make_object());
-  for (const schema::Group& group : schema::groups())
+  for (const schema::Group& group : catalog.groups())
     for (const schema::Version& version : group.versions) {
       const std::string path = openapi::base_path(group, version);
       document.set(document.set(paths, path, document.make_object()), "serverRelativeURL",
-                   "/openapi/v3/" + path + "?hash=" + std::string(hash));
+                   "/openapi/v3/" + path + "?hash=" + hash_of(version, hash));
     }
   return json::print(root);
 }
 
-std::optional<std::string> openapi_v3(std::string_view path, std::string_view server) {
-  for (const schema::Group& group : schema::groups())
-    for (const schema::Version& version : group.versions) {
-      if (openapi::base_path(group, version) != path) continue;
-      V3 builder;
-      builder.run(group, version, server);
-      return builder.print();
-    }
-  return std::nullopt;
+std::string openapi_v3_hash(const Catalog& catalog, std::string_view path, std::string_view hash) {
+  const Place place = find_place(catalog, path);
+  return place.version ? hash_of(*place.version, hash) : std::string(hash);
+}
+
+std::optional<std::string> openapi_v3(const Catalog& catalog, std::string_view path, std::string_view server) {
+  const Place place = find_place(catalog, path);
+  if (!place.version) return std::nullopt;
+  V3 builder;
+  builder.run(*place.group, *place.version, server);
+  return builder.print();
 }
 
 }  // namespace estiba::model

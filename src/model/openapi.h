@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "model/catalog.h"
 #include "model/json.h"
 
 namespace estiba::model {
@@ -17,13 +18,16 @@ inline constexpr std::string_view openapi_v2_protobuf_asked = "application/com.g
 inline constexpr std::string_view openapi_v2_protobuf_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// /openapi/v2. `version` is the server's ("v1.36.0").
-json::Document openapi_v2(std::string_view version);
+json::Document openapi_v2(const Catalog& catalog, std::string_view version);
 /// The same as gnostic's openapi.v2.Document in protobuf.
 std::string openapi_v2_protobuf(const json::Node& document);
 
-/// /openapi/v3: where the documents are. `hash` becomes part of their addresses, for caching.
-std::string openapi_v3_index(std::string_view hash);
+/// /openapi/v3: where the documents are. A hash of each becomes part of its address, for caching; `hash` is that of the
+/// program's own tables.
+std::string openapi_v3_index(const Catalog& catalog, std::string_view hash);
+/// The hash of one document, as the index tells it.
+std::string openapi_v3_hash(const Catalog& catalog, std::string_view path, std::string_view hash);
 /// /openapi/v3/<path>: `path` is "api/v1" or "apis/apps/v1". nullopt when there is no such group and version.
-std::optional<std::string> openapi_v3(std::string_view path, std::string_view version);
+std::optional<std::string> openapi_v3(const Catalog& catalog, std::string_view path, std::string_view version);
 
 }  // namespace estiba::model

@@ -1,6 +1,7 @@
 #include "model/openapi_routes.h"
 
 #include "base/strings.h"
+#include "model/custom/definition.h"
 
 namespace estiba::model::openapi {
 
@@ -109,10 +110,14 @@ class Routes {
     out.version = resource_->version;
     out.kind = resource_->kind;
     out.response = resource_->type;
+    out.custom = resource_->custom != nullptr;
     return out;
   }
 
-  const Type* list_type() const { return schema::find_type(resource_->group, resource_->version, std::string(resource_->kind) + "List"); }
+  const Type* list_type() const {
+    if (resource_->custom) return resource_->custom->list_type;
+    return schema::find_type(resource_->group, resource_->version, resource_->kind_of_list());
+  }
 
   void list(Path& path, std::string id) {
     Operation& operation = add(path, "get", "list", std::move(id));
@@ -170,7 +175,8 @@ class Routes {
   }
 
   void subresource(const Subresource& sub) {
-    const Type* type = schema::find_type(sub.group, sub.version, sub.kind);
+    const bool itself = resource_->custom && sub.kind == resource_->kind && sub.group == resource_->group;
+    const Type* type = itself ? resource_->type : schema::find_type(sub.group, sub.version, sub.kind);
     Path& at = path(where() + "/{name}/" + std::string(sub.name));
     const std::string name = group_ + scope_ + std::string(resource_->kind) + capital(sub.name);
     if (sub.name == "log") {
@@ -235,6 +241,11 @@ std::span<const std::string_view> consumed(const Operation& operation) {
   static constexpr std::string_view any[] = {"*/*"};
   static constexpr std::string_view patches[] = {"application/json-patch+json", "application/merge-patch+json",
                                                  "application/strategic-merge-patch+json", "application/apply-patch+yaml"};
+  static constexpr std::string_view custom_patches[] = {"application/json-patch+json", "application/merge-patch+json",
+                                                        "application/apply-patch+yaml"};
+  static constexpr std::string_view custom_bodies[] = {"application/json", "application/yaml"};
+  if (operation.custom && operation.body && operation.method != "delete")
+    return operation.method == "patch" ? std::span<const std::string_view>(custom_patches) : custom_bodies;
   if (operation.method == "patch" && operation.body) return patches;
   return any;
 }
@@ -245,7 +256,9 @@ std::span<const std::string_view> produced(const Operation& operation) {
   static constexpr std::string_view objects[] = {"application/json", "application/yaml", "application/vnd.kubernetes.protobuf"};
   static constexpr std::string_view lists[] = {"application/json", "application/yaml", "application/vnd.kubernetes.protobuf",
                                                "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"};
+  static constexpr std::string_view custom[] = {"application/json", "application/yaml"};
   if (operation.action == "connect") return any;
+  if (operation.custom) return custom;
   if (!operation.response) return text;
   if (operation.action == "list") return lists;
   return objects;

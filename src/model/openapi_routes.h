@@ -23,6 +23,7 @@ struct Operation {
   const schema::Type* body = nullptr;
   const schema::Type* response = nullptr;  ///< null: plain text
   std::span<const Parameter> parameters;
+  bool custom = false;  ///< of a custom kind: no strategic merge patches, no protobuf
 };
 
 struct Path {
@@ -47,7 +48,8 @@ std::span<const std::string_view> produced(const Operation& operation);
 
 enum class Dialect : uint8_t { v2, v3 };
 /// The schema of a type; `references` gathers the types it refers to.
-json::Node& schema_of(json::Document& document, const schema::Type& type, Dialect dialect, std::vector<const schema::Type*>* references = nullptr);
+json::Node& schema_of(json::Document& document, const schema::Type& type, Dialect dialect,
+                      std::vector<const schema::Type*>* references = nullptr);
 json::Node& reference_to(json::Document& document, const schema::Type& type, Dialect dialect);
 json::Node& gvk(json::Document& document, std::string_view group, std::string_view version, std::string_view kind);
 json::Node& strings(json::Document& document, std::span<const std::string_view> values);

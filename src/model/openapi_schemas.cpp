@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "model/custom/structural.h"
 #include "model/openapi_routes.h"
 
 namespace estiba::model::openapi {
@@ -43,6 +44,7 @@ class Schemas {
       : document_(document), dialect_(dialect), references_(references) {}
 
   Node& type(const Type& type) {
+    if (type.structural) return custom(type);
     Node& out = document_.make_object();
     if (type.form != Form::message) {
       scalar(out, type);
@@ -101,6 +103,75 @@ class Schemas {
     for (const schema::Group& group : schema::groups())
       for (const schema::Version& version : group.versions) document_.append(out, gvk(document_, group.name, version.name, type.name));
     return out;
+  }
+
+  // A custom kind: its own schema, with what every object has.
+  Node& custom(const Type& type) {
+    const Structural& schema = *type.structural;
+    Node* out = nullptr;
+    if (dialect_ == Dialect::v2 && (schema.preserve || !schema.source)) {
+      out = &plain("object", "");  // old clients complain about every field if some are listed
+    } else {
+      out = schema.source ? &copied(*schema.source) : &plain("object", "");
+      if (out->string_at("type").empty()) document_.set(*out, "type", "object");
+      common(*out);
+    }
+    document_.set(*out, "x-kubernetes-group-version-kind", kinds(type));
+    return *out;
+  }
+
+  void common(Node& out) {
+    static const Type& metadata = *schema::find_type("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    Node& properties = document_.ensure_object(out, "properties");
+    document_.set(properties, "apiVersion", plain("string", ""));
+    document_.set(properties, "kind", plain("string", ""));
+    if (references_) references_->push_back(&metadata);
+    document_.set(properties, "metadata", reference_to(document_, metadata, dialect_));
+  }
+
+  // Version 2 cannot say nullable, alternatives and open objects: there they say less.
+  bool left_out(std::string_view key, bool nullable, bool preserve) const {
+    if (key == "properties" || key == "items" || key == "additionalProperties")
+      return dialect_ == Dialect::v2 && (nullable || (preserve && key != "additionalProperties"));
+    if (dialect_ == Dialect::v3) return false;
+    if (key == "type") return nullable;
+    return key == "nullable" || key == "allOf" || key == "anyOf" || key == "oneOf" || key == "not" || key == "default";
+  }
+
+  static bool is_true(const Node& schema, std::string_view key) {
+    const Node* node = schema.find(key);
+    return node && node->as_bool();
+  }
+
+  Node& copied(const Node& source) {
+    const bool nullable = is_true(source, "nullable"), preserve = is_true(source, "x-kubernetes-preserve-unknown-fields");
+    Node& out = document_.make_object();
+    for (const Node& member : source) {
+      const std::string_view key = member.key();
+      if (left_out(key, nullable, preserve)) continue;
+      if (key == "properties") {
+        Node& properties = document_.add(out, key, document_.make_object());
+        for (const Node& property : member) document_.add(properties, property.key(), copied(property));
+      } else if (key == "items" || (key == "additionalProperties" && member.is_object())) {
+        document_.add(out, key, copied(member));
+      } else if (key == "required" && dialect_ == Dialect::v2) {
+        required(out, source, member);
+      } else {
+        document_.add(out, key, document_.copy(member));
+      }
+    }
+    if (is_true(source, "x-kubernetes-embedded-resource") && !(dialect_ == Dialect::v2 && (preserve || nullable))) common(out);
+    return out;
+  }
+
+  // A required member that may be null is not required where null cannot be told.
+  void required(Node& out, const Node& source, const Node& names) {
+    Node& kept = document_.make_array();
+    for (const Node& name : names) {
+      const Node* property = source.at("properties", name.as_string());
+      if (!property || !is_true(*property, "nullable")) document_.append(kept, document_.copy(name));
+    }
+    if (!kept.empty()) document_.add(out, "required", kept);
   }
 
   void map_type(Node& out, MapType type) {

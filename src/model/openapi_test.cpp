@@ -15,7 +15,7 @@ using json::Document;
 using json::Node;
 
 TEST(OpenApi, Version2DescribesFieldsForPatchesAndLists) {
-  const Document document = openapi_v2("v1.36.0");
+  const Document document = openapi_v2(Catalog(), "v1.36.0");
   const Node* spec = document.root().at("definitions", "io.k8s.api.core.v1.PodSpec");
   ASSERT_TRUE(spec);
   EXPECT_EQ(json::print(*spec->at("properties", "containers")),
@@ -27,7 +27,7 @@ TEST(OpenApi, Version2DescribesFieldsForPatchesAndLists) {
 }
 
 TEST(OpenApi, Version2HasTheParametersThatKubectlLooksFor) {
-  const Document document = openapi_v2("v1.36.0");
+  const Document document = openapi_v2(Catalog(), "v1.36.0");
   const Node* patch = document.root().at("paths", "/apis/apps/v1/namespaces/{namespace}/deployments/{name}", "patch");
   ASSERT_TRUE(patch);
   EXPECT_EQ(patch->string_at("operationId"), "patchAppsV1NamespacedDeployment");
@@ -41,7 +41,7 @@ TEST(OpenApi, Version2HasTheParametersThatKubectlLooksFor) {
 }
 
 TEST(OpenApi, EveryReferenceLeadsSomewhere) {
-  const Document document = openapi_v2("v1.36.0");
+  const Document document = openapi_v2(Catalog(), "v1.36.0");
   const std::string text = json::print(document.root());
   size_t count = 0;
   for (size_t at = 0; (at = text.find("\"$ref\":\"#/", at)) != std::string::npos; ++count) {
@@ -54,7 +54,7 @@ TEST(OpenApi, EveryReferenceLeadsSomewhere) {
 }
 
 TEST(OpenApi, Version3HoldsWhatItsPathsNeed) {
-  auto text = openapi_v3("apis/apps/v1", "v1.36.0");
+  auto text = openapi_v3(Catalog(), "apis/apps/v1", "v1.36.0");
   ASSERT_TRUE(text);
   auto document = Document::parse(*text);
   ASSERT_TRUE(document);
@@ -69,12 +69,13 @@ TEST(OpenApi, Version3HoldsWhatItsPathsNeed) {
     const std::string target = text->substr(at, text->find('"', at) - at);
     ASSERT_TRUE(schemas->find(target)) << target;
   }
-  EXPECT_FALSE(openapi_v3("apis/none/v1", ""));
-  EXPECT_NE(openapi_v3_index("1").find(R"("apis/apps/v1":{"serverRelativeURL":"/openapi/v3/apis/apps/v1?hash=1"})"), std::string::npos);
+  EXPECT_FALSE(openapi_v3(Catalog(), "apis/none/v1", ""));
+  EXPECT_NE(openapi_v3_index(Catalog(), "1").find(R"("apis/apps/v1":{"serverRelativeURL":"/openapi/v3/apis/apps/v1?hash=1"})"),
+            std::string::npos);
 }
 
 TEST(OpenApi, ProtobufHoldsEveryDefinitionAndPath) {
-  const Document document = openapi_v2("v1.36.0");
+  const Document document = openapi_v2(Catalog(), "v1.36.0");
   const std::string bytes = openapi_v2_protobuf(document.root());
   size_t definitions = 0, paths = 0;
   for (wire::Reader reader(bytes); !reader.done();) {
@@ -116,7 +117,7 @@ TEST(OpenApi, DefinitionsAreThoseOfKubernetes) {
   text << file.rdbuf();
   auto theirs = Document::parse(text.str());
   ASSERT_TRUE(theirs);
-  const Document ours = openapi_v2("v1.36.0");
+  const Document ours = openapi_v2(Catalog(), "v1.36.0");
   for (const Node& definition : *theirs->root().find("definitions")) {
     const Node* mine = ours.root().at("definitions", definition.key());
     ASSERT_TRUE(mine) << definition.key();

@@ -1,12 +1,18 @@
 // The API as data: constant tables of every type and resource, made from src/model/schema/*.api by tools/schema.py
 // (notation: docs/schema.md). Everything generic — checking, defaulting, patches, protobuf, OpenAPI, structs — loops over
-// these. The tables are constants of the program: no start-up cost, shared pages.
+// these. The tables are constants of the program: no start-up cost, shared pages. Custom kinds have tables of the same form,
+// made while the program runs (custom/definition.h, catalog.h).
 #pragma once
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+
+namespace estiba::model {
+struct Structural;     // custom/structural.h
+struct CustomVersion;  // custom/definition.h
+}  // namespace estiba::model
 
 namespace estiba::model::schema {
 
@@ -19,9 +25,9 @@ enum class Kind : uint8_t { string, boolean, int32, int64, number, bytes, object
 /// How a type is written. All but `message` are one value in JSON and have a protobuf form of their own.
 enum class Form : uint8_t {
   message,
-  quantity,           ///< string "500m"; a number is accepted
-  time,               ///< RFC 3339, seconds
-  micro_time,         ///< RFC 3339, microseconds
+  quantity,    ///< string "500m"; a number is accepted
+  time,        ///< RFC 3339, seconds
+  micro_time,  ///< RFC 3339, microseconds
   int_or_string,
   raw_extension,      ///< any object, kept as it is
   fields,             ///< FieldsV1: any object
@@ -39,11 +45,11 @@ enum class MapType : uint8_t { none, atomic, granular };
 
 /// What few fields have.
 struct FieldMore {
-  std::span<const std::string_view> keys;  ///< of a list of type map
-  std::string_view merge_key;              ///< for strategic merge patches
-  std::string_view default_value;          ///< JSON text
+  std::span<const std::string_view> keys;     ///< of a list of type map
+  std::string_view merge_key;                 ///< for strategic merge patches
+  std::string_view default_value;             ///< JSON text
   std::span<const std::string_view> allowed;  ///< an enum's values
-  bool default_published;  ///< the default stands in OpenAPI too; the others are only set by the server
+  bool default_published;                     ///< the default stands in OpenAPI too; the others are only set by the server
 };
 
 struct Field {
@@ -88,8 +94,10 @@ struct Type {
   std::string_view json;  ///< scalars: type and format for OpenAPI, "string:date-time"; else "object"
   Form form;
   MapType map_type;
-  bool kind;        ///< has apiVersion and kind (which `fields` does not list)
-  bool everywhere;  ///< belongs to every group and version (DeleteOptions)
+  bool kind;                               ///< has apiVersion and kind (which `fields` does not list)
+  bool everywhere;                         ///< belongs to every group and version (DeleteOptions)
+  bool open = false;                       ///< may have fields that `fields` does not list (only of custom kinds)
+  const Structural* structural = nullptr;  ///< of custom kinds: all that their schema says
 
   const Field* find(std::string_view field) const;
   /// "io.k8s.api.apps.v1.Deployment"
@@ -117,9 +125,12 @@ struct Resource {
   std::span<const std::string_view> short_names, categories, verbs;
   std::span<const Subresource> subresources;
   std::span<const Column> columns;
+  std::string_view list_kind = {};        ///< empty: the kind with "List"
+  const CustomVersion* custom = nullptr;  ///< of a custom kind, else null
 
   bool can(std::string_view verb) const;
   const Subresource* find_subresource(std::string_view name) const;
+  std::string kind_of_list() const { return list_kind.empty() ? std::string(kind) + "List" : std::string(list_kind); }
 };
 
 struct Version {

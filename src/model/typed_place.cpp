@@ -86,6 +86,10 @@ bool MemberPlaces::find(std::string_view key, Place& out, bool* declared) {
     out = field_place(*field_);
     return true;
   }
+  if (place_.type->open && !(place_.type->kind && (key == "apiVersion" || key == "kind"))) {
+    out = {Place::Form::deduced, false, nullptr, nullptr};
+    return true;
+  }
   out = {Place::Form::scalar, false, nullptr, nullptr};
   return place_.type->kind && (key == "apiVersion" || key == "kind");
 }

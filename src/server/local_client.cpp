@@ -15,6 +15,7 @@ class LocalWatch final : public client::WatchStream {
 
   Task<Result<std::vector<client::WatchEvent>>> next() override {
     auto items = CO_TRY(co_await watcher_->next());
+    if (items.empty()) co_return fail(Code::unavailable, "the watch has ended: its resource is defined anew");
     std::vector<client::WatchEvent> out;
     out.reserve(items.size());
     for (apiserver::WatchItem& item : items) {
@@ -118,7 +119,9 @@ class LocalClient final : public client::Client {
   Result<Action> make(Verb verb, Resource resource, std::string ns, std::string name) const {
     Action action;
     action.verb = verb;
-    action.resource = model::schema::find_resource(resource.group, resource.version, resource.name);
+    model::ResourceRef found = api_.cluster().find_resource(resource.group, resource.version, resource.name, true);
+    action.resource = found.resource;
+    action.tables = std::move(found.definition);
     if (!action.resource)
       return fail(Code::not_found, "the server has no resource " + std::string(resource.name) + " in " + std::string(resource.group) + "/" +
                                        std::string(resource.version));

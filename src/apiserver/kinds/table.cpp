@@ -1,4 +1,6 @@
 // The kinds that have rules of their own, one line each.
+#include "apiserver/custom/strategy.h"
+#include "apiserver/kinds/definition.h"
 #include "apiserver/kinds/pod.h"
 #include "apiserver/kinds/service.h"
 #include "apiserver/kinds/simple.h"
@@ -55,6 +57,7 @@ const Strategy rows[] = {
     {.group = "certificates.k8s.io", .resource = "clustertrustbundles", .fields = signer_field},
     {.group = "certificates.k8s.io", .resource = "podcertificaterequests", .prepare = reset_status, .fields = pod_certificate_fields},
     {.group = "resource.k8s.io", .resource = "resourceslices", .fields = slice_fields},
+    {.group = "apiextensions.k8s.io", .resource = "customresourcedefinitions", .defaults = definition::defaults, .prepare = definition::prepare, .validate = definition::validate, .ending = definition::ending, .generation = true},
 };
 // clang-format on
 const Strategy plain{};
@@ -63,6 +66,7 @@ const Strategy plain_with_status{.prepare = reset_status};
 }  // namespace
 
 const Strategy& strategy_of(const Resource& resource) {
+  if (resource.custom) return custom_strategy();
   for (const Strategy& row : rows) {
     if (row.resource == resource.plural && row.group == resource.group) return row;
   }

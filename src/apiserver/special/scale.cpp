@@ -7,13 +7,36 @@
 #include "apiserver/server.h"
 #include "apiserver/special/special.h"
 #include "base/strings.h"
+#include "model/custom/definition.h"
 #include "model/patch.h"
 
 namespace estiba::apiserver {
 namespace {
 
+// Where a kind keeps its numbers of replicas.
+struct Paths {
+  std::string spec = "spec.replicas", status = "status.replicas";
+};
+
+Paths paths_of(const Action& action) {
+  const model::CustomVersion* custom = action.resource->custom;
+  return custom && custom->scale ? Paths{custom->scale->spec_replicas, custom->scale->status_replicas} : Paths{};
+}
+
+// The object that holds the last member of "spec.a.b", made where it is missing, and that member's name.
+std::pair<json::Node*, std::string> parent_of(json::Document& doc, std::string_view path) {
+  json::Node* here = &doc.root();
+  for (size_t dot; (dot = path.find('.')) != std::string_view::npos; path.remove_prefix(dot + 1))
+    here = &doc.ensure_object(*here, path.substr(0, dot));
+  return {here, std::string(path)};
+}
+
 // The selector as text, which is what a Scale shows. A ReplicationController's is a plain map.
-std::string selector_of(const json::Node& object) {
+std::string selector_of(const Action& action, const json::Node& object) {
+  if (const model::CustomVersion* custom = action.resource->custom) {
+    const json::Node* text = custom->scale->selector.empty() ? nullptr : follow(object, custom->scale->selector);
+    return text ? std::string(text->as_string()) : std::string();
+  }
   const json::Node* selector = object.at("spec", "selector");
   if (!present(selector) || selector->empty()) return {};
   std::string text = object.string_at("kind") == "ReplicationController" ? printers::map_text(selector) : printers::selector_text(selector);
@@ -21,7 +44,8 @@ std::string selector_of(const json::Node& object) {
 }
 
 // The Scale of an object whose metadata has its resourceVersion.
-json::Document scale_of(const json::Node& object) {
+json::Document scale_of(const Action& action, const json::Node& object) {
+  const Paths paths = paths_of(action);
   json::Document doc;
   json::Node& scale = doc.make_object();
   doc.set_root(scale);
@@ -32,16 +56,16 @@ json::Document scale_of(const json::Node& object) {
     set_copy(doc, metadata, field, object.at("metadata", field));
   }
   json::Node& spec = doc.ensure_object(scale, "spec");
-  if (int64_t replicas = printers::count_of(object, "spec.replicas"); replicas != 0) set_int(doc, spec, "replicas", replicas);
+  if (int64_t replicas = printers::count_of(object, paths.spec); replicas != 0) set_int(doc, spec, "replicas", replicas);
   json::Node& status = doc.ensure_object(scale, "status");
-  set_int(doc, status, "replicas", printers::count_of(object, "status.replicas"));
-  if (std::string selector = selector_of(object); !selector.empty()) doc.set(status, "selector", selector);
+  set_int(doc, status, "replicas", printers::count_of(object, paths.status));
+  if (std::string selector = selector_of(action, object); !selector.empty()) doc.set(status, "selector", selector);
   return doc;
 }
 
-Result<Outcome> show(const model::ObjectRef& object) {
+Result<Outcome> show(const Action& action, const model::ObjectRef& object) {
   json::Document doc = TRY(json::Document::parse(object.print()));
-  return Outcome{200, {}, json::print(scale_of(doc.root()).root()), {}};
+  return Outcome{200, {}, json::print(scale_of(action, doc.root()).root()), {}};
 }
 
 Result<void> check_replicas(const Action& action, const json::Node& object) {
@@ -60,7 +84,8 @@ Result<json::Document> with_replicas(const Action& action, const json::Node& old
   int64_t replicas = printers::count_of(scale, "spec.replicas");
   json::Document doc;
   doc.set_root(doc.copy(old));
-  set_int(doc, doc.ensure_object(doc.root(), "spec"), "replicas", replicas);
+  auto [parent, key] = parent_of(doc, paths_of(action).spec);
+  set_int(doc, *parent, key, replicas);
   if (std::string_view revision = scale.string_at("metadata", "resourceVersion"); !revision.empty()) {
     doc.set(doc.ensure_object(doc.root(), "metadata"), "resourceVersion", revision);
   }
@@ -71,7 +96,10 @@ Result<void> patch_scale(const Action& action, json::Document& scale, const json
   switch (action.body_type) {
     case BodyType::json_patch: return model::apply_json_patch(scale, patch);
     case BodyType::merge_patch: return model::apply_merge_patch(scale, patch);
-    case BodyType::strategic_patch: return model::apply_merge_patch(scale, patch);  // a Scale has no lists: the same
+    case BodyType::strategic_patch:
+      if (action.resource->custom)
+        return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
+      return model::apply_merge_patch(scale, patch);  // a Scale has no lists: the same
     default:
       return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
   }
@@ -110,7 +138,8 @@ Task<Result<Outcome>> act(Api& api, Action action) {
   if (action.verb == Verb::get) {
     auto object = api.registry().get(action);
     if (!object) co_return std::unexpected(std::move(object.error()));
-    co_return show(*object);
+    CO_TRY(co_await api.registry().present(action, *object));
+    co_return show(action, *object);
   }
   json::Document body;
   if (action.verb == Verb::patch) {
@@ -120,16 +149,18 @@ Task<Result<Outcome>> act(Api& api, Action action) {
   } else {
     body = std::move(CO_TRY(decode_as(action, *model::schema::find_type("autoscaling", "v1", "Scale"))).doc);
   }
+  Action answered = action;
+  answered.body.clear();
   auto shared = std::make_shared<std::pair<Action, json::Document>>(action, std::move(body));
   auto outcome = co_await api.registry().modify(std::move(action), Part::main, [shared](const json::Node& old) -> Result<json::Document> {
     const auto& [asked, given] = *shared;
     if (asked.verb != Verb::patch) return with_replicas(asked, old, given.root());
-    json::Document scale = scale_of(old);
+    json::Document scale = scale_of(asked, old);
     TRY(patch_scale(asked, scale, given.root()));
     return with_replicas(asked, old, scale.root());
   });
   if (!outcome) co_return outcome;
-  co_return show(outcome->object);
+  co_return show(answered, outcome->object);
 }
 
 constexpr Special rows[] = {
@@ -140,6 +171,8 @@ constexpr Special rows[] = {
 };
 
 }  // namespace
+
+Act scale_of_custom() { return act; }
 
 std::span<const Special> scale_actions() { return rows; }
 

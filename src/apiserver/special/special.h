@@ -16,6 +16,8 @@ struct Special {
 };
 
 std::span<const Special> scale_actions();
+/// The scale of any custom kind that has one.
+Act scale_of_custom();
 std::span<const Special> pod_actions();
 std::span<const Special> namespace_actions();
 std::span<const Special> token_actions();

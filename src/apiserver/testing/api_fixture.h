@@ -36,11 +36,13 @@ class ApiFixture : public ::testing::Test {
     return loop.block_on(std::move(task));
   }
 
-  static Action make(Verb verb, std::string_view group, std::string_view version, std::string_view resource, std::string ns,
-                     std::string name = {}) {
+  Action make(Verb verb, std::string_view group, std::string_view version, std::string_view resource, std::string ns,
+              std::string name = {}) {
     Action action;
     action.verb = verb;
-    action.resource = model::schema::find_resource(group, version, resource);
+    model::ResourceRef found = api_->cluster().find_resource(group, version, resource);
+    action.resource = found.resource;
+    action.tables = std::move(found.definition);
     action.ns = std::move(ns);
     action.name = std::move(name);
     action.body_type = BodyType::json;
