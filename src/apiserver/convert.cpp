@@ -82,7 +82,7 @@ void convert(json::Document& doc, json::Node& object, const model::schema::Resou
 }
 
 Result<model::ObjectPtr> in_version(const model::ObjectPtr& object, const model::schema::Resource& resource) {
-  if (resource.custom) return custom_in_version(object, *resource.custom);
+  if (model::custom_of(resource)) return custom_in_version(object, *model::custom_of(resource));
   if (is_version_of(object->meta().api_version, resource)) [[likely]]
     return object;
   // A thousand watchers of another version than the stored one share what is converted for the first.

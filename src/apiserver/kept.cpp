@@ -41,9 +41,9 @@ Result<std::shared_ptr<const Kept>> kept(const store::Entry& entry, const Strate
 
 Result<model::ObjectRef> object_of(const store::Entry& entry, const Resource& resource) {
   auto facts = TRY(kept(entry, strategy_of(resource)));
-  if (!resource.custom) return model::ObjectRef{TRY(in_version(facts->object, resource)), entry.mod_revision};
+  if (!model::custom_of(resource)) return model::ObjectRef{TRY(in_version(facts->object, resource)), entry.mod_revision};
   // Reading under the tables that it was written by needs no second look at a custom object.
-  const uint64_t tables = resource.custom->definition->id();
+  const uint64_t tables = model::custom_of(resource)->definition->id();
   const bool own_version = model::schema::split_api_version(facts->object->meta().api_version).second == resource.version;
   if (own_version && facts->conformed.load(std::memory_order_relaxed) == tables) return model::ObjectRef{facts->object, entry.mod_revision};
   auto shown = TRY(in_version(facts->object, resource));

@@ -104,7 +104,7 @@ void keep_metadata(Draft& draft, bool generation) {
     const json::Node* value = metadata.find(field);
     if (value && (value->is_null() || value->empty())) draft.doc.remove(metadata, field);
   }
-  const model::CustomVersion* custom = draft.action.resource->custom;
+  const model::CustomVersion* custom = model::custom_of(*draft.action.resource);
   if (!generation || !spec_changed(*draft.old, draft.object, custom && !custom->status)) return;
   const json::Node* count = metadata.find("generation");
   set_int(draft.doc, metadata, "generation", (count ? count->as_int().value_or(0) : 0) + 1);

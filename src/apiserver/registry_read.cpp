@@ -125,9 +125,9 @@ Result<std::unique_ptr<Watcher>> Registry::watch(const Action& action) {
     return std::unexpected(std::move(events.error()));
   }
   auto watcher = std::make_unique<Watcher>(store_, *action.resource, action.tables, std::move(selection), std::move(*events), start);
-  if (action.resource->custom) {
-    auto changes =
-        store_.watch(std::string(definitions_prefix) + std::string(action.resource->custom->definition->name()), store_.revision());
+  if (model::custom_of(*action.resource)) {
+    auto changes = store_.watch(std::string(definitions_prefix) + std::string(model::custom_of(*action.resource)->definition->name()),
+                                store_.revision());
     if (changes) watcher->end_with(std::move(*changes));
   }
   watcher->begin_with(std::move(objects), initial && action.list.allow_bookmarks);

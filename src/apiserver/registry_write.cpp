@@ -55,7 +55,7 @@ Result<void> validate(Draft& draft, const Strategy& strategy, bool whole) {
 
 Task<Result<json::Document>> Registry::read_document(const Action& action, const store::Entry& entry) {
   json::Document doc;
-  if (action.resource->custom) {
+  if (model::custom_of(*action.resource)) {
     model::ObjectRef object = CO_TRY(object_of(entry, *action.resource));
     CO_TRY(co_await present(action, object));
     doc = CO_TRY(json::Document::parse(object.object->json()));
@@ -70,7 +70,7 @@ Task<Result<json::Document>> Registry::read_document(const Action& action, const
 Task<Result<std::shared_ptr<const Kept>>> Registry::to_store(const Action& action, const json::Node& object) {
   const Strategy& strategy = strategy_of(*action.resource);
   auto facts = CO_TRY(make_kept(object, strategy));
-  const model::CustomVersion* custom = action.resource->custom;
+  const model::CustomVersion* custom = model::custom_of(*action.resource);
   if (!custom) co_return facts;
   if (!custom->storage) {
     Action stored = action;
@@ -155,7 +155,7 @@ Task<Result<Outcome>> Registry::create_named(const Action& action, json::Documen
     if (written.error().code == Code::already_exists) co_return already_exists(*action.resource, draft.name());
     co_return std::unexpected(std::move(written.error()));
   }
-  if (action.resource->custom) written->object = CO_TRY(model::Object::make(doc.root()));
+  if (model::custom_of(*action.resource)) written->object = CO_TRY(model::Object::make(doc.root()));
   co_return Outcome{201, std::move(*written), {}, std::move(warnings)};
 }
 
@@ -195,7 +195,7 @@ Result<json::Document> apply_patch(const Action& action, const json::Node& old, 
     case BodyType::json_patch: TRY(model::apply_json_patch(doc, patch)); break;
     case BodyType::merge_patch: TRY(model::apply_merge_patch(doc, patch)); break;
     case BodyType::strategic_patch:
-      if (action.resource->custom)
+      if (model::custom_of(*action.resource))
         return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
       TRY(model::apply_strategic_merge_patch(doc, patch, *action.resource->type));
       break;
@@ -274,10 +274,10 @@ namespace {
 // Whether a write that changes nothing must be done all the same: the object is stored in a version that is no longer the
 // storage version, or its stored text does not fit the definition as it is now.
 bool migrates(const store::Entry& entry, const Resource& resource) {
-  if (!resource.custom) return false;
+  if (!model::custom_of(resource)) return false;
   auto facts = kept(entry, strategy_of(resource));
   if (!facts) return false;
-  const model::CustomDefinition& definition = *resource.custom->definition;
+  const model::CustomDefinition& definition = *model::custom_of(resource)->definition;
   const auto stored = model::schema::split_api_version((*facts)->object->meta().api_version).second;
   if (stored != definition.storage().name) return true;
   if ((*facts)->conformed.load() == definition.id()) return false;
@@ -332,7 +332,7 @@ Task<Result<Outcome>> Registry::write_changed(const Action& action, Part part, c
   if (allocates && strategy.undo && (!written || action.write.dry_run)) strategy.undo(draft);
   if (!written) co_return std::unexpected(std::move(written.error()));
   if (allocates && strategy.committed && !action.write.dry_run) strategy.committed(cluster_, old, &draft.object);
-  if (action.resource->custom) written->object = CO_TRY(model::Object::make(draft.object));
+  if (model::custom_of(*action.resource)) written->object = CO_TRY(model::Object::make(draft.object));
   co_return Outcome{200, std::move(*written), {}, std::move(draft.warnings)};
 }
 

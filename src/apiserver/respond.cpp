@@ -23,7 +23,7 @@ std::string list_json(const Action& action, const Page& page) {
   for (const model::ObjectRef& item : page.items) size += item.object->json().size() + 48;
   std::string out;
   out.reserve(size);
-  out += "{\"kind\":\"" + action.resource->kind_of_list() + "\",\"apiVersion\":\"" +
+  out += "{\"kind\":\"" + model::list_kind_of(*action.resource) + "\",\"apiVersion\":\"" +
          model::schema::join_api_version(action.resource->group, action.resource->version) + "\",";
   append_list_meta(out, page);
   out += ",\"items\":[";

@@ -24,7 +24,7 @@ Result<Selection> Selection::make(const Action& action) {
       if (requirement.equal) out.only_name_ = requirement.value;
     } else if (requirement.path == "metadata.namespace") {
       field.from = Field::From::ns;
-    } else if (const model::CustomVersion* custom = action.resource->custom) {
+    } else if (const model::CustomVersion* custom = model::custom_of(*action.resource)) {
       auto row = std::find_if(custom->selectable.begin(), custom->selectable.end(),
                               [&](const model::CustomSelectable& f) { return f.label == requirement.path; });
       if (row == custom->selectable.end()) return bad_request("field label not supported: " + requirement.path);

@@ -9,6 +9,10 @@
 #include "apiserver/strategy.h"
 #include "model/selector.h"
 
+namespace estiba::model {
+struct CustomVersion;
+}
+
 namespace estiba::apiserver {
 
 class Selection {

@@ -104,7 +104,7 @@ Task<void> Api::serve_resource(Action action, io::Request& request, io::Response
   if (auto granting = granting_attributes(action); granting && !authorizer_.authorize(action.user, *granting).allowed) {
     co_return send_error(response, action.wanted, forbidden(*action.resource, action.name, denial(action.user, *granting)).error());
   }
-  if (const model::CustomVersion* custom = action.resource->custom; custom && !custom->deprecation.empty())
+  if (const model::CustomVersion* custom = model::custom_of(*action.resource); custom && !custom->deprecation.empty())
     response.always("Warning", warning_header(custom->deprecation));
   auto result = co_await act(action, request, response);
   count_request(action, result ? response.status() : http_status(result.error()));
@@ -117,14 +117,14 @@ Task<Result<void>> Api::act(Action& action, io::Request& request, io::Response& 
   if (plain && action.verb == Verb::get && !special_action(action)) {
     auto object = registry_.get(action);
     if (!object) co_return std::unexpected(std::move(object.error()));
-    if (action.resource->custom) CO_TRY(co_await registry_.present(action, *object));
+    if (model::custom_of(*action.resource)) CO_TRY(co_await registry_.present(action, *object));
     send(response, 200, CO_TRY(render_object(action, *object)));
     co_return {};
   }
   if (plain && action.verb == Verb::list && !special_action(action)) {
     auto page = registry_.list(action);
     if (!page) co_return std::unexpected(std::move(page.error()));
-    if (action.resource->custom) CO_TRY(co_await registry_.present(action, page->items));
+    if (model::custom_of(*action.resource)) CO_TRY(co_await registry_.present(action, page->items));
     send(response, 200, CO_TRY(render_list(action, *page)));
     co_return {};
   }
@@ -169,7 +169,8 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
   bool patch_type = type && *type >= BodyType::json_patch;
   if (!type || patch != patch_type) {
     co_return unsupported_media_type(
-        patch && action.resource->custom ? "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+        patch && model::custom_of(*action.resource)
+            ? "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
         : patch ? "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, "
                   "application/apply-patch+yaml"
                 : "application/json, application/yaml, application/vnd.kubernetes.protobuf");

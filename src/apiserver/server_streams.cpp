@@ -96,7 +96,7 @@ Task<Result<void>> Api::stream_watch(const Action& action, io::Request& request,
       items->push_back({WatchItem::Kind::bookmark, false, {}, watcher->position()});
     }
     if (items->empty()) continue;
-    if (action.resource->custom) CO_TRY(co_await present_items(registry_, action, *items));
+    if (model::custom_of(*action.resource)) CO_TRY(co_await present_items(registry_, action, *items));
     told = std::max(told, items->back().revision);
     if (auto sent = co_await send_items(action, *items, response); !sent) co_return {};
   }

@@ -129,7 +129,7 @@ Result<void> append_row(std::string& out, const Action& action, const Printer& p
   json::Document doc = TRY(json::Document::parse(object.object->json()));
   Cells cells;
   cells.now = now;
-  if (action.resource->custom) custom_row(*action.resource->custom, doc.root(), cells);
+  if (model::custom_of(*action.resource)) custom_row(*model::custom_of(*action.resource), doc.root(), cells);
   else if (printer.declared) printers::declared_row(*printer.declared, doc.root(), cells);
   else printer.row(doc.root(), cells);
   out += "{\"cells\":[" + cells.json() + "]";
@@ -156,7 +156,7 @@ Result<std::string> table_json(const Action& action, const Page& page, bool head
     if (page.remaining) out += ",\"remainingItemCount\":" + std::to_string(*page.remaining);
   }
   out += "},\"columnDefinitions\":[";
-  if (headers && action.resource->custom) append_custom_columns(out, *action.resource->custom);
+  if (headers && model::custom_of(*action.resource)) append_custom_columns(out, *model::custom_of(*action.resource));
   else if (headers) append_columns(out, printer);
   out += "],\"rows\":[";
   for (size_t i = 0; i < page.items.size(); i++) {

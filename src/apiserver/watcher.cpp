@@ -44,7 +44,7 @@ void Watcher::look_at_definition() {
   for (const store::Event& event : events) {
     // Most writes only touch conditions.
     auto now = event.kind == store::Event::Kind::put ? model::CustomDefinition::make(event.entry->value) : fail(Code::not_found, "");
-    if (!now || (*now)->fingerprint() != resource_.custom->definition->fingerprint()) ended_ = true;
+    if (!now || (*now)->fingerprint() != model::custom_of(resource_)->definition->fingerprint()) ended_ = true;
   }
 }
 

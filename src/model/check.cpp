@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "model/custom/structural.h"
+#include "model/custom/definition.h"
 
 namespace estiba::model {
 
@@ -86,13 +86,13 @@ void default_one(Document& document, Node& value, const Field& field) {
 
 std::vector<FieldCause> check_required(const Node& object, const Type& type, std::string path) {
   std::vector<FieldCause> causes;
-  if (type.structural) return causes;  // the schema's checks need more than the object (apiserver/custom/)
+  if (structural_of(type)) return causes;  // the schema's checks need more than the object (apiserver/custom/)
   Required(causes).message(object, type, path);
   return causes;
 }
 
 void set_defaults(Document& document, Node& object, const Type& type) {
-  if (type.structural) return set_defaults(document, object, *type.structural);
+  if (const Structural* structural = structural_of(type)) return set_defaults(document, object, *structural);
   for (const Field& field : type.fields) {
     Node* value = object.find(field.name);
     if (!value || value->is_null()) {

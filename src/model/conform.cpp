@@ -4,7 +4,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "model/check.h"
-#include "model/custom/structural.h"
+#include "model/custom/definition.h"
 #include "model/quantity.h"
 
 namespace estiba::model {
@@ -257,11 +257,11 @@ Result<std::vector<std::string>> conform(Document& document, Node& object, const
   if (!object.is_object())
     return fail(Code::malformed, "json: cannot unmarshal " + std::string(json::to_string(object.type())) + " into Go value of type " +
                                      std::string(type.package->version) + "." + std::string(type.name));
-  if (type.structural) {
+  if (const Structural* structural = structural_of(type)) {
     // The types of values are left to the checks, as Kubernetes does for custom kinds.
-    TRY(coerce_metadata(document, object, type.structural, type.kind, false, &unknown));
+    TRY(coerce_metadata(document, object, structural, type.kind, false, &unknown));
     std::vector<std::string> pruned;
-    prune(document, object, *type.structural, type.kind, &pruned);
+    prune(document, object, *structural, type.kind, &pruned);
     unknown.insert(unknown.end(), pruned.begin(), pruned.end());
     return unknown;
   }

@@ -245,7 +245,7 @@ class V3 {
 static uint64_t fingerprint_of(const schema::Version& version) {
   uint64_t out = 0;
   for (const schema::Resource& resource : version.resources)
-    if (resource.custom) out = out * 1099511628211u + resource.custom->definition->fingerprint();
+    if (custom_of(resource)) out = out * 1099511628211u + custom_of(resource)->definition->fingerprint();
   return out;
 }
 

@@ -110,13 +110,13 @@ class Routes {
     out.version = resource_->version;
     out.kind = resource_->kind;
     out.response = resource_->type;
-    out.custom = resource_->custom != nullptr;
+    out.custom = custom_of(*resource_) != nullptr;
     return out;
   }
 
   const Type* list_type() const {
-    if (resource_->custom) return resource_->custom->list_type;
-    return schema::find_type(resource_->group, resource_->version, resource_->kind_of_list());
+    if (custom_of(*resource_)) return custom_of(*resource_)->list_type;
+    return schema::find_type(resource_->group, resource_->version, list_kind_of(*resource_));
   }
 
   void list(Path& path, std::string id) {
@@ -175,7 +175,7 @@ class Routes {
   }
 
   void subresource(const Subresource& sub) {
-    const bool itself = resource_->custom && sub.kind == resource_->kind && sub.group == resource_->group;
+    const bool itself = custom_of(*resource_) && sub.kind == resource_->kind && sub.group == resource_->group;
     const Type* type = itself ? resource_->type : schema::find_type(sub.group, sub.version, sub.kind);
     Path& at = path(where() + "/{name}/" + std::string(sub.name));
     const std::string name = group_ + scope_ + std::string(resource_->kind) + capital(sub.name);

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "model/custom/structural.h"
+#include "model/custom/definition.h"
 #include "model/openapi_routes.h"
 
 namespace estiba::model::openapi {
@@ -44,7 +44,7 @@ class Schemas {
       : document_(document), dialect_(dialect), references_(references) {}
 
   Node& type(const Type& type) {
-    if (type.structural) return custom(type);
+    if (structural_of(type)) return custom(type);
     Node& out = document_.make_object();
     if (type.form != Form::message) {
       scalar(out, type);
@@ -107,7 +107,7 @@ class Schemas {
 
   // A custom kind: its own schema, with what every object has.
   Node& custom(const Type& type) {
-    const Structural& schema = *type.structural;
+    const Structural& schema = *structural_of(type);
     Node* out = nullptr;
     if (dialect_ == Dialect::v2 && (schema.preserve || !schema.source)) {
       out = &plain("object", "");  // old clients complain about every field if some are listed

@@ -1,18 +1,12 @@
 // The API as data: constant tables of every type and resource, made from src/model/schema/*.api by tools/schema.py
 // (notation: docs/schema.md). Everything generic — checking, defaulting, patches, protobuf, OpenAPI, structs — loops over
-// these. The tables are constants of the program: no start-up cost, shared pages. Custom kinds have tables of the same form,
-// made while the program runs (custom/definition.h, catalog.h).
+// these. The tables are constants of the program: no start-up cost, shared pages.
 #pragma once
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-
-namespace estiba::model {
-struct Structural;     // custom/structural.h
-struct CustomVersion;  // custom/definition.h
-}  // namespace estiba::model
 
 namespace estiba::model::schema {
 
@@ -94,10 +88,8 @@ struct Type {
   std::string_view json;  ///< scalars: type and format for OpenAPI, "string:date-time"; else "object"
   Form form;
   MapType map_type;
-  bool kind;                               ///< has apiVersion and kind (which `fields` does not list)
-  bool everywhere;                         ///< belongs to every group and version (DeleteOptions)
-  bool open = false;                       ///< may have fields that `fields` does not list (only of custom kinds)
-  const Structural* structural = nullptr;  ///< of custom kinds: all that their schema says
+  bool kind;        ///< has apiVersion and kind (which `fields` does not list)
+  bool everywhere;  ///< belongs to every group and version (DeleteOptions)
 
   const Field* find(std::string_view field) const;
   /// "io.k8s.api.apps.v1.Deployment"
@@ -125,12 +117,9 @@ struct Resource {
   std::span<const std::string_view> short_names, categories, verbs;
   std::span<const Subresource> subresources;
   std::span<const Column> columns;
-  std::string_view list_kind = {};        ///< empty: the kind with "List"
-  const CustomVersion* custom = nullptr;  ///< of a custom kind, else null
 
   bool can(std::string_view verb) const;
   const Subresource* find_subresource(std::string_view name) const;
-  std::string kind_of_list() const { return list_kind.empty() ? std::string(kind) + "List" : std::string(list_kind); }
 };
 
 struct Version {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "model/custom/definition.h"
 
 namespace estiba::model {
 
@@ -86,7 +87,7 @@ bool MemberPlaces::find(std::string_view key, Place& out, bool* declared) {
     out = field_place(*field_);
     return true;
   }
-  if (place_.type->open && !(place_.type->kind && (key == "apiVersion" || key == "kind"))) {
+  if (is_open(*place_.type) && !(place_.type->kind && (key == "apiVersion" || key == "kind"))) {
     out = {Place::Form::deduced, false, nullptr, nullptr};
     return true;
   }

@@ -17,16 +17,19 @@ void each(const Structural& schema, F&& visit) {
 
 }  // namespace
 
-Checks compile_patterns(const Structural& schema) {
-  Checks out;
+void compile_patterns(const Structural& schema, Checks& out) {
   each(schema, [&out](const Structural& one) {
     if (one.pattern.empty() || out.patterns.contains(one.pattern)) return;
     if (auto compiled = Pattern::compile(one.pattern)) out.patterns.emplace(one.pattern, std::move(*compiled));
   });
-  return out;
 }
 
-void add_checks(model::CustomVersion& version) { version.checks = std::make_shared<const Checks>(compile_patterns(version.schema)); }
+void add_checks(model::CustomVersion& version) {
+  auto made = std::make_shared<Checks>();
+  compile_patterns(version.schema, *made);
+  if (version.schema.has_rules) made->rules = std::make_unique<const Rules>(version.schema);
+  version.checks = std::move(made);
+}
 
 const Checks* checks_of(const model::CustomVersion& version) { return static_cast<const Checks*>(version.checks.get()); }
 

@@ -6,11 +6,13 @@
 #include <string_view>
 
 #include "apiserver/custom/pattern.h"
+#include "apiserver/custom/rules.h"
 #include "model/custom/definition.h"
 
 namespace estiba::apiserver {
 
 struct Checks final : model::CustomChecks {
+  std::unique_ptr<const Rules> rules;  ///< null when there are none
   std::map<std::string_view, Pattern, std::less<>> patterns;
 
   const Pattern* pattern(std::string_view text) const {
@@ -24,6 +26,6 @@ void add_checks(model::CustomVersion& version);
 /// Null before add_checks.
 const Checks* checks_of(const model::CustomVersion& version);
 /// The patterns of a schema alone, for checking the defaults in it.
-Checks compile_patterns(const model::Structural& schema);
+void compile_patterns(const model::Structural& schema, Checks& out);
 
 }  // namespace estiba::apiserver

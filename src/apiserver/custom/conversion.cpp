@@ -144,7 +144,7 @@ Task<Result<void>> convert_by_webhook(Cluster& cluster, const CustomVersion& wan
 }
 
 Task<Result<void>> Registry::present(const Action& action, std::vector<ObjectRef>& objects) {
-  const CustomVersion* custom = action.resource->custom;
+  const CustomVersion* custom = model::custom_of(*action.resource);
   if (!custom || !custom->definition->converts_by_webhook()) co_return {};
   co_return co_await convert_by_webhook(cluster_, *custom, objects);
 }

@@ -12,7 +12,7 @@ namespace {
 using json::Node;
 using model::CustomVersion;
 
-const CustomVersion& version_of(const Draft& draft) { return *draft.action.resource->custom; }
+const CustomVersion& version_of(const Draft& draft) { return *model::custom_of(*draft.action.resource); }
 
 void prepare(Draft& draft) {
   if (version_of(draft).status) simple::reset_status(draft);
@@ -78,12 +78,29 @@ void check_list_types(Draft& draft, const model::Structural& schema) {
   if (!draft.old || !has_repeated(*draft.old, schema)) check_lists(draft.object, schema, "", draft.errors);
 }
 
+// Rules say nothing sensible of objects that are not even of the right shape.
+void check_rules_of(Draft& draft, const CustomVersion& version) {
+  const Rules* rules = checks_of(version)->rules.get();
+  if (!rules) return;
+  static constexpr std::string_view blocking[] = {"FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany",
+                                                  "FieldValueTypeInvalid"};
+  const auto& causes = draft.errors.causes();
+  const bool blocked = std::any_of(causes.begin(), causes.end(), [](const FieldCause& cause) {
+    return std::find(std::begin(blocking), std::end(blocking), cause.reason) != std::end(blocking);
+  });
+  if (!blocked) return rules->check(draft.object, version.schema, draft.old, draft.errors);
+  draft.errors.invalid(
+      "<nil>", std::string_view("null"),
+      "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation");
+}
+
 void validate(Draft& draft) {
   const CustomVersion& version = version_of(draft);
   check_value(draft.object, version.schema, *checks_of(version), draft.old, "", draft.errors);
   check_scale(draft, true);
   check_embedded(draft.object, version.schema, "", draft.errors);
   check_list_types(draft, version.schema);
+  check_rules_of(draft, version);
   warn_of_finalizers(draft);
 }
 
@@ -95,6 +112,7 @@ void validate_status(Draft& draft) {
     check_value(*status, schema->second, *checks_of(version), draft.old->find("status"), "status", draft.errors);
   check_scale(draft, false);
   check_list_types(draft, version.schema);
+  check_rules_of(draft, version);
 }
 
 }  // namespace

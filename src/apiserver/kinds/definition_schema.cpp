@@ -462,7 +462,8 @@ void check_structural(const Node& schema, const std::string& path, FieldErrors& 
 void check_defaults(const Node& schema, const std::string& path, FieldErrors& errors) {
   const Structural parsed = Structural::parse(schema);
   if (!parsed.has_defaults) return;
-  const Checks checks = compile_patterns(parsed);
+  Checks checks;
+  compile_patterns(parsed, checks);
   DefaultRules(checks, errors).schema(parsed, path, true);
 }
 
@@ -500,6 +501,8 @@ void check_schema(const Node& schema, const std::string& path, bool status_enabl
   check_structural(schema, path, errors);
   if (errors.causes().size() == before) check_defaults(schema, path, errors);
   SchemaRules(errors).schema(schema, path, {.root = true});
+  // Expressions are looked at only where their types are sound.
+  if (errors.causes().size() == before) check_rules(Structural::parse(schema), path, errors);
 }
 
 }  // namespace estiba::apiserver::definition

@@ -66,7 +66,7 @@ const Strategy plain_with_status{.prepare = reset_status};
 }  // namespace
 
 const Strategy& strategy_of(const Resource& resource) {
-  if (resource.custom) return custom_strategy();
+  if (model::custom_of(resource)) return custom_strategy();
   for (const Strategy& row : rows) {
     if (row.resource == resource.plural && row.group == resource.group) return row;
   }

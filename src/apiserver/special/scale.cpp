@@ -19,7 +19,7 @@ struct Paths {
 };
 
 Paths paths_of(const Action& action) {
-  const model::CustomVersion* custom = action.resource->custom;
+  const model::CustomVersion* custom = model::custom_of(*action.resource);
   return custom && custom->scale ? Paths{custom->scale->spec_replicas, custom->scale->status_replicas} : Paths{};
 }
 
@@ -33,7 +33,7 @@ std::pair<json::Node*, std::string> parent_of(json::Document& doc, std::string_v
 
 // The selector as text, which is what a Scale shows. A ReplicationController's is a plain map.
 std::string selector_of(const Action& action, const json::Node& object) {
-  if (const model::CustomVersion* custom = action.resource->custom) {
+  if (const model::CustomVersion* custom = model::custom_of(*action.resource)) {
     const json::Node* text = custom->scale->selector.empty() ? nullptr : follow(object, custom->scale->selector);
     return text ? std::string(text->as_string()) : std::string();
   }
@@ -97,7 +97,7 @@ Result<void> patch_scale(const Action& action, json::Document& scale, const json
     case BodyType::json_patch: return model::apply_json_patch(scale, patch);
     case BodyType::merge_patch: return model::apply_merge_patch(scale, patch);
     case BodyType::strategic_patch:
-      if (action.resource->custom)
+      if (model::custom_of(*action.resource))
         return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
       return model::apply_merge_patch(scale, patch);  // a Scale has no lists: the same
     default:

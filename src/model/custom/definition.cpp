@@ -10,6 +10,35 @@ namespace estiba::model {
 
 using json::Node;
 
+static bool is_built_in(const schema::Package* package) {
+  const auto all = schema::packages();
+  return package >= all.data() && package < all.data() + all.size();
+}
+
+static const CustomType* custom_type(const schema::Type& type) {
+  return is_built_in(type.package) ? nullptr : static_cast<const CustomType*>(&type);
+}
+
+const CustomVersion* custom_of(const schema::Resource& resource) {
+  const schema::Package* package = resource.type->package;
+  return is_built_in(package) ? nullptr : static_cast<const CustomPackage*>(package)->owner;
+}
+
+const Structural* structural_of(const schema::Type& type) {
+  const CustomType* custom = custom_type(type);
+  return custom ? custom->structural : nullptr;
+}
+
+bool is_open(const schema::Type& type) {
+  const CustomType* custom = custom_type(type);
+  return custom && custom->open;
+}
+
+std::string list_kind_of(const schema::Resource& resource) {
+  const CustomVersion* custom = custom_of(resource);
+  return custom ? std::string(custom->definition->list_kind()) : std::string(resource.kind) + "List";
+}
+
 namespace {
 
 constexpr std::string_view all_verbs[] = {"delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"};
@@ -193,14 +222,12 @@ Result<void> CustomDefinition::read_version(const Node& node) {
   row.plural = plural_;
   row.singular = singular_;
   row.kind = kind_;
-  row.list_kind = list_kind_;
   row.type = out.published_[0];
   row.namespaced = namespaced_;
   row.short_names = short_names_;
   row.categories = categories_;
   row.verbs = terminating_ ? std::span<const std::string_view>(ending_verbs) : std::span<const std::string_view>(all_verbs);
   row.subresources = out.subresources_;
-  row.custom = &out;
   out.list_type = out.published_[1];
   out.published = out.published_;
   return {};

@@ -19,6 +19,25 @@
 namespace estiba::model {
 
 class CustomDefinition;
+struct CustomVersion;
+
+/// The tables of custom kinds carry more than the built-in ones, told by their package, which is none of the program's.
+struct CustomPackage : schema::Package {
+  const CustomVersion* owner = nullptr;
+};
+struct CustomType : schema::Type {
+  const Structural* structural = nullptr;  ///< all that the schema says; null for lists
+  bool open = false;                       ///< may have fields that `fields` does not list
+};
+
+/// The version that a row of the tables belongs to; null for built-in kinds.
+const CustomVersion* custom_of(const schema::Resource& resource);
+/// The schema of a custom kind's type; null for built-in ones.
+const Structural* structural_of(const schema::Type& type);
+/// Whether objects of the type may have fields beyond those of its table.
+bool is_open(const schema::Type& type);
+/// "PodList"; custom kinds may call their list otherwise.
+std::string list_kind_of(const schema::Resource& resource);
 
 /// What an upper layer compiles from a version once (patterns, expressions) and keeps beside it.
 struct CustomChecks {
@@ -43,7 +62,7 @@ struct CustomScale {
   std::string spec_replicas, status_replicas, selector;  ///< "spec.replicas"; selector may be empty
 };
 
-/// One version of a definition. schema::Resource::custom leads here.
+/// One version of a definition; custom_of() leads here from its row.
 struct CustomVersion {
   const CustomDefinition* definition = nullptr;
   std::string_view name;
@@ -61,9 +80,9 @@ struct CustomVersion {
  private:
   friend class CustomDefinition;
   friend class TableBuilder;
-  schema::Package package_;
+  CustomPackage package_;
   std::string package_path_;
-  std::deque<schema::Type> types_;
+  std::deque<CustomType> types_;
   std::deque<std::vector<schema::Field>> fields_;
   std::deque<schema::FieldMore> more_;
   std::deque<std::string> texts_;

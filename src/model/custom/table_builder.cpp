@@ -47,7 +47,11 @@ bool fits_element(const Structural& schema) {
 
 TableBuilder::TableBuilder(CustomVersion& version, std::string_view group) : version_(version) {
   version.package_path_ = package_path(group, version.name);
-  version.package_ = {version.package_path_, group, version.name, {}};
+  CustomPackage& package = version.package_;
+  package.path = version.package_path_;
+  package.group = group;
+  package.version = version.name;
+  package.owner = &version;
 }
 
 schema::FieldMore& TableBuilder::more(Field& field) {
@@ -112,7 +116,7 @@ Field TableBuilder::field(std::string_view name, const Structural& schema, bool 
 
 const Type* TableBuilder::object(const Structural& schema, std::string_view name, bool kind) {
   std::vector<Field>& fields = version_.fields_.emplace_back();
-  Type& type = version_.types_.emplace_back();
+  CustomType& type = version_.types_.emplace_back();
   if (kind) fields.push_back(message("metadata", machinery("apis.meta.v1.ObjectMeta")));
   for (const auto& [key, property] : schema.properties) {
     if (kind && (key == "apiVersion" || key == "kind" || key == "metadata")) continue;
