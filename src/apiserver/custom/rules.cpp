@@ -51,7 +51,7 @@ void compile_rule(CompiledRule& out, const RuleSet& set) {
     return;
   }
   out.uses_old = program->uses("oldSelf");
-  out.program = std::move(*program);
+  out.program.emplace(std::move(*program));
   if (rule.message_expression.empty()) return;
   auto message = cel::compile(rule.message_expression, *out.environment);
   if (!message) {
@@ -61,7 +61,7 @@ void compile_rule(CompiledRule& out, const RuleSet& set) {
   } else if (&message->type() != &cel::types::string) {
     out.message_error = "messageExpression must evaluate to a string";
   } else {
-    out.message = std::move(*message);
+    out.message.emplace(std::move(*message));
   }
 }
 

@@ -117,8 +117,10 @@ Task<Result<Outcome>> apply(Api& api, Action action) {
   configuration->set(root, "apiVersion", model::schema::join_api_version(action.resource->group, action.resource->version));
   configuration->set(root, "kind", action.resource->kind);
   set_copy(*configuration, root, "metadata", given.root().find("metadata"));
-  if (const json::Node* replicas = given.root().at("spec", "replicas"))
-    set_copy(*configuration, configuration->ensure_object(root, "spec"), "replicas", replicas);
+  if (const json::Node* replicas = given.root().at("spec", "replicas")) {
+    auto [parent, key] = parent_of(*configuration, paths_of(action).spec);
+    set_copy(*configuration, *parent, key, replicas);
+  }
   auto shared = std::make_shared<const Action>(action);
   const WallTime now = api.cluster().now();
   auto outcome = co_await api.registry().modify(std::move(action), Part::main,
@@ -128,7 +130,7 @@ Task<Result<Outcome>> apply(Api& api, Action action) {
                                                   return doc;
                                                 });
   if (!outcome) co_return outcome;
-  Outcome shown = CO_TRY(show(outcome->object));
+  Outcome shown = CO_TRY(show(*shared, outcome->object));
   shown.warnings = std::move(warnings);
   co_return shown;
 }
