@@ -61,6 +61,7 @@ constexpr Entry entries[] = {
     {Message::response, "schema", 2, As::boxed, Message::schema},
     {Message::schema, "$ref", 1, As::text},
     {Message::schema, "format", 2, As::text},
+    {Message::schema, "description", 4, As::text},
     {Message::schema, "required", 19, As::texts},
     {Message::schema, "additionalProperties", 21, As::boxed, Message::schema},
     {Message::schema, "type", 22, As::boxed_text},

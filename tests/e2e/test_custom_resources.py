@@ -219,13 +219,14 @@ def webhook(plane, tmp_path):
     support.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
                  "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate])
     script = support.ROOT / "tests/support/conversion_webhook.py"
-    process = subprocess.Popen(plane.sandbox.command([sys.executable, "-B", script, certificate, key, 9443]), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(plane.sandbox.command([sys.executable, "-B", script, certificate, key, 9443]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline().strip() == "up"
         yield {"url": "https://127.0.0.1:9443/convert", "caBundle": base64.b64encode(certificate.read_bytes()).decode()}
     finally:
-        process.kill()
-        process.communicate()
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
 
 
 def test_a_webhook_converts_between_versions(plane, api, group, ns, tmp_path):
