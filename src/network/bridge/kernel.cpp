@@ -134,7 +134,7 @@ static Result<uint16_t> port_of(int fd) {
 
 // Within the namespace. The sockets have ports of their own, and the packet filter leads port 53 of 127.0.0.11 there: so a container may
 // run a DNS server of its own on every address.
-static Result<NameSockets> make_names() {
+static Result<NameSockets> make_names(os::netlink::Socket& filter) {
   const Address self = *Address::parse("127.0.0.11");
   NameSockets sockets{.udp = TRY(dns::bind_to(self, 0, false)), .tcp = TRY(dns::bind_to(self, 0, true))};
   os::nft::Transaction tx(os::nft::Family::ip, "estiba_names");
@@ -156,8 +156,8 @@ static Result<NameSockets> make_names() {
         .load_value(4, net16(port))
         .dnat(3, 4);
   }
-  auto socket = TRY(os::netlink::Socket::open(NETLINK_NETFILTER));
-  TRY(tx.commit(socket));
+  filter = TRY(os::netlink::Socket::open(NETLINK_NETFILTER));
+  TRY(tx.commit(filter));
   return sockets;
 }
 
@@ -181,7 +181,7 @@ Result<void> Kernel::build(Slot& slot) {
       rtnl::put_link(batch, slot.eth0_index, {.up = true});
     }
     TRY(slot.inside.run(batch));
-    slot.names = TRY(make_names());
+    slot.names = TRY(make_names(slot.filter));
     return {};
   });
 }
@@ -207,7 +207,7 @@ Result<bool> Kernel::refill() {
     ready_.push_back(TRY(make_slot(false)));
     return true;
   }
-  if (bare_.size() < std::min(config_.pool, 2u)) {
+  if (bare_.size() < config_.pool) {
     bare_.push_back(TRY(make_slot(true)));
     return true;
   }
@@ -319,7 +319,8 @@ Result<void> Kernel::remove_wires(const std::vector<std::string>& veths) {
 Result<NameSockets> Kernel::open_names(const std::string& id) {
   NameSockets sockets;
   TRY(os::in_netns(netns_path(id), [&]() -> Result<void> {
-    sockets = TRY(make_names());
+    os::netlink::Socket filter;
+    sockets = TRY(make_names(filter));
     return {};
   }));
   return sockets;

@@ -61,6 +61,9 @@ class Kernel {
     std::string veth;  ///< the node's end; empty: bare
     int veth_index = 0, eth0_index = 0;
     os::netlink::Socket inside;
+    /// What it has committed with. Closed right away it would wait for the kernel's grace period (nft_rcv_nl_event() in
+    /// net/netfilter/nf_tables_api.c); once the slot is taken that has passed.
+    os::netlink::Socket filter;
     NameSockets names;
   };
   /// From the pool, or a new one.
