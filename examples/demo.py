@@ -206,7 +206,6 @@ def code(kubectl):
             course.prepare(engine)
             step("estiba server --docker-socket: a cluster and a container engine in one process")
             show(f"ready after {cluster.start() * 1000:.0f} ms")
-            engine.wait()
             example = course.Course(engine, engine.estiba, "estiba", step=step, show=show)
             with course.registry(engine):
                 example.run()
