@@ -95,21 +95,13 @@ Result<void> Roots::remove(const std::string& id) {
 }
 
 Result<void> Roots::discard(const std::string& id) {
-  const std::string from = paths_.container(id), to = removed_dir() + "/" + id;
-  if (::rename(from.c_str(), to.c_str()) == 0) {
-    finish_later(id);
-    return {};
-  }
-  if (errno == ENOENT && ::access(from.c_str(), F_OK) != 0) return {};
-  if (errno == ENOENT) {
-    TRY(make_dirs(removed_dir(), 0700));
-    if (::rename(from.c_str(), to.c_str()) == 0) {
-      finish_later(id);
-      return {};
-    }
-  }
+  const std::string from = paths_.container(id);
+  if (::access(from.c_str(), F_OK) != 0) return {};
+  TRY(make_dirs(removed_dir(), 0700));
   // One of the same id may still be there.
-  return image::remove_container_root(from);
+  if (::rename(from.c_str(), (removed_dir() + "/" + id).c_str()) != 0) return image::remove_container_root(from);
+  finish_later(id);
+  return {};
 }
 
 void Roots::finish_later(const std::string& id) {
