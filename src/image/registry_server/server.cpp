@@ -91,7 +91,7 @@ Task<void> RegistryServer::dispatch(Call call) {
   if (route.kind == Kind::upload && method == "PATCH") co_return co_await continue_upload(std::move(call));
   if (route.kind == Kind::upload && method == "PUT") co_return co_await finish_upload(std::move(call));
   if (route.kind == Kind::upload && reads) co_return upload_status(std::move(call));
-  if (route.kind == Kind::upload && method == "DELETE") co_return cancel_upload(std::move(call));
+  if (route.kind == Kind::upload && method == "DELETE") co_return co_await cancel_upload(std::move(call));
   send(response, {405, "UNSUPPORTED", "the registry has no " + method + " for " + quoted(call.request.path)});
 }
 

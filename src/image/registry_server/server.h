@@ -76,7 +76,7 @@ class RegistryServer {
   Task<void> continue_upload(Call call);
   Task<void> finish_upload(Call call);
   void upload_status(Call call);
-  void cancel_upload(Call call);
+  Task<void> cancel_upload(Call call);
   UploadRef find_upload(const Call& call);
   void make_room();
   void forget(UploadRef upload);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "image/registry_server/server.h"
+#include "os/file.h"
 
 namespace estiba::image {
 
@@ -23,6 +24,13 @@ struct RegistryServer::Upload {
   Result<BlobWriter*> open(Store& store) {
     if (!writer) writer.emplace(TRY(dir.empty() ? store.new_blob() : store.resume_blob(dir + "/data")));
     return &*writer;
+  }
+
+  /// Blocking: what was received goes.
+  Result<void> remove() {
+    std::lock_guard lock(mutex);
+    writer.reset();
+    return dir.empty() ? Result<void>() : os::remove_all(dir);
   }
 };
 

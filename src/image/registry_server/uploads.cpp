@@ -75,11 +75,7 @@ void RegistryServer::make_room() {
 
 void RegistryServer::forget(UploadRef upload) {
   uploads_.erase(upload->id);
-  pool_.submit([upload] {
-    std::lock_guard lock(upload->mutex);
-    upload->writer.reset();
-    if (!upload->dir.empty()) (void)os::remove_all(upload->dir);
-  });
+  pool_.submit([upload] { (void)upload->remove(); });
 }
 
 void RegistryServer::forget_old_uploads() {
@@ -292,10 +288,12 @@ void RegistryServer::upload_status(Call call) {
   if (UploadRef upload = find_upload(call)) call.response.send(204, upload_headers(upload->repository, upload->id, upload->size));
 }
 
-void RegistryServer::cancel_upload(Call call) {
+Task<void> RegistryServer::cancel_upload(Call call) {
   UploadRef upload = find_upload(call);
-  if (!upload) return;
-  forget(std::move(upload));
+  if (!upload) co_return;
+  uploads_.erase(upload->id);
+  auto removed = co_await pool_.run([upload] { return upload->remove(); });
+  if (!removed) co_return co_await refuse(call.response, std::move(removed.error()));
   call.response.send(204);
 }
 
