@@ -23,6 +23,8 @@ class NodeProxy {
   /// Answers the request itself, streaming or upgraded. An error: nothing was answered, because the node could
   /// not be reached or refuses the request in words that the error holds.
   virtual Task<Result<void>> forward(NodeTarget target, io::Request& request, io::Response& response) = 0;
+  /// What the node's own API is reached with: the API server's client certificate and the CA of nodes' certificates.
+  virtual io::TlsContextRef tls() const = 0;
 };
 
 }  // namespace estiba::apiserver

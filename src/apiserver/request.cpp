@@ -93,6 +93,23 @@ Result<Verb> verb_of(const io::Request& request, const Action& action, bool watc
   return method_not_allowed();
 }
 
+// Where the tail of a proxied path begins, past pods/NAME/proxy and the like; npos when it is no such path. The tail is the
+// backend's business and is neither decoded nor judged.
+size_t proxy_tail(std::string_view raw_path) {
+  size_t at = 0, ends[8] = {}, count = 0;
+  std::string_view parts[8];
+  while (count < 8 && at < raw_path.size()) {
+    size_t end = std::min(raw_path.find('/', at + 1), raw_path.size());
+    parts[count] = raw_path.substr(at + 1, end - at - 1);
+    ends[count++] = end;
+    at = end;
+  }
+  if (count < 5 || parts[0] != "api" || parts[1] != "v1") return raw_path.npos;
+  if (parts[2] == "nodes" && parts[4] == "proxy") return ends[4];
+  const bool namespaced = count >= 7 && parts[2] == "namespaces" && (parts[4] == "pods" || parts[4] == "services");
+  return namespaced && parts[6] == "proxy" ? ends[6] : raw_path.npos;
+}
+
 // Whether the schema offers the verb for the resource or its subresource.
 bool offered(const Action& action) {
   if (action.subresource.empty()) {
@@ -121,8 +138,7 @@ Result<void> place(const std::vector<std::string>& parts, size_t i, const Cluste
   if (!action.ns.empty() && !action.resource->namespaced) return no_such_resource();
   if (parts.size() > i + 1) action.name = parts[i + 1];
   if (parts.size() > i + 2) action.subresource = parts[i + 2];
-  for (size_t j = i + 3; j < parts.size(); j++) target.tail += "/" + parts[j];
-  if (!target.tail.empty() && action.subresource != "proxy") return no_such_resource();
+  if (parts.size() > i + 3) return no_such_resource();
   if (action.resource->namespaced && action.ns.empty() && !action.name.empty()) return no_such_resource();
   if (!action.subresource.empty() && !action.resource->find_subresource(action.subresource)) return no_such_resource();
   return {};
@@ -137,7 +153,8 @@ bool is_list_form(const Target& target) {
 
 Result<Target> parse_request(const io::Request& request, const Cluster* cluster) {
   Target target;
-  auto parts = TRY(segments_of(request.raw_path));
+  const size_t tail = proxy_tail(request.raw_path);
+  auto parts = TRY(segments_of(std::string_view(request.raw_path).substr(0, tail)));
   bool core = parts.size() >= 3 && parts[0] == "api";
   bool named = parts.size() >= 4 && parts[0] == "apis";
   if (!core && !named) {
@@ -152,6 +169,12 @@ Result<Target> parse_request(const io::Request& request, const Cluster* cluster)
   bool old_form = parts[first] == "watch" && parts.size() > first + 1 && request.method == "GET";
   TRY(place(parts, old_form ? first + 1 : first, cluster, target));
   Action& action = target.action;
+  if (tail != std::string::npos) {
+    target.tail = request.raw_path.substr(tail);
+    // Any query is the backend's. OPTIONS is no verb of the API; who may do it needs to be allowed everything.
+    action.verb = request.method == "OPTIONS" ? Verb::get : TRY(verb_of(request, action, false));
+    return target;
+  }
   bool watch = old_form || request.query.flag("watch");
   action.verb = TRY(verb_of(request, action, watch));
   // A request for one object with ?watch=true watches that object.
@@ -173,8 +196,8 @@ Result<Target> parse_request(const io::Request& request, const Cluster* cluster)
   action.write.user_agent = request.headers.get("User-Agent");
   if (action.verb == Verb::remove || action.verb == Verb::remove_collection) TRY(read_delete_query(request.query, action.remove));
   action.include_object = request.query.get("includeObject");
-  bool streams = action.subresource == "exec" || action.subresource == "attach" || action.subresource == "portforward" ||
-                 action.subresource == "log" || action.subresource == "proxy";
+  bool streams =
+      action.subresource == "exec" || action.subresource == "attach" || action.subresource == "portforward" || action.subresource == "log";
   if (!streams) {
     auto wanted = negotiate(request.headers.get("Accept"), true);
     if (!wanted) return not_acceptable();

@@ -16,7 +16,7 @@ struct Target {
   bool resource = false;
   Action action;                       ///< when `resource`; without body and user
   std::string path;                    ///< else
-  std::string tail;                    ///< what follows pods/x/proxy and the like
+  std::string tail;                    ///< what follows pods/x/proxy and the like, as sent
   std::string group, version, plural;  ///< as the URL spells them, for authorization of what is not served
 };
 

@@ -92,7 +92,19 @@ Task<void> Api::serve(io::Request& request, io::Response& response) {
   if (!user) co_return send_error(response, target->action.wanted, user.error());
   if (!target->resource) co_return co_await serve_path(*user, target->path, request, response);
   target->action.user = std::move(*user);
+  if (target->action.subresource == "proxy")
+    co_return co_await serve_proxy(std::move(target->action), std::move(target->tail), request, response);
   co_await serve_resource(std::move(target->action), request, response);
+}
+
+Task<void> Api::serve_proxy(Action action, std::string tail, io::Request& request, io::Response& response) {
+  Attributes asked = attributes_of(action);
+  if (request.method == "OPTIONS") asked.verb.clear();
+  if (!authorizer_.authorize(action.user, asked).allowed)
+    co_return send_error(response, {}, forbidden(*action.resource, action.name, denial(action.user, asked)).error());
+  auto result = co_await proxy(action, std::move(tail), request, response);
+  count_request(action, result ? response.status() : http_status(result.error()));
+  if (!result && !response.begun()) send_error(response, {}, result.error());
 }
 
 Task<void> Api::serve_resource(Action action, io::Request& request, io::Response& response) {

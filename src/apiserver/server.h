@@ -56,6 +56,8 @@ class Api {
   Task<Result<void>> write(Action& action, io::Request& request, io::Response& response);
   Task<Result<void>> stream_watch(const Action& action, io::Request& request, io::Response& response);
   Task<Result<void>> forward_to_node(const Action& action, io::Request& request, io::Response& response);
+  Task<void> serve_proxy(Action action, std::string tail, io::Request& request, io::Response& response);
+  Task<Result<void>> proxy(const Action& action, std::string tail, io::Request& request, io::Response& response);
   Task<void> serve_path(const User& user, const std::string& path, io::Request& request, io::Response& response);
   void serve_health(const std::string& path, io::Request& request, io::Response& response);
 

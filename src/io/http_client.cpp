@@ -217,7 +217,8 @@ Headers HttpClient::State::outgoing_headers(const ClientRequest& request) {
   if (!options.user_agent.empty() && !headers.has("User-Agent")) headers.add("User-Agent", options.user_agent);
   if (!options.bearer_token.empty() && !headers.has("Authorization")) headers.add("Authorization", "Bearer " + options.bearer_token);
   if (request.stream) {
-    headers.set("Content-Length", std::to_string(request.stream->length));
+    if (request.stream->length == BodyStream::unknown) headers.set("Transfer-Encoding", "chunked");
+    else headers.set("Content-Length", std::to_string(request.stream->length));
     return headers;
   }
   bool has_body = request.body.size() > 0 || request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
@@ -227,7 +228,25 @@ Headers HttpClient::State::outgoing_headers(const ClientRequest& request) {
 
 namespace {
 
+Task<Result<void>> send_chunks(Connection* connection, BodyStream* body) {
+  for (std::string piece;;) {
+    auto next = co_await body->next(std::move(piece));
+    if (!next) {
+      // Whoever reads must not take what has come for the whole.
+      connection->stream->close();
+      co_return std::unexpected(std::move(next.error()));
+    }
+    piece = std::move(*next);
+    if (piece.empty()) co_return co_await connection->stream->write("0\r\n\r\n");
+    char size[24];
+    const int length = snprintf(size, sizeof size, "%zx\r\n", piece.size());
+    std::string_view parts[] = {{size, size_t(length)}, piece, "\r\n"};
+    CO_TRY(co_await connection->stream->write_parts(parts));
+  }
+}
+
 Task<Result<void>> send_pieces(Connection* connection, BodyStream* body) {
+  if (body->length == BodyStream::unknown) co_return co_await send_chunks(connection, body);
   std::string piece;
   for (uint64_t left = body->length; left > 0;) {
     piece = CO_TRY(co_await body->next(std::move(piece)));

@@ -31,7 +31,8 @@ struct HttpClientOptions {
 class BodyStream {
  public:
   virtual ~BodyStream() = default;
-  uint64_t length = 0;  ///< sent as Content-Length; exactly so many bytes come
+  static constexpr uint64_t unknown = ~uint64_t{0};
+  uint64_t length = 0;  ///< sent as Content-Length; exactly so many bytes come. `unknown`: sent in chunks (RFC 9112, 7.1)
   /// The next piece; empty only at the end. `sent` is the piece before, whose memory may be used again.
   virtual Task<Result<std::string>> next(std::string sent) = 0;
 };

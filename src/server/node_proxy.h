@@ -11,6 +11,7 @@ class HttpsNodeProxy final : public apiserver::NodeProxy {
   /// Shows nodes the kubelet client certificate and accepts those that the cluster's CA has signed.
   static Result<std::unique_ptr<HttpsNodeProxy>> make(const Certificates& certificates);
   Task<Result<void>> forward(apiserver::NodeTarget target, io::Request& request, io::Response& response) override;
+  io::TlsContextRef tls() const override { return tls_; }
 
  private:
   explicit HttpsNodeProxy(io::TlsContextRef tls) : tls_(std::move(tls)) {}

@@ -1,0 +1,174 @@
+#include "io/reverse_proxy.h"
+
+#include "base/strings.h"
+#include "io/html_links.h"
+
+namespace estiba::io {
+namespace {
+
+// Fields that speak of one connection, not of the message (RFC 9110, 7.6.1).
+constexpr std::string_view hop_by_hop[] = {
+    "connection", "keep-alive",        "proxy-connection", "proxy-authenticate", "proxy-authorization", "te",
+    "trailer",    "transfer-encoding", "upgrade"};
+constexpr std::string_view cors[] = {"access-control-allow-credentials", "access-control-allow-headers",  "access-control-allow-methods",
+                                     "access-control-allow-origin",      "access-control-expose-headers", "access-control-max-age"};
+
+bool is_among(std::string_view lower, std::span<const std::string_view> names) {
+  return std::find(names.begin(), names.end(), lower) != names.end();
+}
+
+bool removed(const ReverseProxyOptions& options, std::string_view lower) {
+  return std::any_of(options.remove.begin(), options.remove.end(), [&](std::string_view name) {
+    return name.ends_with('*') ? lower.starts_with(name.substr(0, name.size() - 1)) : lower == name;
+  });
+}
+
+// "10.0.0.1:4711" and "[::1]:4711" without their ports.
+std::string_view address_of(std::string_view peer) {
+  const size_t colon = peer.rfind(':');
+  if (colon == peer.npos) return peer;
+  peer = peer.substr(0, colon);
+  if (peer.starts_with('[') && peer.ends_with(']')) peer = peer.substr(1, peer.size() - 2);
+  return peer;
+}
+
+Headers forwarded(const Request& request, const ReverseProxyOptions& options, bool upgrade) {
+  Headers out;
+  for (const Header& header : request.headers) {
+    const std::string lower = to_lower(header.name);
+    if (lower == "host" || lower == "content-length" || removed(options, lower)) continue;
+    if (is_among(lower, hop_by_hop) && !(upgrade && (lower == "connection" || lower == "upgrade"))) continue;
+    // What the client names as its connection's business ends here, too.
+    if (!upgrade && request.headers.has_token("Connection", header.name)) continue;
+    // Links can only be rewritten in what is not compressed.
+    if (lower == "accept-encoding" && !options.prefix.empty()) continue;
+    out.add(header.name, header.value);
+  }
+  if (!options.backend_host && !request.host.empty()) out.set("Host", request.host);
+  const std::string_view client = address_of(request.peer().address);
+  if (!client.empty() && client != "unix") {
+    std::string_view before = request.headers.get("X-Forwarded-For");
+    out.set("X-Forwarded-For", before.empty() ? std::string(client) : std::string(before) + ", " + std::string(client));
+  }
+  if (!options.prefix.empty()) out.set("X-Forwarded-Uri", request.raw_path);
+  for (const Header& header : options.set) out.remove(header.name);
+  for (const Header& header : options.set) out.add(header.name, header.value);
+  return out;
+}
+
+class PassedBody final : public BodyStream {
+ public:
+  PassedBody(Request& request, uint64_t size, std::string first) : request_(request), first_(std::move(first)) { length = size; }
+  Task<Result<std::string>> next(std::string sent) override {
+    if (!first_.empty()) co_return std::exchange(first_, {});
+    co_return co_await request_.read_body(std::move(sent));
+  }
+
+ private:
+  Request& request_;
+  std::string first_;
+};
+
+Task<Result<void>> pass_upgrade(Request& request, Response& response, HttpClient& client, ReverseProxyOptions options) {
+  ClientRequest ask{.method = request.method, .url = options.url, .headers = forwarded(request, options, true), .timeout = Duration(0)};
+  UpgradeResult backend = CO_TRY(co_await client.upgrade(std::move(ask)));
+  Headers answer;
+  for (const Header& header : backend.headers) {
+    const std::string lower = to_lower(header.name);
+    if (lower == "content-length" || (!backend.stream && is_among(lower, hop_by_hop))) continue;
+    answer.add(header.name, header.value);
+  }
+  if (!backend.stream) {
+    if (backend.status < 400) co_return fail(Code::internal, "invalid upgrade response: status code " + std::to_string(backend.status));
+    response.send(backend.status, std::move(answer), std::move(backend.refusal));
+    co_return {};
+  }
+  auto front = co_await response.upgrade(backend.status, std::move(answer));
+  if (!front) {
+    response.send(400, {{"Content-Type", "text/plain"}}, front.error().message + "\n");
+    co_return {};
+  }
+  co_await copy_both_ways(**front, *backend.stream);
+  co_return {};
+}
+
+struct Shown {
+  Headers headers;
+  bool html = false;
+};
+
+Shown shown(const ClientResponse& answer, const Request& request, const ReverseProxyOptions& options, const std::string& backend) {
+  Shown out;
+  const std::string_view type = trim(split_once(answer.headers.get("Content-Type"), ';').first);
+  const bool moved = answer.headers.has("Location");
+  out.html = !options.prefix.empty() && !moved && equals_ignore_case(type, "text/html") && !answer.headers.has("Content-Encoding");
+  for (const Header& header : answer.headers) {
+    const std::string lower = to_lower(header.name);
+    if (is_among(lower, hop_by_hop) || answer.headers.has_token("Connection", header.name)) continue;
+    if (!options.prefix.empty() && is_among(lower, cors)) continue;
+    if (out.html && lower == "content-length") continue;
+    if (lower == "location" && !options.prefix.empty())
+      out.headers.add(header.name, rewrite_link(header.value, options.prefix, backend, request.host));
+    else out.headers.add(header.name, header.value);
+  }
+  return out;
+}
+
+Task<void> pass_body(ClientResponse& answer, Response& response, HtmlLinks* links) {
+  for (std::string space;;) {
+    auto piece = co_await answer.read(std::move(space));
+    if (!piece) co_return response.break_off();
+    const bool end = piece->empty();
+    if (links) *piece = end ? links->finish() : links->feed(*piece);
+    if (!piece->empty()) {
+      if (auto written = co_await response.write(std::move(*piece)); !written) co_return;
+    }
+    if (end) co_return;
+    space = {};
+  }
+}
+
+}  // namespace
+
+std::string rewrite_link(std::string_view reference, std::string_view prefix, std::string_view backend, std::string_view asked) {
+  std::string_view rest = reference, host;
+  if (const size_t scheme = rest.find("://"); scheme != rest.npos && rest.find_first_of("/?#") == scheme + 1)
+    rest.remove_prefix(scheme + 1);
+  if (rest.starts_with("//")) {
+    rest.remove_prefix(2);
+    const size_t end = std::min(rest.find_first_of("/?#"), rest.size());
+    host = rest.substr(0, end);
+    rest.remove_prefix(end);
+  }
+  if (!host.empty() && host != backend && host != asked) return std::string(reference);
+  if (!rest.starts_with('/')) return std::string(reference);
+  std::string out;
+  if (!host.empty() && host == asked) out = reference.substr(0, reference.size() - rest.size());
+  if (!rest.starts_with(prefix)) out += prefix;
+  return out + std::string(rest);
+}
+
+Task<Result<void>> reverse_proxy(Request& request, Response& response, HttpClient& client, ReverseProxyOptions options) {
+  if (request.wants_upgrade()) co_return co_await pass_upgrade(request, response, client, std::move(options));
+  ClientRequest ask{.method = request.method, .url = options.url, .headers = forwarded(request, options, false), .timeout = Duration(0)};
+  if (request.content_length.value_or(1) > 0) {
+    std::string first;
+    if (!request.content_length) first = CO_TRY(co_await request.read_body());
+    if (request.content_length || !first.empty())
+      ask.stream = std::make_shared<PassedBody>(request, request.content_length.value_or(BodyStream::unknown), std::move(first));
+  }
+  const Url url = CO_TRY(Url::parse(options.url));
+  auto answer = CO_TRY(co_await client.send(std::move(ask)));
+  if (options.refuse_redirects && answer->status / 100 == 3 && answer->headers.has("Location")) {
+    response.send(502, {{"Content-Type", "text/plain; charset=utf-8"}},
+                  "the backend attempted to redirect this request, which is not permitted");
+    co_return {};
+  }
+  Shown head = shown(*answer, request, options, url.authority());
+  if (auto started = co_await response.start(answer->status, std::move(head.headers)); !started) co_return {};
+  HtmlLinks links([&](std::string_view reference) { return rewrite_link(reference, options.prefix, url.authority(), request.host); });
+  co_await pass_body(*answer, response, head.html ? &links : nullptr);
+  co_return {};
+}
+
+}  // namespace estiba::io

@@ -1,0 +1,32 @@
+// A reverse proxy: repeats a request at a backend, head and body, and gives back what the backend answers, upgrades included.
+// Bodies stream both ways. The API server reaches pods, services, nodes and extension servers with it.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "base/task.h"
+#include "io/http_client.h"
+#include "io/http_server.h"
+
+namespace estiba::io {
+
+struct ReverseProxyOptions {
+  std::string url;                  ///< absolute, with path and query
+  Headers set;                      ///< replace what the client sent under the same names
+  std::vector<std::string> remove;  ///< lower-case names that are not passed on; "impersonate-*" means all that begin so
+  bool backend_host = false;        ///< sends the URL's authority as Host, not the client's
+  /// Not empty: the proxy shows the backend's root under this path. Location fields and links in HTML that lead to the backend are
+  /// rewritten to begin with it, and CORS fields of the answer are dropped (k8s.io/apimachinery/pkg/util/proxy).
+  std::string prefix;
+  bool refuse_redirects = false;  ///< a redirection by the backend answers 502
+};
+
+/// Answers `request` with what the backend says. An error: the backend could not be reached, and nothing was answered yet.
+/// An answer that breaks off later reaches the client broken off.
+Task<Result<void>> reverse_proxy(Request& request, Response& response, HttpClient& client, ReverseProxyOptions options);
+
+/// Where a reference on a page of the backend leads for clients of the proxy: paths from the root get `prefix` before them unless
+/// they have it, if they are of the backend (`backend`, its authority) or of the host that the client asked (`asked`).
+std::string rewrite_link(std::string_view reference, std::string_view prefix, std::string_view backend, std::string_view asked);
+
+}  // namespace estiba::io
