@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "model/openapi_routes.h"
-#include "model/protobuf_wire.h"
+#include "base/protobuf_wire.h"
 
 namespace estiba::model {
 namespace {

@@ -1,7 +1,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "model/protobuf.h"
-#include "model/protobuf_wire.h"
+#include "base/protobuf_wire.h"
 
 namespace estiba::model {
 

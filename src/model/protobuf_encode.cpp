@@ -2,7 +2,7 @@
 #include "base/time.h"
 #include "model/int_or_string.h"
 #include "model/protobuf.h"
-#include "model/protobuf_wire.h"
+#include "base/protobuf_wire.h"
 
 namespace estiba::model {
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "model/protobuf_wire.h"
+#include "base/protobuf_wire.h"
 
 namespace estiba::model {
 namespace {

@@ -13,7 +13,7 @@
 #include "observe/metrics.h"
 #include "store/embedded/database.h"
 #include "store/embedded/lock.h"
-#include "store/embedded/memory.h"
+#include "store/memory/memory.h"
 
 namespace estiba::store {
 

@@ -8,7 +8,7 @@
 
 #include "base/executor.h"
 #include "base/function.h"
-#include "store/embedded/history.h"
+#include "store/memory/history.h"
 #include "store/store.h"
 
 namespace estiba::store {

@@ -2,8 +2,8 @@
 #pragma once
 #include <memory>
 
-#include "store/embedded/history.h"
-#include "store/embedded/hub.h"
+#include "store/memory/history.h"
+#include "store/memory/hub.h"
 
 namespace estiba::store {
 
@@ -30,12 +30,16 @@ class RingWatch final : public Watch {
   void arm(UniqueFunction<void()> notify) override;
 
  private:
+  template <class F>
+  void scan(const Snapshot& snapshot, F&& take);
+  void settle(Revision position);
   bool pending(const Snapshot& snapshot);
   void catch_up();
 
   std::shared_ptr<Memory> memory_;
   Hub::Slot slot_;
   Revision position_;
+  size_t skip_ = 0;     ///< so many events of the revision after position_ have been returned already
   bool armed_ = false;  ///< in the hub since everything up to position_ was looked at
 };
 

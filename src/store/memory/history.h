@@ -1,17 +1,20 @@
-// What readers of the embedded store see: a Snapshot, which the writer replaces as a whole.
+// What readers of a store see: a Snapshot, which the writer replaces as a whole.
 //
 // A snapshot holds the tree of keys at its revision and the ring of recent events. The ring is a list of chunks; a chunk
-// holds consecutive revisions (one event each) and the tree as it was before its first event, so that any revision inside
-// the ring can be read again. The writer appends to the last chunk in place: a reader never looks at events beyond its
-// snapshot's revision, and those before it no longer change.
+// holds events by ascending revision and the tree as it was before its first event, so that any revision inside the ring
+// can be read again. A revision may have no event of ours or several (another program's transaction in etcd). The writer
+// appends to the last chunk in place: a reader never looks at events beyond its snapshot's count, and those before it no
+// longer change.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/executor.h"
-#include "store/embedded/ref.h"
-#include "store/embedded/tree.h"
+#include "store/memory/ref.h"
+#include "store/memory/tree.h"
 #include "store/store.h"
 
 namespace estiba::store {
@@ -29,11 +32,11 @@ struct Chunk : Counted {
   static constexpr size_t seal_bytes = 1 << 20;  ///< a chunk with more is closed early, so that the cut is not too coarse
 
   Revision first = 0;  ///< the revision of events[0]
-  Tree before;         ///< the keys at revision first - 1
+  Tree before;         ///< the keys before events[0]
   Event events[capacity];
 
+  size_t used = 0;  ///< changes while the chunk is the last one: readers look at it only when another follows
   // Only the writer looks at these.
-  size_t used = 0;
   size_t bytes = 0;
   Instant last_at{};
 };
@@ -48,30 +51,38 @@ struct Snapshot : Counted {
   Revision revision = 0;
   Tree tree;
   Ref<Ring> ring;
+  size_t last_used = 0;  ///< how many events of the ring's last chunk belong to this snapshot
 
-  /// The chunk and index of an event; `revision` is in (ring->floor, this->revision].
+  /// A place in the ring; `index` may be just behind a chunk's last event.
   struct Position {
     size_t chunk;
     size_t index;
   };
-  Position locate(Revision revision) const;
+  /// Where the first event after revision `after` is; `after` is in [ring->floor, this->revision].
+  Position locate(Revision after) const;
+  size_t used(size_t chunk) const { return chunk + 1 < ring->chunks.size() ? ring->chunks[chunk]->used : last_used; }
   /// Calls visit(event) for revisions in (after, until] in order until it returns false.
   template <class F>
   void each_event(Revision after, Revision until, F&& visit) const {
-    if (after >= until) return;
-    auto [chunk, index] = locate(after + 1);
-    for (Revision r = after + 1; r <= until; ++chunk, index = 0) {
-      const Chunk& c = *ring->chunks[chunk];
-      Revision end = chunk + 1 < ring->chunks.size() ? ring->chunks[chunk + 1]->first : until + 1;
-      for (; r < end && r <= until; ++r, ++index) {
-        if (!visit(c.events[index])) return;
-      }
-    }
+    if (after < until) each_from(locate(after), until, visit);
   }
   /// The keys at a revision in [ring->floor, this->revision].
   Tree tree_at(Revision at) const;
   /// The entry of one key at a revision in [ring->floor, this->revision], or null.
   EntryPtr find_at(std::string_view key, Revision at) const;
+
+ private:
+  template <class F>
+  void each_from(Position from, Revision until, F&& visit) const {
+    for (auto [chunk, index] = from; chunk < ring->chunks.size(); ++chunk, index = 0) {
+      const Chunk& c = *ring->chunks[chunk];
+      for (const size_t end = used(chunk); index < end; ++index) {
+        if (c.events[index].revision > until || !visit(c.events[index])) return;
+      }
+    }
+  }
+  /// The last chunk that begins at `at` or before; none when the ring has only later events.
+  std::optional<size_t> chunk_of(Revision at) const;
 };
 
 /// The one place where the newest snapshot is. Readers take a reference without a lock and without waiting: the upper 16
@@ -103,8 +114,11 @@ class History {
 
   const Tree& tree() const { return tree_; }
   Revision revision() const { return revision_; }
-  /// Appends an event of revision() + 1; it becomes visible with the next snapshot.
+  /// Appends an event of revision() or later; it becomes visible with the next snapshot. Events of one revision are
+  /// published together.
   void append(Event event, Instant now);
+  /// There are no further events up to `revision`.
+  void advance(Revision revision) { revision_ = std::max(revision_, revision); }
   /// Drops what is older than the limits and than `compacted`, and makes the snapshot of now.
   Ref<Snapshot> publish(Instant now, Revision compacted);
 

@@ -1,4 +1,4 @@
-#include "store/embedded/hub.h"
+#include "store/memory/hub.h"
 
 namespace estiba::store {
 
@@ -62,6 +62,25 @@ void Hub::wake_bucket(std::string_view bucket, const Event& event) {
     notify();
   }
   if (slots.empty()) shard.buckets.erase(place);
+}
+
+void Hub::advance(Revision revision) {
+  if (revision > processed_.load(std::memory_order_relaxed)) processed_.store(revision, std::memory_order_release);
+}
+
+void Hub::wake_all() {
+  for (Shard& shard : shards_) {
+    std::lock_guard lock(shard.mutex);
+    for (auto& [_, slots] : shard.buckets) {
+      for (Slot* slot : slots) {
+        slot->listed = false;
+        slot->matched.store(slot->seen + 1, std::memory_order_release);
+        auto notify = std::move(slot->notify);
+        notify();
+      }
+    }
+    shard.buckets.clear();
+  }
 }
 
 void Hub::wake(const std::vector<Event>& events) {

@@ -1,4 +1,4 @@
-#include "store/embedded/tree.h"
+#include "store/memory/tree.h"
 
 #include <gtest/gtest.h>
 

@@ -40,6 +40,10 @@ class Hub {
   UniqueFunction<void()> disarm(Slot& slot);
   /// Tells the watches of new events, in revision order; after the snapshot with them has been published.
   void wake(const std::vector<Event>& events);
+  /// Tells that nothing more comes up to `revision`.
+  void advance(Revision revision);
+  /// Wakes every armed watch: events were lost, and each has to look what became of it.
+  void wake_all();
   /// Every event up to here has been shown to the slots that were armed then. Read it before `matched`.
   Revision processed() const { return processed_.load(std::memory_order_acquire); }
 

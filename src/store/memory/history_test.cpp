@@ -1,10 +1,10 @@
-#include "store/embedded/history.h"
+#include "store/memory/history.h"
 
 #include <gtest/gtest.h>
 
 #include <thread>
 
-#include "store/embedded/memory.h"
+#include "store/memory/memory.h"
 
 namespace estiba::store {
 namespace {
@@ -81,6 +81,64 @@ TEST(SnapshotCell, ReadersAlwaysHaveAWholeSnapshotWhileItIsReplaced) {
   }
   stop = true;
   for (auto& reader : readers) reader.join();
+}
+
+// As etcd's revisions are when others write there too: with gaps, and several events in one.
+TEST(History, RevisionsMayHaveNoEventOrSeveral) {
+  History history({.least_age = Duration(0)}, 10, {});
+  for (int i = 0; i < 300; ++i) history.append(put_event(20, "a" + std::to_string(i)), at(0));
+  for (int i = 0; i < 5; ++i) history.append(put_event(30, "b" + std::to_string(i)), at(0));
+  history.advance(40);
+  auto snapshot = history.publish(at(0), 0);
+  EXPECT_EQ(snapshot->revision, 40);
+  for (auto [revision, size] : {std::pair{10, 0}, {19, 0}, {20, 300}, {29, 300}, {30, 305}, {35, 305}, {40, 305}})
+    EXPECT_EQ(snapshot->tree_at(revision).size(), static_cast<uint64_t>(size)) << revision;
+  EXPECT_FALSE(snapshot->find_at("b0", 29));
+  EXPECT_TRUE(snapshot->find_at("b0", 30));
+  size_t seen = 0;
+  snapshot->each_event(20, 40, [&](const Event&) { return ++seen, true; });
+  EXPECT_EQ(seen, 5u);
+}
+
+TEST(Watch, StopsWithinARevisionAndGoesOnThere) {
+  History history({.least_age = Duration(0)}, 0, {});
+  auto memory = std::make_shared<Memory>(history.publish(at(0), 0));
+  RingWatch watch(memory, "/k/", 0);
+  std::vector<Event> batch, events;
+  for (int i = 0; i < 600; ++i) batch.push_back(put_event(7, (i % 2 ? "/k/" : "/other/") + std::to_string(i)));
+  batch.push_back(put_event(9, "/k/last"));
+  for (const Event& event : batch) history.append(event, at(0));
+  history.advance(12);
+  memory->newest.store(history.publish(at(0), 0));
+  memory->hub.wake(batch);
+  memory->hub.advance(12);
+  int rung = 0;
+  while (*watch.poll(events, 7) == 7) {
+    if (events.size() < 300) EXPECT_EQ(watch.position(), 0) << "the revision is not over";
+    watch.arm([&] { ++rung; });
+  }
+  ASSERT_EQ(events.size(), 301u);
+  for (int i = 0; i < 300; ++i) EXPECT_EQ(events[i].entry->key, "/k/" + std::to_string(2 * i + 1));
+  EXPECT_EQ(events.back().entry->key, "/k/last");
+  EXPECT_EQ(watch.position(), 12);
+  EXPECT_GT(rung, 0);
+}
+
+TEST(Watch, LostEventsWakeEveryArmedWatchWhichThenIsGone) {
+  History history({.least_age = Duration(0)}, 5, {});
+  auto memory = std::make_shared<Memory>(history.publish(at(0), 0));
+  RingWatch watch(memory, "/k/", 5);
+  int rung = 0;
+  watch.arm([&] { ++rung; });
+  History fresh({}, 50, {});
+  memory->newest.store(fresh.publish(at(0), 0));
+  memory->hub.advance(50);
+  memory->hub.wake_all();
+  EXPECT_EQ(rung, 1);
+  std::vector<Event> events;
+  auto result = watch.poll(events, 10);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Code::gone);
 }
 
 TEST(Watch, ManyThreadsThatArmAndPollMissNothing) {

@@ -1,4 +1,4 @@
-#include "store/embedded/history.h"
+#include "store/memory/history.h"
 
 #include <algorithm>
 
@@ -18,19 +18,26 @@ void apply(Tree& tree, const Event& event) {
 }
 }  // namespace
 
-Snapshot::Position Snapshot::locate(Revision wanted) const {
+std::optional<size_t> Snapshot::chunk_of(Revision at) const {
   const auto& chunks = ring->chunks;
-  auto after = std::upper_bound(chunks.begin(), chunks.end(), wanted, [](Revision r, const Ref<Chunk>& c) { return r < c->first; });
-  size_t chunk = static_cast<size_t>(after - chunks.begin()) - 1;
-  return {chunk, static_cast<size_t>(wanted - chunks[chunk]->first)};
+  auto after = std::upper_bound(chunks.begin(), chunks.end(), at, [](Revision r, const Ref<Chunk>& c) { return r < c->first; });
+  if (after == chunks.begin()) return std::nullopt;
+  return static_cast<size_t>(after - chunks.begin()) - 1;
+}
+
+Snapshot::Position Snapshot::locate(Revision after) const {
+  auto chunk = chunk_of(after);
+  if (!chunk) return {0, 0};
+  const Event* events = ring->chunks[*chunk]->events;
+  auto next = std::upper_bound(events, events + used(*chunk), after, [](Revision r, const Event& event) { return r < event.revision; });
+  return {*chunk, static_cast<size_t>(next - events)};
 }
 
 Tree Snapshot::tree_at(Revision at) const {
-  if (at == revision) return tree;
-  // at + 1 has an event, as at < revision.
-  const Chunk& chunk = *ring->chunks[locate(at + 1).chunk];
-  Tree past = chunk.before;
-  each_event(chunk.first - 1, at, [&](const Event& event) {
+  if (at == revision || ring->chunks.empty()) return tree;
+  const size_t chunk = chunk_of(at).value_or(0);
+  Tree past = ring->chunks[chunk]->before;
+  each_from({chunk, 0}, at, [&](const Event& event) {
     apply(past, event);
     return true;
   });
@@ -41,10 +48,10 @@ EntryPtr Snapshot::find_at(std::string_view key, Revision at) const {
   const Tree* base = &tree;
   EntryPtr found;
   bool touched = false;
-  if (at < revision) {
-    const Chunk& chunk = *ring->chunks[locate(at + 1).chunk];
-    base = &chunk.before;
-    each_event(chunk.first - 1, at, [&](const Event& event) {
+  if (at < revision && !ring->chunks.empty()) {
+    const size_t chunk = chunk_of(at).value_or(0);
+    base = &ring->chunks[chunk]->before;
+    each_from({chunk, 0}, at, [&](const Event& event) {
       if (event.entry->key == key) {
         touched = true;
         found = event.kind == Event::Kind::put ? event.entry : nullptr;
@@ -99,7 +106,7 @@ void History::append(Event event, Instant now) {
     ring->floor = ring_->floor;
     ring->chunks = chunks;
     Ref<Chunk> chunk(new Chunk);
-    chunk->first = revision_ + 1;
+    chunk->first = event.revision;
     chunk->before = tree_;
     ring->chunks.push_back(std::move(chunk));
     ring_ = std::move(ring);
@@ -121,7 +128,7 @@ void History::trim(Instant now, Revision compacted) {
   Revision floor = std::max(ring_->floor, compacted);
   while (drop < chunks.size()) {
     const Chunk& chunk = *chunks[drop];
-    Revision last = chunk.first + static_cast<Revision>(chunk.used) - 1;
+    Revision last = chunk.events[chunk.used - 1].revision;
     bool surplus =
         (events_ > limits_.events || bytes_ > limits_.bytes) && now - chunk.last_at > limits_.least_age && drop + 1 < chunks.size();
     if (!surplus && last > floor) break;
@@ -143,6 +150,7 @@ Ref<Snapshot> History::publish(Instant now, Revision compacted) {
   snapshot->revision = revision_;
   snapshot->tree = tree_;
   snapshot->ring = ring_;
+  snapshot->last_used = ring_->chunks.empty() ? 0 : ring_->chunks.back()->used;
   return snapshot;
 }
 

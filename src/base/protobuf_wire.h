@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace estiba::model::wire {
+namespace estiba::wire {
 
 enum class Type : uint8_t { varint = 0, fixed64 = 1, bytes = 2, fixed32 = 5 };
 
@@ -96,4 +96,4 @@ class Reader {
   std::string_view rest_;
 };
 
-}  // namespace estiba::model::wire
+}  // namespace estiba::wire

@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-#include "store/embedded/ref.h"
+#include "store/memory/ref.h"
 #include "store/store.h"
 
 namespace estiba::store {
