@@ -26,13 +26,13 @@ Task<Result<void>> Http2Stream::wait_room(size_t limit) {
     out_room.reset();
     co_await out_room.wait();
   }
-  if (closed) co_return http2_failure(error);
+  if (closed) co_return failure();
   co_return {};
 }
 
 Task<Result<std::string>> Http2Stream::read_piece() {
   while (in.empty() && !in_ended) {
-    if (closed) co_return http2_failure(error);
+    if (closed) co_return failure();
     in_ready.reset();
     co_await in_ready.wait();
   }
@@ -93,6 +93,12 @@ std::unexpected<Error> http2_failure(uint32_t code) {
   return fail(Code::unavailable, "the stream was reset (" + std::string(nghttp2_http2_strerror(code)) + ")");
 }
 
+std::unexpected<Error> Http2Stream::failure() const {
+  auto out = http2_failure(error);
+  if (error == NGHTTP2_NO_ERROR && !connection->end_reason().empty()) out.error().message += ": " + connection->end_reason();
+  return out;
+}
+
 nghttp2_nv http2_pair(std::string_view name, std::string_view value) {
   return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())), reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())),
           name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
@@ -132,7 +138,7 @@ struct Http2Connection::Callbacks {
   static int header(nghttp2_session* session, const nghttp2_frame* frame, const uint8_t* n, size_t n_size, const uint8_t* v, size_t v_size,
                     uint8_t, void* user) {
     Http2Stream* stream = find(session, frame->hd.stream_id);
-    if (!stream || stream->head_complete) return 0;  // trailers of the other side are not kept
+    if (!stream || (stream->head_complete && !stream->keep_trailers)) return 0;
     std::string_view name(reinterpret_cast<const char*>(n), n_size), value(reinterpret_cast<const char*>(v), v_size);
     Http2Connection& connection = self(user);
     stream->header_bytes += n_size + v_size + 32;  // as RFC 9113 6.5.2 counts
@@ -141,7 +147,8 @@ struct Http2Connection::Callbacks {
       return 0;
     }
     if (name.starts_with(':')) return connection.pseudo_header(*stream, name, value) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    stream->headers.add(std::string(name), std::string(value));
+    Headers& kept = stream->head_complete ? stream->received_trailers : stream->headers;
+    kept.add(std::string(name), std::string(value));
     return 0;
   }
 
@@ -278,6 +285,7 @@ Task<void> Http2Connection::read_loop(Event* done) {
     co_await stream_->readable();
     std::unique_ptr<char[]> buffer(new char[16 * 1024]);
     auto got = co_await stream_->read(buffer.get(), 16 * 1024);
+    if (!got) end_reason_ = std::move(got.error().message);
     if (!got || *got == 0) break;
     ssize_t used = nghttp2_session_mem_recv(session_, reinterpret_cast<uint8_t*>(buffer.get()), *got);
     buffer.reset();

@@ -32,6 +32,8 @@ class Http2Stream {
   size_t header_bytes = 0;
   bool too_many_headers = false;
   bool head_complete = false;
+  bool keep_trailers = false;  // else the other side's are dropped
+  Headers received_trailers;
   std::string in;
   bool in_ended = false;
   Event in_ready;  // set on bytes, end and close
@@ -49,6 +51,8 @@ class Http2Stream {
 
   bool closed = false;  // nghttp2 has forgotten it
   uint32_t error = 0;
+  /// Why there is nothing more, once it is closed.
+  std::unexpected<Error> failure() const;
 
   /// Queues bytes to send, and lets nghttp2 know.
   void push(Chunk chunk);
@@ -79,6 +83,8 @@ class Http2Connection {
   void wake_writer() { write_wanted_.set(); }
   nghttp2_session* session() { return session_; }
   void reset(Http2Stream& stream, uint32_t code);
+  /// Why the connection ended ("the peer's certificate was refused"); empty when the other side closed it.
+  const std::string& end_reason() const { return end_reason_; }
 
  protected:
   /// Runs the connection until it ends. Both directions stop with it.
@@ -115,6 +121,7 @@ class Http2Connection {
   std::unordered_map<int32_t, std::unique_ptr<Http2Stream>> streams_;
   std::vector<int32_t> closed_;  // closed, not yet swept
   Event write_wanted_;
+  std::string end_reason_;
 };
 
 /// What an nghttp2 error code means for the other side of the stream.

@@ -11,7 +11,7 @@ struct Http2ClientConnection::ClientStream final : Http2Stream {
 };
 
 // Holds a stream of a connection; letting go of it resets the stream unless it has ended.
-class Http2ClientConnection::Answer final : public ClientResponse {
+class Http2ClientConnection::Answer final : public Http2Answer {
  public:
   Answer(std::shared_ptr<Http2ClientConnection> connection, ClientStream* stream) : connection_(std::move(connection)), stream_(stream) {}
   ~Answer() override {
@@ -24,7 +24,7 @@ class Http2ClientConnection::Answer final : public ClientResponse {
   }
   Task<Result<void>> wait_head() {
     while (!stream_->head_complete) {
-      if (stream_->closed) co_return http2_failure(stream_->error);
+      if (stream_->closed) co_return stream_->failure();
       stream_->head_came.reset();
       co_await stream_->head_came.wait();
     }
@@ -33,6 +33,7 @@ class Http2ClientConnection::Answer final : public ClientResponse {
     co_return {};
   }
   Task<Result<std::string>> read(std::string) override { return stream_->read_piece(); }
+  const Headers& trailers() const override { return stream_->received_trailers; }
 
  private:
   std::shared_ptr<Http2ClientConnection> connection_;
@@ -85,9 +86,10 @@ void Http2ClientConnection::on_streams_changed() {
   }
 }
 
-Task<Result<std::unique_ptr<ClientResponse>>> Http2ClientConnection::send(std::string method, Url url, Headers headers, Body body) {
+Task<Result<std::unique_ptr<Http2Answer>>> Http2ClientConnection::send(std::string method, Url url, Headers headers, Body body) {
   if (!usable()) co_return fail(Code::unavailable, "the connection has ended");
   auto stream = std::make_unique<ClientStream>();
+  stream->keep_trailers = true;
   std::string authority = url.authority();
   std::vector<nghttp2_nv> pairs = {http2_pair(":method", method), http2_pair(":scheme", url.scheme), http2_pair(":authority", authority),
                                    http2_pair(":path", url.target)};
@@ -104,7 +106,7 @@ Task<Result<std::unique_ptr<ClientResponse>>> Http2ClientConnection::send(std::s
   auto answer = std::make_unique<Answer>(shared_from_this(), mine);
   wake_writer();
   CO_TRY(co_await answer->wait_head());
-  co_return std::unique_ptr<ClientResponse>(std::move(answer));
+  co_return std::unique_ptr<Http2Answer>(std::move(answer));
 }
 
 }  // namespace estiba::io

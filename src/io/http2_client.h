@@ -5,6 +5,13 @@
 
 namespace estiba::io {
 
+/// An answer whose fields behind the body are kept too (gRPC's status is there).
+class Http2Answer : public ClientResponse {
+ public:
+  /// Complete once read() has returned the end.
+  virtual const Headers& trailers() const = 0;
+};
+
 class Http2ClientConnection final : public Http2Connection, public std::enable_shared_from_this<Http2ClientConnection> {
  public:
   Http2ClientConnection(StreamPtr stream, Duration idle_timeout);
@@ -13,7 +20,7 @@ class Http2ClientConnection final : public Http2Connection, public std::enable_s
   /// Whether a new request may be sent.
   bool usable();
   /// `headers` has all that goes out; returns at the answer's head.
-  Task<Result<std::unique_ptr<ClientResponse>>> send(std::string method, Url url, Headers headers, Body body);
+  Task<Result<std::unique_ptr<Http2Answer>>> send(std::string method, Url url, Headers headers, Body body);
 
  private:
   struct ClientStream;

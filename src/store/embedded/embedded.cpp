@@ -13,7 +13,7 @@
 #include "observe/metrics.h"
 #include "store/embedded/database.h"
 #include "store/embedded/lock.h"
-#include "store/memory/memory.h"
+#include "store/memory/reads.h"
 
 namespace estiba::store {
 
@@ -110,28 +110,11 @@ class Embedded final : public EmbeddedStore {
 
   Revision revision() const override { return memory_->newest.load()->revision; }
 
-  Result<EntryPtr> get(std::string_view key, Revision at) override {
-    auto snapshot = TRY(snapshot_for(at));
-    EntryPtr entry = snapshot->find_at(key, at ? at : snapshot->revision);
-    if (!entry) return fail(Code::not_found, "key " + std::string(key) + " does not exist");
-    return entry;
-  }
-
-  Result<ListResult> list(std::string_view prefix, const ListOptions& options) override {
-    auto snapshot = TRY(snapshot_for(options.revision));
-    ListResult result;
-    result.revision = options.revision ? options.revision : snapshot->revision;
-    Tree tree = snapshot->tree_at(result.revision);
-    KeyRange range = KeyRange::of_prefix(prefix);
-    if (options.start_after >= range.first && !options.start_after.empty()) range.first = options.start_after + '\0';
-    uint64_t total = tree.count(range);
-    tree.collect(range, options.limit, result.entries);
-    result.remaining = total - result.entries.size();
-    result.more = result.remaining > 0;
-    return result;
-  }
-
+  Result<EntryPtr> get(std::string_view key, Revision at) override { return read_key(*memory_, key, at); }
+  Result<ListResult> list(std::string_view prefix, const ListOptions& options) override { return read_range(*memory_, prefix, options); }
   uint64_t count(std::string_view prefix) override { return memory_->newest.load()->tree.count(KeyRange::of_prefix(prefix)); }
+  Result<std::unique_ptr<Watch>> watch(std::string_view prefix, Revision after) override { return begin_watch(memory_, prefix, after); }
+  Result<void> compact(Revision revision) override { return note_compaction(*memory_, revision); }
 
   void write(Write write, UniqueFunction<void(Result<WriteResult>)> done) override {
     if (write.key.empty()) return done(fail(Code::invalid, "write: the key is empty"));
@@ -148,39 +131,9 @@ class Embedded final : public EmbeddedStore {
     if (first) wake_.notify_one();
   }
 
-  Result<std::unique_ptr<Watch>> watch(std::string_view prefix, Revision after) override {
-    auto snapshot = memory_->newest.load();
-    TRY_AS("watch " + std::string(prefix), check(*snapshot, after));
-    return std::make_unique<RingWatch>(memory_, prefix, after);
-  }
-
-  Result<void> compact(Revision revision) override {
-    if (revision > this->revision()) return fail(Code::invalid, "compact: revision " + std::to_string(revision) + " is in the future");
-    Revision before = memory_->compacted.load();
-    while (before < revision && !memory_->compacted.compare_exchange_weak(before, revision)) {
-    }
-    return {};
-  }
-
   EmbeddedCounters counters() const override { return {writes_.load(std::memory_order_relaxed), batches_.load(std::memory_order_relaxed)}; }
 
  private:
-  Result<void> check(const Snapshot& snapshot, Revision at) const {
-    if (at > snapshot.revision) {
-      return fail(Code::invalid,
-                  "revision " + std::to_string(at) + " is in the future, the newest is " + std::to_string(snapshot.revision));
-    }
-    Revision floor = memory_->floor(snapshot);
-    if (at < floor) return fail(Code::gone, "revision " + std::to_string(at) + " is too old, history starts at " + std::to_string(floor));
-    return {};
-  }
-
-  Result<Ref<Snapshot>> snapshot_for(Revision at) const {
-    auto snapshot = memory_->newest.load();
-    if (at) TRY(check(*snapshot, at));
-    return snapshot;
-  }
-
   void run() {
     pthread_setname_np(pthread_self(), "store");
     std::vector<Request> requests;
