@@ -1,6 +1,7 @@
 #include "apiserver/server.h"
 
 #include "apiserver/api_errors.h"
+#include "apiserver/continue_token.h"
 #include "apiserver/encodings.h"
 #include "apiserver/impersonation.h"
 #include "apiserver/request.h"
@@ -73,7 +74,8 @@ Api::Api(std::unique_ptr<Cluster> cluster, std::unique_ptr<Authenticator> authen
       discovery_(*cluster_, options.cluster.advertise_address + ":" + std::to_string(options.cluster.port)),
       openapi_(*cluster_, options.git_version),
       version_json_(version_json(options.git_version)),
-      node_proxy_(options.node_proxy) {}
+      node_proxy_(options.node_proxy),
+      freshness_(options.freshness) {}
 
 Result<std::unique_ptr<Api>> Api::make(store::Store& store, const ServerOptions& options) {
   auto cluster = TRY(Cluster::open(store, options.cluster));
@@ -125,6 +127,7 @@ Task<void> Api::serve_resource(Action action, io::Request& request, io::Response
 
 Task<Result<void>> Api::act(Action& action, io::Request& request, io::Response& response) {
   if (is_stream(action)) co_return co_await forward_to_node(action, request, response);
+  if (freshness_ && (action.verb == Verb::get || action.verb == Verb::list || action.verb == Verb::watch)) CO_TRY(co_await refresh(action));
   bool plain = action.subresource.empty() || action.subresource == "status";
   if (plain && action.verb == Verb::get && !special_action(action)) {
     auto object = registry_.get(action);
@@ -144,7 +147,23 @@ Task<Result<void>> Api::act(Action& action, io::Request& request, io::Response& 
   co_return co_await write(action, request, response);
 }
 
+Task<Result<void>> Api::refresh(const Action& action) {
+  if (!freshness_) co_return {};
+  const bool reads = action.verb == Verb::get || action.verb == Verb::list || action.verb == Verb::watch;
+  const std::string& asked = action.list.resource_version;
+  if (reads && !asked.empty() && action.list.continue_token.empty()) {
+    auto revision = parse_resource_version(asked);  // what is none is refused where it is used
+    if (!revision || *revision <= cluster_->store().revision()) co_return {};
+  }
+  co_return co_await freshness_->refresh();
+}
+
 Task<Result<Outcome>> Api::run(Action action) {
+  CO_TRY(co_await refresh(action));
+  co_return co_await dispatch(std::move(action));
+}
+
+Task<Result<Outcome>> Api::dispatch(Action action) {
   if (Act special = special_action(action)) return special(*this, std::move(action));
   switch (action.verb) {
     case Verb::create: return registry_.create(std::move(action));
@@ -205,6 +224,7 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
     CO_TRY(read_delete_options(action));
   }
   if (action.verb == Verb::remove_collection) {
+    CO_TRY(co_await refresh(action));
     Page page = CO_TRY(co_await registry_.remove_collection(std::move(action)));
     CO_TRY(co_await registry_.present(shown, page.items));
     send(response, 200, CO_TRY(render_list(shown, page)));

@@ -13,6 +13,7 @@
 #include "apiserver/registry.h"
 #include "io/http_server.h"
 #include "observe/metrics.h"
+#include "store/freshness.h"
 
 namespace estiba::apiserver {
 
@@ -24,7 +25,8 @@ struct ServerOptions {
   std::string client_ca_pem;             ///< signs clients' certificates
   std::string signing_key_pem;           ///< signs service accounts' tokens
   std::string git_version = "v1.36.0+estiba";
-  NodeProxy* node_proxy = nullptr;  ///< null: logs and exec answer 503
+  NodeProxy* node_proxy = nullptr;        ///< null: logs and exec answer 503
+  store::Freshness* freshness = nullptr;  ///< of a store that other servers write too
 };
 
 /// Answers HTTP requests; HttpServer's handler. Any loop.
@@ -35,8 +37,14 @@ class Api {
   Task<void> serve(io::Request& request, io::Response& response);
   /// Runs a create, update, patch or delete, subresources and reviews included, without asking the authorizer.
   Task<Result<Outcome>> run(Action action);
+  /// Before the registry reads for an action: waits until what it may expect to see is there. A read without a resourceVersion
+  /// sees what any server has answered before, one with a resourceVersion at least that (Kubernetes' consistent reads).
+  Task<Result<void>> refresh(const Action& action);
   /// Makes what a cluster has from the beginning: namespaces, Service default/kubernetes, roles. Afterwards it is ready.
   Task<Result<void>> bootstrap();
+
+  /// Service default/kubernetes and the endpoints that lead to this server, where they are missing or differ.
+  Task<Result<void>> publish_service();
 
   Registry& registry() { return registry_; }
   Cluster& cluster() { return *cluster_; }
@@ -47,9 +55,8 @@ class Api {
   void hold_ready(bool held) { held_ = held; }
 
  private:
+  Task<Result<Outcome>> dispatch(Action action);
   Task<Result<Outcome>> remove(Action action);
-  /// Service default/kubernetes and the endpoints that lead to this server, where they are missing or differ.
-  Task<Result<void>> publish_service();
   Api(std::unique_ptr<Cluster> cluster, std::unique_ptr<Authenticator> authenticator, const ServerOptions& options);
   Task<void> serve_resource(Action action, io::Request& request, io::Response& response);
   Task<Result<void>> act(Action& action, io::Request& request, io::Response& response);
@@ -69,6 +76,7 @@ class Api {
   OpenApiDocs openapi_;
   std::string version_json_;
   NodeProxy* node_proxy_;
+  store::Freshness* freshness_;
   std::atomic<bool> ready_ = false, held_ = false;
 };
 

@@ -36,8 +36,9 @@ bool GrpcStream::take(std::string& message) {
   if (rest.size() < 5) return false;
   const uint32_t size = big_endian(rest.data() + 1);
   if (rest[0] != 0 || size > limit_) {
-    status_ = rest[0] != 0 ? GrpcStatus{GrpcCode::internal, "the server sent a compressed message, which was not asked for", false}
-                           : GrpcStatus{GrpcCode::resource_exhausted, "an answer of " + std::to_string(size) + " bytes is too large", false};
+    status_ = rest[0] != 0
+                  ? GrpcStatus{GrpcCode::internal, "the server sent a compressed message, which was not asked for", false}
+                  : GrpcStatus{GrpcCode::resource_exhausted, "an answer of " + std::to_string(size) + " bytes is too large", false};
     ended_ = true;
     answer_.reset();
     return false;

@@ -1,7 +1,7 @@
 // OpenAPI v2 in gnostic's protobuf (message openapi.v2.Document of github.com/google/gnostic, openapiv2/OpenAPIv2.proto):
 // one walk over the JSON document, with a table of field numbers a message.
-#include "model/openapi.h"
 #include "base/protobuf_wire.h"
+#include "model/openapi.h"
 #include "model/yaml.h"
 
 namespace estiba::model {

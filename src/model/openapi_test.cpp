@@ -5,8 +5,8 @@
 #include <fstream>
 #include <sstream>
 
-#include "model/openapi_routes.h"
 #include "base/protobuf_wire.h"
+#include "model/openapi_routes.h"
 
 namespace estiba::model {
 namespace {

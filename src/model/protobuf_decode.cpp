@@ -1,7 +1,7 @@
+#include "base/protobuf_wire.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "model/protobuf.h"
-#include "base/protobuf_wire.h"
 
 namespace estiba::model {
 

@@ -1,8 +1,8 @@
+#include "base/protobuf_wire.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "model/int_or_string.h"
 #include "model/protobuf.h"
-#include "base/protobuf_wire.h"
 
 namespace estiba::model {
 

@@ -47,12 +47,14 @@ class LocalClient final : public client::Client {
 
   Task<Result<model::ObjectRef>> get(Resource resource, std::string ns, std::string name) override {
     Action action = CO_TRY(make(Verb::get, resource, std::move(ns), std::move(name)));
+    CO_TRY(co_await api_.refresh(action));
     co_return api_.registry().get(action);
   }
 
   Task<Result<client::List>> list(Resource resource, std::string ns, client::ListOptions options) override {
     Action action = CO_TRY(make(Verb::list, resource, std::move(ns), {}));
     select(action, options);
+    CO_TRY(co_await api_.refresh(action));
     apiserver::Page page = CO_TRY(api_.registry().list(action));
     co_return client::List{std::move(page.items), page.revision};
   }
@@ -62,6 +64,7 @@ class LocalClient final : public client::Client {
     Action action = CO_TRY(make(Verb::watch, resource, std::move(ns), {}));
     select(action, options);
     action.list.resource_version = std::to_string(revision);
+    CO_TRY(co_await api_.refresh(action));
     auto watcher = CO_TRY(api_.registry().watch(action));
     co_return std::make_unique<LocalWatch>(std::move(watcher));
   }

@@ -25,7 +25,7 @@ void declare(cli::Flags& flags, Options& o) {
   flags.add("pod-cidr", &o.pod_cidr, "addresses of pods");
   flags.add("service-cidr", &o.service_cidr, "addresses of services");
   flags.add("cluster-domain", &o.cluster_domain, "DNS domain of the cluster");
-  flags.add("datastore", &o.datastore, "where objects are kept: embedded");
+  o.datastore.declare(flags);
   flags.add("node-api-port", &o.node_port, "port of the node's own API");
   flags.add("docker-socket", &o.docker_socket, "path of a socket on which the Docker Engine API is answered; not without one");
   flags.add("log-format", &o.log_format, "text or json");
@@ -57,8 +57,7 @@ Result<void> check(Options& o) {
   o.listen_port = *port;
   if (o.log_format != "text" && o.log_format != "json")
     return fail(Code::invalid, "--log-format is text or json, not " + quoted(o.log_format));
-  if (o.datastore != "embedded")
-    return fail(Code::unsupported, "--datastore " + quoted(o.datastore) + ": this version keeps objects in its embedded store only");
+  TRY(o.datastore.check());
   for (const auto* dir : {&o.data_dir, &o.run_dir})
     if (!dir->starts_with('/')) return fail(Code::invalid, "--data-dir and --run-dir must be absolute paths, not " + quoted(*dir));
   if (o.node_name.empty()) {

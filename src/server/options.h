@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "cli/flags.h"
+#include "server/datastore.h"
 
 namespace estiba::server {
 
@@ -23,7 +24,7 @@ struct Options {
   std::string pod_cidr = "10.42.0.0/16";
   std::string service_cidr = "10.43.0.0/16";
   std::string cluster_domain = "cluster.local";
-  std::string datastore = "embedded";
+  DatastoreFlags datastore;
   std::string docker_socket;  ///< empty: the Docker Engine API is not served
   std::string log_format = "text";
   int64_t verbosity = 0;

@@ -5,7 +5,6 @@
 #include "apiserver/server.h"
 #include "base/log.h"
 #include "base/strings.h"
-#include "controllers/controllers.h"
 #include "docker/daemon.h"
 #include "engine/engine.h"
 #include "io/thread.h"
@@ -14,12 +13,11 @@
 #include "node/node.h"
 #include "os/cgroup.h"
 #include "os/file.h"
-#include "scheduler/scheduler.h"
 #include "server/address.h"
 #include "server/certificates.h"
+#include "server/control.h"
 #include "server/local_client.h"
 #include "server/node_proxy.h"
-#include "store/embedded/embedded.h"
 
 namespace estiba::server {
 
@@ -47,20 +45,17 @@ std::string cgroup_root(const Options& options) {
 struct Server::State {
   Options options;
   Certificates certificates;
-  std::unique_ptr<store::EmbeddedStore> store;
+  Datastore store;
   std::unique_ptr<HttpsNodeProxy> node_proxy;
   std::vector<std::unique_ptr<io::LoopThread>> api_threads;
   std::unique_ptr<apiserver::ApiServer> api;
-  std::unique_ptr<io::LoopThread> controllers_thread, scheduler_thread, node_thread;
-  std::unique_ptr<client::Client> controllers_client, scheduler_client;
-  std::unique_ptr<controllers::Controllers> controllers;
-  std::unique_ptr<scheduler::Scheduler> scheduler;
+  std::unique_ptr<io::LoopThread> node_thread;
+  std::unique_ptr<Control> control;
   std::unique_ptr<io::Pool> pool;
   NodeParts node;
 
   Result<void> open_store();
   Task<Result<void>> start_api();
-  void start_control();
   Task<Result<void>> start_node();
   static Task<Result<void>> make_node(State* self);
   static Task<int> end_node(State* self);
@@ -71,8 +66,7 @@ Server::~Server() = default;
 
 Result<void> Server::State::open_store() {
   TRY(os::make_dirs(options.data_dir, 0711));
-  // A kept version costs about three times its JSON, with what the API server and the controllers have decoded beside it.
-  store = TRY(store::open_embedded({.directory = options.data_dir + "/store", .history = {.bytes = 6 << 20}}));
+  store = TRY(open_datastore(options.datastore, options.data_dir));
   TRY(os::make_dirs(options.run_dir, 0711));
   if (options.advertise_address.empty()) options.advertise_address = own_address();
   const std::string first = TRY_AS("--service-cidr " + options.service_cidr, nth_address(options.service_cidr, 1));
@@ -99,7 +93,8 @@ Task<Result<void>> Server::State::start_api() {
   made.client_ca_pem = certificates.ca.certificate_pem;
   made.signing_key_pem = certificates.service_account_key;
   made.node_proxy = node_proxy.get();
-  api = CO_TRY(apiserver::ApiServer::make(*store, std::move(pointers), made));
+  made.freshness = store.freshness;
+  api = CO_TRY(apiserver::ApiServer::make(*store.store, std::move(pointers), made));
   // /readyz waits for the Docker API, where there is one.
   api->api().hold_ready(options.node && !options.docker_socket.empty());
   CO_TRY(api->listen());
@@ -107,18 +102,6 @@ Task<Result<void>> Server::State::start_api() {
   const bool everywhere = options.listen_host == "0.0.0.0" || options.listen_host == "::" || options.listen_host.empty();
   CO_TRY(write_kubeconfig(options.write_kubeconfig, certificates, everywhere ? "127.0.0.1" : options.listen_host, api->port()));
   co_return co_await api->api().bootstrap();
-}
-
-void Server::State::start_control() {
-  controllers_thread = std::make_unique<io::LoopThread>("controllers");
-  scheduler_thread = std::make_unique<io::LoopThread>("scheduler");
-  controllers_client = make_local_client(api->api(), "system:kube-controller-manager");
-  scheduler_client = make_local_client(api->api(), "system:kube-scheduler");
-  controllers = std::make_unique<controllers::Controllers>(*controllers_client, controllers_thread->loop(),
-                                                           controllers::Options{.root_ca_pem = certificates.ca.certificate_pem});
-  scheduler = std::make_unique<scheduler::Scheduler>(*scheduler_client, scheduler_thread->loop());
-  controllers_thread->loop().post([this] { controllers->start(); });
-  scheduler_thread->loop().post([this] { scheduler->start(); });
 }
 
 Task<Result<void>> Server::State::start_node() {
@@ -201,35 +184,22 @@ Task<Result<void>> Server::start() {
     co_return fail(Code::invalid, "--docker-socket needs a node in this process: leave --node=false out, or run `estiba engine`");
   CO_TRY(s.open_store());
   CO_TRY(co_await s.start_api());
-  s.start_control();
+  s.control = std::make_unique<Control>(s.api->api(), ControlOptions{.root_ca_pem = s.certificates.ca.certificate_pem,
+                                                                     .elect = s.store.freshness != nullptr,
+                                                                     .identity = s.options.node_name});
+  s.control->start();
   log::info("server", "the API answers", {{"address", s.options.listen}, {"kubeconfig", s.options.write_kubeconfig}});
   if (s.options.node) CO_TRY_AS("node " + s.options.node_name, co_await s.start_node());
   s.api->api().hold_ready(false);
   co_return {};
 }
 
-// Destroys `object` on its loop's thread.
-template <class T>
-static Task<void> end_on(io::LoopThread* thread, std::unique_ptr<T>& object) {
-  if (!thread) co_return;
-  (void)co_await io::run_on<int>(thread->loop(), [&object] {
-    return [](std::unique_ptr<T>* object) -> Task<int> {
-      object->reset();
-      co_return 0;
-    }(&object);
-  });
-}
-
 Task<void> Server::stop() {
   State& s = *state_;
   if (s.node_thread) (void)co_await io::run_on<int>(s.node_thread->loop(), [&s] { return State::end_node(&s); });
-  co_await end_on(s.scheduler_thread.get(), s.scheduler);
-  co_await end_on(s.controllers_thread.get(), s.controllers);
+  if (s.control) co_await s.control->stop();
   s.node_thread.reset();
-  s.scheduler_thread.reset();
-  s.controllers_thread.reset();
-  s.scheduler_client.reset();
-  s.controllers_client.reset();
+  s.control.reset();
   s.pool.reset();
   if (s.api && !s.api_threads.empty()) {
     io::HttpServer* http = &s.api->http();
@@ -242,7 +212,7 @@ Task<void> Server::stop() {
   }
   s.api_threads.clear();
   s.api.reset();
-  s.store.reset();
+  s.store.store.reset();
 }
 
 }  // namespace estiba::server

@@ -7,7 +7,8 @@ namespace estiba::store::etcd {
 
 Task<void> Compactor::compact(Revision revision) {
   auto done = co_await client_.compact(encode_compaction(revision));
-  if (!done && done.error().code != Code::gone) log::warn("store", "etcd was not compacted", {{"revision", revision}, {"error", done.error()}});
+  if (!done && done.error().code != Code::gone)
+    log::warn("store", "etcd was not compacted", {{"revision", revision}, {"error", done.error()}});
 }
 
 // A note in etcd counts the turns. Who counts it on from the number he knows may compact to the revision that he knows; the

@@ -9,8 +9,7 @@ namespace estiba::store::etcd {
 
 class Compactor {
  public:
-  Compactor(EtcdClient& client, std::string prefix, Duration interval)
-      : client_(client), prefix_(std::move(prefix)), interval_(interval) {}
+  Compactor(EtcdClient& client, std::string prefix, Duration interval) : client_(client), prefix_(std::move(prefix)), interval_(interval) {}
   /// For ever.
   Task<void> run();
   /// Compacts now. That somebody has done so before is well.

@@ -124,8 +124,10 @@ class Etcd final : public EtcdStore {
     io::TlsContextRef tls;
     for (const std::string& endpoint : options_.endpoints) {
       if (tls || !endpoint.starts_with("https:")) continue;
-      tls = TRY_AS("etcd", io::make_tls_client({.ca_pem = options_.ca_pem, .certificate_pem = options_.certificate_pem, .key_pem = options_.key_pem,
-                                                .alpn = {"h2"}}));
+      tls = TRY_AS(
+          "etcd",
+          io::make_tls_client(
+              {.ca_pem = options_.ca_pem, .certificate_pem = options_.certificate_pem, .key_pem = options_.key_pem, .alpn = {"h2"}}));
     }
     auto client = TRY(EtcdClient::make({.endpoints = options_.endpoints, .tls = std::move(tls), .patience = options_.patience}));
     core_ = std::make_unique<Core>(std::move(client), options_);
@@ -151,10 +153,10 @@ class Etcd final : public EtcdStore {
 
   void write(Write write, UniqueFunction<void(Result<WriteResult>)> done) override {
     if (!write.key.starts_with('/') || write.key.starts_with(own_keys))
-      return done(fail(Code::invalid, "write: the key " + quoted(write.key) + " must begin with '/', and not with " + std::string(own_keys)));
-    thread_.loop().post([this, write = std::move(write), done = std::move(done)]() mutable {
-      core_->writer().write(std::move(write), std::move(done));
-    });
+      return done(
+          fail(Code::invalid, "write: the key " + quoted(write.key) + " must begin with '/', and not with " + std::string(own_keys)));
+    thread_.loop().post(
+        [this, write = std::move(write), done = std::move(done)]() mutable { core_->writer().write(std::move(write), std::move(done)); });
   }
 
   Task<Result<void>> refresh() override {

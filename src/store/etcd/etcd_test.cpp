@@ -57,7 +57,9 @@ Result<WriteResult> write(Store& store, Write write) {
 Result<WriteResult> put(Store& store, std::string key, std::string value, Revision expect = Write::any) {
   return write(store, {Write::Kind::put, std::move(key), std::move(value), expect, nullptr});
 }
-Result<WriteResult> remove(Store& store, std::string key) { return write(store, {Write::Kind::remove, std::move(key), {}, Write::any, nullptr}); }
+Result<WriteResult> remove(Store& store, std::string key) {
+  return write(store, {Write::Kind::remove, std::move(key), {}, Write::any, nullptr});
+}
 
 Result<void> refresh(Freshness& store) {
   io::Loop loop;
@@ -74,9 +76,7 @@ class Foreign {
                                     .alpn = {"h2"}});
     client_ = std::move(*etcd::EtcdClient::make({.endpoints = {process.url()}, .tls = tls ? *tls : nullptr}));
   }
-  ~Foreign() {
-    loop_.block_on(close(&client_));
-  }
+  ~Foreign() { loop_.block_on(close(&client_)); }
   Revision puts(const std::vector<etcd::Put>& puts) { return revision(loop_.block_on(client_->txn(etcd::encode_puts(puts)))); }
   Revision compact(Revision at) { return revision(loop_.block_on(client_->compact(etcd::encode_compaction(at)))); }
 
@@ -276,7 +276,8 @@ TEST(Etcd, ObjectsOfAnotherKubernetesAreNotTaken) {
 
 TEST(Etcd, OptionsAreChecked) {
   EXPECT_EQ(etcd::parse_endpoints("https://a:2379,http://10.0.0.1:2379")->size(), 2u);
-  for (const char* bad : {"", "a:2379", "https://a:2379,", "ftp://a", "https://a:2379/path"}) EXPECT_FALSE(etcd::parse_endpoints(bad)) << bad;
+  for (const char* bad : {"", "a:2379", "https://a:2379,", "ftp://a", "https://a:2379/path"})
+    EXPECT_FALSE(etcd::parse_endpoints(bad)) << bad;
   EtcdOptions options{.endpoints = {"http://127.0.0.1:1"}};
   EXPECT_TRUE(check(options));
   options.prefix = "estiba/";

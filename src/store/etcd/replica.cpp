@@ -63,7 +63,8 @@ Task<Result<Replica::Loaded>> Replica::read_all() {
   const std::string end = prefix_end(options_.prefix + "/");
   std::string from = options_.prefix + "/";
   for (bool more = true; more;) {
-    std::string bytes = CO_TRY(co_await client_.range(encode(RangeRequest{.key = from, .end = end, .limit = page_keys, .revision = out.revision})));
+    std::string bytes =
+        CO_TRY(co_await client_.range(encode(RangeRequest{.key = from, .end = end, .limit = page_keys, .revision = out.revision})));
     RangeAnswer page = CO_TRY(decode_range(bytes));
     if (out.revision == 0) out.revision = page.revision;
     for (const KeyValue& kv : page.kvs) {
@@ -182,13 +183,14 @@ Task<Result<void>> Replica::catch_up(Revision wanted) {
 }
 
 std::unexpected<Error> Replica::behind(Revision wanted) const {
-  return fail(Code::timeout, "this server's copy of etcd is at revision " + std::to_string(revision()) + " and does not reach " +
-                                    std::to_string(wanted));
+  return fail(Code::timeout,
+              "this server's copy of etcd is at revision " + std::to_string(revision()) + " and does not reach " + std::to_string(wanted));
 }
 
 // A watch that begins in the future would wait in silence.
 Task<Result<void>> Replica::check_revision() {
-  std::string bytes = CO_TRY(co_await client_.range(encode(RangeRequest{.key = options_.prefix + std::string(revision_key), .keys_only = true})));
+  std::string bytes =
+      CO_TRY(co_await client_.range(encode(RangeRequest{.key = options_.prefix + std::string(revision_key), .keys_only = true})));
   RangeAnswer answer = CO_TRY(decode_range(bytes));
   if (answer.revision < revision()) co_return went_back(answer.revision, revision());
   co_return {};

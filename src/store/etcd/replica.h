@@ -84,8 +84,8 @@ class Replica {
   std::multimap<Revision, estiba::Event*> waiting_;
   bool compacted_ = false;  ///< events were lost: load anew
   bool nudging_ = false;
-  Revision before_note_ = 0;  ///< the newest revision of an event before the last note
-  Instant others_until_{};    ///< until then others are taken to write to this etcd
+  Revision before_note_ = 0;         ///< the newest revision of an event before the last note
+  Instant others_until_{};           ///< until then others are taken to write to this etcd
   estiba::Event* broken_ = nullptr;  ///< ends the watch that runs
   TaskGroup jobs_;                   // last: ends first
 };

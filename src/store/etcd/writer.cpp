@@ -11,9 +11,11 @@ constexpr Duration copy_patience = std::chrono::seconds(10);
 
 struct Meters {
   observe::Counter& writes = observe::metrics().counter("estiba_store_writes_total", "Durable writes.");
-  observe::Counter& failed = observe::metrics().counter("estiba_store_failed_transactions_total", "Transactions that were refused or lost.");
-  observe::Histogram& seconds = observe::metrics().histogram("estiba_store_transaction_seconds", "Time until one transaction was durable and seen.",
-                                                             observe::Histogram::exponential(0.0001, 2, 16));
+  observe::Counter& failed =
+      observe::metrics().counter("estiba_store_failed_transactions_total", "Transactions that were refused or lost.");
+  observe::Histogram& seconds =
+      observe::metrics().histogram("estiba_store_transaction_seconds", "Time until one transaction was durable and seen.",
+                                   observe::Histogram::exponential(0.0001, 2, 16));
 };
 Meters& meters() {
   static Meters all;
@@ -29,8 +31,7 @@ std::unexpected<Error> refused(const Write& write, const TxnAnswer& answer) {
 
 }  // namespace
 
-Writer::Writer(EtcdClient& client, Replica& replica, std::string prefix)
-    : client_(client), replica_(replica), prefix_(std::move(prefix)) {
+Writer::Writer(EtcdClient& client, Replica& replica, std::string prefix) : client_(client), replica_(replica), prefix_(std::move(prefix)) {
   idle_.set();
 }
 

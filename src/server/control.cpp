@@ -1,0 +1,110 @@
+#include "server/control.h"
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "client/leader_election.h"
+#include "controllers/controllers.h"
+#include "io/thread.h"
+#include "scheduler/scheduler.h"
+#include "server/local_client.h"
+
+namespace estiba::server {
+
+namespace {
+
+// Where the lease lies and what it is called, as with kube-controller-manager: tools look for it there.
+constexpr std::string_view lease_name = "kube-controller-manager";
+
+// Destroys `object` on its loop's thread.
+template <class T>
+Task<void> end_on(io::LoopThread& thread, std::unique_ptr<T>& object) {
+  (void)co_await io::run_on<int>(thread.loop(), [&object] {
+    return [](std::unique_ptr<T>* object) -> Task<int> {
+      object->reset();
+      co_return 0;
+    }(&object);
+  });
+}
+
+}  // namespace
+
+struct Control::State {
+  apiserver::Api& api;
+  ControlOptions options;
+  io::LoopThread controllers_thread{"controllers"}, scheduler_thread{"scheduler"};
+  std::unique_ptr<client::Client> controllers_client, scheduler_client;
+  std::unique_ptr<controllers::Controllers> controllers;
+  std::unique_ptr<scheduler::Scheduler> scheduler;
+  // On the controllers' thread.
+  std::unique_ptr<client::Client> election_client;
+  std::unique_ptr<client::LeaderElector> elector;
+  std::unique_ptr<Job> election;
+  TaskGroup publishing;
+
+  State(apiserver::Api& api, ControlOptions made) : api(api), options(std::move(made)) {
+    controllers_client = make_local_client(api, "system:kube-controller-manager");
+    scheduler_client = make_local_client(api, "system:kube-scheduler");
+  }
+
+  void begin() {
+    controllers = std::make_unique<controllers::Controllers>(*controllers_client, controllers_thread.loop(),
+                                                             controllers::Options{.root_ca_pem = options.root_ca_pem});
+    scheduler = std::make_unique<scheduler::Scheduler>(*scheduler_client, scheduler_thread.loop());
+    controllers_thread.loop().post([this] {
+      if (controllers) controllers->start();
+    });
+    scheduler_thread.loop().post([this] {
+      if (scheduler) scheduler->start();
+    });
+  }
+  static Task<void> end(State* self) {
+    co_await end_on(self->scheduler_thread, self->scheduler);
+    co_await end_on(self->controllers_thread, self->controllers);
+  }
+
+  // Service default/kubernetes leads to the server that leads: the one before may be gone.
+  void lead() {
+    begin();
+    publishing.start(publish(this));
+  }
+  static Task<void> publish(State* self) {
+    auto done = co_await self->api.publish_service();
+    if (!done) log::warn("leader", "Service default/kubernetes still leads to another server", {{"error", done.error()}});
+  }
+  void elect() {
+    election_client = make_local_client(api, "system:kube-controller-manager");
+    elector = std::make_unique<client::LeaderElector>(
+        *election_client, client::LeaderOptions{.name = std::string(lease_name), .identity = options.identity + "_" + random_uuid()});
+    election = std::make_unique<Job>(elector->run([this] { lead(); }, [this] { return end(this); }));
+  }
+  static Task<int> stop_electing(State* self) {
+    self->election.reset();
+    self->publishing.cancel();
+    co_return 0;
+  }
+  static Task<int> release(State* self) {
+    if (self->elector) co_await with_timeout(std::chrono::seconds(3), self->elector->release());
+    self->elector.reset();
+    self->election_client.reset();
+    co_return 0;
+  }
+};
+
+Control::Control(apiserver::Api& api, ControlOptions options) : state_(std::make_unique<State>(api, std::move(options))) {}
+Control::~Control() = default;
+
+void Control::start() {
+  State* state = state_.get();
+  if (!state->options.elect) return state->begin();
+  state->controllers_thread.loop().post([state] { state->elect(); });
+}
+
+Task<void> Control::stop() {
+  State* state = state_.get();
+  io::Loop& loop = state->controllers_thread.loop();
+  (void)co_await io::run_on<int>(loop, [state] { return State::stop_electing(state); });
+  co_await State::end(state);
+  (void)co_await io::run_on<int>(loop, [state] { return State::release(state); });
+}
+
+}  // namespace estiba::server

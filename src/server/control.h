@@ -1,0 +1,34 @@
+// The controllers and the scheduler of a server: at once where it is alone with its store, and only while it leads where
+// several servers share one.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "apiserver/server.h"
+#include "base/task.h"
+
+namespace estiba::server {
+
+struct ControlOptions {
+  std::string root_ca_pem;
+  bool elect = false;    ///< several servers may share the store
+  std::string identity;  ///< the beginning of this server's name among the candidates
+};
+
+class Control {
+ public:
+  /// `api` outlives this.
+  Control(apiserver::Api& api, ControlOptions options);
+  ~Control();
+  Control(const Control&) = delete;
+
+  void start();
+  /// Stops them and gives the lease back; the API must still answer. Not on one of their own threads.
+  Task<void> stop();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace estiba::server

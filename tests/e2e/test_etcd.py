@@ -1,0 +1,129 @@
+"""Servers on a real etcd: objects are there, two servers serve the same ones and one leads, etcd and servers are killed under way."""
+import json
+import threading
+
+import pytest
+
+import cluster as support
+from etcd import Etcd, Sibling
+from manifests import config_map, deployment
+
+LEASE = ("-n", "kube-system", "lease", "kube-controller-manager")
+
+
+@pytest.fixture
+def etcd(own_cluster):
+    etcd = Etcd(own_cluster.sandbox, own_cluster.dir / "etcd")
+    own_cluster.flags["datastore"] = f"etcd={etcd.url}"
+    own_cluster.ns = "default"
+    return etcd
+
+
+def without_node(cluster):
+    cluster.flags["node"] = "false"
+    cluster.start()
+    return cluster
+
+
+def holder(cluster):
+    return cluster.get(*LEASE)["spec"].get("holderIdentity", "").rpartition("_")[0]
+
+
+def test_pods_run_with_their_objects_in_etcd_and_a_restart_finds_them(own_cluster, etcd):
+    cluster = own_cluster
+    cluster.import_image(support.busybox_image(), "estiba/busybox:test")
+    cluster.start()
+    cluster.apply(deployment("web", 1), config_map("settings", a="1"))
+    cluster.kubectl("-n", "default", "rollout", "status", "deployment/web", "--timeout=60s")
+    keys = etcd.ctl("get", "--prefix", "--keys-only", "/estiba/registry/").stdout.split()
+    assert "/estiba/registry/core/configmaps/default/settings" in keys and any("/pods/default/web-" in key for key in keys)
+    cluster.stop()
+    cluster.start()
+    assert cluster.get("-n", "default", "configmap", "settings")["data"] == {"a": "1"}
+    cluster.kubectl("-n", "default", "rollout", "status", "deployment/web", "--timeout=60s")
+
+
+def test_two_servers_serve_the_same_objects_and_each_sees_what_the_other_answered(own_cluster, etcd):
+    first = without_node(own_cluster)
+    with Sibling(first, "second", 7443) as second:
+        second.start()
+        first.kubectl("create", "configmap", "counter", "--from-literal=n=0")
+        for number in range(1, 15):
+            writer, reader = (first, second) if number % 2 else (second, first)
+            writer.kubectl("patch", "configmap", "counter", "--type=merge", "-p", json.dumps({"data": {"n": str(number)}}))
+            assert reader.get("configmap", "counter")["data"]["n"] == str(number)
+            listed = reader.get("configmaps", "--field-selector=metadata.name=counter")
+            assert listed["items"][0]["data"]["n"] == str(number)
+        second.kubectl("delete", "configmap", "counter")
+        assert "NotFound" in support.run(first.kubectl_command("get", "configmap", "counter"), check=False).stderr
+
+
+def test_one_server_leads_and_the_other_takes_over_when_it_is_killed(own_cluster, etcd):
+    first = without_node(own_cluster)
+    support.wait_for("a leader", lambda: holder(first) == "node-1")
+    with Sibling(first, "second", 7443) as second:
+        second.start()
+        first.kubectl("create", "namespace", "early")
+        support.wait_for("its account", lambda: second.get("-n", "early", "serviceaccounts")["items"])
+        assert holder(second) == "node-1"
+        first.kill9()
+        second.kubectl("create", "namespace", "late")
+        support.wait_for("another leader", lambda: holder(second) == "second", 60, 0.2)
+        support.wait_for("its account", lambda: second.get("-n", "late", "serviceaccounts")["items"])
+        # A server that ends gives the lease back.
+        first.start()
+        second.stop()
+        support.wait_for("the first again", lambda: holder(first) == "node-1", 10, 0.1)
+
+
+def test_no_acknowledged_write_is_lost_when_etcd_is_killed(own_cluster, etcd):
+    cluster = without_node(own_cluster)
+    cluster.request("GET", "/version")  # writes the client's files
+    acknowledged, stop = [], threading.Event()
+
+    def write(worker):
+        number = 0
+        while not stop.is_set():
+            name = f"w{worker}-{number}"
+            number += 1
+            try:
+                status, _ = cluster.request("POST", "/api/v1/namespaces/default/configmaps", config_map(name, n=str(number)))
+            except AssertionError:
+                continue
+            if status == 201:
+                acknowledged.append(name)
+
+    workers = [threading.Thread(target=write, args=(worker,)) for worker in range(3)]
+    for worker in workers:
+        worker.start()
+    for _ in range(3):
+        before = len(acknowledged)
+        support.wait_for("writes", lambda: len(acknowledged) > before + 10, 60)
+        etcd.kill9()
+        etcd.start()
+    before = len(acknowledged)
+    support.wait_for("writes after the last kill", lambda: len(acknowledged) > before + 10, 60)
+    stop.set()
+    for worker in workers:
+        worker.join()
+    there = {item["metadata"]["name"] for item in cluster.get("-n", "default", "configmaps")["items"]}
+    assert set(acknowledged) <= there
+    keys = etcd.ctl("get", "--prefix", "--keys-only", "/estiba/registry/core/configmaps/default/").stdout.split()
+    assert there == {key.rpartition("/")[2] for key in keys}
+
+
+def refused(cluster, *flags):
+    return cluster.sandbox.inside(["timeout", "60", support.BIN / "estiba", "server", f"--data-dir={cluster.dir}/no", "--run-dir=/run/estiba/no", "--node=false", *flags], check=False)
+
+
+@pytest.mark.parametrize("flags, words", [
+    (["--datastore=etcd=10.0.0.1:2379"], ["--datastore", "https://HOST:2379", "10.0.0.1:2379"]),
+    (["--datastore=mysql"], ["--datastore", "mysql"]),
+    (["--datastore=etcd=http://127.0.0.1:1", "--etcd-prefix=estiba"], ["--etcd-prefix", "/estiba"]),
+    (["--datastore=etcd=https://127.0.0.1:1", "--etcd-certfile=/etc/hosts"], ["--etcd-keyfile"]),
+    (["--datastore=etcd=https://127.0.0.1:1", "--etcd-cafile=/nowhere/ca.crt"], ["--etcd-cafile", "/nowhere/ca.crt"]),
+    (["--datastore=etcd=http://127.0.0.1:1"], ["http://127.0.0.1:1", "refused"]),
+])
+def test_what_cannot_be_used_is_named(own_cluster, flags, words):
+    result = refused(own_cluster, *flags)
+    assert result.returncode == 1 and all(word in result.stderr for word in words), result.stderr
