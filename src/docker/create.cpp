@@ -159,7 +159,7 @@ Task<Result<void>> Lives::furnish(ContainerRef container) {
   // What a creation that is cut short leaves without a record (a root, files in memory) restore() finds all the same; volumes it would not.
   if (!Containers::passing(c)) CO_TRY(co_await containers.note(container));
   CO_TRY(co_await containers.blocking(Containers::passing(c), [files = containers.files_dir(c)] { return os::make_dirs(files, 0711); }));
-  CO_TRY(co_await daemon_.engine().make_root(c.id, c.image_id));
+  CO_TRY(co_await daemon_.engine().make_root(c.id, c.image_id, Containers::passing(c)));
   CO_TRY(co_await make_volumes(container));
   co_return co_await fill_volumes(container);
 }

@@ -242,8 +242,8 @@ Task<Result<std::vector<int>>> EngineImpl::top(std::string id) {
   co_return co_await found.shim->pids(id);
 }
 
-Task<Result<void>> EngineImpl::make_root(std::string id, std::string image) {
-  co_return co_await pool_.run([roots = roots_, id, image] { return roots->make(id, image); });
+Task<Result<void>> EngineImpl::make_root(std::string id, std::string image, bool passing) {
+  co_return co_await pool_.run([roots = roots_, id, image, passing] { return roots->make(id, image, passing); });
 }
 
 namespace {

@@ -143,8 +143,9 @@ class Engine {
   virtual Task<Result<Fd>> dial(std::string pod_uid, uint16_t port) = 0;
 
   // Roots that outlive their containers (ContainerSpec::keep_root), in <data-dir>/containers/<id>.
-  /// A writable layer on top of `image`, which is kept from removal by it. Nothing is mounted. already_exists when there is one.
-  virtual Task<Result<void>> make_root(std::string id, std::string image) = 0;
+  /// A writable layer on top of `image`, which is kept from removal by it. Nothing is mounted. already_exists when there is one. What is
+  /// written to a `passing` one need not outlive the machine's stop, and so waits for no disk.
+  virtual Task<Result<void>> make_root(std::string id, std::string image, bool passing = false) = 0;
   /// The path of the mounted root, which stays mounted until as many unmount_root() calls; of a running container the root it has.
   virtual Task<Result<std::string>> mount_root(std::string id) = 0;
   virtual Task<Result<void>> unmount_root(std::string id) = 0;

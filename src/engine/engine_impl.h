@@ -110,7 +110,7 @@ class EngineImpl final : public Engine {
   Task<Result<void>> resize(std::string id, uint16_t columns, uint16_t rows) override;
   Task<Result<std::vector<int>>> top(std::string id) override;
   Task<Result<void>> reopen_log(std::string id) override;
-  Task<Result<void>> make_root(std::string id, std::string image) override;
+  Task<Result<void>> make_root(std::string id, std::string image, bool passing) override;
   Task<Result<std::string>> mount_root(std::string id) override;
   Task<Result<void>> unmount_root(std::string id) override;
   Task<Result<void>> remove_root(std::string id) override;

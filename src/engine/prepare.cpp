@@ -58,13 +58,13 @@ Result<Root> open_root(const Workshop& with, const ContainerSpec& spec) {
   }
   if (with.roots.kept(spec.id)) return fail(Code::already_exists, "container " + spec.id + " has a root that is kept");
   if (spec.image.empty()) {
-    out.path = TRY(image::mount_container_root(spec.layers, dir, spec.upper_dir));
+    out.path = TRY(image::mount_container_root(spec.layers, dir, spec.upper_dir, image::Writes::passing));
     return out;
   }
   image::Record record = TRY(with.store.use(spec.id, spec.image));
   out.config = TRY(with.store.config(record.id));
   TRY_AS("image " + spec.image, with.store.unpack_layers(TRY(with.store.manifest(record)), *out.config));
-  out.path = TRY(image::mount_container_root(TRY(with.roots.layers(*out.config, spec.id)), dir));
+  out.path = TRY(image::mount_container_root(TRY(with.roots.layers(*out.config, spec.id)), dir, {}, image::Writes::passing));
   out.image_id = record.id;
   out.image_ref = record.digests.empty() ? record.id : record.digests.front();
   return out;

@@ -10,6 +10,10 @@
 
 namespace estiba::engine {
 
+namespace {
+constexpr std::string_view passing_mark = "passing";
+}
+
 std::shared_ptr<Roots::Use> Roots::use(const std::string& id) {
   std::lock_guard lock(mutex_);
   auto& slot = uses_[id];
@@ -37,7 +41,7 @@ Result<std::vector<std::string>> Roots::layers(const image::Config& config, cons
   return image::with_mount_points(store_->layer_paths(config), paths_.container("mount-points-" + id));
 }
 
-Result<void> Roots::make(const std::string& id, const std::string& image_name) {
+Result<void> Roots::make(const std::string& id, const std::string& image_name, bool passing) {
   if (id.empty() || id.find('/') != std::string::npos || id[0] == '.')
     return fail(Code::invalid, "container id " + quoted(id) + " is no id");
   const std::string dir = paths_.container(id);
@@ -49,7 +53,7 @@ Result<void> Roots::make(const std::string& id, const std::string& image_name) {
     auto config = TRY(store_->config(record.id));
     TRY_AS("image " + image_name, store_->unpack_layers(TRY(store_->manifest(record)), *config));
     TRY(image::make_container_root(TRY(layers(*config, id)), dir));
-    return write_file(dir + "/keep", "");
+    return write_file(dir + "/keep", passing ? passing_mark : "");
   };
   auto done = work();
   if (!done) (void)image::remove_container_root(dir);
@@ -59,9 +63,11 @@ Result<void> Roots::make(const std::string& id, const std::string& image_name) {
 Result<std::string> Roots::hold(const std::string& id) {
   auto used = use(id);
   std::lock_guard lock(used->mutex);
-  if (!kept(id)) return fail(Code::not_found, "there is no root of container " + id);
+  auto keep = read_file(paths_.container(id) + "/keep");
+  if (!keep) return fail(Code::not_found, "there is no root of container " + id);
+  const auto writes = *keep == passing_mark ? image::Writes::passing : image::Writes::durable;
   auto config = TRY(store_->config(TRY(image(id))));
-  auto root = TRY(image::mount_container_root(TRY(layers(*config, id)), paths_.container(id)));
+  auto root = TRY(image::mount_container_root(TRY(layers(*config, id)), paths_.container(id), {}, writes));
   ++used->users;
   return root;
 }

@@ -2,7 +2,7 @@
 //
 //   <data-dir>/containers/<id>/
 //     image            the image that is below (image/store.h)
-//     keep             there: no recovery removes this root
+//     keep             there: no recovery removes this root; "passing" in it: writes to it wait for no disk
 //     upper/ work/     the writable layer
 //     rootfs/          where it is mounted while in use
 //   <data-dir>/containers/.removed/<id>/   what is being deleted
@@ -32,7 +32,8 @@ class Roots : public std::enable_shared_from_this<Roots> {
   Roots(Paths paths, std::shared_ptr<image::Store> store, Later later)
       : paths_(std::move(paths)), store_(std::move(store)), later_(std::move(later)) {}
 
-  Result<void> make(const std::string& id, const std::string& image);
+  /// `passing`: what is written need not outlive the machine's stop.
+  Result<void> make(const std::string& id, const std::string& image, bool passing = false);
   bool kept(const std::string& id) const;
   /// What is below the writable layer of container `id`, lowest first: the image's layers and the mount points (image/mount_points.h).
   Result<std::vector<std::string>> layers(const image::Config& config, const std::string& id) const;

@@ -12,6 +12,13 @@
 namespace estiba::image {
 namespace {
 
+/// Whether the overlay at `target` waits for no disk.
+bool is_volatile(const std::string& target) {
+  std::string all = *os::read_file("/proc/self/mounts");
+  size_t at = all.find(" " + target + " overlay ");
+  return at != all.npos && all.substr(at + target.size(), all.find('\n', at) - at).find("volatile") != all.npos;
+}
+
 class Archive : public testing::Test {
  protected:
   void SetUp() override {
@@ -176,9 +183,27 @@ TEST_F(Archive, LayersOfADockerArchiveStackWithTheirWhiteouts) {
   EXPECT_TRUE(os::write_file(*root + "/written", "w", O_CREAT));
   EXPECT_EQ(os::read_file(dir + "/upper/written").value(), "w");
   EXPECT_TRUE(mount_container_root(store_->layer_paths(*config), dir));
+  EXPECT_FALSE(is_volatile(*root));
   EXPECT_TRUE(remove_container_root(dir));
   EXPECT_TRUE(remove_container_root(dir));
   EXPECT_FALSE(os::exists(dir));
+}
+
+TEST_F(Archive, ARootWhoseWritesPassIsMountedAgain) {
+  std::string base = TarText().file("a", "1").text();
+  auto result = import_image(*store_, write("p.tar", docker_archive({base}, {digest_of(base)})), {});
+  ASSERT_TRUE(result) << result.error().message;
+  auto layers = store_->layer_paths(**store_->config(result->at(0).id));
+  std::string dir = dir_ / "container";
+  for (const char* expected : {"1", "w"}) {
+    auto root = mount_container_root(layers, dir, {}, Writes::passing);
+    ASSERT_TRUE(root) << root.error().message;
+    EXPECT_TRUE(is_volatile(*root));
+    EXPECT_EQ(os::read_file(*root + "/a").value(), expected);
+    EXPECT_TRUE(os::write_file(*root + "/a", "w", O_TRUNC));
+    EXPECT_TRUE(unmount_container_root(dir));
+  }
+  EXPECT_TRUE(remove_container_root(dir));
 }
 
 TEST_F(Archive, WrongDigestsAreToldWithBoth) {

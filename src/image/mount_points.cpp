@@ -17,7 +17,7 @@ void make_points(int root) {
 
 Result<void> make_layer(const std::vector<std::string>& layers, const std::string& workshop, const std::string& place) {
   auto work = [&]() -> Result<void> {
-    const std::string root = TRY(mount_container_root(layers, workshop));
+    const std::string root = TRY(mount_container_root(layers, workshop, {}, Writes::passing));
     {
       os::Fd fd = TRY(os::open_file(root, O_PATH | O_DIRECTORY));
       make_points(fd.get());

@@ -27,7 +27,7 @@ std::string escaped(const std::string& path) {
   return out;
 }
 
-std::string options_for(const std::vector<std::string>& layers, const std::string& upper, const std::string& work) {
+std::string options_for(const std::vector<std::string>& layers, const std::string& upper, const std::string& work, Writes writes) {
   std::string lower;
   for (auto it = layers.rbegin(); it != layers.rend(); ++it) {  // overlayfs lists the topmost first
     if (!lower.empty()) lower += ':';
@@ -35,18 +35,21 @@ std::string options_for(const std::vector<std::string>& layers, const std::strin
   }
   // index=off: the same lower layers are under many mounts at a time. The others: an upper directory is to hold all that
   // a layer needs, so that it can become one.
-  return "index=off,redirect_dir=off,metacopy=off,lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work;
+  return "index=off,redirect_dir=off,metacopy=off,lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work +
+         (writes == Writes::passing ? ",volatile" : "");
 }
 
 }  // namespace
 
 Result<void> mount_overlay(const std::vector<std::string>& layers, const std::string& upper, const std::string& work,
-                           const std::string& target) {
+                           const std::string& target, Writes writes) {
   if (layers.empty()) return fail(Code::invalid, "an overlay at " + target + " needs a layer at least");
   std::vector<std::string> names;
   for (const auto& layer : layers) names.push_back(escaped(layer));
-  std::string options = options_for(names, escaped(upper), escaped(work));
+  std::string options = options_for(names, escaped(upper), escaped(work), writes);
   std::vector<Fd> held;
+  // The mark of an earlier passing mount, which the kernel takes for a sign of lost writes: while the machine runs there are none.
+  if (writes == Writes::passing) TRY(os::remove_all(work + "/work/incompat"));
   if (options.size() > option_limit) {
     // Many layers: descriptors have short names, and the kernel looks the names up only once.
     names.clear();
@@ -54,7 +57,7 @@ Result<void> mount_overlay(const std::vector<std::string>& layers, const std::st
       held.push_back(TRY(os::open_file(layer, O_PATH | O_DIRECTORY)));
       names.push_back(os::fd_path(held.back().get()));
     }
-    options = options_for(names, escaped(upper), escaped(work));
+    options = options_for(names, escaped(upper), escaped(work), writes);
     if (options.size() > option_limit)
       return fail(Code::unsupported, std::to_string(layers.size()) + " layers are more than overlayfs can be given");
   }
@@ -75,7 +78,8 @@ Result<void> make_container_root(const std::vector<std::string>& layers, const s
   return os::change_mode(top, info.st_mode & 07777);
 }
 
-Result<std::string> mount_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper) {
+Result<std::string> mount_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper,
+                                         Writes writes) {
   std::string root = dir + "/rootfs";
   TRY(make_container_root(layers, dir, upper));
   if (TRY(os::is_mount_point(root))) return root;
@@ -84,7 +88,7 @@ Result<std::string> mount_container_root(const std::vector<std::string>& layers,
     below.push_back(dir + "/empty");
     TRY(os::make_dir(below.back(), 0755));
   }
-  TRY(mount_overlay(below, upper.empty() ? dir + "/upper" : upper, dir + "/work", root));
+  TRY(mount_overlay(below, upper.empty() ? dir + "/upper" : upper, dir + "/work", root, writes));
   return root;
 }
 

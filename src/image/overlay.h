@@ -9,16 +9,21 @@
 
 namespace estiba::image {
 
+/// What becomes of the writes to an overlay. Passing ones need not outlive the machine's stop: fsync(2) and unmounting wait for no disk
+/// ("volatile" in overlayfs.rst), where else unmounting first writes back all of the file system that `upper` is on.
+enum class Writes { durable, passing };
+
 /// Mounts an overlay at `target`: `layers` lowest first, then `upper`, with `work` beside it on the same file system. A
 /// container without layers of its own is an error; one layer is enough. overlayfs(5), Documentation/filesystems/overlayfs.rst.
 Result<void> mount_overlay(const std::vector<std::string>& layers, const std::string& upper, const std::string& work,
-                           const std::string& target);
+                           const std::string& target, Writes writes = Writes::durable);
 
 /// The root of container `dir` (a directory of ours): upper/, work/ and rootfs/ in it, without a mount. With `upper` the writable layer is
 /// there instead, on the same file system.
 Result<void> make_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper = {});
 /// The same, then mounted at <dir>/rootfs, which is returned. A mount that is there already is kept.
-Result<std::string> mount_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper = {});
+Result<std::string> mount_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper = {},
+                                         Writes writes = Writes::durable);
 /// Unmounts <dir>/rootfs; what was written stays. Success when nothing is mounted there.
 Result<void> unmount_container_root(const std::string& dir);
 /// A file of a mounted root, its symlinks resolved inside; empty when there is none. At most `limit` bytes are read.

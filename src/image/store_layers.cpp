@@ -81,7 +81,7 @@ Result<std::string> Store::unpack_layer(Source& tar, const std::vector<std::stri
     TRY(os::change_owner(fs, info.st_uid, info.st_gid));
     TRY(os::change_mode(fs, info.st_mode & 07777));
     TRY(in_private_mounts([&]() -> Result<void> {
-      TRY(mount_overlay(layers, fs, place.path + "/work", place.path + "/merged"));
+      TRY(mount_overlay(layers, fs, place.path + "/work", place.path + "/merged", Writes::passing));
       auto filled = fill(place.path + "/merged");
       // Not left to the end of the thread, which the kernel may follow late: the layer is about to be used below others.
       auto unmounted = os::umount(place.path + "/merged");

@@ -87,7 +87,7 @@ struct FakeEngine final : engine::Engine {
   Task<Result<void>> update(std::string, engine::Resources) override { co_return {}; }
   Task<Result<void>> resize(std::string, uint16_t, uint16_t) override { co_return {}; }
   Task<Result<std::vector<int>>> top(std::string) override { co_return std::vector<int>{}; }
-  Task<Result<void>> make_root(std::string, std::string) override { co_return {}; }
+  Task<Result<void>> make_root(std::string, std::string, bool) override { co_return {}; }
   Task<Result<std::string>> mount_root(std::string) override { co_return std::string(); }
   Task<Result<void>> unmount_root(std::string) override { co_return {}; }
   Task<Result<void>> remove_root(std::string) override { co_return {}; }

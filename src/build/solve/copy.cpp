@@ -138,7 +138,7 @@ class Copier {
     const std::string work = upper_.path() + "-work", target = scratch_ + "/unpack";
     TRY(os::make_dirs(work));
     TRY(os::make_dirs(target));
-    TRY(image::mount_overlay(below, upper_.path(), work, target));
+    TRY(image::mount_overlay(below, upper_.path(), work, target, image::Writes::passing));
     auto done = unpack_into(source, target);
     auto unmounted = os::umount(target);
     TRY(os::remove_all(work));

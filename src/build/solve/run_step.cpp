@@ -385,7 +385,7 @@ class RunStep {
     CO_TRY(co_await b_.pool.run([layers, directory]() -> Result<void> {
       for (const char* name : {"/upper", "/work", "/root", "/none"}) TRY(os::make_dirs(directory + name));
       return image::mount_overlay(layers.empty() ? std::vector<std::string>{directory + "/none"} : layers, directory + "/upper",
-                                  directory + "/work", directory + "/root");
+                                  directory + "/work", directory + "/root", image::Writes::passing);
     }));
     co_return directory + "/root" + (source.empty() ? "" : "/" + source);
   }

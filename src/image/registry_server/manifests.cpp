@@ -1,5 +1,4 @@
 // Manifests and indexes, by tag and by digest.
-#include "base/log.h"
 #include "base/strings.h"
 #include "image/registry_server/manifest_facts.h"
 #include "image/registry_server/server.h"
@@ -113,13 +112,7 @@ Result<Refusal> RegistryServer::store_manifest(const Pushed& pushed) {
     TRY(store_->add_blob(pushed.text));
     TRY(repositories_.add_manifest(pushed.repository, pushed.digest, pushed.facts.media_type, pushed.facts.subject));
     if (by_tag) TRY(repositories_.set_tag(pushed.repository, pushed.reference, pushed.digest));
-    if (by_tag && options_.images && !pushed.hosts.empty()) {
-      // What the engine cannot unpack is still good for others.
-      auto entered = images_.enter(pushed.hosts, pushed.repository, pushed.reference, pushed.digest);
-      if (!entered)
-        log::warn("registry", "a pushed image cannot be used on this machine",
-                  {{"image", pushed.repository + ":" + pushed.reference}, {"error", entered.error()}});
-    }
+    if (by_tag && options_.images) entering_.enter(pushed.hosts, pushed.repository, pushed.reference, pushed.digest);
   }
   return Refusal{};
 }

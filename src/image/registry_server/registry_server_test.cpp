@@ -172,6 +172,36 @@ TEST_F(RegistryServing, APushedImageIsServedAndIsTheEnginesToo) {
   EXPECT_EQ(os::read_file(store_->layer_paths(*config).at(0) + "/bin/app").value(), "v1");
 }
 
+TEST_F(RegistryServing, ALargePushedImageIsTheEnginesSoonAfterThePush) {
+  const std::string text = push_content("big", std::string(20 << 20, 'x'));
+  ASSERT_EQ(push_manifest("big", "1", text).status, 201);
+  start({});  // what the server before did not finish goes on
+  std::optional<Record> record;
+  for (int i = 0; i < 3000 && !record; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    record = *store_->find("localhost:5000/big:1");
+  }
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->manifest, digest_of(text));
+  EXPECT_TRUE(os::exists(store_->layer_paths(**store_->config(record->id)).at(0) + "/bin/app"));
+  start({});
+  EXPECT_EQ(os::list_dir(dir_ / "data/registry/entering")->size(), 0u);
+}
+
+TEST_F(RegistryServing, ATagThatMeansAnotherImageByThenIsNotEntered) {
+  const std::string older = push_content("big", "older"), newer = push_content("big", "newer");
+  ASSERT_EQ(push_manifest("big", "1", older).status, 201);
+  ASSERT_EQ(push_manifest("big", "1", newer).status, 201);
+  registry_.reset();
+  const std::string note = digest_of(older) + "\nbig\n1\nlocalhost:5000\n";
+  ASSERT_TRUE(os::write_file(dir_ / "data/registry/entering/left", note, O_CREAT));
+  ASSERT_TRUE(os::write_file(dir_ / "data/registry/entering/cut", "sha256:", O_CREAT));
+  start({});
+  for (int i = 0; i < 3000 && !os::list_dir(dir_ / "data/registry/entering")->empty(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ((**store_->find("localhost:5000/big:1")).manifest, digest_of(newer));
+}
+
 TEST_F(RegistryServing, TheEnginesImagesAreServedWithoutAPush) {
   std::string text = push_content("x", "built");
   ASSERT_EQ(push_manifest("x", "1", text).status, 201);

@@ -24,6 +24,7 @@ RegistryServer::RegistryServer(std::unique_ptr<Store> store, Fd lock, RegistrySe
       users_(std::move(users)),
       repositories_(store_->data_dir()),
       images_(*store_, options_.names),
+      entering_(*store_, repositories_, images_, pool_),
       uploads_dir_(store_->data_dir() + "/registry/uploads"),
       pool_(8) {}
 
@@ -38,6 +39,7 @@ Result<std::unique_ptr<RegistryServer>> RegistryServer::open(std::string data_di
     return fail(Code::conflict, "another registry serves " + data_dir + "; stop it, or choose another --data-dir");
   std::unique_ptr<RegistryServer> server(new RegistryServer(std::move(store), TRY(std::move(lock)), std::move(options), std::move(users)));
   TRY_AS("uploads under way", server->load_uploads());
+  TRY_AS("pushed images under way", server->entering_.resume());
   return server;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/task.h"
 #include "image/registry_server/auth.h"
+#include "image/registry_server/entering.h"
 #include "image/registry_server/errors.h"
 #include "image/registry_server/repositories.h"
 #include "image/registry_server/route.h"
@@ -104,6 +105,7 @@ class RegistryServer {
   std::unique_ptr<Htpasswd> users_;
   Repositories repositories_;
   SharedImages images_;
+  Entering entering_;
   std::string uploads_dir_;
   std::map<std::string, UploadRef, std::less<>> uploads_;  // by id; the handler's loop only
   io::Pool pool_;                                          // last: its work uses the rest

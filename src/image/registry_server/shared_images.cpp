@@ -81,27 +81,47 @@ Result<std::vector<std::string>> SharedImages::repositories(const std::vector<st
   return std::vector<std::string>(out.begin(), out.end());
 }
 
-Result<void> SharedImages::enter(const std::vector<std::string>& hosts, std::string_view repository, std::string_view tag,
-                                 std::string_view pushed) {
+Result<std::optional<SharedImages::Usable>> SharedImages::usable(std::string_view pushed) {
   std::string digest(pushed);
   std::string text = TRY(store_.read_blob(digest));
   if (is_index(text)) {
     const Index index = TRY(parse_index(text));
     const Descriptor* ours = index.choose(host_platform());
-    if (!ours || !store_.has_blob(ours->digest)) return {};
+    if (!ours || !store_.has_blob(ours->digest)) return std::nullopt;
     digest = ours->digest;
     text = TRY(store_.read_blob(digest));
   }
-  const Manifest manifest = TRY(parse_manifest(text));
+  Manifest manifest = TRY(parse_manifest(text));
   if (manifest.config.media_type != media::oci_config && manifest.config.media_type != "application/vnd.docker.container.image.v1+json")
-    return {};
-  const auto config = TRY(store_.config(manifest.config.digest));
+    return std::nullopt;
+  auto config = TRY(store_.config(manifest.config.digest));
   const Platform here = host_platform();
-  if (config->platform.os != here.os || config->platform.architecture != here.architecture) return {};
-  TRY(store_.unpack_layers(manifest, *config));
+  if (config->platform.os != here.os || config->platform.architecture != here.architecture) return std::nullopt;
+  return Usable{std::move(digest), std::move(manifest), std::move(config)};
+}
+
+Result<uint64_t> SharedImages::packed_bytes(std::string_view pushed) {
+  auto image = TRY(usable(pushed));
+  if (!image) return 0;
+  uint64_t out = 0;
+  std::string chain;
+  for (size_t i = 0; i < image->manifest.layers.size() && i < image->config->diff_ids.size(); ++i) {
+    chain = chain_id(chain, image->config->diff_ids[i]);
+    if (!store_.has_layer(chain)) out += image->manifest.layers[i].size;
+  }
+  return out;
+}
+
+Result<void> SharedImages::enter(const std::vector<std::string>& hosts, std::string_view repository, std::string_view tag,
+                                 std::string_view pushed, const std::function<bool()>& wanted) {
+  auto image = TRY(usable(pushed));
+  if (!image) return {};
+  TRY(store_.unpack_layers(image->manifest, *image->config));
+  std::lock_guard lock(naming_);
+  if (!wanted()) return {};
   for (const auto& host : hosts) {
     const std::string name = host + "/" + std::string(repository);
-    TRY(store_.add_image(digest, name + ":" + std::string(tag), name + "@" + std::string(pushed)));
+    TRY(store_.add_image(image->digest, name + ":" + std::string(tag), name + "@" + std::string(pushed)));
   }
   return {};
 }
@@ -109,6 +129,7 @@ Result<void> SharedImages::enter(const std::vector<std::string>& hosts, std::str
 Result<bool> SharedImages::leave(const std::vector<std::string>& hosts, std::string_view repository, std::string_view tag,
                                  std::string_view manifest) {
   bool any = false;
+  std::lock_guard lock(naming_);
   for (const auto& host : hosts) {
     std::string name = host + "/" + std::string(repository);
     name += tag.empty() ? "@" + std::string(manifest) : ":" + std::string(tag);

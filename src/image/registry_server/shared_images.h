@@ -6,6 +6,9 @@
 // was started with, or localhost and loopback addresses with its port. Reading also finds docker.io's images, "nginx" being
 // docker.io/library/nginx, and with `?ns=HOST`, as containerd asks a mirror, those of that registry.
 #pragma once
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,8 +36,11 @@ class SharedImages {
                                               std::string_view tag);
   Result<std::vector<std::string>> tags(const std::vector<std::string>& hosts, std::string_view repository);
   Result<std::vector<std::string>> repositories(const std::vector<std::string>& hosts);
-  /// Enters a pushed image, unpacked, under its names. Does nothing for what is no image for this machine.
-  Result<void> enter(const std::vector<std::string>& hosts, std::string_view repository, std::string_view tag, std::string_view manifest);
+  /// Bytes of the layers of a pushed image that are not unpacked here yet; 0 for what is no image for this machine.
+  Result<uint64_t> packed_bytes(std::string_view manifest);
+  /// Enters a pushed image, unpacked, under its names, if it is then still `wanted`. Does nothing for what is no image for this machine.
+  Result<void> enter(const std::vector<std::string>& hosts, std::string_view repository, std::string_view tag, std::string_view manifest,
+                     const std::function<bool()>& wanted);
   /// Takes the names of `repository:tag` away where they mean `manifest` (any, when empty), or without a tag those of
   /// `repository@manifest`; whether there was one.
   Result<bool> leave(const std::vector<std::string>& hosts, std::string_view repository, std::string_view tag, std::string_view manifest);
@@ -42,9 +48,18 @@ class SharedImages {
   Result<std::vector<std::string>> tags_of(const std::vector<std::string>& hosts, std::string_view repository, std::string_view manifest);
 
  private:
+  struct Usable {
+    std::string digest;
+    Manifest manifest;
+    std::shared_ptr<const Config> config;
+  };
+  /// The image for this machine that a pushed manifest or index means.
+  Result<std::optional<Usable>> usable(std::string_view pushed);
+
   Store& store_;
   std::vector<std::string> names_;
   uint16_t port_ = 0;
+  std::mutex naming_;  ///< held while a name is entered or taken away
 };
 
 }  // namespace estiba::image
