@@ -60,6 +60,54 @@ bool has_details(const ErrorDetails& details) {
 
 }  // namespace
 
+namespace {
+
+// Told by its reason, which no Status has.
+constexpr std::string_view is_verbatim = "\x01verbatim";
+struct Verbatim : ErrorDetails {
+  int status = 0;
+  std::string status_reason, json;
+};
+
+const Verbatim* verbatim_of(const Error& error) {
+  return error.details && error.details->reason == is_verbatim ? static_cast<const Verbatim*>(error.details.get()) : nullptr;
+}
+
+Code code_of(int64_t status) {
+  switch (status) {
+    case 400: return Code::malformed;
+    case 401: return Code::unauthorized;
+    case 403: return Code::forbidden;
+    case 404: return Code::not_found;
+    case 409: return Code::conflict;
+    case 413: return Code::too_large;
+    case 429: return Code::exhausted;
+    case 503: return Code::unavailable;
+    case 504: return Code::timeout;
+    default: return status >= 500 ? Code::internal : Code::invalid;
+  }
+}
+
+}  // namespace
+
+std::unexpected<Error> verbatim_status(const json::Node& status) {
+  auto details = std::make_shared<Verbatim>();
+  details->reason = is_verbatim;
+  const json::Node* code = status.find("code");
+  details->status = static_cast<int>(code ? code->as_int().value_or(500) : 500);
+  details->status_reason = status.string_at("reason");
+  json::Document doc;
+  json::Node& out = doc.make_object();
+  doc.set_root(out);
+  doc.set(out, "kind", "Status");
+  doc.set(out, "apiVersion", "v1");
+  doc.set(out, "metadata", doc.make_object());
+  for (std::string_view key : {"status", "message", "reason", "details", "code"})
+    if (const json::Node* value = status.find(key); value && !value->is_null()) doc.set(out, key, doc.copy(*value));
+  details->json = json::print(out);
+  return std::unexpected(Error{code_of(details->status), 0, std::string(status.string_at("message")), std::move(details)});
+}
+
 std::string qualified(const Resource& resource) {
   std::string out(resource.plural);
   if (!resource.group.empty()) out.append(".").append(resource.group);
@@ -146,6 +194,7 @@ std::unexpected<Error> too_many_requests(std::string message, int retry_after_se
 }
 
 std::string_view reason_of(const Error& error) {
+  if (const Verbatim* verbatim = verbatim_of(error)) return verbatim->status_reason;
   if (error.details && !error.details->reason.empty()) return error.details->reason;
   switch (error.code) {
     case Code::invalid: return "Invalid";
@@ -168,6 +217,7 @@ std::string_view reason_of(const Error& error) {
 }
 
 int http_status(const Error& error) {
+  if (const Verbatim* verbatim = verbatim_of(error)) return verbatim->status;
   switch (error.code) {
     case Code::invalid: return 422;
     case Code::malformed: return 400;
@@ -192,6 +242,7 @@ int http_status(const Error& error) {
 }
 
 std::string status_json(const Error& error) {
+  if (const Verbatim* verbatim = verbatim_of(error)) return verbatim->json;
   std::string out = R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure")";
   std::string message = error.message;
   if (error.code == Code::internal && !message.starts_with("Internal error occurred: ")) message.insert(0, "Internal error occurred: ");

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/json.h"
 #include "model/schema.h"
 
 namespace estiba::apiserver {
@@ -34,6 +35,9 @@ std::unexpected<Error> too_old_resource_version(int64_t asked, int64_t current);
 std::unexpected<Error> resource_version_too_large(int64_t asked, int64_t current);
 /// 429 with Retry-After.
 std::unexpected<Error> too_many_requests(std::string message, int retry_after_seconds);
+
+/// A Status that somebody else has made (a webhook, a policy), answered as it is: code, reason, message, details.
+std::unexpected<Error> verbatim_status(const json::Node& status);
 
 /// The HTTP status an error stands for.
 int http_status(const Error& error);

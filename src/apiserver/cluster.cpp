@@ -1,7 +1,9 @@
 #include "apiserver/cluster.h"
 
+#include "apiserver/admission/extensions.h"
 #include "apiserver/api_errors.h"
 #include "apiserver/kept.h"
+#include "apiserver/webhook_client.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -17,6 +19,16 @@ model::ResourceRef preferred(const Cluster& cluster, std::string_view group, std
 }
 
 }  // namespace
+
+Cluster::Cluster(store::Store& store, ClusterOptions options, ServiceAllocator services)
+    : store_(store),
+      options_(std::move(options)),
+      services_(std::move(services)),
+      definitions_(std::make_unique<Definitions>(store)),
+      webhooks_(std::make_unique<WebhookClient>()),
+      extensions_(std::make_unique<admission::Extensions>(*this)) {}
+
+Cluster::~Cluster() = default;
 
 model::ResourceRef Cluster::find_resource(std::string_view group, std::string_view version, std::string_view plural, bool unserved) const {
   if (const Resource* resource = model::schema::find_resource(group, version, plural)) return {resource, nullptr};

@@ -13,6 +13,11 @@
 
 namespace estiba::apiserver {
 
+class WebhookClient;
+namespace admission {
+class Extensions;
+}
+
 struct ClusterOptions {
   std::string service_cidr = "10.43.0.0/16";
   std::string cluster_domain = "cluster.local";
@@ -25,6 +30,7 @@ struct ClusterOptions {
 
 class Cluster {
  public:
+  ~Cluster();
   /// Reads the stored Services to know what is allocated.
   static Result<std::unique_ptr<Cluster>> open(store::Store& store, ClusterOptions options);
 
@@ -40,17 +46,21 @@ class Cluster {
   model::CatalogPtr catalog() const { return definitions_->catalog(); }
   /// A row of the tables; built-in ones are found without looking at the catalog.
   model::ResourceRef find_resource(std::string_view group, std::string_view version, std::string_view plural, bool unserved = false) const;
+  /// What calls webhooks, and what the cluster's users have added to admission: webhooks and policies.
+  WebhookClient& webhooks() const { return *webhooks_; }
+  admission::Extensions& extensions() const { return *extensions_; }
   /// Time of day, by the current executor's clock.
   WallTime now() const;
 
  private:
-  Cluster(store::Store& store, ClusterOptions options, ServiceAllocator services)
-      : store_(store), options_(std::move(options)), services_(std::move(services)), definitions_(std::make_unique<Definitions>(store)) {}
+  Cluster(store::Store& store, ClusterOptions options, ServiceAllocator services);
 
   store::Store& store_;
   ClusterOptions options_;
   ServiceAllocator services_;
   std::unique_ptr<Definitions> definitions_;
+  std::unique_ptr<WebhookClient> webhooks_;
+  std::unique_ptr<admission::Extensions> extensions_;
 };
 
 }  // namespace estiba::apiserver

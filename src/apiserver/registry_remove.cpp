@@ -101,8 +101,7 @@ bool answers_with_object(const Resource& resource) {
           resource.kind == "ServiceAccount" || resource.kind == "PodTemplate" || resource.kind == "ResourceQuota");
 }
 
-Task<Result<void>> admit_removal(const Action& action, Cluster& cluster, const json::Node& old) {
-  std::vector<std::string> warnings;
+Task<Result<void>> admit_removal(const Action& action, Cluster& cluster, const json::Node& old, std::vector<std::string>& warnings) {
   admission::Attributes attributes{.operation = admission::Operation::remove,
                                    .action = action,
                                    .cluster = cluster,
@@ -157,7 +156,12 @@ Task<Result<Outcome>> Registry::remove(Action action) {
     auto facts = CO_TRY(kept(**entry, strategy));
     CO_TRY(check_preconditions(action, facts->object->meta(), (*entry)->mod_revision));
     json::Document doc = CO_TRY(json::Document::parse((*entry)->value));
-    CO_TRY(co_await admit_removal(action, cluster_, doc.root()));
+    std::vector<std::string> warnings;
+    // Webhooks and policies see it as clients do: in the action's version, with its resourceVersion. What cannot be converted
+    // must still be able to go.
+    Result<json::Document> shown = fail(Code::cancelled, "nobody looks");
+    if (admission::has_extensions(cluster_)) shown = co_await read_document(action, **entry);
+    CO_TRY(co_await admit_removal(action, cluster_, shown ? shown->root() : doc.root(), warnings));
     set_propagation(doc, doc.ensure_object(doc.root(), "metadata"), action.remove);
     if (strategy.ending && doc.root().string_at("metadata", "deletionTimestamp").empty()) strategy.ending(cluster_, doc, doc.root());
     int64_t grace = action.resource->kind == "Pod" && action.resource->group.empty() ? pod_grace(action.remove, doc.root()) : 0;
@@ -168,12 +172,13 @@ Task<Result<Outcome>> Registry::remove(Action action) {
       bool changed = mark_deleted(doc, doc.root(), grace, cluster_.now());
       auto fresh = CO_TRY(make_kept(doc.root(), strategy));
       if (!changed && fresh->object->json() == (*entry)->value)
-        co_return Outcome{200, CO_TRY(object_of(**entry, *action.resource)), {}, {}};
-      if (dry) co_return Outcome{200, {fresh->object, (*entry)->mod_revision}, {}, {}};
+        co_return Outcome{200, CO_TRY(object_of(**entry, *action.resource)), {}, std::move(warnings)};
+      if (dry) co_return Outcome{200, {fresh->object, (*entry)->mod_revision}, {}, std::move(warnings)};
       auto written = co_await commit(action, {.key = key, .expect = (*entry)->mod_revision}, fresh);
       if (written) outcome = Outcome{200, {CO_TRY(in_version(written->object, *action.resource)), written->revision}, {}, {}};
       else outcome = std::unexpected(std::move(written.error()));
     }
+    if (outcome) outcome->warnings = std::move(warnings);
     if (outcome || outcome.error().code != Code::conflict) co_return outcome;
     if (attempt == max_attempts) co_return conflict(*action.resource, action.name);
   }

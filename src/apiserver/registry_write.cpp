@@ -349,6 +349,7 @@ Task<Result<Outcome>> Registry::modify_once(const Action& action, Part part, con
   apply_defaults(draft, strategy, part, owners);
   admission::Attributes attributes = admission::Attributes::of(draft);
   CO_TRY(co_await admission::mutate(attributes));
+  if (attributes.changed && part == Part::status) keep_all_but_status(draft);
   CO_TRY(apply_rules(draft, strategy, part));
   CO_TRY(co_await admission::validate(attributes));
   doc.remove(doc.ensure_object(doc.root(), "metadata"), "resourceVersion");

@@ -115,6 +115,15 @@ Rendered render_json(const Wanted& wanted, std::string json) {
   return {content_type_of(Encoding::json), std::move(fallback)};
 }
 
+std::string warning_header(std::string_view text) {
+  std::string out = "299 - \"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) out += c;
+  }
+  return out + '"';
+}
+
 Rendered render_error(const Wanted& wanted, const Error& error) { return render_json(wanted, status_json(error)); }
 
 Result<Rendered> render_object(const Action& action, const model::ObjectRef& object) {

@@ -21,6 +21,8 @@ Result<Rendered> render_list(const Action& action, const Page& page);
 /// A JSON text that is no stored object: Status, Scale, reviews. `pretty` and the encoding as wanted.
 Rendered render_json(const Wanted& wanted, std::string json);
 Rendered render_error(const Wanted& wanted, const Error& error);
+/// A Warning header's value, quoted as RFC 9110 wants; what cannot stand in a header is left out.
+std::string warning_header(std::string_view text);
 
 /// One line of a watch stream: {"type":…,"object":…}, or a length-prefixed frame in protobuf.
 Result<std::string> render_event(const Action& action, const WatchItem& item);

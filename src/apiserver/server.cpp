@@ -1,5 +1,6 @@
 #include "apiserver/server.h"
 
+#include "apiserver/admission/extensions.h"
 #include "apiserver/api_errors.h"
 #include "apiserver/continue_token.h"
 #include "apiserver/encodings.h"
@@ -12,16 +13,6 @@
 
 namespace estiba::apiserver {
 namespace {
-
-// Quoted as RFC 9110 wants; what cannot stand in a header is left out.
-std::string warning_header(std::string_view text) {
-  std::string out = "299 - \"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) out += c;
-  }
-  return out + '"';
-}
 
 void send(io::Response& response, int status, Rendered rendered) {
   response.send(status, {{"Content-Type", std::string(rendered.content_type)}, {"Cache-Control", "no-cache, private"}},
@@ -75,7 +66,9 @@ Api::Api(std::unique_ptr<Cluster> cluster, std::unique_ptr<Authenticator> authen
       openapi_(*cluster_, options.git_version),
       version_json_(version_json(options.git_version)),
       node_proxy_(options.node_proxy),
-      freshness_(options.freshness) {}
+      freshness_(options.freshness) {
+  cluster_->extensions().authorize_with(authorizer_);
+}
 
 Result<std::unique_ptr<Api>> Api::make(store::Store& store, const ServerOptions& options) {
   auto cluster = TRY(Cluster::open(store, options.cluster));
@@ -236,7 +229,7 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
   auto answered = co_await done;
   auto outcome = answered ? std::move(*answered) : fail(Code::cancelled, "the server is stopping");
   if (!outcome) {
-    if (outcome.error().code == Code::internal || !outcome.error().details) outcome.error().context(to_string(shown.verb));
+    if (!outcome.error().details) outcome.error().context(to_string(shown.verb));
     co_return std::unexpected(std::move(outcome.error()));
   }
   if (outcome->object && shown.verb == Verb::remove) CO_TRY(co_await registry_.present(shown, outcome->object));

@@ -1,4 +1,5 @@
 // Api: answers that go on: watches, and what a pod's node serves.
+#include "apiserver/admission/admission.h"
 #include "apiserver/api_errors.h"
 #include "apiserver/edit.h"
 #include "apiserver/respond.h"
@@ -73,6 +74,24 @@ std::string internal_ip(const json::Node& node) {
   return {};
 }
 
+// What exec, attach and portforward are asked to do, as an object that webhooks and policies can look at.
+json::Document connect_options(const Action& action, const io::Request& request) {
+  json::Document doc;
+  json::Node& out = doc.make_object();
+  doc.set_root(out);
+  doc.set(out, "kind",
+          action.subresource == "exec"     ? "PodExecOptions"
+          : action.subresource == "attach" ? "PodAttachOptions"
+                                           : "PodPortForwardOptions");
+  doc.set(out, "apiVersion", "v1");
+  for (const auto& [key, value] : request.query) {
+    if (key == "container") doc.set(out, key, value);
+    else if (key == "command" || key == "ports") doc.append(ensure_array(doc, out, key), doc.make_string(value));
+    else if (key == "stdin" || key == "stdout" || key == "stderr" || key == "tty") set_bool(doc, out, key, value == "true" || value == "1");
+  }
+  return doc;
+}
+
 }  // namespace
 
 Task<Result<void>> Api::stream_watch(const Action& action, io::Request& request, io::Response& response) {
@@ -104,6 +123,12 @@ Task<Result<void>> Api::stream_watch(const Action& action, io::Request& request,
 }
 
 Task<Result<void>> Api::forward_to_node(const Action& action, io::Request& request, io::Response& response) {
+  if (action.subresource != "log" && admission::has_extensions(*cluster_)) {
+    json::Document options = connect_options(action, request);
+    std::vector<std::string> warnings;
+    CO_TRY(co_await admission::admit_act(*cluster_, action, admission::Operation::connect, options, warnings));
+    for (const std::string& warning : warnings) response.always("Warning", warning_header(warning));
+  }
   auto object = registry_.get(action);
   if (!object) co_return std::unexpected(std::move(object.error()));
   json::Document pod = CO_TRY(json::Document::parse(object->object->json()));

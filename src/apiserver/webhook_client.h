@@ -1,7 +1,8 @@
 // Calls of webhooks: HTTPS requests to a URL or to a Service of the cluster, verified by the caBundle that the webhook's
 // configuration gives. Conversion and admission use the same.
 #pragma once
-#include <optional>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -23,9 +24,32 @@ struct WebhookTarget {
   static Result<WebhookTarget> parse(const json::Node& client_config);
 };
 
+/// Keeps connections to webhooks between calls, on a thread of its own that begins with the first call. Any loop may ask.
+class WebhookClient {
+ public:
+  WebhookClient();
+  /// Calls that are under way are given up.
+  ~WebhookClient();
+
+  struct Call {
+    std::string url, server_name, ca_pem, body;
+    Duration timeout;
+    size_t answer_bytes;
+  };
+  /// The answer's body. A call that meets a connection which its server has just closed is made once more.
+  Task<Result<std::string>> post(Call call);
+
+ private:
+  struct State;
+  State& state();
+  std::mutex mutex_;
+  std::unique_ptr<State> state_;  // guarded by mutex_; made by the first call
+};
+
 struct WebhookLimits {
   Duration timeout = std::chrono::seconds(30);  ///< for the whole call
   size_t answer_bytes = 16 << 20;
+  bool tell_timeout = false;  ///< adds "?timeout=10s" to the URL, as webhooks of admission expect
 };
 
 /// POSTs JSON and returns the answer's JSON. Anything but status 200 is an error, as is an answer that is no JSON object;

@@ -2,8 +2,12 @@
 // order. The mutating phase comes after the kind's defaults and before its validation, the validating phase after
 // validation and before the write. A plugin is one file and one row of the table in table.cpp.
 //
-// Deletions pass both phases without a new object. Reads, and connections to pods and nodes, do not come here.
+// Deletions pass both phases without a new object. Connections to pods, and subresources that are objects of their own
+// (bindings, evictions, tokens), pass only what the cluster's users have added: webhooks and policies (admit_act). Reads do
+// not come here.
 #pragma once
+#include <map>
+#include <set>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -16,7 +20,20 @@
 
 namespace estiba::apiserver::admission {
 
-enum class Operation : uint8_t { create, update, remove };
+enum class Operation : uint8_t { create, update, remove, connect };
+
+/// The rounds of the mutating phase. A second one begins when a webhook or policy has changed the object; those that were
+/// asked before the change and want it (reinvocationPolicy IfNeeded) are asked again in it.
+struct Reinvocation {
+  struct Asked {
+    std::set<std::string> before, again;  ///< asked already; to be asked again
+    std::string left;                     ///< the object as the plugin left it in the first round
+    /// The object has changed: who was asked before is to be asked again.
+    void require() { again.merge(before), before.clear(); }
+  };
+  bool second = false, wanted = false;
+  std::map<std::string_view, Asked> by_plugin;
+};
 
 /// What a plugin sees of a write.
 struct Attributes {
@@ -28,6 +45,8 @@ struct Attributes {
   const json::Node* old = nullptr;  ///< what is stored; null in creations
   bool dry_run = false;
   std::vector<std::string>& warnings;
+  bool changed = false;            ///< a webhook or policy has changed the object
+  Reinvocation* rounds = nullptr;  ///< in the mutating phase
 
   static Attributes of(Draft& draft);
 
@@ -41,6 +60,8 @@ struct Attributes {
   bool updating() const { return operation == Operation::update; }
   bool removing() const { return operation == Operation::remove; }
 
+  /// A warning for the client, once.
+  void warn(std::string text);
   std::string_view name() const;
   std::string_view ns() const { return action.resource->namespaced ? std::string_view(action.ns) : std::string_view{}; }
   json::Node& spec() { return doc->ensure_object(*object, "spec"); }
@@ -60,8 +81,15 @@ struct Plugin {
 /// All plugins, in order.
 std::span<const Plugin> plugins();
 
-/// The two phases; the first refusal ends them. `attributes` must outlive the task.
+/// The two phases; the first refusal ends them. What a webhook or policy has changed passes the mutating plugins once more.
+/// `attributes` must outlive the task.
 Task<Result<void>> mutate(Attributes& attributes);
 Task<Result<void>> validate(Attributes& attributes);
+/// Both phases of webhooks and policies alone, for an act on an object: `object` is the act's own (a Binding, an Eviction,
+/// PodExecOptions), changed in place. Nothing of an update has an `old`.
+Task<Result<void>> admit_act(Cluster& cluster, const Action& action, Operation operation, json::Document& object,
+                             std::vector<std::string>& warnings);
+/// Whether any webhook or policy may want to know of writes; if not, admit_act need not be called.
+bool has_extensions(Cluster& cluster);
 
 }  // namespace estiba::apiserver::admission

@@ -43,6 +43,11 @@ Result<void> apply_runtime_class(Attributes& attributes);
 /// … and no other overhead.
 Result<void> check_runtime_class(Attributes& attributes);
 
+/// Webhooks that the cluster's users have registered change the object, one after the other …
+Task<Result<void>> ask_mutating_webhooks(Attributes& attributes);
+/// … and refuse it, all at once.
+Task<Result<void>> ask_validating_webhooks(Attributes& attributes);
+
 /// What a write uses up is charged to the quotas of its namespace; the last thing before it is stored.
 Task<Result<void>> charge_quotas(Attributes& attributes);
 

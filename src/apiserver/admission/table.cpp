@@ -1,5 +1,5 @@
-// The plugins in Kubernetes' order (its AllOrderedPlugins). Policies and webhooks belong between DefaultIngressClass and
-// ResourceQuota, which stays last so that nothing is charged for what another plugin refuses.
+// The plugins in Kubernetes' order (its AllOrderedPlugins). ResourceQuota stays last so that nothing is charged for what
+// another plugin refuses.
 #include "apiserver/admission/plugins.h"
 
 namespace estiba::apiserver::admission {
@@ -16,6 +16,8 @@ static constexpr Plugin table[] = {
     {.name = "DefaultStorageClass", .mutate = assign_storage_class},
     {.name = "RuntimeClass", .mutate = apply_runtime_class, .validate = check_runtime_class},
     {.name = "DefaultIngressClass", .mutate = assign_ingress_class},
+    {.name = "MutatingAdmissionWebhook", .mutate_waiting = ask_mutating_webhooks},
+    {.name = "ValidatingAdmissionWebhook", .validate_waiting = ask_validating_webhooks},
     {.name = "ResourceQuota", .validate_waiting = charge_quotas},
 };
 

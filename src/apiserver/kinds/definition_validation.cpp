@@ -8,6 +8,7 @@
 #include "apiserver/edit.h"
 #include "apiserver/kinds/definition.h"
 #include "apiserver/kinds/rules.h"
+#include "apiserver/kinds/webhook_rules.h"
 #include "base/strings.h"
 #include "model/custom/definition.h"
 #include "model/names.h"
@@ -213,34 +214,6 @@ void check_versions(const Node& versions, FieldErrors& errors) {
   if (storage != 1) errors.invalid("spec.versions", &versions, "must have exactly one version marked as storage version");
 }
 
-void check_url(std::string_view url, const std::string& field, FieldErrors& errors) {
-  constexpr std::string_view form = "; desired format: https://host[/path]";
-  if (!url.starts_with("https://")) {
-    const auto scheme = split_once(url, ':').first;
-    return errors.invalid_string(field, scheme == url ? std::string_view() : scheme,
-                                 "'https' is the only allowed URL scheme" + std::string(form));
-  }
-  const std::string_view rest = url.substr(8), host = rest.substr(0, rest.find('/'));
-  if (host.empty()) return errors.invalid_string(field, "", "host must be specified" + std::string(form));
-  if (host.find('@') != std::string_view::npos)
-    errors.invalid_string(field, host.substr(0, host.find('@')), "user information is not permitted in the URL");
-  if (rest.find('#') != std::string_view::npos)
-    errors.invalid_string(field, rest.substr(rest.find('#') + 1), "fragments are not permitted in the URL");
-  if (rest.find('?') != std::string_view::npos)
-    errors.invalid_string(field, rest.substr(rest.find('?') + 1), "query parameters are not permitted in the URL");
-}
-
-void check_service(const Node& service, const std::string& path, FieldErrors& errors) {
-  if (service.string_at("name").empty()) errors.required(path + ".name", "service name is required");
-  if (service.string_at("namespace").empty()) errors.required(path + ".namespace", "service namespace is required");
-  const Node* port = service.find("port");
-  const int64_t number = port ? port->as_int().value_or(443) : 443;
-  if (number < 1 || number > 65535)
-    errors.invalid(path + ".port", std::string_view(std::to_string(number)), "port is not valid: must be between 1 and 65535, inclusive");
-  const std::string_view url_path = service.string_at("path");
-  if (!url_path.empty() && url_path[0] != '/') errors.invalid_string(path + ".path", url_path, "must start with a '/'");
-}
-
 void check_review_versions(const Node* versions, const std::string& path, FieldErrors& errors) {
   if (!present(versions) || versions->empty()) return errors.required(path);
   std::set<std::string_view> seen;
@@ -273,10 +246,7 @@ void check_conversion(const Node* conversion, FieldErrors& errors) {
   if (!present(config)) {
     errors.required(field, "required when strategy is set to Webhook");
   } else {
-    const Node *url = config->find("url"), *service = config->find("service");
-    if (present(url) == present(service)) errors.required(field, "exactly one of url or service is required");
-    else if (present(url)) check_url(url->as_string(), field + ".url", errors);
-    else check_service(*service, field + ".service", errors);
+    check_webhook_client(config, field, errors);
   }
   check_review_versions(present(webhook) ? webhook->find("conversionReviewVersions") : nullptr, path + ".conversionReviewVersions", errors);
 }

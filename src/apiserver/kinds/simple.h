@@ -43,6 +43,9 @@ void default_volume(json::Document& doc, json::Node& object);
 void prepare_volume(Draft& draft);
 void default_storage_class(json::Document& doc, json::Node& object);
 
+// Admission: webhooks, policies and their bindings.
+void validate_webhook_configuration(Draft& draft);
+
 // Networking
 void default_network_policy(json::Document& doc, json::Node& object);
 void default_ingress_class(json::Document& doc, json::Node& object);

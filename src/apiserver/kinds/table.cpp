@@ -13,7 +13,8 @@ namespace {
 using namespace simple;
 using namespace workload;
 
-constexpr std::string_view apps = "apps", batch = "batch", rbac = "rbac.authorization.k8s.io", networking = "networking.k8s.io";
+constexpr std::string_view apps = "apps", batch = "batch", rbac = "rbac.authorization.k8s.io", networking = "networking.k8s.io",
+                           admission = "admissionregistration.k8s.io";
 
 // What field selectors may name of kinds without rules.
 constexpr SelectableField signer_field[] = {{"spec.signerName", "", ""}};
@@ -57,6 +58,8 @@ const Strategy rows[] = {
     {.group = "certificates.k8s.io", .resource = "clustertrustbundles", .fields = signer_field},
     {.group = "certificates.k8s.io", .resource = "podcertificaterequests", .prepare = reset_status, .fields = pod_certificate_fields},
     {.group = "resource.k8s.io", .resource = "resourceslices", .fields = slice_fields},
+    {.group = admission, .resource = "mutatingwebhookconfigurations", .validate = validate_webhook_configuration, .generation = true},
+    {.group = admission, .resource = "validatingwebhookconfigurations", .validate = validate_webhook_configuration, .generation = true},
     {.group = "apiextensions.k8s.io", .resource = "customresourcedefinitions", .defaults = definition::defaults, .prepare = definition::prepare, .validate = definition::validate, .ending = definition::ending, .generation = true},
 };
 // clang-format on

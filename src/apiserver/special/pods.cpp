@@ -1,4 +1,5 @@
 // Pods: binding to a node, eviction, ephemeral containers, resize.
+#include "apiserver/admission/admission.h"
 #include "apiserver/api_errors.h"
 #include "apiserver/body.h"
 #include "apiserver/edit.h"
@@ -60,6 +61,10 @@ Result<json::Document> bound(const Action& action, const json::Node& old, const 
 
 Task<Result<Outcome>> bind_pod(Api& api, Action action) {
   Decoded decoded = CO_TRY(decode_as(action, *model::schema::find_type("", "v1", "Binding")));
+  decoded.doc.set(decoded.doc.root(), "kind", "Binding");
+  decoded.doc.set(decoded.doc.root(), "apiVersion", "v1");
+  std::vector<std::string> warnings;
+  CO_TRY(co_await admission::admit_act(api.cluster(), action, admission::Operation::create, decoded.doc, warnings));
   const json::Node& binding = decoded.doc.root();
   if (action.name.empty()) action.name = binding.string_at("metadata", "name");
   if (binding.string_at("target", "name").empty()) {
@@ -73,7 +78,7 @@ Task<Result<Outcome>> bind_pod(Api& api, Action action) {
   auto outcome = co_await api.registry().modify(
       std::move(action), Part::any, [shared, now](const json::Node& old) { return bound(shared->first, old, shared->second.root(), now); });
   if (!outcome) co_return outcome;
-  co_return Outcome{201, {}, std::string(success), {}};
+  co_return Outcome{201, {}, std::string(success), std::move(warnings)};
 }
 
 // Eviction
@@ -94,6 +99,10 @@ Result<std::string> blocking_budget(const Cluster& cluster, const model::ObjectR
 
 Task<Result<Outcome>> evict(Api& api, Action action) {
   Decoded decoded = CO_TRY(decode_as(action, *model::schema::find_type("policy", "v1", "Eviction")));
+  decoded.doc.set(decoded.doc.root(), "kind", "Eviction");
+  decoded.doc.set(decoded.doc.root(), "apiVersion", "policy/v1");
+  std::vector<std::string> warnings;
+  CO_TRY(co_await admission::admit_act(api.cluster(), action, admission::Operation::create, decoded.doc, warnings));
   const json::Node& options = decoded.doc.root();
   auto pod = api.registry().get(action);
   if (!pod) co_return std::unexpected(std::move(pod.error()));
@@ -121,7 +130,7 @@ Task<Result<Outcome>> evict(Api& api, Action action) {
   }
   removal.remove.dry_run |= removal.write.dry_run;
   CO_TRY(co_await api.registry().remove(std::move(removal)));
-  co_return Outcome{201, {}, std::string(success), {}};
+  co_return Outcome{201, {}, std::string(success), std::move(warnings)};
 }
 
 // Parts of the spec that have a door of their own: ephemeralContainers only by theirs, resources by resize.

@@ -43,7 +43,8 @@ std::string selector_of(const Action& action, const json::Node& object) {
   return text == "<none>" ? std::string{} : text;
 }
 
-// The Scale of an object whose metadata has its resourceVersion.
+}  // namespace
+
 json::Document scale_of(const Action& action, const json::Node& object) {
   const Paths paths = paths_of(action);
   json::Document doc;
@@ -63,6 +64,13 @@ json::Document scale_of(const Action& action, const json::Node& object) {
   return doc;
 }
 
+void take_scale(const Action& action, json::Document& doc, const json::Node& scale) {
+  auto [parent, key] = parent_of(doc, paths_of(action).spec);
+  set_int(doc, *parent, key, printers::count_of(scale, "spec.replicas"));
+}
+
+namespace {
+
 Result<Outcome> show(const Action& action, const model::ObjectRef& object) {
   json::Document doc = TRY(json::Document::parse(object.print()));
   return Outcome{200, {}, json::print(scale_of(action, doc.root()).root()), {}};
@@ -81,11 +89,9 @@ Result<json::Document> with_replicas(const Action& action, const json::Node& old
     return bad_request("the name of the object (" + std::string(name) + ") does not match the name on the URL (" + action.name + ")");
   }
   TRY(check_replicas(action, scale));
-  int64_t replicas = printers::count_of(scale, "spec.replicas");
   json::Document doc;
   doc.set_root(doc.copy(old));
-  auto [parent, key] = parent_of(doc, paths_of(action).spec);
-  set_int(doc, *parent, key, replicas);
+  take_scale(action, doc, scale);
   if (std::string_view revision = scale.string_at("metadata", "resourceVersion"); !revision.empty()) {
     doc.set(doc.ensure_object(doc.root(), "metadata"), "resourceVersion", revision);
   }

@@ -18,6 +18,10 @@ struct Special {
 std::span<const Special> scale_actions();
 /// The scale of any custom kind that has one.
 Act scale_of_custom();
+/// The Scale of an object whose metadata has its resourceVersion, as the action's kind has it …
+json::Document scale_of(const Action& action, const json::Node& object);
+/// … and the number of replicas that a Scale says, put into the object.
+void take_scale(const Action& action, json::Document& doc, const json::Node& scale);
 std::span<const Special> pod_actions();
 std::span<const Special> namespace_actions();
 std::span<const Special> token_actions();

@@ -1,4 +1,5 @@
 // serviceaccounts/token (TokenRequest), TokenReview, SelfSubjectReview.
+#include "apiserver/admission/admission.h"
 #include "apiserver/api_errors.h"
 #include "apiserver/body.h"
 #include "apiserver/edit.h"
@@ -57,6 +58,10 @@ Result<void> bind_subject(const Cluster& cluster, const Action& action, const js
 Task<Result<Outcome>> request_token(Api& api, Action action) {
   Decoded decoded = CO_TRY(decode_as(action, *model::schema::find_type("authentication.k8s.io", "v1", "TokenRequest")));
   json::Document& doc = decoded.doc;
+  doc.set(doc.root(), "kind", "TokenRequest");
+  doc.set(doc.root(), "apiVersion", "authentication.k8s.io/v1");
+  std::vector<std::string> warnings;
+  CO_TRY(co_await admission::admit_act(api.cluster(), action, admission::Operation::create, doc, warnings));
   json::Node& spec = doc.ensure_object(doc.root(), "spec");
   default_int(doc, spec, "expirationSeconds", default_seconds);
   CO_TRY(check_request(action, spec));
@@ -87,7 +92,7 @@ Task<Result<Outcome>> request_token(Api& api, Action action) {
   json::Node& status = doc.set(doc.root(), "status", doc.make_object());
   doc.set(status, "token", token);
   doc.set(status, "expirationTimestamp", format_rfc3339(until));
-  co_return Outcome{201, {}, json::print(doc.root()), {}};
+  co_return Outcome{201, {}, json::print(doc.root()), std::move(warnings)};
 }
 
 void write_user(json::Document& doc, json::Node& holder, std::string_view member, const User& user) {
