@@ -2,6 +2,7 @@
 #include "apiserver/api_errors.h"
 #include "apiserver/respond.h"
 #include "apiserver/server.h"
+#include "apiserver/snapshot.h"
 #include "base/strings.h"
 #include "observe/metrics.h"
 
@@ -73,6 +74,7 @@ Task<void> Api::serve_path(const User& user, const std::string& path, io::Reques
   if (is_health(path)) co_return serve_health(path, request, response);
   if (path == "/version") co_return send_json(response, version_json_);
   if (path.starts_with("/openapi/") && openapi_.serve(path, request, response)) co_return;
+  if (path == snapshot_path) co_return co_await serve_snapshot(cluster_->store(), freshness_, response);
   if (path == "/metrics") co_return send_text(response, 200, observe::metrics().print(), "text/plain; version=0.0.4; charset=utf-8");
   if (path == "/openid/v1/jwks")
     co_return send_text(response, 200, "{\"keys\":[" + authenticator_->jwk() + "]}", "application/jwk-set+json");

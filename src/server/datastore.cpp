@@ -18,6 +18,8 @@ Result<std::string> read_pem(std::string_view flag, const std::string& path) {
   return within(flag, os::read_file(path));
 }
 
+}  // namespace
+
 Result<store::EtcdOptions> etcd_options(const DatastoreFlags& flags) {
   store::EtcdOptions options;
   options.endpoints = TRY_AS("--datastore", store::etcd::parse_endpoints(std::string_view(flags.datastore).substr(5)));
@@ -28,8 +30,6 @@ Result<store::EtcdOptions> etcd_options(const DatastoreFlags& flags) {
   options.history = history;
   return options;
 }
-
-}  // namespace
 
 void DatastoreFlags::declare(cli::Flags& flags) {
   flags.add("datastore", &datastore, "where objects are kept: embedded, or etcd=https://a:2379,https://b:2379");

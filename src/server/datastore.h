@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cli/flags.h"
+#include "store/etcd/etcd.h"
 #include "store/freshness.h"
 #include "store/store.h"
 
@@ -19,6 +20,9 @@ struct DatastoreFlags {
   /// Code::invalid names the flag.
   Result<void> check() const;
 };
+
+/// Of flags whose datastore is etcd; reads the files that they name.
+Result<store::EtcdOptions> etcd_options(const DatastoreFlags& flags);
 
 struct Datastore {
   std::unique_ptr<store::Store> store;

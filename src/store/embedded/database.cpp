@@ -40,25 +40,17 @@ constexpr const char* texts[] = {
 
 Code code_of(int rc) {
   switch (rc & 0xff) {
-    case SQLITE_FULL:
-      return Code::exhausted;
-    case SQLITE_IOERR:
-      return Code::exhausted;
-    case SQLITE_NOMEM:
-      return Code::exhausted;
-    case SQLITE_TOOBIG:
-      return Code::too_large;
-    case SQLITE_NOTADB:
-      return Code::invalid;
+    case SQLITE_FULL: return Code::exhausted;
+    case SQLITE_IOERR: return Code::exhausted;
+    case SQLITE_NOMEM: return Code::exhausted;
+    case SQLITE_TOOBIG: return Code::too_large;
+    case SQLITE_NOTADB: return Code::invalid;
     case SQLITE_READONLY:
     case SQLITE_PERM:
-    case SQLITE_AUTH:
-      return Code::forbidden;
+    case SQLITE_AUTH: return Code::forbidden;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return Code::conflict;
-    default:
-      return Code::internal;
+    case SQLITE_LOCKED: return Code::conflict;
+    default: return Code::internal;
   }
 }
 
@@ -66,13 +58,10 @@ const char* advice_of(int rc) {
   switch (rc & 0xff) {
     case SQLITE_FULL:
       return "; make room on its file system (nothing that was acknowledged is lost; keys can be changed and removed, not created)";
-    case SQLITE_IOERR:
-      return "; the file system refused to write, see the kernel's log";
+    case SQLITE_IOERR: return "; the file system refused to write, see the kernel's log";
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return "; the file is damaged or not a store: restore it from a backup, or move it away to start empty";
-    default:
-      return "";
+    case SQLITE_NOTADB: return "; the file is damaged or not a store: restore it from a backup, or move it away to start empty";
+    default: return "";
   }
 }
 
@@ -263,6 +252,11 @@ Result<void> Database::append_all(const std::vector<Event>& events) {
     TRY(step(set_revision));
   }
   return step(commit);
+}
+
+Result<void> Database::set_revision_at_least(Revision revision) {
+  sqlite3_bind_int64(statements_[set_revision], 1, revision);
+  return step(set_revision);
 }
 
 Result<void> Database::append_once(const std::vector<Event>& events) {

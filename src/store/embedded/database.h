@@ -32,6 +32,8 @@ class Database {
   /// them is visible to a later load(), unless the disk itself lied about a failed sync. When the disk is full, events that
   /// create a key give Code::exhausted; others still succeed as long as the reserve lasts.
   Result<void> append(const std::vector<Event>& events);
+  /// The next load() sees at least this revision.
+  Result<void> set_revision_at_least(Revision revision);
   /// Moves what has been appended from the log into the file when the log has grown enough. Not needed for durability.
   void checkpoint_if_due();
 

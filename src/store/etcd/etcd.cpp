@@ -121,15 +121,7 @@ class Etcd final : public EtcdStore {
   }
 
   Result<void> start() {
-    io::TlsContextRef tls;
-    for (const std::string& endpoint : options_.endpoints) {
-      if (tls || !endpoint.starts_with("https:")) continue;
-      tls = TRY_AS(
-          "etcd",
-          io::make_tls_client(
-              {.ca_pem = options_.ca_pem, .certificate_pem = options_.certificate_pem, .key_pem = options_.key_pem, .alpn = {"h2"}}));
-    }
-    auto client = TRY(EtcdClient::make({.endpoints = options_.endpoints, .tls = std::move(tls), .patience = options_.patience}));
+    auto client = TRY(etcd::make_client(options_));
     core_ = std::make_unique<Core>(std::move(client), options_);
     std::promise<Result<void>> started;
     thread_.loop().post([&] { spawn(begin(this, &started)); });
@@ -194,6 +186,17 @@ Result<void> check(const EtcdOptions& options) {
   if (options.certificate_pem.empty() != options.key_pem.empty())
     return fail(Code::invalid, "--etcd-certfile and --etcd-keyfile belong together: give both or none");
   return {};
+}
+
+Result<std::unique_ptr<EtcdClient>> etcd::make_client(const EtcdOptions& options) {
+  io::TlsContextRef tls;
+  for (const std::string& endpoint : options.endpoints) {
+    if (tls || !endpoint.starts_with("https:")) continue;
+    tls = TRY_AS("etcd",
+                 io::make_tls_client(
+                     {.ca_pem = options.ca_pem, .certificate_pem = options.certificate_pem, .key_pem = options.key_pem, .alpn = {"h2"}}));
+  }
+  return EtcdClient::make({.endpoints = options.endpoints, .tls = std::move(tls), .patience = options.patience});
 }
 
 Result<std::unique_ptr<EtcdStore>> open_etcd(EtcdOptions options) {

@@ -26,6 +26,12 @@ struct EtcdOptions {
 /// Checks what can be checked without etcd. Code::invalid names the option.
 Result<void> check(const EtcdOptions& options);
 
+namespace etcd {
+class EtcdClient;
+/// A client as the options say.
+Result<std::unique_ptr<EtcdClient>> make_client(const EtcdOptions& options);
+}  // namespace etcd
+
 class EtcdStore : public Store, public Freshness {};
 
 /// Connects and reads everything. Blocks until then, at most start_patience. Code::unavailable says why etcd could not be

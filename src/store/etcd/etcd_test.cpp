@@ -5,6 +5,7 @@
 #include "io/loop.h"
 #include "io/thread.h"
 #include "store/etcd/client.h"
+#include "store/etcd/restore.h"
 #include "store/testing/etcd_process.h"
 #include "store/testing/store_suite.h"
 
@@ -272,6 +273,38 @@ TEST(Etcd, ObjectsOfAnotherKubernetesAreNotTaken) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::invalid);
   EXPECT_NE(refused.error().message.find("--etcd-prefix"), std::string::npos) << refused.error().message;
+}
+
+TEST(Etcd, ASnapshotIsRestoredIntoAnEmptyPrefixOnly) {
+  SnapshotContents contents{.revision = 500};
+  for (int i = 0; i < 300; ++i) {
+    auto entry = std::make_shared<Entry>();
+    entry->key = "/r/" + std::to_string(1000 + i);
+    entry->value = std::to_string(i);
+    entry->create_revision = entry->mod_revision = i + 1;
+    entry->version = 1;
+    contents.entries.push_back(std::move(entry));
+  }
+  EtcdOptions options = options_for(shared_etcd(), "/restored");
+  auto done = restore_etcd(options, contents);
+  ASSERT_TRUE(done) << done.error().message;
+  auto store = must_open(options);
+  ASSERT_TRUE(store);
+  auto listed = *store->list("");
+  ASSERT_EQ(listed.entries.size(), 300u);
+  for (int i = 0; i < 300; ++i) EXPECT_EQ(listed.entries[i]->value, std::to_string(i));
+  auto again = restore_etcd(options, contents);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, Code::conflict);
+  EXPECT_NE(again.error().message.find("300 keys"), std::string::npos) << again.error().message;
+}
+
+TEST(Etcd, AServerDoesNotStartOnAHalfRestoredPrefix) {
+  Foreign other(shared_etcd());
+  other.puts({{"/half/.estiba/restoring", ""}, {"/half/registry/x", "1"}});
+  auto refused = open_etcd(options_for(shared_etcd(), "/half"));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("etcdctl del --prefix /half/"), std::string::npos) << refused.error().message;
 }
 
 TEST(Etcd, OptionsAreChecked) {
