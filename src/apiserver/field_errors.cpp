@@ -1,14 +1,17 @@
 #include "apiserver/field_errors.h"
 
+#include <algorithm>
+
 #include "base/strings.h"
 
 namespace estiba::apiserver {
 
 void FieldErrors::add(FieldCause cause) {
-  bool once = cause.reason == "FieldValueRequired" || cause.reason == "FieldValueNotSupported";
-  bool there = once && std::any_of(causes_.begin(), causes_.end(),
-                                   [&](const FieldCause& c) { return c.field == cause.field && c.reason == cause.reason; });
-  if (!there) causes_.push_back(std::move(cause));
+  const bool once = cause.reason == "FieldValueRequired" || cause.reason == "FieldValueNotSupported";
+  const auto there = std::ranges::find_if(causes_, [&](const FieldCause& c) { return c.field == cause.field && c.reason == cause.reason; });
+  if (!once || there == causes_.end()) return causes_.push_back(std::move(cause));
+  // The tables know that a value is missing, the kind's own rule why.
+  if (cause.message.starts_with(there->message)) there->message = std::move(cause.message);
 }
 
 void FieldErrors::required(std::string field, std::string_view detail) {

@@ -26,7 +26,7 @@ class FieldErrors {
   void forbidden(std::string field, std::string_view detail);
   void not_found(std::string field, std::string_view value);
   void too_long(std::string field, size_t limit);
-  /// The same complaint about the same field (a missing value, a value outside of an enum) is kept once.
+  /// The same complaint about the same field (a missing value, a value outside of an enum) is kept once, with the longer text.
   void add(FieldCause cause);
 
   bool empty() const { return causes_.empty(); }

@@ -1,10 +1,9 @@
 #include "apiserver/kinds/pod.h"
 
-#include "apiserver/api_errors.h"
-#include "apiserver/cluster.h"
 #include "apiserver/edit.h"
 #include "apiserver/kinds/pod_spec.h"
-#include "base/strings.h"
+#include "apiserver/kinds/pod_update.h"
+#include "apiserver/kinds/pod_warnings.h"
 
 namespace estiba::apiserver::pod {
 namespace {
@@ -24,37 +23,6 @@ void default_requests(json::Document& doc, json::Node& spec) {
       }
     }
   }
-}
-
-// Fields of the spec that an update may change; everything else must stay.
-void copy_mutable_fields(json::Document& doc, json::Node& to, const json::Node& from) {
-  set_copy(doc, to, "activeDeadlineSeconds", from.find("activeDeadlineSeconds"));
-  set_copy(doc, to, "tolerations", from.find("tolerations"));
-  set_copy(doc, to, "terminationGracePeriodSeconds", from.find("terminationGracePeriodSeconds"));
-  set_copy(doc, to, "schedulingGates", from.find("schedulingGates"));
-  for (std::string_view list : {"containers", "initContainers"}) {
-    json::Node* old_list = to.find(list);
-    const json::Node* new_list = from.find(list);
-    if (!old_list || !new_list || old_list->size() != new_list->size()) continue;
-    auto fresh = new_list->begin();
-    for (json::Node& container : *old_list) {
-      set_copy(doc, container, "image", fresh->find("image"));
-      ++fresh;
-    }
-  }
-}
-
-void validate_update(Draft& draft) {
-  const json::Node* old_spec = draft.old->find("spec");
-  if (!old_spec || same(old_spec, draft.object.find("spec"))) return;
-  json::Document scratch;
-  json::Node& allowed = scratch.copy(*old_spec);
-  copy_mutable_fields(scratch, allowed, draft.spec());
-  if (json::equal(allowed, draft.spec())) return;
-  draft.errors.forbidden("spec",
-                         "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
-                         "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
-                         "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)");
 }
 
 }  // namespace
@@ -83,8 +51,14 @@ void prepare(Draft& draft) {
 }
 
 void validate(Draft& draft) {
-  if (draft.creating()) validate_pod_spec(draft.spec(), "spec", draft.errors);
-  else validate_update(draft);
+  warn_about_pod(draft.object, "", draft.warnings);
+  if (!draft.creating()) return validate_update(draft);
+  const json::Node& spec = draft.spec();
+  validate_annotations(draft);
+  validate_pod_spec(spec, "spec", draft.errors, &draft.metadata());
+  if (has_value(spec, "ephemeralContainers")) draft.errors.forbidden("spec.ephemeralContainers", "cannot be set on create");
+  if (has_value(spec, "nodeName") && has_value(spec, "schedulingGates"))
+    draft.errors.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared");
 }
 
 }  // namespace estiba::apiserver::pod

@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "apiserver/field_errors.h"
 #include "model/json.h"
@@ -13,12 +14,12 @@ void default_pod_spec(json::Document& doc, json::Node& spec);
 /// Defaults of `spec.template` of a workload; the template must exist.
 void default_pod_template(json::Document& doc, json::Node& owner_spec);
 
-/// `path` is the spec's ("spec", "spec.template.spec").
-void validate_pod_spec(const json::Node& spec, const std::string& path, FieldErrors& errors);
-/// A template's spec: as above, and restartPolicy must be one of `policies` ("Always", or "OnFailure" and "Never").
-void validate_template_restart(const json::Node& owner_spec, std::initializer_list<std::string_view> policies, FieldErrors& errors);
-/// spec.selector must be set and match the template's labels.
-void validate_selector_matches_template(const json::Node& spec, FieldErrors& errors);
+/// `path` is the spec's ("spec", "spec.template.spec"); `metadata` is the pod's, and null for a template.
+void validate_pod_spec(const json::Node& spec, const std::string& path, FieldErrors& errors, const json::Node* metadata = nullptr);
+/// A PodTemplateSpec at `path` ("spec.template"), which must be there.
+void validate_pod_template(const json::Node* made, const std::string& path, FieldErrors& errors, std::vector<std::string>& warnings);
+/// Whether a LabelSelector matches these labels (null: none).
+bool selects(const json::Node& selector, const json::Node* labels);
 
 /// Guaranteed, Burstable or BestEffort (by the requests and limits for cpu and memory).
 std::string_view qos_class(const json::Node& spec);

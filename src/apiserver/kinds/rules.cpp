@@ -30,26 +30,6 @@ void require_unchanged(Draft& draft, std::string_view path) {
   if (!same(follow(*draft.old, path), now)) draft.errors.invalid(std::string(path), now, "field is immutable");
 }
 
-void validate_rolling_update(const json::Node& rolling, const std::string& path, FieldErrors& errors) {
-  int zeros = 0;
-  for (std::string_view key : {"maxUnavailable", "maxSurge"}) {
-    const json::Node* value = rolling.find(key);
-    if (!present(value)) continue;
-    std::string field = path + "." + std::string(key);
-    if (value->is_number()) {
-      require_not_negative(rolling, key, field, errors);
-      zeros += value->as_int() == 0;
-    } else if (!model::is_percentage(value->as_string())) {
-      errors.invalid(field, value,
-                     "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for "
-                     "validation is '[0-9]+%')");
-    } else {
-      zeros += value->as_string() == "0%";
-    }
-  }
-  if (zeros == 2) errors.invalid(path + ".maxUnavailable", rolling.find("maxUnavailable"), "may not be 0 when `maxSurge` is 0");
-}
-
 void require_port_number(const json::Node* value, std::string field, FieldErrors& errors) {
   int64_t number = value ? value->as_int().value_or(0) : 0;
   if (number >= 1 && number <= 65535) return;
@@ -108,6 +88,10 @@ void validate_label_selector(const json::Node& selector, const std::string& path
       errors.invalid_string(here + ".operator", op, "not a valid selector operator");
     }
     require_qualified_name(expression.string_at("key"), here + ".key", errors);
+    if (!any) continue;
+    size_t j = 0;
+    for (const json::Node& value : *values)
+      report(model::check_label_value(value.as_string()), at(here + ".values", j++), value.as_string(), errors);
   }
 }
 

@@ -16,8 +16,6 @@ void require_not_negative(const json::Node& object, std::string_view key, std::s
 void require_one_of(const json::Node* value, std::string field, std::initializer_list<std::string_view> allowed, FieldErrors& errors);
 /// The field at this path must equal the stored one: "field is immutable".
 void require_unchanged(Draft& draft, std::string_view path);
-/// maxUnavailable and maxSurge: numbers ≥ 0 or percentages, not both zero.
-void validate_rolling_update(const json::Node& rolling, const std::string& path, FieldErrors& errors);
 /// A number in 1–65535.
 void require_port_number(const json::Node* value, std::string field, FieldErrors& errors);
 /// A string that is a lower-case RFC 1123 label; empty is a missing value.

@@ -2,8 +2,10 @@
 #include "apiserver/custom/strategy.h"
 #include "apiserver/kinds/definition.h"
 #include "apiserver/kinds/pod.h"
+#include "apiserver/kinds/pod_update.h"
 #include "apiserver/kinds/service.h"
 #include "apiserver/kinds/simple.h"
+#include "apiserver/kinds/storage.h"
 #include "apiserver/kinds/workloads.h"
 #include "apiserver/strategy.h"
 
@@ -23,7 +25,7 @@ constexpr SelectableField slice_fields[] = {{"spec.nodeName", "", ""}, {"spec.dr
 
 // clang-format off
 const Strategy rows[] = {
-    {.group = "", .resource = "pods", .defaults = pod::defaults, .prepare = pod::prepare, .validate = pod::validate, .fields = pod::fields, .generation = true},
+    {.group = "", .resource = "pods", .defaults = pod::defaults, .prepare = pod::prepare, .validate = pod::validate, .validate_status = pod::validate_part, .fields = pod::fields, .generation = true},
     {.group = "", .resource = "services", .defaults = service::defaults, .prepare = service::prepare, .validate = service::validate, .allocate = service::allocate, .undo = service::undo, .committed = service::committed, .fields = service::fields},
     {.group = "", .resource = "namespaces", .defaults = default_namespace, .prepare = prepare_namespace, .fields = namespace_fields},
     {.group = "", .resource = "nodes", .prepare = prepare_node, .validate = validate_node, .fields = node_fields},
@@ -33,23 +35,30 @@ const Strategy rows[] = {
     {.group = "events.k8s.io", .resource = "events", .fields = event_fields, .create_on_update = true},
     {.group = "", .resource = "endpoints", .defaults = default_endpoints, .create_on_update = true},
     {.group = "discovery.k8s.io", .resource = "endpointslices", .defaults = default_endpoint_slice, .validate = validate_endpoint_slice, .generation = true},
-    {.group = "", .resource = "persistentvolumeclaims", .defaults = default_volume_claim, .prepare = prepare_volume_claim},
-    {.group = "", .resource = "persistentvolumes", .defaults = default_volume, .prepare = prepare_volume},
-    {.group = "", .resource = "replicationcontrollers", .defaults = default_replication_controller, .prepare = reset_status, .validate = validate_replication_controller, .fields = replica_fields, .generation = true},
+    {.group = "", .resource = "persistentvolumeclaims", .defaults = default_volume_claim, .prepare = prepare_volume_claim, .validate = storage::validate_volume_claim, .validate_status = storage::validate_volume_claim_status},
+    {.group = "", .resource = "persistentvolumes", .defaults = default_volume, .prepare = prepare_volume, .validate = storage::validate_volume},
+    {.group = "", .resource = "replicationcontrollers", .defaults = default_replication_controller, .prepare = reset_status, .validate = validate_replication_controller, .validate_status = validate_replica_status, .fields = replica_fields, .generation = true},
     {.group = "", .resource = "limitranges", .defaults = default_limit_range, .validate = validate_limit_range},
     {.group = "", .resource = "resourcequotas", .prepare = reset_status, .validate = validate_resource_quota},
-    {.group = apps, .resource = "deployments", .defaults = default_deployment, .prepare = reset_status, .validate = validate_deployment, .generation = true},
-    {.group = apps, .resource = "replicasets", .defaults = default_replica_set, .prepare = reset_status, .validate = validate_replica_set, .fields = replica_fields, .generation = true},
-    {.group = apps, .resource = "statefulsets", .defaults = default_stateful_set, .prepare = reset_status, .validate = validate_stateful_set, .generation = true},
-    {.group = apps, .resource = "daemonsets", .defaults = default_daemon_set, .prepare = reset_status, .validate = validate_daemon_set, .generation = true},
-    {.group = batch, .resource = "jobs", .defaults = default_job, .prepare = prepare_job, .validate = validate_job, .fields = job_fields, .generation = true},
+    {.group = apps, .resource = "deployments", .defaults = default_deployment, .prepare = reset_status, .validate = validate_deployment, .validate_status = validate_replica_status, .generation = true},
+    {.group = "", .resource = "podtemplates", .defaults = default_pod_template_object, .validate = validate_pod_template_object, .generation = true},
+    {.group = apps, .resource = "controllerrevisions", .validate = validate_controller_revision},
+    {.group = apps, .resource = "replicasets", .defaults = default_replica_set, .prepare = reset_status, .validate = validate_replica_set, .validate_status = validate_replica_status, .fields = replica_fields, .generation = true},
+    {.group = apps, .resource = "statefulsets", .defaults = default_stateful_set, .prepare = reset_status, .validate = validate_stateful_set, .validate_status = validate_stateful_set_status, .generation = true},
+    {.group = apps, .resource = "daemonsets", .defaults = default_daemon_set, .prepare = reset_status, .validate = validate_daemon_set, .validate_status = validate_daemon_set_status, .generation = true},
+    {.group = batch, .resource = "jobs", .defaults = default_job, .prepare = prepare_job, .validate = validate_job, .validate_status = validate_job_status, .fields = job_fields, .generation = true},
     {.group = batch, .resource = "cronjobs", .defaults = default_cron_job, .prepare = reset_status, .validate = validate_cron_job, .generation = true},
     {.group = networking, .resource = "ingresses", .prepare = reset_status, .validate = validate_ingress, .generation = true},
     {.group = networking, .resource = "networkpolicies", .defaults = default_network_policy, .generation = true},
     {.group = networking, .resource = "ingressclasses", .defaults = default_ingress_class, .generation = true},
     {.group = rbac, .resource = "rolebindings", .defaults = default_binding, .validate = validate_binding},
     {.group = rbac, .resource = "clusterrolebindings", .defaults = default_binding, .validate = validate_binding},
-    {.group = "storage.k8s.io", .resource = "storageclasses", .defaults = default_storage_class},
+    {.group = "storage.k8s.io", .resource = "storageclasses", .defaults = default_storage_class, .validate = storage::validate_storage_class},
+    {.group = "storage.k8s.io", .resource = "volumeattachments", .prepare = reset_status, .validate = storage::validate_volume_attachment, .validate_status = storage::validate_volume_attachment_status},
+    {.group = "storage.k8s.io", .resource = "csidrivers", .validate = storage::validate_csi_driver, .generation = true},
+    {.group = "storage.k8s.io", .resource = "csinodes", .validate = storage::validate_csi_node},
+    {.group = "storage.k8s.io", .resource = "csistoragecapacities", .validate = storage::validate_storage_capacity},
+    {.group = "storage.k8s.io", .resource = "volumeattributesclasses", .validate = storage::validate_attributes_class},
     {.group = "scheduling.k8s.io", .resource = "priorityclasses", .defaults = default_priority_class, .validate = validate_priority_class, .generation = true},
     {.group = "autoscaling", .resource = "horizontalpodautoscalers", .defaults = default_autoscaler, .prepare = reset_status},
     {.group = "policy", .resource = "poddisruptionbudgets", .prepare = reset_status, .validate = validate_disruption_budget, .generation = true},

@@ -2,7 +2,6 @@
 
 #include "apiserver/edit.h"
 #include "apiserver/kinds/pod_spec.h"
-#include "apiserver/kinds/rules.h"
 #include "base/strings.h"
 
 namespace estiba::apiserver::workload {
@@ -42,22 +41,6 @@ void default_job_spec(json::Document& doc, json::Node& spec) {
   default_bool(doc, spec, "suspend", false);
   default_string(doc, spec, "podReplacementPolicy", has(spec, "podFailurePolicy") ? "Failed" : "TerminatingOrFailed");
   default_pod_template(doc, spec);
-}
-
-void validate_template(const json::Node& spec, FieldErrors& errors) {
-  if (const json::Node* pod_spec = spec.at("template", "spec"); present(pod_spec))
-    validate_pod_spec(*pod_spec, "spec.template.spec", errors);
-}
-
-// What replicated workloads share: replicas, selector against template, the template itself, an unchanging selector.
-void validate_replicated(Draft& draft) {
-  json::Node& spec = draft.spec();
-  require_not_negative(spec, "replicas", "spec.replicas", draft.errors);
-  require_not_negative(spec, "minReadySeconds", "spec.minReadySeconds", draft.errors);
-  validate_selector_matches_template(spec, draft.errors);
-  validate_template(spec, draft.errors);
-  validate_template_restart(spec, {"Always"}, draft.errors);
-  if (!draft.creating()) require_unchanged(draft, "spec.selector");
 }
 
 }  // namespace
@@ -135,6 +118,8 @@ void default_cron_job(json::Document& doc, json::Node& object) {
   }
 }
 
+void default_pod_template_object(json::Document& doc, json::Node& object) { default_pod_template(doc, object); }
+
 void prepare_job(Draft& draft) {
   if (!draft.creating()) return draft.keep_old("status");
   draft.doc.set(draft.object, "status", draft.doc.make_object());
@@ -149,80 +134,6 @@ void prepare_job(Draft& draft) {
   draft.doc.set(labels, "batch.kubernetes.io/job-name", draft.name());
   json::Node& match = ensure(draft.doc, ensure(draft.doc, spec, "selector"), "matchLabels");
   draft.doc.set(match, "batch.kubernetes.io/controller-uid", uid);
-}
-
-void validate_deployment(Draft& draft) {
-  validate_replicated(draft);
-  const json::Node& spec = draft.spec();
-  require_not_negative(spec, "revisionHistoryLimit", "spec.revisionHistoryLimit", draft.errors);
-  require_one_of(spec.at("strategy", "type"), "spec.strategy.type", {"Recreate", "RollingUpdate"}, draft.errors);
-  const json::Node* rolling = spec.at("strategy", "rollingUpdate");
-  if (present(rolling) && spec.string_at("strategy", "type") == "Recreate") {
-    draft.errors.forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'");
-  } else if (present(rolling)) {
-    validate_rolling_update(*rolling, "spec.strategy.rollingUpdate", draft.errors);
-  }
-}
-
-void validate_replica_set(Draft& draft) { validate_replicated(draft); }
-
-void validate_stateful_set(Draft& draft) {
-  validate_replicated(draft);
-  const json::Node& spec = draft.spec();
-  require_one_of(spec.find("podManagementPolicy"), "spec.podManagementPolicy", {"OrderedReady", "Parallel"}, draft.errors);
-  require_one_of(spec.at("updateStrategy", "type"), "spec.updateStrategy", {"RollingUpdate", "OnDelete"}, draft.errors);
-  if (draft.creating()) return;
-  for (std::string_view field : {"serviceName", "podManagementPolicy", "volumeClaimTemplates"}) {
-    if (same(spec.find(field), draft.old->at("spec", field))) continue;
-    draft.errors.forbidden("spec",
-                           "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
-                           "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden");
-    return;
-  }
-}
-
-void validate_daemon_set(Draft& draft) {
-  const json::Node& spec = draft.spec();
-  require_not_negative(spec, "minReadySeconds", "spec.minReadySeconds", draft.errors);
-  validate_selector_matches_template(spec, draft.errors);
-  validate_template(spec, draft.errors);
-  validate_template_restart(spec, {"Always"}, draft.errors);
-  require_one_of(spec.at("updateStrategy", "type"), "spec.updateStrategy.type", {"OnDelete", "RollingUpdate"}, draft.errors);
-  if (!draft.creating()) require_unchanged(draft, "spec.selector");
-}
-
-void validate_replication_controller(Draft& draft) {
-  const json::Node& spec = draft.spec();
-  require_not_negative(spec, "replicas", "spec.replicas", draft.errors);
-  if (!has_value(spec, "selector")) draft.errors.required("spec.selector");
-  if (!has(spec, "template")) draft.errors.required("spec.template");
-  validate_template(spec, draft.errors);
-}
-
-void validate_job(Draft& draft) {
-  const json::Node& spec = draft.spec();
-  for (std::string_view field : {"parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"}) {
-    require_not_negative(spec, field, "spec." + std::string(field), draft.errors);
-  }
-  validate_template(spec, draft.errors);
-  validate_template_restart(spec, {"OnFailure", "Never"}, draft.errors);
-  if (draft.creating()) return;
-  for (std::string_view field : {"spec.completions", "spec.selector", "spec.template", "spec.completionMode"}) {
-    const json::Node* suspended = draft.old->at("spec", "suspend");
-    if (field == "spec.template" && suspended && suspended->as_bool()) continue;  // scheduling directives may change then
-    require_unchanged(draft, field);
-  }
-}
-
-void validate_cron_job(Draft& draft) {
-  const json::Node& spec = draft.spec();
-  if (!has_value(spec, "schedule")) draft.errors.required("spec.schedule");
-  require_one_of(spec.find("concurrencyPolicy"), "spec.concurrencyPolicy", {"Allow", "Forbid", "Replace"}, draft.errors);
-  const json::Node* pod_spec = spec.at("jobTemplate", "spec", "template", "spec");
-  if (!present(pod_spec)) return draft.errors.required("spec.jobTemplate.spec.template.spec.containers");
-  validate_pod_spec(*pod_spec, "spec.jobTemplate.spec.template.spec", draft.errors);
-  require_one_of(pod_spec->find("restartPolicy"), "spec.jobTemplate.spec.template.spec.restartPolicy", {"OnFailure", "Never"},
-                 draft.errors);
 }
 
 }  // namespace estiba::apiserver::workload

@@ -11,6 +11,7 @@ void default_daemon_set(json::Document& doc, json::Node& object);
 void default_replication_controller(json::Document& doc, json::Node& object);
 void default_job(json::Document& doc, json::Node& object);
 void default_cron_job(json::Document& doc, json::Node& object);
+void default_pod_template_object(json::Document& doc, json::Node& object);
 
 void validate_deployment(Draft& draft);
 void validate_replica_set(Draft& draft);
@@ -19,6 +20,14 @@ void validate_daemon_set(Draft& draft);
 void validate_replication_controller(Draft& draft);
 void validate_job(Draft& draft);
 void validate_cron_job(Draft& draft);
+void validate_pod_template_object(Draft& draft);
+void validate_controller_revision(Draft& draft);
+
+/// Of writes of the status: counts that fit each other.
+void validate_replica_status(Draft& draft);
+void validate_stateful_set_status(Draft& draft);
+void validate_daemon_set_status(Draft& draft);
+void validate_job_status(Draft& draft);
 
 /// A new job's selector and labels, by its uid.
 void prepare_job(Draft& draft);
