@@ -104,6 +104,39 @@ TEST_F(AdmissionTest, the_defaults_of_limit_ranges_follow_from_their_bounds) {
             "LimitRange \"w\" is invalid: spec.limits[0].default: Forbidden: may not be specified when `type` is 'Pod'");
 }
 
+// PersistentVolumeClaimResize
+
+TEST_F(AdmissionTest, claims_grow_only_where_their_class_lets_them) {
+  for (const char* name : {"fixed", "elastic"})
+    ASSERT_TRUE(create("storage.k8s.io", "v1", "storageclasses", "",
+                       std::string(R"({"provisioner":"p","metadata":{"name":")") + name + R"("},"allowVolumeExpansion":)" +
+                           (name[0] == 'e' ? "true}" : "false}")));
+  const auto claim = [&](const std::string& name, const std::string& of) {
+    return create("", "v1", "persistentvolumeclaims", "default",
+                  R"({"metadata":{"name":")" + name + R"("},"spec":{"accessModes":["ReadWriteOnce"],"storageClassName":")" + of +
+                      R"(","resources":{"requests":{"storage":"1Gi"}}}})");
+  };
+  const auto grow = [&](const std::string& name, const std::string& size) {
+    auto done = patch("", "v1", "persistentvolumeclaims", "default", name, BodyType::merge_patch,
+                      R"({"spec":{"resources":{"requests":{"storage":")" + size + R"("}}}})");
+    return done ? "" : done.error().message;
+  };
+  const auto bind = [&](const std::string& name) {
+    ASSERT_TRUE(
+        patch("", "v1", "persistentvolumeclaims", "default", name, BodyType::merge_patch, R"({"status":{"phase":"Bound"}})", "status"));
+  };
+  ASSERT_TRUE(claim("a", "elastic"));
+  EXPECT_EQ(grow("a", "2Gi"), "persistentvolumeclaims \"a\" is forbidden: Only bound persistent volume claims can be expanded");
+  bind("a");
+  EXPECT_EQ(grow("a", "2Gi"), "");
+  ASSERT_TRUE(claim("b", "fixed"));
+  bind("b");
+  EXPECT_EQ(
+      grow("b", "2Gi"),
+      "persistentvolumeclaims \"b\" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions "
+      "the pvc must support resize");
+}
+
 // ResourceQuota
 
 TEST_F(AdmissionTest, writes_are_charged_until_a_quota_is_exceeded) {

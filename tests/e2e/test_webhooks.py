@@ -234,6 +234,22 @@ def test_answers_without_end_are_cut_off(webhooks):
         webhooks.api("DELETE", made)
 
 
+def test_connections_evictions_and_tokens_can_be_denied(api, ns, webhooks):
+    api("POST", f"/api/v1/namespaces/{ns}/serviceaccounts", {"metadata": {"name": "default"}})
+    assert api("POST", f"/api/v1/namespaces/{ns}/pods", {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "busybox"}]}}).status == 201
+    pod = f"/api/v1/namespaces/{ns}/pods/p"
+    webhooks.register("Validating", webhooks.hook("attach", {"allowed": False, "status": {"message": "attaching to pod 'p' is not allowed"}},
+                                                  resources=["pods/attach", "pods/exec", "pods/proxy", "pods/eviction", "serviceaccounts/token"], operations=["CONNECT", "CREATE"]))
+    for path, body in ((f"{pod}/attach?stdin=true&container=c", None), (f"{pod}/exec?command=sh&command=-c&tty=true", None), (f"{pod}/proxy/a/b", None), (f"{pod}/eviction", {"metadata": {"name": "p"}}),
+                       (f"/api/v1/namespaces/{ns}/serviceaccounts/default/token", {"spec": {}})):
+        assert "attaching to pod 'p' is not allowed" in api("POST", path, body).body["message"], path
+    attach, execute, proxy, evict, token = (line["review"]["request"] for line in webhooks.reviews("attach"))
+    assert attach["operation"] == "CONNECT" and attach["kind"] == {"group": "", "version": "v1", "kind": "PodAttachOptions"} and attach["subResource"] == "attach"
+    assert attach["object"] == {"kind": "PodAttachOptions", "apiVersion": "v1", "stdin": True, "container": "c"} and attach["name"] == "p" and attach["options"] is None
+    assert execute["object"]["command"] == ["sh", "-c"] and execute["object"]["tty"] is True and proxy["object"] == {"kind": "PodProxyOptions", "apiVersion": "v1", "path": "/a/b"}
+    assert evict["kind"] == {"group": "policy", "version": "v1", "kind": "Eviction"} and evict["operation"] == "CREATE" and token["kind"]["kind"] == "TokenRequest"
+
+
 def test_a_webhook_may_call_the_server_back(api, ns, webhooks):
     api("POST", f"/api/v1/namespaces/{ns}/serviceaccounts", {"metadata": {"name": "hook"}})
     api("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/rolebindings", {"metadata": {"name": "hook"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},

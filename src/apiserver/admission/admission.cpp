@@ -77,10 +77,12 @@ Task<Result<void>> admit_act(Cluster& cluster, const Action& action, Operation o
   Reinvocation rounds;
   attributes.rounds = &rounds;
   for (rounds.second = false;; rounds.second = true) {
+    CO_TRY(co_await apply_mutating_policies(attributes));
     CO_TRY(co_await ask_mutating_webhooks(attributes));
     if (!rounds.wanted || rounds.second) break;
   }
   attributes.rounds = nullptr;
+  CO_TRY(co_await apply_validating_policies(attributes));
   co_return co_await ask_validating_webhooks(attributes);
 }
 

@@ -15,11 +15,16 @@ class Authorizer;
 namespace estiba::apiserver::admission {
 
 struct Webhook;
+struct BoundPolicy;
 
-/// All webhooks in the order in which they are asked: by the names of their configurations.
+/// All webhooks and policies in the order in which they are asked: by the names of the objects that say so. Policies without
+/// bindings are not among them.
 struct ExtensionSet {
+  ExtensionSet();
+  ~ExtensionSet();
   std::vector<std::shared_ptr<const Webhook>> mutating, validating;
-  bool empty() const { return mutating.empty() && validating.empty(); }
+  std::vector<BoundPolicy> mutating_policies, validating_policies;
+  bool empty() const;
 };
 
 class Extensions {

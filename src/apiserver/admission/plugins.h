@@ -43,6 +43,20 @@ Result<void> apply_runtime_class(Attributes& attributes);
 /// … and no other overhead.
 Result<void> check_runtime_class(Attributes& attributes);
 
+/// Certificates are approved and signed by those who may act for their signer …
+Result<void> check_certificate_approval(Attributes& attributes);
+Result<void> check_certificate_signing(Attributes& attributes);
+/// … and none makes its owner a master.
+Result<void> check_certificate_subject(Attributes& attributes);
+
+/// Claims grow only where their class lets them.
+Result<void> check_claim_resize(Attributes& attributes);
+
+/// Policies of the cluster's users change the object …
+Task<Result<void>> apply_mutating_policies(Attributes& attributes);
+/// … or refuse it, warn about it, note it.
+Task<Result<void>> apply_validating_policies(Attributes& attributes);
+
 /// Webhooks that the cluster's users have registered change the object, one after the other …
 Task<Result<void>> ask_mutating_webhooks(Attributes& attributes);
 /// … and refuse it, all at once.

@@ -137,6 +137,15 @@ Subject::Subject(Attributes& given) : attributes(given), operation(name_of(given
   if (is_namespace() && ns.empty()) ns = name;
 }
 
+bool Subject::exempt() const {
+  if (subresource == "binding" && kind.name == "Pod") return true;
+  if (resource.group != "admissionregistration.k8s.io") return false;
+  for (std::string_view exempted : {"validatingwebhookconfigurations", "mutatingwebhookconfigurations", "validatingadmissionpolicies",
+                                    "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"})
+    if (resource.name == exempted) return true;
+  return false;
+}
+
 const std::vector<Match>& Subject::equivalents() {
   if (equivalents_) return *equivalents_;
   std::vector<Match>& out = equivalents_.emplace();
@@ -193,7 +202,7 @@ Task<Result<const Versions::Pair*>> Versions::in(Match match) {
   co_return made_.emplace(match.kind, std::move(pair)).first->second.get();
 }
 
-Task<Result<bool>> take_object(Subject& subject, Match match, Document changed) {
+Task<Result<bool>> take_object(Subject& subject, Match match, Document changed, bool strict) {
   Attributes& attributes = subject.attributes;
   Node& object = *attributes.object;
   if (!changed.root().is_object()) co_return internal_error("the changed object is no object");
@@ -206,6 +215,7 @@ Task<Result<bool>> take_object(Subject& subject, Match match, Document changed) 
   if (type) {
     auto unknown = model::conform(changed, changed.root(), *type);
     if (!unknown) co_return internal_error(unknown.error().message);
+    if (strict && !unknown->empty()) co_return internal_error("strict decoding error: unknown field " + quoted(unknown->front()));
   }
   if (json::equal(changed.root(), object)) co_return false;
   if (type) model::set_defaults(changed, changed.root(), *type);

@@ -37,6 +37,9 @@ class Subject {
   std::string name, ns;  ///< a Namespace is in itself
 
   bool is_namespace() const { return resource.group.empty() && resource.name == "namespaces"; }
+  /// Configurations of admission itself are never told to webhooks and policies, so that one cannot protect itself from being
+  /// removed. The Binding of a pod has been told, and the pod that it changes is not told once more.
+  bool exempt() const;
   /// The same resource in other versions and groups, for matchPolicy Equivalent.
   const std::vector<Match>& equivalents();
   Match own() const { return {resource, kind, {}}; }
@@ -73,8 +76,8 @@ class Versions {
 /// A copy of an object in the version of a row.
 Task<Result<json::Document>> to_version(Cluster& cluster, const json::Node& object, model::ResourceRef row);
 /// Makes the attributes' object what `changed` says (in the version of `match`): decoded, with defaults. False when that is
-/// what it was already. An error when it is no object of its kind.
-Task<Result<bool>> take_object(Subject& subject, Match match, json::Document changed);
+/// what it was already. An error when it is no object of its kind; `strict`: also when it has fields that its kind does not have.
+Task<Result<bool>> take_object(Subject& subject, Match match, json::Document changed, bool strict = false);
 
 /// The AdmissionRequest without its objects: what `request` is in expressions, and most of what webhooks get.
 json::Document request_of(const Subject& subject, const Match& match, std::string_view uid);

@@ -15,17 +15,6 @@ namespace {
 
 constexpr std::string_view mutating_plugin = "MutatingAdmissionWebhook";
 
-// Configurations of admission itself are never told to webhooks, so that one cannot protect itself from being removed. The
-// Binding has been told, and the pod that it changes is not told once more.
-bool is_exempt(const Subject& subject) {
-  if (subject.subresource == "binding" && subject.kind.name == "Pod") return true;
-  if (subject.resource.group != "admissionregistration.k8s.io") return false;
-  for (std::string_view exempt : {"validatingwebhookconfigurations", "mutatingwebhookconfigurations", "validatingadmissionpolicies",
-                                  "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"})
-    if (subject.resource.name == exempt) return true;
-  return false;
-}
-
 void count(const Webhook& webhook, std::string_view operation, std::string_view how) {
   static auto& rejections = observe::metrics().counters("apiserver_admission_webhook_rejection_count", "Rejections by webhook.",
                                                         {"name", "type", "operation", "error_type"});
@@ -107,7 +96,7 @@ Task<Result<void>> mutate_by_all(Attributes& attributes) {
   auto extensions = attributes.cluster.extensions().current();
   if (!extensions) co_return {};
   Subject subject(attributes);
-  if (is_exempt(subject)) co_return {};
+  if (subject.exempt()) co_return {};
   Versions versions(subject);
   Reinvocation& rounds = *attributes.rounds;
   Reinvocation::Asked& asked = rounds.by_plugin[mutating_plugin];
@@ -129,7 +118,7 @@ Task<Result<void>> validate_by_all(Attributes& attributes) {
   auto extensions = attributes.cluster.extensions().current();
   if (!extensions) co_return {};
   Subject subject(attributes);
-  if (is_exempt(subject)) co_return {};
+  if (subject.exempt()) co_return {};
   Versions versions(subject);
   struct Call {
     const Webhook* webhook;

@@ -45,6 +45,14 @@ void default_storage_class(json::Document& doc, json::Node& object);
 
 // Admission: webhooks, policies and their bindings.
 void validate_webhook_configuration(Draft& draft);
+void default_admission_policy(json::Document& doc, json::Node& object);
+void default_admission_binding(json::Document& doc, json::Node& object);
+/// What the types of the kinds that a policy names say of its expressions goes into its status.
+void prepare_validating_policy(Draft& draft);
+void validate_validating_policy(Draft& draft);
+void validate_mutating_policy(Draft& draft);
+void validate_validating_binding(Draft& draft);
+void validate_mutating_binding(Draft& draft);
 
 // Networking
 void default_network_policy(json::Document& doc, json::Node& object);

@@ -1,6 +1,8 @@
 // Api: the proxy subresource of pods, services and nodes (pkg/registry/core/{pod,service,node}/rest).
+#include "apiserver/admission/admission.h"
 #include "apiserver/api_errors.h"
 #include "apiserver/proxy/location.h"
+#include "apiserver/respond.h"
 #include "apiserver/server.h"
 #include "io/reverse_proxy.h"
 
@@ -19,9 +21,26 @@ Result<io::TlsContextRef> unverified_tls() {
   return tls;
 }
 
+// What webhooks and policies see of it: PodProxyOptions and its like.
+json::Document proxy_options(const Action& action, const std::string& tail) {
+  json::Document doc;
+  json::Node& out = doc.make_object();
+  doc.set_root(out);
+  doc.set(out, "kind", std::string(action.resource->kind) + "ProxyOptions");
+  doc.set(out, "apiVersion", "v1");
+  if (!tail.empty()) doc.set(out, "path", tail);
+  return doc;
+}
+
 }  // namespace
 
 Task<Result<void>> Api::proxy(const Action& action, std::string tail, io::Request& request, io::Response& response) {
+  if (admission::has_extensions(*cluster_)) {
+    json::Document options = proxy_options(action, tail);
+    std::vector<std::string> warnings;
+    CO_TRY(co_await admission::admit_act(*cluster_, action, admission::Operation::connect, options, warnings));
+    for (const std::string& warning : warnings) response.always("Warning", warning_header(warning));
+  }
   ProxyLocation location = CO_TRY(proxy_location(*cluster_, action.resource->plural, action.ns, action.name));
   const bool reading = request.method == "GET" || request.method == "HEAD";
   const std::string query = request.raw_query.empty() ? std::string{} : "?" + request.raw_query;
