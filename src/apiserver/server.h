@@ -66,7 +66,9 @@ class Api {
   Task<void> serve_proxy(Action action, std::string tail, io::Request& request, io::Response& response);
   Task<Result<void>> proxy(const Action& action, std::string tail, io::Request& request, io::Response& response);
   Task<void> serve_path(const User& user, const std::string& path, io::Request& request, io::Response& response);
-  void serve_health(const std::string& path, io::Request& request, io::Response& response);
+  void serve_health(const std::string& path, bool etcd, io::Request& request, io::Response& response);
+  /// Whether a server that shares its store reaches it now.
+  Task<bool> reaches_etcd();
 
   std::unique_ptr<Cluster> cluster_;
   Registry registry_;

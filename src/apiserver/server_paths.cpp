@@ -28,16 +28,25 @@ std::string verb_of(const std::string& method) { return to_lower(method == "HEAD
 struct Check {
   std::string_view name;
   bool ok;
+  std::string_view why = " failed: not finished\n";
 };
 
 }  // namespace
 
 bool is_open_path(std::string_view path) { return is_health(path) || path == "/version"; }
 
-void Api::serve_health(const std::string& path, io::Request& request, io::Response& response) {
+Task<bool> Api::reaches_etcd() {
+  auto done = co_await with_timeout(std::chrono::seconds(2), freshness_->refresh());
+  co_return done && *done;
+}
+
+void Api::serve_health(const std::string& path, bool etcd, io::Request& request, io::Response& response) {
   std::string_view root = split(std::string_view(path).substr(1), '/')[0];
-  const Check checks[] = {
-      {"ping", true}, {"log", true}, {"store", cluster_->store().revision() >= 0}, {"poststarthook/bootstrap", root == "livez" || ready()}};
+  const Check checks[] = {{"ping", true},
+                          {"log", true},
+                          {"store", cluster_->store().revision() >= 0},
+                          {"poststarthook/bootstrap", root == "livez" || ready()},
+                          {"etcd", etcd, " failed: etcd does not answer\n"}};
   std::string_view only = std::string_view(path).substr(1 + root.size());
   if (!only.empty()) only.remove_prefix(1);
   auto excluded = request.query.all("exclude");
@@ -48,11 +57,7 @@ void Api::serve_health(const std::string& path, io::Request& request, io::Respon
     known = true;
     bool skip = std::find(excluded.begin(), excluded.end(), check.name) != excluded.end();
     ok &= check.ok || skip;
-    report.append(check.ok || skip ? "[+]" : "[-]")
-        .append(check.name)
-        .append(skip       ? " excluded: ok\n"
-                : check.ok ? " ok\n"
-                           : " failed: not finished\n");
+    report.append(check.ok || skip ? "[+]" : "[-]").append(check.name).append(skip ? " excluded: ok\n" : check.ok ? " ok\n" : check.why);
   }
   if (!known) return send_text(response, 404, "404 page not found\n");
   report.append(root).append(ok ? " check passed\n" : " check failed\n");
@@ -71,7 +76,11 @@ Task<void> Api::serve_path(const User& user, const std::string& path, io::Reques
   if (request.method != "GET" && request.method != "HEAD") {
     co_return send_text(response, 405, render_error({}, method_not_allowed().error()).body, "application/json");
   }
-  if (is_health(path)) co_return serve_health(path, request, response);
+  if (is_health(path)) {
+    // Starting anew does not help where etcd is away, so it is no matter of /livez.
+    const bool etcd = !freshness_ || path.starts_with("/livez") || co_await reaches_etcd();
+    co_return serve_health(path, etcd, request, response);
+  }
   if (path == "/version") co_return send_json(response, version_json_);
   if (path.starts_with("/openapi/") && openapi_.serve(path, request, response)) co_return;
   if (path == snapshot_path) co_return co_await serve_snapshot(cluster_->store(), freshness_, response);

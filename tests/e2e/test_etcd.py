@@ -1,5 +1,7 @@
 """Servers on a real etcd: objects are there, two servers serve the same ones and one leads, etcd and servers are killed under way."""
 import json
+import os
+import subprocess
 import threading
 
 import pytest
@@ -127,3 +129,59 @@ def refused(cluster, *flags):
 def test_what_cannot_be_used_is_named(own_cluster, flags, words):
     result = refused(own_cluster, *flags)
     assert result.returncode == 1 and all(word in result.stderr for word in words), result.stderr
+
+@pytest.fixture
+def three(own_cluster):
+    """Three members; the server knows them all."""
+    peers = ",".join(f"m{number}=http://127.0.0.1:{2380 + 10 * number}" for number in range(3))
+    members = [Etcd(own_cluster.sandbox, own_cluster.dir / f"etcd-{number}", 2379 + 10 * number, 2380 + 10 * number, f"m{number}", peers, wait=False) for number in range(3)]
+    for member in members:
+        member.wait()
+    own_cluster.flags["datastore"] = "etcd=" + ",".join(member.url for member in members)
+    own_cluster.ns = "default"
+    return members
+
+
+def test_members_fail_one_after_the_other_and_then_the_majority(own_cluster, three):
+    cluster = without_node(own_cluster)
+    cluster.kubectl("create", "configmap", "counter", "--from-literal=n=0")
+    watch = subprocess.Popen(cluster.kubectl_command("get", "configmap", "counter", "--watch", "-o", "jsonpath={.data.n} "), stdout=subprocess.PIPE)
+    for number, member in enumerate(three, 1):
+        member.kill9()
+        # A write that was under way when its member died may be refused; it is tried again, as clients do.
+        support.wait_for("a write", lambda: support.run(cluster.kubectl_command("patch", "configmap", "counter", "--type=merge", "-p", json.dumps({"data": {"n": str(number)}})), check=False).returncode == 0, 60, 0.2)
+        assert cluster.get("configmap", "counter")["data"]["n"] == str(number)
+        member.start()
+    three[0].kill9()
+    three[1].kill9()
+    status, answer = cluster.request("GET", "/api/v1/namespaces/default/configmaps/counter")
+    assert status in (503, 504) and "etcd" in answer["message"], answer
+    assert cluster.request("GET", "/readyz", raw=True)[0] == 500
+    assert cluster.request("GET", "/livez", raw=True)[0] == 200
+    # A read of any age is served from memory.
+    assert cluster.request("GET", "/api/v1/namespaces/default/configmaps/counter?resourceVersion=0")[0] == 200
+    three[0].start()
+    support.wait_for("the API", lambda: cluster.request("GET", "/api/v1/namespaces/default/configmaps/counter")[0] == 200, 60, 0.5)
+    cluster.kubectl("patch", "configmap", "counter", "--type=merge", "-p", '{"data":{"n":"last"}}')
+    seen = b""
+    while b"last" not in seen:
+        part = os.read(watch.stdout.fileno(), 1000)
+        assert part, seen
+        seen += part
+    watch.kill()
+    assert seen.split() == [b"0", b"1", b"2", b"3", b"last"]
+
+
+def test_an_object_that_etcd_does_not_take_and_an_etcd_that_is_full(own_cluster):
+    etcd = Etcd(own_cluster.sandbox, own_cluster.dir / "etcd", flags=["--max-request-bytes=200000", "--quota-backend-bytes=6000000"])
+    own_cluster.flags["datastore"] = f"etcd={etcd.url}"
+    cluster = without_node(own_cluster)
+    path = "/api/v1/namespaces/default/configmaps"
+    status, answer = cluster.request("POST", path, config_map("large", text="x" * 300_000))
+    assert status == 413 and "--max-request-bytes" in answer["message"], answer
+    for number in range(100):
+        status, answer = cluster.request("POST", path, config_map(f"c{number}", text="x" * 150_000))
+        if status != 201:
+            break
+    assert status == 507 and "NOSPACE" in answer["message"] and "alarm disarm" in answer["message"], (status, answer)
+    assert cluster.request("GET", f"{path}/c0")[0] == 200

@@ -9,19 +9,24 @@ import cluster as support
 
 
 class Etcd:
-    """One member; its data stay over kill9() and start()."""
+    """One member, alone or of `cluster` ("name=peer-url,…"); its data stay over kill9() and start()."""
 
-    def __init__(self, sandbox, directory, client_port=2379, peer_port=2380, flags=()):
-        self.sandbox, self.dir, self.flags = sandbox, pathlib.Path(directory), list(flags)
+    def __init__(self, sandbox, directory, client_port=2379, peer_port=2380, name="one", cluster=None, flags=(), wait=True):
+        self.sandbox, self.dir, self.name, self.flags = sandbox, pathlib.Path(directory), name, list(flags)
         self.url, self.peer = f"http://127.0.0.1:{client_port}", f"http://127.0.0.1:{peer_port}"
+        self.cluster = cluster or f"{name}={self.peer}"
         self.process = None
-        self.start()
+        self.start(wait)
 
-    def start(self):
+    def start(self, wait=True):
         log = open(f"{self.dir}.log", "ab")
         self.process = subprocess.Popen(self.sandbox.command([
-            "etcd", "--name=one", f"--data-dir={self.dir}", f"--listen-client-urls={self.url}", f"--advertise-client-urls={self.url}", f"--listen-peer-urls={self.peer}",
-            f"--initial-advertise-peer-urls={self.peer}", f"--initial-cluster=one={self.peer}", "--heartbeat-interval=50", "--election-timeout=500", *self.flags]), stdout=log, stderr=log)
+            "etcd", f"--name={self.name}", f"--data-dir={self.dir}", f"--listen-client-urls={self.url}", f"--advertise-client-urls={self.url}", f"--listen-peer-urls={self.peer}",
+            f"--initial-advertise-peer-urls={self.peer}", f"--initial-cluster={self.cluster}", "--heartbeat-interval=50", "--election-timeout=500", *self.flags]), stdout=log, stderr=log)
+        if wait:
+            self.wait()
+
+    def wait(self):
         support.wait_for("etcd", lambda: self.ctl("endpoint", "health", check=False).returncode == 0, 30, 0.1)
 
     def ctl(self, *arguments, check=True, **options):

@@ -229,6 +229,33 @@ TEST(Etcd, SpeaksTlsWithClientCertificates) {
   EXPECT_NE(refused.error().message.find("--etcd-cafile"), std::string::npos) << refused.error().message;
 }
 
+TEST(Etcd, AUserWithARoleOnThePrefixIsEnough) {
+  EtcdProcess process({}, true);
+  ASSERT_TRUE(must_open(options_for(process, "/allowed")));
+  process.ctl("user add root:secret");
+  process.ctl("user grant-role root root");
+  process.ctl("auth enable");
+  EtcdOptions options = options_for(process, "/allowed");
+  options.start_patience = std::chrono::seconds(1);
+  auto refused = open_etcd(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::unavailable);
+  EXPECT_NE(refused.error().message.find("role"), std::string::npos) << refused.error().message;
+  // The user is the certificate's common name; only the administrator may make it.
+  process.ctl("--user root:secret user add estiba:unused");
+  process.ctl("--user root:secret role add below-allowed");
+  process.ctl("--user root:secret role grant-permission --prefix=true below-allowed readwrite /allowed/");
+  process.ctl("--user root:secret user grant-role estiba below-allowed");
+  auto store = must_open(options);
+  ASSERT_TRUE(store);
+  auto written = put(*store, "/k", "v", 0);
+  ASSERT_TRUE(written) << written.error().message;
+  EXPECT_TRUE(refresh(*store));
+  EXPECT_TRUE(store->compact(written->revision));
+  auto elsewhere = open_etcd(options_for(process, "/elsewhere"));
+  ASSERT_FALSE(elsewhere);
+}
+
 TEST(Etcd, GoesOnWithAnotherEndpoint) {
   EtcdOptions options = options_for(shared_etcd(), "/failover");
   options.endpoints = {"http://127.0.0.1:1", shared_etcd().url()};

@@ -81,7 +81,13 @@ class EtcdProcess {
     waitpid(pid_, nullptr, 0);
     pid_ = 0;
   }
-  void signal(int number) { ::kill(pid_, number); }
+  /// Runs etcdctl; aborts when it fails.
+  void ctl(const std::string& arguments) const {
+    std::string command = "ETCDCTL_API=3 etcdctl --endpoints=" + url();
+    if (tls_) command += " --cacert=" + directory_ + "/ca.crt --cert=" + directory_ + "/root.crt --key=" + directory_ + "/root.key";
+    command += " " + arguments + " >>" + directory_ + "/ctl.log 2>&1";
+    if (system(command.c_str()) != 0) abort();
+  }
   bool started() const { return pid_ != 0; }
 
   std::string url() const { return (tls_ ? "https" : "http") + std::string("://127.0.0.1:") + std::to_string(port_); }
@@ -107,6 +113,9 @@ class EtcdProcess {
     WallTime now = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
     auto ca = io::make_ca("etcd-test", now);
     auto server = io::make_certificate(*ca, {.common_name = "etcd", .ip_addresses = {"127.0.0.1"}, .server = true, .client = true}, now);
+    auto root = io::make_certificate(*ca, {.common_name = "root", .client = true}, now);
+    std::ofstream(directory_ + "/root.crt") << root->certificate_pem;
+    std::ofstream(directory_ + "/root.key") << root->key_pem;
     client_ = *io::make_certificate(*ca, {.common_name = "estiba", .client = true}, now);
     std::ofstream(directory_ + "/ca.crt") << ca->certificate_pem;
     std::ofstream(directory_ + "/server.crt") << server->certificate_pem;
