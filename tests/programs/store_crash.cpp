@@ -1,10 +1,11 @@
 // links: store
-// A child of tests/crash/test_store_crash.py: what it prints about the store it works on is compared with what was
+// A child of tests/crash/test_store_crash.py and test_etcd_crash.py: what it prints about the store it works on is compared with what was
 // acknowledged before it was killed.
 //
 //   store_crash write DIR WRITERS SEED   writers over the store until killed; prints "start REVISION FLOOR", then a line
 //                                        an acknowledged write: "put REVISION KEY VALUE" or "del REVISION KEY", and a line
 //                                        an event of a watch from the start: "event REVISION KIND KEY VALUE"
+//                                        A DIR "etcd=URL" is an etcd.
 //   store_crash resume DIR REVISION      prints "revision N", "key KEY MOD_REVISION VALUE" for each key, and "gone" or
 //                                        "events N" of a watch from REVISION
 #include <unistd.h>
@@ -18,6 +19,7 @@
 
 #include "base/strings.h"
 #include "store/embedded/embedded.h"
+#include "store/etcd/etcd.h"
 
 namespace estiba::store {
 namespace {
@@ -36,9 +38,14 @@ int refuse(const Error& error) {
 // The value as the parent sees it: long ones by length and hash, so that pipes stay quick.
 std::string shown(std::string_view value) { return std::to_string(value.size()) + ":" + std::to_string(fnv1a64(value)); }
 
+Result<std::unique_ptr<Store>> open(std::string_view place) {
+  if (place.starts_with("etcd=")) return open_etcd({.endpoints = {std::string(place.substr(5))}});
+  return open_embedded({.directory = std::string(place)});
+}
+
 class Writer {
  public:
-  Writer(EmbeddedStore& store, int id, uint64_t seed)
+  Writer(Store& store, int id, uint64_t seed)
       : store_(store), prefix_("/crash/" + std::to_string(id) + "/"), random_(seed * 1000 + id + 1) {}
 
   void step() {
@@ -73,7 +80,7 @@ class Writer {
     random_ ^= random_ >> 27;
     return (random_ * 0x2545f4914f6cdd1dull) >> 16;
   }
-  EmbeddedStore& store_;
+  Store& store_;
   std::string prefix_;
   uint64_t random_;
 };
@@ -104,7 +111,7 @@ class Writer {
 }
 
 int write_until_killed(const char* directory, int writers, uint64_t seed) {
-  auto store = open_embedded({.directory = directory});
+  auto store = open(directory);
   if (!store) return refuse(store.error());
   Revision start = (*store)->revision();
   auto watch = (*store)->watch("/crash/", start);
@@ -121,7 +128,7 @@ int write_until_killed(const char* directory, int writers, uint64_t seed) {
 }
 
 int resume(const char* directory, Revision from) {
-  auto store = open_embedded({.directory = directory});
+  auto store = open(directory);
   if (!store) return refuse(store.error());
   say("revision " + std::to_string((*store)->revision()));
   auto all = (*store)->list("/crash/");
