@@ -1,5 +1,6 @@
 #include "apiserver/discovery.h"
 
+#include "apiserver/aggregation/aggregator.h"
 #include "apiserver/cluster.h"
 #include "base/strings.h"
 #include "model/json.h"
@@ -64,21 +65,54 @@ std::string legacy_resources(const schema::Group& group, const schema::Version& 
   return out + "]}";
 }
 
-std::string legacy_group(const schema::Group& group, bool standalone) {
+// A group with its versions, served here and elsewhere.
+struct Listed {
+  std::string_view name;
+  const schema::Group* local = nullptr;
+  std::vector<const RemoteVersion*> remote;
+  int64_t priority = 0;
+
+  // Whether an extension server answers a version that is in our tables, too.
+  bool replaced(std::string_view version) const {
+    return std::any_of(remote.begin(), remote.end(), [&](const RemoteVersion* one) { return one->version == version; });
+  }
+};
+
+// Our own groups in their order, and those of extension servers where their priority puts them.
+std::vector<Listed> listed_groups(const model::Catalog& catalog, const RemoteVersions& remote) {
+  std::vector<Listed> out;
+  for (const schema::Group& group : catalog.groups()) out.push_back({group.name, &group, {}, group_priority_of(group.name)});
+  for (const RemoteVersion& one : remote) {
+    auto found = std::find_if(out.begin(), out.end(), [&](const Listed& group) { return group.name == one.group; });
+    if (found == out.end()) {
+      found = std::find_if(out.begin(), out.end(), [&](const Listed& group) { return group.priority < one.group_priority; });
+      found = out.insert(found, {one.group, nullptr, {}, one.group_priority});
+    }
+    found->remote.push_back(&one);
+  }
+  return out;
+}
+
+std::string legacy_group(const Listed& group, bool standalone) {
   std::string out = standalone ? R"({"kind":"APIGroup","apiVersion":"v1",)" : "{";
   member(out, "name", group.name, true);
   out += ",\"versions\":[";
-  auto version_json = [&](const schema::Version& version) {
+  std::string first;
+  auto add = [&](std::string_view version) {
     std::string item = "{";
-    member(item, "groupVersion", schema::join_api_version(group.name, version.name), true);
-    member(item, "version", version.name);
-    return item + "}";
+    member(item, "groupVersion", schema::join_api_version(group.name, version), true);
+    member(item, "version", version);
+    item += '}';
+    if (first.empty()) first = item;
+    else out += ',';
+    out += item;
   };
-  for (size_t i = 0; i < group.versions.size(); i++) {
-    if (i > 0) out += ',';
-    out += version_json(group.versions[i]);
+  if (group.local) {
+    for (const schema::Version& version : group.local->versions)
+      if (!group.replaced(version.name)) add(version.name);
   }
-  return out + "],\"preferredVersion\":" + version_json(group.versions[0]) + "}";
+  for (const RemoteVersion* version : group.remote) add(version->version);
+  return out + "],\"preferredVersion\":" + first + "}";
 }
 
 // Aggregated: APIGroupDiscoveryList.
@@ -115,30 +149,40 @@ void append_aggregated_resource(std::string& out, const schema::Resource& resour
   out += '}';
 }
 
-void append_aggregated_group(std::string& out, const schema::Group& group) {
+void append_aggregated_group(std::string& out, const Listed& group) {
   out += "{\"metadata\":{";
   if (!group.name.empty()) member(out, "name", group.name, true);
   out += out.back() == '{' ? "\"creationTimestamp\":null},\"versions\":[" : ",\"creationTimestamp\":null},\"versions\":[";
-  for (size_t i = 0; i < group.versions.size(); i++) {
-    const schema::Version& version = group.versions[i];
-    out += i == 0 ? "{" : ",{";
-    member(out, "version", version.name, true);
-    out += ",\"resources\":[";
+  auto begin = [&out](std::string_view version) {
+    out += out.back() == '[' ? "{" : ",{";
+    member(out, "version", version, true);
+    out += ",\"resources\":";
+  };
+  for (size_t i = 0; group.local && i < group.local->versions.size(); i++) {
+    const schema::Version& version = group.local->versions[i];
+    if (group.replaced(version.name)) continue;
+    begin(version.name);
+    out += '[';
     for (size_t j = 0; j < version.resources.size(); j++) {
       if (j > 0) out += ',';
       append_aggregated_resource(out, version.resources[j]);
     }
     out += "],\"freshness\":\"Current\"}";
   }
+  for (const RemoteVersion* version : group.remote) {
+    begin(version->version);
+    out += version->resources;
+    out += version->current ? ",\"freshness\":\"Current\"}" : ",\"freshness\":\"Stale\"}";
+  }
   out += "]}";
 }
 
-DiscoveryDocument aggregated(const model::Catalog& catalog, bool core, bool beta) {
+DiscoveryDocument aggregated(const std::vector<Listed>& groups, bool core, bool beta) {
   DiscoveryDocument out;
   out.json = R"({"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/)" + std::string(beta ? "v2beta1" : "v2") +
              R"(","metadata":{},"items":[)";
   bool first = true;
-  for (const schema::Group& group : catalog.groups()) {
+  for (const Listed& group : groups) {
     if (group.name.empty() != core) continue;
     if (!first) out.json += ',';
     first = false;
@@ -155,17 +199,19 @@ DiscoveryDocument aggregated(const model::Catalog& catalog, bool core, bool beta
 
 }  // namespace
 
-Discovery::Discovery(const model::Catalog& catalog, std::string_view server_address) {
+Discovery::Discovery(const model::Catalog& catalog, std::string_view server_address, const RemoteVersions& remote) {
+  const std::vector<Listed> groups = listed_groups(catalog, remote);
   auto add = [this](std::string path, std::string text) { legacy_[std::move(path)] = {std::move(text), {}, "application/json"}; };
   std::string versions =
       R"({"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[{"clientCIDR":"0.0.0.0/0","serverAddress":)";
   json::append_string(versions, server_address);
   add("/api", versions + "}]}");
   std::string all = R"({"kind":"APIGroupList","apiVersion":"v1","groups":[)";
-  for (const schema::Group& group : catalog.groups()) {
-    for (const schema::Version& version : group.versions) {
+  for (const Listed& group : groups) {
+    for (size_t i = 0; group.local && i < group.local->versions.size(); ++i) {
+      const schema::Version& version = group.local->versions[i];
       std::string path = group.name.empty() ? "/api/" : "/apis/" + std::string(group.name) + "/";
-      add(path + std::string(version.name), legacy_resources(group, version));
+      add(path + std::string(version.name), legacy_resources(*group.local, version));
     }
     if (group.name.empty()) continue;
     add("/apis/" + std::string(group.name), legacy_group(group, true));
@@ -174,8 +220,8 @@ Discovery::Discovery(const model::Catalog& catalog, std::string_view server_addr
   }
   add("/apis", all + "]}");
   for (bool core : {true, false}) {
-    v2_[core ? "/api" : "/apis"] = aggregated(catalog, core, false);
-    v2beta1_[core ? "/api" : "/apis"] = aggregated(catalog, core, true);
+    v2_[core ? "/api" : "/apis"] = aggregated(groups, core, false);
+    v2beta1_[core ? "/api" : "/apis"] = aggregated(groups, core, true);
   }
 }
 
@@ -196,11 +242,13 @@ const DiscoveryDocument* Discovery::find(std::string_view path, std::string_view
 
 std::shared_ptr<const DiscoveryDocument> LiveDiscovery::find(std::string_view path, std::string_view accept) {
   model::CatalogPtr catalog = cluster_.catalog();
+  std::shared_ptr<const RemoteVersions> remote = aggregator_.versions();
   std::shared_ptr<const Made> made;
   {
     std::lock_guard lock(mutex_);
     // Made under the lock: everybody who asks after a change wants the same.
-    if (!made_ || made_->catalog != catalog) made_ = std::make_shared<const Made>(catalog, Discovery(*catalog, server_address_));
+    if (!made_ || made_->catalog != catalog || made_->remote != remote)
+      made_ = std::make_shared<const Made>(catalog, remote, Discovery(*catalog, server_address_, *remote));
     made = made_;
   }
   const DiscoveryDocument* document = made->discovery.find(path, accept);

@@ -15,7 +15,8 @@ void validate_name(Draft& draft) {
   std::string name(draft.name());
   if (name.empty()) return draft.errors.required("metadata.name", "name or generateName is required");
   std::string_view kind = draft.action.resource->kind, group = draft.action.resource->group;
-  if (group == "rbac.authorization.k8s.io") require_path_segment(name, "metadata.name", draft.errors);
+  // What is named after something else: roles after anything, APIServices VERSION.GROUP, where the group may be empty.
+  if (group == "rbac.authorization.k8s.io" || group == "apiregistration.k8s.io") require_path_segment(name, "metadata.name", draft.errors);
   else if (group.empty() && kind == "Namespace") require_dns_label(name, "metadata.name", draft.errors);
   else if (group.empty() && kind == "Service") require_service_name(name, "metadata.name", draft.errors);
   else require_dns_subdomain(name, "metadata.name", draft.errors);

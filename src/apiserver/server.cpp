@@ -62,8 +62,9 @@ Api::Api(std::unique_ptr<Cluster> cluster, std::unique_ptr<Authenticator> authen
       registry_(*cluster_),
       authenticator_(std::move(authenticator)),
       authorizer_(*cluster_),
-      discovery_(*cluster_, options.cluster.advertise_address + ":" + std::to_string(options.cluster.port)),
-      openapi_(*cluster_, options.git_version),
+      aggregator_(registry_, {options.front_proxy, options.client_ca_pem}),
+      discovery_(*cluster_, aggregator_, options.cluster.advertise_address + ":" + std::to_string(options.cluster.port)),
+      openapi_(*cluster_, aggregator_, options.git_version),
       version_json_(version_json(options.git_version)),
       node_proxy_(options.node_proxy),
       freshness_(options.freshness) {
@@ -81,6 +82,8 @@ Task<void> Api::serve(io::Request& request, io::Response& response) {
   if (!user) co_return send_error(response, {}, user.error());
   bool anonymous = user->name == anonymous_name;
   if (anonymous && !is_open_path(request.path)) co_return send_error(response, {}, unauthorized().error());
+  if (RemotePtr remote = aggregator_.find(request.raw_path))
+    co_return co_await serve_remote(std::move(remote), std::move(*user), request, response);
   auto target = parse_request(request, cluster_.get());
   if (!target) co_return send_error(response, {}, target.error());
   user = impersonate(authorizer_, request.headers, std::move(*user));
@@ -90,6 +93,19 @@ Task<void> Api::serve(io::Request& request, io::Response& response) {
   if (target->action.subresource == "proxy")
     co_return co_await serve_proxy(std::move(target->action), std::move(target->tail), request, response);
   co_await serve_resource(std::move(target->action), request, response);
+}
+
+Task<void> Api::serve_remote(RemotePtr remote, User caller, io::Request& request, io::Response& response) {
+  auto user = impersonate(authorizer_, request.headers, std::move(caller));
+  if (!user) co_return send_error(response, {}, user.error());
+  Attributes asked = remote_attributes(request);
+  if (!authorizer_.authorize(*user, asked).allowed) {
+    std::string what = asked.path.empty() ? asked.resource + "." + asked.group : std::string{};
+    if (!what.empty() && !asked.name.empty()) what += " \"" + asked.name + "\"";
+    co_return send_error(
+        response, {}, Error{Code::forbidden, 0, (what.empty() ? "forbidden: " : what + " is forbidden: ") + denial(*user, asked), nullptr});
+  }
+  co_await aggregator_.serve(std::move(remote), std::move(*user), request, response);
 }
 
 Task<void> Api::serve_proxy(Action action, std::string tail, io::Request& request, io::Response& response) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "apiserver/aggregation/aggregator.h"
 #include "apiserver/authn.h"
 #include "apiserver/authz.h"
 #include "apiserver/cluster.h"
@@ -27,6 +28,7 @@ struct ServerOptions {
   std::string git_version = "v1.36.0+estiba";
   NodeProxy* node_proxy = nullptr;        ///< null: logs and exec answer 503
   store::Freshness* freshness = nullptr;  ///< of a store that other servers write too
+  FrontProxy front_proxy;                 ///< how extension servers know this one
 };
 
 /// Answers HTTP requests; HttpServer's handler. Any loop.
@@ -50,6 +52,8 @@ class Api {
   Cluster& cluster() { return *cluster_; }
   Authenticator& authenticator() { return *authenticator_; }
   Authorizer& authorizer() { return authorizer_; }
+  /// Its run() is for the caller to start, on an executor of his.
+  Aggregator& aggregator() { return aggregator_; }
   bool ready() const { return ready_.load() && !held_.load(); }
   /// While held, /readyz is false: another part of the program is part of what "ready" promises. Any thread.
   void hold_ready(bool held) { held_ = held; }
@@ -63,6 +67,7 @@ class Api {
   Task<Result<void>> write(Action& action, io::Request& request, io::Response& response);
   Task<Result<void>> stream_watch(const Action& action, io::Request& request, io::Response& response);
   Task<Result<void>> forward_to_node(const Action& action, io::Request& request, io::Response& response);
+  Task<void> serve_remote(RemotePtr remote, User user, io::Request& request, io::Response& response);
   Task<void> serve_proxy(Action action, std::string tail, io::Request& request, io::Response& response);
   Task<Result<void>> proxy(const Action& action, std::string tail, io::Request& request, io::Response& response);
   Task<void> serve_path(const User& user, const std::string& path, io::Request& request, io::Response& response);
@@ -74,6 +79,7 @@ class Api {
   Registry registry_;
   std::unique_ptr<Authenticator> authenticator_;
   Authorizer authorizer_;
+  Aggregator aggregator_;
   LiveDiscovery discovery_;
   OpenApiDocs openapi_;
   std::string version_json_;

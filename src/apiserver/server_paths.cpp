@@ -73,6 +73,11 @@ Task<void> Api::serve_path(const User& user, const std::string& path, io::Reques
       co_return send_text(response, 403, render_error({}, error).body, "application/json");
     }
   }
+  constexpr std::string_view openapi_v3 = "/openapi/v3";
+  if (path.starts_with(openapi_v3)) {
+    if (RemotePtr remote = aggregator_.find(std::string_view(path).substr(openapi_v3.size())))
+      co_return co_await aggregator_.serve(std::move(remote), user, request, response);
+  }
   if (request.method != "GET" && request.method != "HEAD") {
     co_return send_text(response, 405, render_error({}, method_not_allowed().error()).body, "application/json");
   }

@@ -35,10 +35,10 @@ Result<io::KeyPair> ensure(const std::string& dir, const std::string& name, cons
   return made;
 }
 
-Result<io::KeyPair> ensure_ca(const std::string& dir, WallTime now) {
-  const std::string certificate = dir + "/ca.crt", key = dir + "/ca.key";
+Result<io::KeyPair> ensure_ca(const std::string& dir, const std::string& name, const std::string& common_name, WallTime now) {
+  const std::string certificate = dir + "/" + name + ".crt", key = dir + "/" + name + ".key";
   if (os::exists(certificate) && os::exists(key)) return io::load_key_pair(certificate, key);
-  auto made = TRY(io::make_ca("estiba-ca", now));
+  auto made = TRY(io::make_ca(common_name, now));
   TRY(io::store_key_pair(made, certificate, key));
   return made;
 }
@@ -64,7 +64,10 @@ std::vector<std::string> server_names(const Options& options, const std::string&
 Result<Certificates> prepare_certificates(const std::string& dir, const std::vector<std::string>& names, const std::string& node_name, WallTime now) {
   TRY(os::make_dirs(dir, 0700));
   Certificates out;
-  out.ca = TRY(ensure_ca(dir, now));
+  out.ca = TRY(ensure_ca(dir, "ca", "estiba-ca", now));
+  // Another CA: whoever shows a certificate of it is believed whatever name he gives.
+  out.front_proxy_ca = TRY(ensure_ca(dir, "front-proxy-ca", "estiba-front-proxy-ca", now));
+  out.front_proxy_client = TRY(ensure(dir, "front-proxy-client", out.front_proxy_ca, {.common_name = "front-proxy-client", .client = true}, now));
   io::CertificateRequest server{.common_name = "kube-apiserver", .server = true};
   for (const std::string& name : names) (is_address(name) ? server.ip_addresses : server.dns_names).push_back(name);
   out.server = TRY(ensure(dir, "server", out.ca, server, now));

@@ -5,6 +5,8 @@
 //   admin.crt, admin.key                      system:masters, in the kubeconfig
 //   kubelet-client.crt, kubelet-client.key    what the API server shows to nodes
 //   node.crt, node.key                        the node API's server certificate
+//   front-proxy-ca.crt, front-proxy-ca.key    signs what the API server shows extension servers
+//   front-proxy-client.crt, .key              that certificate
 //   sa.key                                    signs service-account tokens
 #pragma once
 #include <string>
@@ -16,7 +18,7 @@
 namespace estiba::server {
 
 struct Certificates {
-  io::KeyPair ca, server, admin, kubelet_client, node;
+  io::KeyPair ca, server, admin, kubelet_client, node, front_proxy_ca, front_proxy_client;
   std::string service_account_key;  ///< PEM
 };
 

@@ -40,6 +40,7 @@ struct Control::State {
   std::unique_ptr<client::LeaderElector> elector;
   std::unique_ptr<Job> election;
   TaskGroup publishing;
+  TaskGroup always;  // what every server does for itself, whoever leads
 
   State(apiserver::Api& api, ControlOptions made) : api(api), options(std::move(made)) {
     controllers_client = make_local_client(api, "system:kube-controller-manager");
@@ -79,6 +80,7 @@ struct Control::State {
   }
   static Task<int> stop_electing(State* self) {
     self->election.reset();
+    self->always.cancel();
     self->publishing.cancel();
     co_return 0;
   }
@@ -95,6 +97,7 @@ Control::~Control() = default;
 
 void Control::start() {
   State* state = state_.get();
+  state->controllers_thread.loop().post([state] { state->always.start(state->api.aggregator().run()); });
   if (!state->options.elect) return state->begin();
   state->controllers_thread.loop().post([state] { state->elect(); });
 }

@@ -92,6 +92,8 @@ Task<Result<void>> Server::State::start_api() {
   made.key_pem = certificates.server.key_pem;
   made.client_ca_pem = certificates.ca.certificate_pem;
   made.signing_key_pem = certificates.service_account_key;
+  made.front_proxy = {certificates.front_proxy_client.certificate_pem, certificates.front_proxy_client.key_pem,
+                      certificates.front_proxy_ca.certificate_pem};
   made.node_proxy = node_proxy.get();
   made.freshness = store.freshness;
   api = CO_TRY(apiserver::ApiServer::make(*store.store, std::move(pointers), made));

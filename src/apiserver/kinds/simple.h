@@ -64,6 +64,11 @@ void default_binding(json::Document& doc, json::Node& object);
 void validate_binding(Draft& draft);
 
 // Scheduling, autoscaling, coordination, certificates
+void default_api_service(json::Document& doc, json::Node& object);
+void prepare_api_service(Draft& draft);
+void validate_api_service(Draft& draft);
+void validate_api_service_status(Draft& draft);
+
 void default_priority_class(json::Document& doc, json::Node& object);
 void validate_priority_class(Draft& draft);
 void default_autoscaler(json::Document& doc, json::Node& object);
