@@ -1,9 +1,11 @@
 #include "apiserver/authn.h"
 
 #include "apiserver/api_errors.h"
+#include "apiserver/bootstrap_tokens.h"
 #include "apiserver/edit.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/time.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -19,6 +21,14 @@ bool overlap(const std::vector<std::string>& a, const std::vector<std::string>& 
   return std::any_of(a.begin(), a.end(), [&](const std::string& x) { return std::find(b.begin(), b.end(), x) != b.end(); });
 }
 
+// How long a token still holds after the deletion of what it is bound to began: a pod that ends uses its own to the last.
+constexpr Duration deletion_leeway = std::chrono::seconds(60);
+
+std::string_view bearer_of(const io::Request& request) {
+  auto [scheme, token] = split_once(request.headers.get("Authorization"), ' ');
+  return token && equals_ignore_case(scheme, "Bearer") ? trim(*token) : std::string_view{};
+}
+
 // An object that a token is bound to must still be there, and be the same one.
 Result<void> check_bound(const Cluster& cluster, const json::Node& claims, std::string_view claim, std::string_view resource,
                          std::string_view ns) {
@@ -27,6 +37,10 @@ Result<void> check_bound(const Cluster& cluster, const json::Node& claims, std::
   auto object = cluster.find("", resource, ns, bound->string_at("name"));
   if (!object || object->meta().uid != bound->string_at("uid")) {
     return refuse("the token's " + std::string(claim) + " " + std::string(bound->string_at("name")) + " is gone");
+  }
+  if (const std::string& deleted = object->meta().deletion_timestamp; !deleted.empty()) {
+    auto time = parse_rfc3339(deleted);
+    if (!time || *time < cluster.now() - deletion_leeway) return refuse("the token's " + std::string(claim) + " was deleted");
   }
   return {};
 }
@@ -42,11 +56,23 @@ void append_bound(std::string& out, std::string_view claim, const std::string& n
 
 }  // namespace
 
-Result<std::unique_ptr<Authenticator>> Authenticator::make(Cluster& cluster, std::string_view signing_key_pem) {
-  auto signer = TRY_AS("service account signing key", io::JwtSigner::make(signing_key_pem));
+Result<std::unique_ptr<Authenticator>> Authenticator::make(Cluster& cluster, AuthnOptions options) {
+  auto signer = TRY_AS("service account signing key", io::JwtSigner::make(options.signing_key_pem));
   io::JwtVerifier verifier;
-  TRY_AS("service account signing key", verifier.add_key(signing_key_pem));
-  return std::unique_ptr<Authenticator>(new Authenticator(cluster, std::move(signer), std::move(verifier)));
+  TRY_AS("service account signing key", verifier.add_key(options.signing_key_pem));
+  for (const std::string& pem : options.keys_pem) TRY_AS("service account key", verifier.add_key(pem));
+  std::unique_ptr<Authenticator> out(new Authenticator(cluster, std::move(signer), std::move(verifier)));
+  out->jwks_ = "{\"keys\":[" + join(out->verifier_.jwks(), ",") + "]}";
+  if (!options.oidc.issuer_url.empty()) out->oidc_ = TRY(Oidc::make(cluster, std::move(options.oidc)));
+  return out;
+}
+
+std::vector<std::string> Authenticator::own_audiences() const { return {cluster_.options().issuer(), "https://kubernetes.default.svc"}; }
+
+std::string Authenticator::foreign_token(const io::Request& request) const {
+  if (!oidc_ || request.peer().verified) return {};
+  const std::string_view token = bearer_of(request);
+  return is_foreign(token) ? std::string(token) : std::string{};
 }
 
 Result<User> Authenticator::authenticate(const io::Request& request) const {
@@ -60,15 +86,22 @@ Result<User> Authenticator::authenticate(const io::Request& request) const {
   }
   std::string_view authorization = request.headers.get("Authorization");
   if (!authorization.empty()) {
-    auto [scheme, token] = split_once(authorization, ' ');
-    if (!equals_ignore_case(scheme, "Bearer") || !token) return refuse("unknown authorization scheme");
-    return TRY(verify_token(trim(*token), {})).user;
+    const std::string_view token = bearer_of(request);
+    if (token.empty()) return refuse("unknown authorization scheme");
+    return TRY(verify_token(token, {})).user;
   }
   if (!peer.certificate_error.empty()) return refuse(peer.certificate_error);
   return User{std::string(anonymous_name), {}, {"system:unauthenticated"}, {}};
 }
 
 Result<TokenInfo> Authenticator::verify_token(std::string_view token, const std::vector<std::string>& audiences) const {
+  const std::vector<std::string> wanted = audiences.empty() ? own_audiences() : audiences;
+  if (is_bootstrap_token(token)) {
+    // Such tokens are for the API alone.
+    const auto own = own_audiences();
+    if (!overlap(own, wanted)) return refuse("the token is for other audiences");
+    return TokenInfo{TRY(bootstrap_user(cluster_, token)), wanted};
+  }
   std::string text = TRY(verifier_.verify(token));
   auto doc = json::Document::parse(text);
   if (!doc) return refuse("the token's claims are not JSON");
@@ -87,8 +120,6 @@ Result<TokenInfo> Authenticator::verify_token(std::string_view token, const std:
   } else if (list) {
     own.emplace_back(list->as_string());
   }
-  const std::vector<std::string> wanted =
-      audiences.empty() ? std::vector<std::string>{issuer, "https://kubernetes.default.svc"} : audiences;
   if (!overlap(own, wanted)) return refuse("the token is for other audiences");
 
   const json::Node* kubernetes = claims.find("kubernetes.io");
@@ -98,6 +129,9 @@ Result<TokenInfo> Authenticator::verify_token(std::string_view token, const std:
   TRY(check_bound(cluster_, *kubernetes, "serviceaccount", "serviceaccounts", ns));
   TRY(check_bound(cluster_, *kubernetes, "pod", "pods", ns));
   TRY(check_bound(cluster_, *kubernetes, "secret", "secrets", ns));
+  // The node of a bound pod is told for information; one that the token itself is bound to must be there.
+  const json::Node *pod = kubernetes->find("pod"), *node = kubernetes->find("node");
+  if (!present(pod)) TRY(check_bound(cluster_, *kubernetes, "node", "nodes", ""));
 
   TokenInfo out;
   out.user.name = "system:serviceaccount:" + ns + ":" + name;
@@ -105,18 +139,23 @@ Result<TokenInfo> Authenticator::verify_token(std::string_view token, const std:
   out.user.groups = {"system:serviceaccounts", "system:serviceaccounts:" + ns, "system:authenticated"};
   if (std::string_view id = claims.string_at("jti"); !id.empty())
     out.user.extra["authentication.kubernetes.io/credential-id"] = {"JTI=" + std::string(id)};
-  if (const json::Node* pod = kubernetes->find("pod"); present(pod)) {
-    out.user.extra["authentication.kubernetes.io/pod-name"] = {std::string(pod->string_at("name"))};
-    out.user.extra["authentication.kubernetes.io/pod-uid"] = {std::string(pod->string_at("uid"))};
+  for (const auto& [bound, what] : {std::pair{pod, "pod"}, std::pair{node, "node"}}) {
+    if (!present(bound)) continue;
+    const std::string key = "authentication.kubernetes.io/" + std::string(what);
+    out.user.extra[key + "-name"] = {std::string(bound->string_at("name"))};
+    out.user.extra[key + "-uid"] = {std::string(bound->string_at("uid"))};
   }
+  if (const json::Node* warn = kubernetes->find("warnafter"); present(warn) && warn->as_int().value_or(0) < now)
+    log::debug("authn", "a stale token is still used", {{"subject", out.user.name}});
   for (const std::string& audience : own) {
     if (std::find(wanted.begin(), wanted.end(), audience) != wanted.end()) out.audiences.push_back(audience);
   }
   return out;
 }
 
-Result<std::string> Authenticator::issue_token(const TokenSubject& subject, const std::vector<std::string>& audiences, WallTime from,
-                                               WallTime until) const {
+Result<std::string> Authenticator::issue_token(const TokenSubject& subject, const std::vector<std::string>& audiences,
+                                               TokenTimes times) const {
+  const WallTime from = times.from, until = times.until;
   std::string out = "{\"aud\":[";
   for (size_t i = 0; i < audiences.size(); i++) {
     if (i > 0) out += ',';
@@ -130,6 +169,7 @@ Result<std::string> Authenticator::issue_token(const TokenSubject& subject, cons
   append_bound(out, "pod", subject.pod, subject.pod_uid);
   append_bound(out, "secret", subject.secret, subject.secret_uid);
   append_bound(out, "serviceaccount", subject.service_account, subject.service_account_uid);
+  if (times.warn_after) out += ",\"warnafter\":" + std::to_string(unix_seconds(*times.warn_after));
   out += "},\"nbf\":" + std::to_string(unix_seconds(from)) + ",\"sub\":";
   json::append_string(out, "system:serviceaccount:" + subject.ns + ":" + subject.service_account);
   return signer_.sign(out + "}");

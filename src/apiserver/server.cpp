@@ -63,6 +63,7 @@ Api::Api(std::unique_ptr<Cluster> cluster, std::unique_ptr<Authenticator> authen
       authenticator_(std::move(authenticator)),
       authorizer_(*cluster_),
       aggregator_(registry_, {options.front_proxy, options.client_ca_pem}),
+      fairness_(registry_),
       discovery_(*cluster_, aggregator_, options.cluster.advertise_address + ":" + std::to_string(options.cluster.port)),
       openapi_(*cluster_, aggregator_, options.git_version),
       version_json_(version_json(options.git_version)),
@@ -73,12 +74,13 @@ Api::Api(std::unique_ptr<Cluster> cluster, std::unique_ptr<Authenticator> authen
 
 Result<std::unique_ptr<Api>> Api::make(store::Store& store, const ServerOptions& options) {
   auto cluster = TRY(Cluster::open(store, options.cluster));
-  auto authenticator = TRY(Authenticator::make(*cluster, options.signing_key_pem));
+  auto authenticator = TRY(Authenticator::make(*cluster, options.authn));
   return std::unique_ptr<Api>(new Api(std::move(cluster), std::move(authenticator), options));
 }
 
 Task<void> Api::serve(io::Request& request, io::Response& response) {
-  auto user = authenticator_->authenticate(request);
+  std::string foreign = authenticator_->foreign_token(request);
+  auto user = foreign.empty() ? authenticator_->authenticate(request) : co_await authenticator_->authenticate_foreign(std::move(foreign));
   if (!user) co_return send_error(response, {}, user.error());
   bool anonymous = user->name == anonymous_name;
   if (anonymous && !is_open_path(request.path)) co_return send_error(response, {}, unauthorized().error());
@@ -99,6 +101,12 @@ Task<void> Api::serve_remote(RemotePtr remote, User caller, io::Request& request
   auto user = impersonate(authorizer_, request.headers, std::move(caller));
   if (!user) co_return send_error(response, {}, user.error());
   Attributes asked = remote_attributes(request);
+  Seat seat;
+  Fairness::Pass pass = fairness_.classify(*user, asked, response);
+  if (!Fairness::try_enter(pass, seat) && !co_await Fairness::enter(pass, pass.found->schema.flow_of(*user, asked), &seat))
+    co_return refuse_for_now(response);
+  // Watches, and what is upgraded, go on for long.
+  if (asked.verb == "watch" || request.wants_upgrade()) seat = {};
   if (!authorizer_.authorize(*user, asked).allowed) {
     std::string what = asked.path.empty() ? asked.resource + "." + asked.group : std::string{};
     if (!what.empty() && !asked.name.empty()) what += " \"" + asked.name + "\"";
@@ -120,6 +128,13 @@ Task<void> Api::serve_proxy(Action action, std::string tail, io::Request& reques
 
 Task<void> Api::serve_resource(Action action, io::Request& request, io::Response& response) {
   Attributes asked = attributes_of(action);
+  Seat seat;
+  // What goes on for long is not counted; a watch only until it begins.
+  if (!is_stream(action)) {
+    Fairness::Pass pass = fairness_.classify(action.user, asked, response);
+    if (!Fairness::try_enter(pass, seat) && !co_await Fairness::enter(pass, pass.found->schema.flow_of(action.user, asked), &seat))
+      co_return refuse_for_now(response);
+  }
   if (!authorizer_.authorize(action.user, asked).allowed) {
     co_return send_error(response, action.wanted, forbidden(*action.resource, action.name, denial(action.user, asked)).error());
   }
@@ -129,6 +144,7 @@ Task<void> Api::serve_resource(Action action, io::Request& request, io::Response
   }
   if (const model::CustomVersion* custom = model::custom_of(*action.resource); custom && !custom->deprecation.empty())
     response.always("Warning", warning_header(custom->deprecation));
+  if (action.verb == Verb::watch) seat = {};
   auto result = co_await act(action, request, response);
   count_request(action, result ? response.status() : http_status(result.error()));
   if (!result && !response.begun()) send_error(response, action.wanted, result.error());

@@ -9,6 +9,7 @@
 #include "apiserver/authz.h"
 #include "apiserver/cluster.h"
 #include "apiserver/discovery.h"
+#include "apiserver/fairness/fairness.h"
 #include "apiserver/node_proxy.h"
 #include "apiserver/openapi_docs.h"
 #include "apiserver/registry.h"
@@ -24,7 +25,7 @@ struct ServerOptions {
   uint16_t listen_port = 6443;           ///< 0 takes a free one
   std::string certificate_pem, key_pem;  ///< of the server
   std::string client_ca_pem;             ///< signs clients' certificates
-  std::string signing_key_pem;           ///< signs service accounts' tokens
+  AuthnOptions authn;                    ///< service accounts' keys, OpenID Connect
   std::string git_version = "v1.36.0+estiba";
   NodeProxy* node_proxy = nullptr;        ///< null: logs and exec answer 503
   store::Freshness* freshness = nullptr;  ///< of a store that other servers write too
@@ -52,8 +53,9 @@ class Api {
   Cluster& cluster() { return *cluster_; }
   Authenticator& authenticator() { return *authenticator_; }
   Authorizer& authorizer() { return authorizer_; }
-  /// Its run() is for the caller to start, on an executor of his.
+  /// Their run() is for the caller to start, on an executor of his.
   Aggregator& aggregator() { return aggregator_; }
+  Fairness& fairness() { return fairness_; }
   bool ready() const { return ready_.load() && !held_.load(); }
   /// While held, /readyz is false: another part of the program is part of what "ready" promises. Any thread.
   void hold_ready(bool held) { held_ = held; }
@@ -80,6 +82,7 @@ class Api {
   std::unique_ptr<Authenticator> authenticator_;
   Authorizer authorizer_;
   Aggregator aggregator_;
+  Fairness fairness_;
   LiveDiscovery discovery_;
   OpenApiDocs openapi_;
   std::string version_json_;

@@ -66,8 +66,12 @@ void Api::serve_health(const std::string& path, bool etcd, io::Request& request,
 }
 
 Task<void> Api::serve_path(const User& user, const std::string& path, io::Request& request, io::Response& response) {
+  Attributes asked{.verb = verb_of(request.method), .path = path};
+  Seat seat;
+  Fairness::Pass pass = fairness_.classify(user, asked, response);
+  if (!Fairness::try_enter(pass, seat) && !co_await Fairness::enter(pass, pass.found->schema.flow_of(user, asked), &seat))
+    co_return refuse_for_now(response);
   if (!is_open_path(path)) {
-    Attributes asked{.verb = verb_of(request.method), .path = path};
     if (!authorizer_.authorize(user, asked).allowed) {
       Error error{Code::forbidden, 0, "forbidden: " + denial(user, asked), nullptr};
       co_return send_text(response, 403, render_error({}, error).body, "application/json");
@@ -90,14 +94,14 @@ Task<void> Api::serve_path(const User& user, const std::string& path, io::Reques
   if (path.starts_with("/openapi/") && openapi_.serve(path, request, response)) co_return;
   if (path == snapshot_path) co_return co_await serve_snapshot(cluster_->store(), freshness_, response);
   if (path == "/metrics") co_return send_text(response, 200, observe::metrics().print(), "text/plain; version=0.0.4; charset=utf-8");
-  if (path == "/openid/v1/jwks")
-    co_return send_text(response, 200, "{\"keys\":[" + authenticator_->jwk() + "]}", "application/jwk-set+json");
+  if (path == "/openid/v1/jwks") co_return send_text(response, 200, authenticator_->jwks(), "application/jwk-set+json");
   if (path == "/.well-known/openid-configuration") {
     const std::string issuer = cluster_->options().issuer();
     co_return send_json(response,
                         "{\"issuer\":\"" + issuer + "\",\"jwks_uri\":\"" + issuer +
                             "/openid/v1/jwks\",\"response_types_supported\":[\"id_token\"],\"subject_types_supported\":[\"public\"],"
-                            "\"id_token_signing_alg_values_supported\":[\"ES256\"]}");
+                            "\"id_token_signing_alg_values_supported\":[\"" +
+                            std::string(authenticator_->algorithm()) + "\"]}");
   }
   if (path == "/") {
     co_return send_json(

@@ -23,7 +23,8 @@ struct Certificates {
 };
 
 /// Loads what is there and makes what is missing. Every file is written whole or not at all.
-Result<Certificates> prepare_certificates(const std::string& dir, const std::vector<std::string>& names, const std::string& node_name, WallTime now);
+Result<Certificates> prepare_certificates(const std::string& dir, const std::vector<std::string>& names, const std::string& node_name,
+                                          WallTime now);
 
 /// The names and addresses that the API server's certificate must hold.
 std::vector<std::string> server_names(const Options& options, const std::string& first_service_address);

@@ -97,7 +97,10 @@ Control::~Control() = default;
 
 void Control::start() {
   State* state = state_.get();
-  state->controllers_thread.loop().post([state] { state->always.start(state->api.aggregator().run()); });
+  state->controllers_thread.loop().post([state] {
+    state->always.start(state->api.aggregator().run());
+    state->always.start(state->api.fairness().run());
+  });
   if (!state->options.elect) return state->begin();
   state->controllers_thread.loop().post([state] { state->elect(); });
 }

@@ -27,6 +27,21 @@ void declare(cli::Flags& flags, Options& o) {
   flags.add("cluster-domain", &o.cluster_domain, "DNS domain of the cluster");
   o.datastore.declare(flags);
   flags.add("node-api-port", &o.node_port, "port of the node's own API");
+  flags.add("service-account-key-file", &o.service_account_keys,
+            "PEM file of keys whose service-account tokens are accepted beside those of the signing key; may be repeated");
+  flags.add("service-account-signing-key-file", &o.service_account_signing_key,
+            "PEM file of the private key that signs tokens; sa.key of the pki directory when empty");
+  flags.add("oidc-issuer-url", &o.oidc_issuer_url, "https URL of an OpenID Connect provider whose ID tokens are accepted");
+  flags.add("oidc-client-id", &o.oidc_client_id, "the audience that those tokens must have");
+  flags.add("oidc-username-claim", &o.oidc_username_claim, "claim that names the user");
+  flags.add("oidc-username-prefix", &o.oidc_username_prefix,
+            "put before the name; ISSUER# when empty (not for the claim email), nothing when -");
+  flags.add("oidc-groups-claim", &o.oidc_groups_claim, "claim that names the user's groups");
+  flags.add("oidc-groups-prefix", &o.oidc_groups_prefix, "put before each group");
+  flags.add("oidc-required-claim", &o.oidc_required_claims, "CLAIM=VALUE that tokens must have; may be repeated");
+  flags.add("oidc-ca-file", &o.oidc_ca_file, "PEM file of the CA of the provider; the system's when empty");
+  flags.add("oidc-signing-algs", &o.oidc_signing_algs,
+            "algorithms that tokens may be signed by, RS256 when empty; may be repeated, or a list with commas");
   flags.add("docker-socket", &o.docker_socket, "path of a socket on which the Docker Engine API is answered; not without one");
   flags.add("log-format", &o.log_format, "text or json");
   flags.add("verbosity,v", &o.verbosity, "0 logs what happens, 1 and more also details");

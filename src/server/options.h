@@ -25,6 +25,11 @@ struct Options {
   std::string service_cidr = "10.43.0.0/16";
   std::string cluster_domain = "cluster.local";
   DatastoreFlags datastore;
+  std::vector<std::string> service_account_keys;  ///< files; accepted beside the one that signs
+  std::string service_account_signing_key;        ///< file; empty: <pki>/sa.key
+  std::string oidc_issuer_url, oidc_client_id, oidc_username_claim = "sub", oidc_username_prefix, oidc_groups_claim, oidc_groups_prefix,
+                                               oidc_ca_file;
+  std::vector<std::string> oidc_required_claims, oidc_signing_algs;
   std::string docker_socket;  ///< empty: the Docker Engine API is not served
   std::string log_format = "text";
   int64_t verbosity = 0;

@@ -14,6 +14,7 @@
 #include "os/cgroup.h"
 #include "os/file.h"
 #include "server/address.h"
+#include "server/authentication.h"
 #include "server/certificates.h"
 #include "server/control.h"
 #include "server/local_client.h"
@@ -91,7 +92,7 @@ Task<Result<void>> Server::State::start_api() {
   made.certificate_pem = certificates.server.certificate_pem;
   made.key_pem = certificates.server.key_pem;
   made.client_ca_pem = certificates.ca.certificate_pem;
-  made.signing_key_pem = certificates.service_account_key;
+  made.authn = CO_TRY(authentication_options(options, certificates));
   made.front_proxy = {certificates.front_proxy_client.certificate_pem, certificates.front_proxy_client.key_pem,
                       certificates.front_proxy_ca.certificate_pem};
   made.node_proxy = node_proxy.get();

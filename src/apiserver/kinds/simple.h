@@ -69,6 +69,11 @@ void prepare_api_service(Draft& draft);
 void validate_api_service(Draft& draft);
 void validate_api_service_status(Draft& draft);
 
+void default_flow_schema(json::Document& doc, json::Node& object);
+void validate_flow_schema(Draft& draft);
+void default_priority_level(json::Document& doc, json::Node& object);
+void validate_priority_level(Draft& draft);
+
 void default_priority_class(json::Document& doc, json::Node& object);
 void validate_priority_class(Draft& draft);
 void default_autoscaler(json::Document& doc, json::Node& object);

@@ -73,6 +73,8 @@ const Strategy rows[] = {
     {.group = admission, .resource = "mutatingadmissionpolicybindings", .defaults = default_admission_binding, .validate = validate_mutating_binding, .generation = true},
     {.group = admission, .resource = "mutatingwebhookconfigurations", .validate = validate_webhook_configuration, .generation = true},
     {.group = admission, .resource = "validatingwebhookconfigurations", .validate = validate_webhook_configuration, .generation = true},
+    {.group = "flowcontrol.apiserver.k8s.io", .resource = "flowschemas", .defaults = default_flow_schema, .prepare = reset_status, .validate = validate_flow_schema, .generation = true},
+    {.group = "flowcontrol.apiserver.k8s.io", .resource = "prioritylevelconfigurations", .defaults = default_priority_level, .prepare = reset_status, .validate = validate_priority_level, .generation = true},
     {.group = "apiregistration.k8s.io", .resource = "apiservices", .defaults = default_api_service, .prepare = prepare_api_service, .validate = validate_api_service, .validate_status = validate_api_service_status},
     {.group = "apiextensions.k8s.io", .resource = "customresourcedefinitions", .defaults = definition::defaults, .prepare = definition::prepare, .validate = definition::validate, .ending = definition::ending, .generation = true},
 };

@@ -12,9 +12,18 @@ namespace estiba::apiserver {
 namespace {
 
 constexpr int64_t least_seconds = 600, most_seconds = int64_t{1} << 32, default_seconds = 3600;
+// Clients that may not know that tokens end ask for exactly this long (the kubelet for projected tokens); theirs hold for a year, and who
+// uses one after the time he asked for is told of (pkg/registry/core/serviceaccount/storage/token.go).
+constexpr int64_t warn_only_seconds = 3607, extended_seconds = 365 * 24 * 3600;
 
 Result<void> check_request(const Action& action, const json::Node& spec) {
   FieldErrors errors;
+  if (const json::Node* reference = spec.find("boundObjectRef"); present(reference)) {
+    const std::string_view kind = reference->string_at("kind"), version = reference->string_at("apiVersion");
+    const bool known = kind == "Pod" || kind == "Secret" || kind == "Node";
+    if (known && !version.empty() && version != "v1") errors.not_supported("spec.boundObjectRef.apiVersion", version, {"v1"});
+    if (reference->string_at("name").empty()) errors.required("spec.boundObjectRef.name");
+  }
   const json::Node* seconds = spec.find("expirationSeconds");
   int64_t asked = seconds ? seconds->as_int().value_or(0) : default_seconds;
   if (asked < least_seconds) errors.invalid("spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes");
@@ -77,8 +86,17 @@ Task<Result<Outcome>> request_token(Api& api, Action action) {
   }
   if (audiences.empty()) audiences.push_back(api.cluster().options().issuer());
   WallTime now = api.cluster().now();
-  WallTime until = now + std::chrono::seconds(spec.find("expirationSeconds")->as_int().value_or(default_seconds));
-  std::string token = CO_TRY(api.authenticator().issue_token(subject, audiences, now, until));
+  const int64_t seconds = spec.find("expirationSeconds")->as_int().value_or(default_seconds);
+  const WallTime until = now + std::chrono::seconds(seconds);
+  Authenticator::TokenTimes times{now, until, std::nullopt};
+  const std::vector<std::string> own = api.authenticator().own_audiences();
+  const bool for_api = std::all_of(audiences.begin(), audiences.end(),
+                                   [&](const std::string& one) { return std::find(own.begin(), own.end(), one) != own.end(); });
+  if (seconds == warn_only_seconds && !subject.pod.empty() && for_api) {
+    times.warn_after = until;
+    times.until = now + std::chrono::seconds(extended_seconds);
+  }
+  std::string token = CO_TRY(api.authenticator().issue_token(subject, audiences, times));
 
   json::Node& list = doc.make_array();
   for (const std::string& audience : audiences) doc.append(list, doc.make_string(audience));
@@ -110,6 +128,18 @@ void write_user(json::Document& doc, json::Node& holder, std::string_view member
   }
 }
 
+// A token of whatever kind. Those of an OpenID Connect provider are for the API alone.
+Task<Result<TokenInfo>> verify(Authenticator& authenticator, std::string token, std::vector<std::string> audiences) {
+  if (!authenticator.is_foreign(token)) co_return authenticator.verify_token(token, audiences);
+  TokenInfo out;
+  const auto own = authenticator.own_audiences();
+  for (const std::string& one : audiences.empty() ? own : audiences)
+    if (std::find(own.begin(), own.end(), one) != own.end()) out.audiences.push_back(one);
+  if (out.audiences.empty()) co_return unauthorized();
+  out.user = CO_TRY(co_await authenticator.authenticate_foreign(std::move(token)));
+  co_return out;
+}
+
 Task<Result<Outcome>> review_token(Api& api, Action action) {
   Decoded decoded = CO_TRY(decode_object(action));
   json::Document& doc = decoded.doc;
@@ -120,7 +150,7 @@ Task<Result<Outcome>> review_token(Api& api, Action action) {
   std::string token(doc.root().string_at("spec", "token"));
   if (token.empty()) co_return bad_request("token is required for TokenReview in authentication");
   json::Node& status = doc.set(doc.root(), "status", doc.make_object());
-  auto info = api.authenticator().verify_token(token, audiences);
+  auto info = co_await verify(api.authenticator(), token, audiences);
   if (info) {
     set_bool(doc, status, "authenticated", true);
     write_user(doc, status, "user", info->user);

@@ -21,7 +21,7 @@ class ApiFixture : public ::testing::Test {
     store_ = std::move(*store);
     auto key = io::make_private_key();
     ASSERT_TRUE(key);
-    options_.signing_key_pem = *key;
+    options_.authn.signing_key_pem = *key;
     auto api = Api::make(*store_, options_);
     ASSERT_TRUE(api) << api.error().message;
     api_ = std::move(*api);

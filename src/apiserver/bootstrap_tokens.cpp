@@ -1,0 +1,78 @@
+#include "apiserver/bootstrap_tokens.h"
+
+#include "apiserver/api_errors.h"
+#include "apiserver/edit.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/time.h"
+
+namespace estiba::apiserver {
+namespace {
+
+constexpr size_t id_length = 6, secret_length = 16;
+constexpr std::string_view group_prefix = "system:bootstrappers:";
+
+bool is_plain(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+// In a time that does not tell how much of it was right.
+bool equal_in_constant_time(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  unsigned char differs = 0;
+  for (size_t i = 0; i < a.size(); ++i) differs |= static_cast<unsigned char>(a[i] ^ b[i]);
+  return differs == 0;
+}
+
+bool is_bootstrap_group(std::string_view group) {
+  if (!group.starts_with(group_prefix)) return false;
+  const std::string_view rest = group.substr(group_prefix.size());
+  return !rest.empty() && rest.size() <= 256 && is_plain(rest.back()) &&
+         std::all_of(rest.begin(), rest.end(), [](char c) { return is_plain(c) || c == ':' || c == '-'; });
+}
+
+std::unexpected<Error> refuse(std::string_view id, std::string_view why) {
+  log::debug("authn", "bootstrap token refused", {{"id", id}, {"why", why}});
+  return unauthorized();
+}
+
+}  // namespace
+
+bool is_bootstrap_token(std::string_view token) {
+  if (token.size() != id_length + 1 + secret_length || token[id_length] != '.') return false;
+  for (size_t i = 0; i < token.size(); ++i)
+    if (i != id_length && !is_plain(token[i])) return false;
+  return true;
+}
+
+Result<User> bootstrap_user(const Cluster& cluster, std::string_view token) {
+  const std::string id(token.substr(0, id_length));
+  const std::string_view secret = token.substr(id_length + 1);
+  auto object = cluster.find("", "secrets", "kube-system", "bootstrap-token-" + id);
+  if (!object) return refuse(id, "no such secret");
+  auto doc = json::Document::parse(object->object->json());
+  if (!doc || doc->root().string_at("type") != "bootstrap.kubernetes.io/token") return refuse(id, "the secret is of another type");
+  if (!object->meta().deletion_timestamp.empty()) return refuse(id, "the secret is being deleted");
+  auto value = [&](std::string_view key) { return base64_decode(doc->root().string_at("data", key)).value_or(""); };
+  if (!equal_in_constant_time(value("token-secret"), secret) || value("token-id") != id) return refuse(id, "another secret");
+  if (std::string expires = value("expiration"); !expires.empty()) {
+    // Later than what a time in nanoseconds can say is late enough; 2196 is a leap year.
+    constexpr std::string_view late = "2196";
+    if (std::string_view(expires).substr(0, late.size()) > late) expires.replace(0, late.size(), late);
+    auto time = parse_rfc3339(expires);
+    if (!time) return refuse(id, "its expiration is no time");
+    if (cluster.now() > *time) return refuse(id, "expired");
+  }
+  if (value("usage-bootstrap-authentication") != "true") return refuse(id, "not for authentication");
+  User user;
+  user.name = "system:bootstrap:" + id;
+  user.groups = {"system:bootstrappers"};
+  const std::string extra = value("auth-extra-groups");
+  for (std::string_view group : split(extra, ',')) {
+    if (extra.empty()) break;
+    if (!is_bootstrap_group(group)) return refuse(id, "a group that is none of bootstrappers'");
+    if (!user.in_group(group)) user.groups.emplace_back(group);
+  }
+  user.groups.push_back("system:authenticated");
+  return user;
+}
+
+}  // namespace estiba::apiserver
