@@ -147,6 +147,23 @@ TEST_F(AdmissionWebhooksTest, patches_are_decoded_and_get_defaults) {
   }
 }
 
+TEST_F(AdmissionWebhooksTest, patches_do_not_make_another_object) {
+  mutating(hook("who"));
+  answer(patch(R"([{"op":"replace","path":"/metadata/namespace","value":"kube-system"}])"));
+  EXPECT_EQ(message(config_map()), "the namespace of the provided object does not match the namespace sent on the request");
+  answer(patch(
+      R"([{"op":"replace","path":"/metadata/uid","value":"mine"},{"op":"add","path":"/metadata/deletionTimestamp","value":"2020-01-01T00:00:00Z"}])"));
+  auto made = config_map();
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->object.meta().uid.size(), 36u);
+  EXPECT_EQ(made->object.meta().deletion_timestamp, "");
+  answer(patch(R"([{"op":"replace","path":"/metadata/name","value":"other"}])"));
+  EXPECT_EQ(message(ApiFixture::patch("", "v1", "configmaps", "default", "x", BodyType::merge_patch, R"({"data":{"a":"c"}})")),
+            "ConfigMap \"x\" is invalid: metadata.name: Invalid value: \"other\": field is immutable");
+  answer(patch(R"([{"op":"remove","path":"/metadata"}])"));
+  EXPECT_FALSE(config_map("y"));
+}
+
 TEST_F(AdmissionWebhooksTest, answers_that_are_none_fail_the_call) {
   mutating(hook("odd"));
   const auto wrong = [&](std::string text) {

@@ -66,7 +66,6 @@ bool has_extensions(Cluster& cluster) { return cluster.extensions().current() !=
 
 Task<Result<void>> admit_act(Cluster& cluster, const Action& action, Operation operation, json::Document& object,
                              std::vector<std::string>& warnings) {
-  if (!has_extensions(cluster)) co_return {};
   Attributes attributes{.operation = operation,
                         .action = action,
                         .cluster = cluster,
@@ -74,6 +73,8 @@ Task<Result<void>> admit_act(Cluster& cluster, const Action& action, Operation o
                         .object = &object.root(),
                         .dry_run = action.write.dry_run,
                         .warnings = warnings};
+  CO_TRY(restrict_node(attributes));
+  if (!has_extensions(cluster)) co_return {};
   Reinvocation rounds;
   attributes.rounds = &rounds;
   for (rounds.second = false;; rounds.second = true) {

@@ -3,8 +3,8 @@
 // validation and before the write. A plugin is one file and one row of the table in table.cpp.
 //
 // Deletions pass both phases without a new object. Connections to pods, and subresources that are objects of their own
-// (bindings, evictions, tokens), pass only what the cluster's users have added: webhooks and policies (admit_act). Reads do
-// not come here.
+// (bindings, evictions, tokens), pass only NodeRestriction and what the cluster's users have added: webhooks and policies
+// (admit_act). Reads do not come here.
 #pragma once
 #include <map>
 #include <set>
@@ -85,7 +85,7 @@ std::span<const Plugin> plugins();
 /// `attributes` must outlive the task.
 Task<Result<void>> mutate(Attributes& attributes);
 Task<Result<void>> validate(Attributes& attributes);
-/// Both phases of webhooks and policies alone, for an act on an object: `object` is the act's own (a Binding, an Eviction,
+/// NodeRestriction and both phases of webhooks and policies, for an act on an object: `object` is the act's own (a Binding, an Eviction,
 /// PodExecOptions), changed in place. Nothing of an update has an `old`.
 Task<Result<void>> admit_act(Cluster& cluster, const Action& action, Operation operation, json::Document& object,
                              std::vector<std::string>& warnings);

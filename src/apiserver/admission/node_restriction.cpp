@@ -190,6 +190,7 @@ Result<void> restrict_node(Attributes& attributes) {
   if (attributes.is_any("", "pods")) {
     if (sub.empty()) return restrict_pod(attributes, node);
     if (sub == "status") return restrict_pod_status(attributes, node);
+    if (sub == "eviction") return restrict_node_requests(attributes, node);
     return attributes.forbidden("unexpected pod subresource " + quoted(sub) + ", only 'status' and 'eviction' are allowed");
   }
   if (attributes.is_any("", "nodes")) return restrict_own_node(attributes, node);
@@ -197,7 +198,7 @@ Result<void> restrict_node(Attributes& attributes) {
   if (attributes.is_any("coordination.k8s.io", "leases")) return restrict_lease(attributes, node);
   if (attributes.is_any("storage.k8s.io", "csinodes") && attributes.name() != node)
     return attributes.forbidden("can only access CSINode with the same name as the requesting node");
-  return {};
+  return restrict_node_requests(attributes, node);
 }
 
 }  // namespace estiba::apiserver::admission

@@ -17,6 +17,8 @@ Result<void> assign_service_account(Attributes& attributes);
 
 /// A node's own credentials write that Node, its pods, its lease and little else.
 Result<void> restrict_node(Attributes& attributes);
+/// The part of it that concerns what a node asks for: tokens, evictions, certificates, slices of devices.
+Result<void> restrict_node_requests(const Attributes& attributes, const std::string& node);
 
 /// New nodes take no pods until they have said that they are ready.
 Result<void> taint_new_node(Attributes& attributes);

@@ -119,6 +119,24 @@ Task<Result<Document>> custom_to_version(Cluster& cluster, const Node& object, c
   co_return doc;
 }
 
+// Who an object is, and what the server alone says of it, is nothing to be changed here.
+Result<void> keep_identity(const Attributes& attributes, Document& doc, Node& changed) {
+  const Resource& resource = *attributes.action.resource;
+  const Node& object = *attributes.object;
+  if (changed.string_at("metadata", "namespace") != object.string_at("metadata", "namespace"))
+    return bad_request("the namespace of the provided object does not match the namespace sent on the request");
+  Node& metadata = doc.ensure_object(changed, "metadata");
+  if (attributes.creating()) {
+    for (std::string_view key : {"uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"})
+      set_copy(doc, metadata, key, object.at("metadata", key));
+  } else if (attributes.updating() && metadata.string_at("name") != object.string_at("metadata", "name")) {
+    FieldErrors errors;
+    errors.invalid_string("metadata.name", metadata.string_at("name"), "field is immutable");
+    return invalid(resource, resource.kind, object.string_at("metadata", "name"), errors.take());
+  }
+  return {};
+}
+
 }  // namespace
 
 std::unexpected<Error> internal_error(std::string message) {
@@ -217,6 +235,7 @@ Task<Result<bool>> take_object(Subject& subject, Match match, Document changed, 
     if (!unknown) co_return internal_error(unknown.error().message);
     if (strict && !unknown->empty()) co_return internal_error("strict decoding error: unknown field " + quoted(unknown->front()));
   }
+  if (own) CO_TRY(keep_identity(attributes, changed, changed.root()));
   if (json::equal(changed.root(), object)) co_return false;
   if (type) model::set_defaults(changed, changed.root(), *type);
   if (const Strategy& strategy = strategy_of(resource); own && strategy.defaults) strategy.defaults(changed, changed.root());
