@@ -82,7 +82,8 @@ Task<Result<void>> Api::bootstrap() {
     CO_TRY(co_await create_once(registry_, "", "v1", "namespaces", {}, std::string(name),
                                 "{\"metadata\":{\"name\":\"" + std::string(name) + "\"}}"));
   }
-  CO_TRY(co_await publish_service());
+  // Of several servers the one that leads says where the service leads to.
+  if (!freshness_ || !registry_.cluster().find("", "endpoints", "default", "kubernetes")) CO_TRY(co_await publish_service());
   for (const SystemClass& one : system_classes) {
     CO_TRY(co_await create_once(registry_, "scheduling.k8s.io", "v1", "priorityclasses", {}, std::string(one.name),
                                 "{\"metadata\":{\"name\":\"" + std::string(one.name) + "\"},\"value\":" + std::to_string(one.value) +

@@ -1,6 +1,7 @@
 """Servers on a real etcd: objects are there, two servers serve the same ones and one leads, etcd and servers are killed under way."""
 import json
 import os
+import signal
 import subprocess
 import threading
 
@@ -25,6 +26,10 @@ def without_node(cluster):
     cluster.flags["node"] = "false"
     cluster.start()
     return cluster
+
+
+def service_port(cluster):
+    return cluster.get("-n", "default", "endpoints", "kubernetes")["subsets"][0]["ports"][0]["port"]
 
 
 def holder(cluster):
@@ -67,11 +72,12 @@ def test_one_server_leads_and_the_other_takes_over_when_it_is_killed(own_cluster
         second.start()
         first.kubectl("create", "namespace", "early")
         support.wait_for("its account", lambda: second.get("-n", "early", "serviceaccounts")["items"])
-        assert holder(second) == "node-1"
+        assert holder(second) == "node-1" and service_port(second) == 6443
         first.kill9()
         second.kubectl("create", "namespace", "late")
         support.wait_for("another leader", lambda: holder(second) == "second", 60, 0.2)
         support.wait_for("its account", lambda: second.get("-n", "late", "serviceaccounts")["items"])
+        support.wait_for("Service kubernetes", lambda: service_port(second) == 7443)
         # A server that ends gives the lease back.
         first.start()
         second.stop()
@@ -170,6 +176,17 @@ def test_members_fail_one_after_the_other_and_then_the_majority(own_cluster, thr
         seen += part
     watch.kill()
     assert seen.split() == [b"0", b"1", b"2", b"3", b"last"]
+
+
+def test_a_member_that_hangs_is_left(request, own_cluster, three):
+    cluster = without_node(own_cluster)
+    cluster.kubectl("create", "configmap", "counter", "--from-literal=n=0")
+    for number, member in enumerate(three, 1):
+        request.addfinalizer(lambda member=member: member.signal(signal.SIGCONT))
+        member.signal(signal.SIGSTOP)
+        support.wait_for("a write", lambda: support.run(cluster.kubectl_command("patch", "configmap", "counter", "--type=merge", "-p", json.dumps({"data": {"n": str(number)}})), check=False).returncode == 0, 60, 0.2)
+        support.wait_for("a read", lambda: cluster.request("GET", "/api/v1/namespaces/default/configmaps/counter")[1].get("data") == {"n": str(number)}, 60, 0.2)
+        member.signal(signal.SIGCONT)
 
 
 def test_an_object_that_etcd_does_not_take_and_an_etcd_that_is_full(own_cluster):

@@ -32,9 +32,14 @@ class Etcd:
     def ctl(self, *arguments, check=True, **options):
         return self.sandbox.inside(["env", "ETCDCTL_API=3", "etcdctl", f"--endpoints={self.url}", *arguments], check=check, **options)
 
-    def kill9(self):
+    def signal(self, number):
         children = open(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read().split()
-        os.kill(int(children[0]), signal.SIGKILL)
+        os.kill(int(children[0]), number)
+        if number == signal.SIGCONT:  # nsenter stops when its child does
+            self.process.send_signal(number)
+
+    def kill9(self):
+        self.signal(signal.SIGKILL)
         self.process.wait()
 
 

@@ -9,7 +9,7 @@ namespace estiba::store::etcd {
 
 namespace {
 
-constexpr int64_t page_keys = 2000;  // of one answer while everything is read
+constexpr int64_t page_keys = 500;  // of one answer while everything is read; each may have 1.5 MiB
 // How long an event that may never come is waited for: long where etcd is ours alone, short where others' revisions were seen
 // of late.
 constexpr Duration rare_nudge = std::chrono::milliseconds(100), frequent_nudge = std::chrono::milliseconds(2);
