@@ -2,6 +2,7 @@
 
 #include "apiserver/api_errors.h"
 #include "apiserver/edit.h"
+#include "apiserver/kept.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
@@ -29,6 +30,20 @@ bool is_bootstrap_group(std::string_view group) {
          std::all_of(rest.begin(), rest.end(), [](char c) { return is_plain(c) || c == ':' || c == '-'; });
 }
 
+constexpr std::string_view token_type = "bootstrap.kubernetes.io/token", token_namespace = "kube-system";
+
+std::string value_of(const json::Node& secret, std::string_view key) { return base64_decode(secret.string_at("data", key)).value_or(""); }
+
+// When a token's Secret says that it ends; nullopt for never.
+Result<std::optional<WallTime>> expiration_of(const json::Node& secret) {
+  std::string text = value_of(secret, "expiration");
+  if (text.empty()) return std::nullopt;
+  // Later than what a time in nanoseconds can say is late enough; 2196 is a leap year.
+  constexpr std::string_view late = "2196";
+  if (std::string_view(text).substr(0, late.size()) > late) text.replace(0, late.size(), late);
+  return TRY(parse_rfc3339(text));
+}
+
 std::unexpected<Error> refuse(std::string_view id, std::string_view why) {
   log::debug("authn", "bootstrap token refused", {{"id", id}, {"why", why}});
   return unauthorized();
@@ -49,18 +64,13 @@ Result<User> bootstrap_user(const Cluster& cluster, std::string_view token) {
   auto object = cluster.find("", "secrets", "kube-system", "bootstrap-token-" + id);
   if (!object) return refuse(id, "no such secret");
   auto doc = json::Document::parse(object->object->json());
-  if (!doc || doc->root().string_at("type") != "bootstrap.kubernetes.io/token") return refuse(id, "the secret is of another type");
+  if (!doc || doc->root().string_at("type") != token_type) return refuse(id, "the secret is of another type");
   if (!object->meta().deletion_timestamp.empty()) return refuse(id, "the secret is being deleted");
-  auto value = [&](std::string_view key) { return base64_decode(doc->root().string_at("data", key)).value_or(""); };
+  auto value = [&](std::string_view key) { return value_of(doc->root(), key); };
   if (!equal_in_constant_time(value("token-secret"), secret) || value("token-id") != id) return refuse(id, "another secret");
-  if (std::string expires = value("expiration"); !expires.empty()) {
-    // Later than what a time in nanoseconds can say is late enough; 2196 is a leap year.
-    constexpr std::string_view late = "2196";
-    if (std::string_view(expires).substr(0, late.size()) > late) expires.replace(0, late.size(), late);
-    auto time = parse_rfc3339(expires);
-    if (!time) return refuse(id, "its expiration is no time");
-    if (cluster.now() > *time) return refuse(id, "expired");
-  }
+  auto expires = expiration_of(doc->root());
+  if (!expires) return refuse(id, "its expiration is no time");
+  if (*expires && cluster.now() > **expires) return refuse(id, "expired");
   if (value("usage-bootstrap-authentication") != "true") return refuse(id, "not for authentication");
   User user;
   user.name = "system:bootstrap:" + id;
@@ -73,6 +83,57 @@ Result<User> bootstrap_user(const Cluster& cluster, std::string_view token) {
   }
   user.groups.push_back("system:authenticated");
   return user;
+}
+
+namespace {
+
+// Deletes what has expired; returns when the next one does.
+Task<std::optional<WallTime>> delete_expired(Registry& registry) {
+  Cluster& cluster = registry.cluster();
+  std::optional<WallTime> next;
+  auto secrets = cluster.all("", "secrets", token_namespace);
+  if (!secrets) co_return next;
+  for (const model::ObjectRef& secret : *secrets) {
+    if (!secret.meta().name.starts_with("bootstrap-token-")) continue;
+    auto doc = json::Document::parse(secret.object->json());
+    if (!doc || doc->root().string_at("type") != token_type) continue;
+    auto expires = expiration_of(doc->root());
+    if (!expires || !*expires) continue;
+    if (**expires > cluster.now()) {
+      next = std::min(next.value_or(**expires), **expires);
+      continue;
+    }
+    Action action;
+    action.verb = Verb::remove;
+    action.resource = model::schema::find_resource("", "v1", "secrets");
+    action.ns = token_namespace;
+    action.name = secret.meta().name;
+    action.remove.uid = secret.meta().uid;
+    action.user = {"system:apiserver", {}, {"system:masters"}, {}};
+    auto removed = co_await registry.remove(std::move(action));
+    if (removed) log::info("authn", "bootstrap token expired", {{"secret", secret.meta().name}});
+  }
+  co_return next;
+}
+
+}  // namespace
+
+Task<void> clean_bootstrap_tokens(Registry& registry) {
+  using namespace std::chrono_literals;
+  constexpr Duration longest_wait = 1h, settle_time = 50ms;
+  store::Store& store = registry.cluster().store();
+  Executor& executor = *Executor::current();
+  const std::string prefix = prefix_of(*model::schema::find_resource("", "v1", "secrets"), token_namespace);
+  for (;;) {
+    // The watch begins before the reading, so that nothing is missed between.
+    auto changed = std::make_shared<Event>();
+    auto watch = store.watch(prefix, store.revision());
+    if (watch) (*watch)->arm([changed, &executor] { executor.post([changed] { changed->set(); }); });
+    auto next = co_await delete_expired(registry);
+    const Duration wait = next ? std::clamp<Duration>(*next - registry.cluster().now(), settle_time, longest_wait) : longest_wait;
+    co_await changed->wait_until(executor.now() + wait);
+    co_await sleep_for(settle_time);
+  }
 }
 
 }  // namespace estiba::apiserver

@@ -6,6 +6,8 @@
 
 #include "apiserver/action.h"
 #include "apiserver/cluster.h"
+#include "apiserver/registry.h"
+#include "base/task.h"
 
 namespace estiba::apiserver {
 
@@ -13,5 +15,8 @@ namespace estiba::apiserver {
 bool is_bootstrap_token(std::string_view token);
 /// system:bootstrap:ID in its groups; Code::unauthorized for a token that is not there, is expired or may not be used to log in.
 Result<User> bootstrap_user(const Cluster& cluster, std::string_view token);
+
+/// Deletes bootstrap tokens as they expire (pkg/controller/bootstrap/tokencleaner.go). Works until it is dropped; any executor.
+Task<void> clean_bootstrap_tokens(Registry& registry);
 
 }  // namespace estiba::apiserver

@@ -69,6 +69,21 @@ TEST_F(TokensTest, what_is_wrong_with_a_bootstrap_token_refuses_it) {
   EXPECT_FALSE(verify("aaaaaa.0123456789abcdef")) << "its id is another";
 }
 
+TEST_F(TokensTest, bootstrap_tokens_go_when_they_expire) {
+  bootstrap(R"("expiration":"2001-01-01T00:00:00Z")", "aaaaaa");
+  bootstrap(R"("expiration":"2999-01-01T00:00:00Z")", "bbbbbb");
+  bootstrap(usable, "cccccc");
+  bootstrap(R"("expiration":"2001-01-01T00:00:00Z")", "dddddd", "Opaque");
+  io::Loop loop;
+  auto script = [](Task<void> cleaning) -> Task<void> {
+    Job job(std::move(cleaning));
+    co_await sleep_for(std::chrono::milliseconds(200));
+  };
+  loop.block_on(script(clean_bootstrap_tokens(registry())));
+  for (const char* id : {"aaaaaa", "bbbbbb", "cccccc", "dddddd"})
+    EXPECT_EQ(get("", "v1", "secrets", "kube-system", "bootstrap-token-" + std::string(id)).has_value(), id[0] != 'a') << id;
+}
+
 TEST_F(TokensTest, a_token_may_be_bound_to_a_node) {
   ASSERT_TRUE(create("", "v1", "nodes", "", R"({"metadata":{"name":"n"}})"));
   auto token = token_for(R"({"boundObjectRef":{"kind":"Node","apiVersion":"v1","name":"n"}})");

@@ -1,5 +1,6 @@
 #include "server/control.h"
 
+#include "apiserver/bootstrap_tokens.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "client/leader_election.h"
@@ -100,6 +101,7 @@ void Control::start() {
   state->controllers_thread.loop().post([state] {
     state->always.start(state->api.aggregator().run());
     state->always.start(state->api.fairness().run());
+    state->always.start(apiserver::clean_bootstrap_tokens(state->api.registry()));
   });
   if (!state->options.elect) return state->begin();
   state->controllers_thread.loop().post([state] { state->elect(); });
