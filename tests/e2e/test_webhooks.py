@@ -269,6 +269,16 @@ def test_warnings_reach_the_client(plane, ns, webhooks):
     assert shown.returncode == 0 and "Warning: mind the gap" in shown.stderr
 
 
+def test_calls_are_counted_under_kubernetes_names(api, webhooks):
+    webhooks.register("Validating", webhooks.hook("counted", {"allowed": False, "status": {"code": 409}}, objectSelector={"matchLabels": {"count": "deny"}}), webhooks.hook("fine", {}))
+    assert webhooks.create(labels={"count": "deny"}).status == 409 and webhooks.create().status == 201
+    text = api.get("/metrics").data.decode()
+    for line in ('apiserver_admission_webhook_rejection_count{name="counted.hooks.example.com",type="validating",operation="CREATE",error_type="no_error",rejection_code="409"} 1',
+                 'apiserver_admission_webhook_request_total{name="fine.hooks.example.com",type="validating",operation="CREATE",code="200",rejected="false"} 2',
+                 'apiserver_admission_webhook_admission_duration_seconds_count{name="fine.hooks.example.com",type="validating",operation="CREATE",rejected="false"} 2'):
+        assert line in text, [have for have in text.splitlines() if "admission_webhook" in have]
+
+
 def test_dry_runs_need_webhooks_without_side_effects(api, webhooks):
     webhooks.register("Validating", webhooks.hook("dry", {}, sideEffects="NoneOnDryRun"))
     assert webhooks.create(dryRun="All").status == 201

@@ -15,10 +15,28 @@ namespace {
 
 constexpr std::string_view mutating_plugin = "MutatingAdmissionWebhook";
 
-void count(const Webhook& webhook, std::string_view operation, std::string_view how) {
-  static auto& rejections = observe::metrics().counters("apiserver_admission_webhook_rejection_count", "Rejections by webhook.",
-                                                        {"name", "type", "operation", "error_type"});
-  rejections.with({webhook.name, webhook.mutating ? "admit" : "validating", std::string(operation), std::string(how)}).add();
+// How calls ended, under Kubernetes' names (apiserver/pkg/admission/metrics).
+enum class Ended : uint8_t { allowed, denied, failed, passed_over };
+
+void count(const Webhook& webhook, std::string_view operation, Instant begun, Ended ended, int code) {
+  static auto& metrics = observe::metrics();
+  static auto& durations = metrics.histograms("apiserver_admission_webhook_admission_duration_seconds", "Time of webhook calls.",
+                                              {"name", "type", "operation", "rejected"}, {0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 10, 25});
+  static auto& requests =
+      metrics.counters("apiserver_admission_webhook_request_total", "Webhook calls.", {"name", "type", "operation", "code", "rejected"});
+  static auto& rejections = metrics.counters("apiserver_admission_webhook_rejection_count", "Rejections by webhook.",
+                                             {"name", "type", "operation", "error_type", "rejection_code"});
+  static auto& open =
+      metrics.counters("apiserver_admission_webhook_fail_open_count", "Failed calls that were passed over.", {"name", "type"});
+  const std::string type = webhook.mutating ? "admit" : "validating", what(operation);
+  const bool rejected = ended == Ended::denied || ended == Ended::failed;
+  const std::string is_rejected = rejected ? "true" : "false";
+  durations.with({webhook.name, type, what, is_rejected})
+      .observe(std::chrono::duration<double>(Executor::current()->now() - begun).count());
+  requests.with({webhook.name, type, what, std::to_string(code), is_rejected}).add();
+  if (ended == Ended::passed_over) open.with({webhook.name, type}).add();
+  if (rejected)
+    rejections.with({webhook.name, type, what, ended == Ended::denied ? "no_error" : "calling_webhook_error", std::to_string(code)}).add();
 }
 
 // How a webhook is asked about the request, or nothing when it is not.
@@ -38,14 +56,26 @@ Task<Result<std::optional<Match>>> relevant(const Webhook& webhook, Subject& sub
 }
 
 // A failed call: nothing, when failures are ignored, or the error that ends the request.
-Result<void> failure(const Webhook& webhook, const Subject& subject, Error why) {
+Result<void> failure(const Webhook& webhook, const Subject& subject, Instant begun, Error why) {
+  constexpr int unavailable = 503;
   Error error = failed_calling(webhook, std::move(why.message));
+  count(webhook, subject.operation, begun, webhook.ignore_failures ? Ended::passed_over : Ended::failed, unavailable);
   if (webhook.ignore_failures) {
     log::warn("admission", "failed calling webhook, failing open", {{"webhook", webhook.name}, {"error", error.message}});
     return {};
   }
-  count(webhook, subject.operation, "calling_webhook_error");
   return std::unexpected(std::move(error));
+}
+
+// What a webhook has said: nothing when it allows the request.
+Result<void> verdict(const Webhook& webhook, const Subject& subject, Instant begun, const WebhookAnswer& answer) {
+  if (answer.allowed) {
+    count(webhook, subject.operation, begun, Ended::allowed, 200);
+    return {};
+  }
+  auto denied = denied_by(webhook.name, answer.result);
+  count(webhook, subject.operation, begun, Ended::denied, http_status(denied.error()));
+  return denied;
 }
 
 std::unexpected<Error> no_dry_run(const Webhook& webhook) {
@@ -63,15 +93,13 @@ Result<json::Document> patched(const json::Node& object, const json::Node& patch
 Task<Result<bool>> mutate_by(const Webhook& webhook, Subject& subject, Match match, Versions& versions) {
   if (subject.attributes.dry_run && !webhook.dry_runs) co_return no_dry_run(webhook);
   const Versions::Pair* objects = CO_TRY(co_await versions.in(match));
+  const Instant begun = Executor::current()->now();
   auto answer = co_await ask(webhook, subject, match, *objects);
   if (!answer) {
-    CO_TRY(failure(webhook, subject, std::move(answer.error())));
+    CO_TRY(failure(webhook, subject, begun, std::move(answer.error())));
     co_return false;
   }
-  if (!answer->allowed) {
-    count(webhook, subject.operation, "no_error");
-    co_return denied_by(webhook.name, answer->result);
-  }
+  CO_TRY(verdict(webhook, subject, begun, *answer));
   if (!answer->has_patch) co_return false;
   if (!objects->object)
     co_return internal_error("admission webhook " + quoted(webhook.name) +
@@ -83,13 +111,9 @@ Task<Result<bool>> mutate_by(const Webhook& webhook, Subject& subject, Match mat
 }
 
 Task<void> validate_by(const Webhook* webhook, Subject* subject, Match match, const Versions::Pair* objects, Result<void>* out) {
+  const Instant begun = Executor::current()->now();
   auto answer = co_await ask(*webhook, *subject, std::move(match), *objects);
-  if (!answer) {
-    *out = failure(*webhook, *subject, std::move(answer.error()));
-  } else if (!answer->allowed) {
-    count(*webhook, subject->operation, "no_error");
-    *out = denied_by(webhook->name, answer->result);
-  }
+  *out = answer ? verdict(*webhook, *subject, begun, *answer) : failure(*webhook, *subject, begun, std::move(answer.error()));
 }
 
 Task<Result<void>> mutate_by_all(Attributes& attributes) {
