@@ -57,7 +57,7 @@ void GrpcStream::end(const Headers& fields) {
   ended_ = true;
   auto code = parse_number<int>(fields.get("grpc-status"));
   if (!code) {
-    status_ = {GrpcCode::unknown, "the server answered without gRPC's status (HTTP " + std::to_string(answer_->status) + ")", true};
+    status_ = {GrpcCode::unknown, "the server ended its answer without gRPC's status", true};
     return;
   }
   auto text = percent_decode(fields.get("grpc-message"));
@@ -114,6 +114,13 @@ Task<GrpcOpening> GrpcConnection::begin(GrpcConnection* self, std::string path, 
   headers.add("user-agent", "estiba");
   auto answer = co_await http->send("POST", std::move(url), std::move(headers), Body(framed(message)));
   if (!answer) co_return GrpcOpening{broken(answer.error(), true), nullptr};
+  // A proxy, or no gRPC server at all.
+  if (const int status = (*answer)->status; status != 200) {
+    const bool may_pass = status == 429 || (status >= 502 && status <= 504);
+    co_return GrpcOpening{{may_pass ? GrpcCode::unavailable : GrpcCode::unknown,
+                           "the server answered HTTP status " + std::to_string(status) + " instead of gRPC's", true},
+                          nullptr};
+  }
   co_return GrpcOpening{{}, std::make_unique<GrpcStream>(std::move(*answer), message_limit)};
 }
 
