@@ -56,12 +56,13 @@ bool Lives::wants_restart(const Container& c) const {
 }
 
 bool Lives::removed_at_end(const Container& c) const { return c.facts.auto_remove && !c.keep_once && c.status == Status::exited; }
+bool Lives::restore_removes(const Container& c) const { return removed_at_end(c) && c.start_noted; }
 
 Task<void> Lives::settle_end(ContainerRef container) {
   // The network and the volumes go while the record is written. The shim knows how it ended: it may go once the record knows too.
   TaskGroup giving_back;
   giving_back.start(let_go(container));
-  if (!(removed_at_end(*container) && container->start_noted)) {
+  if (!restore_removes(*container)) {
     if (auto noted = co_await daemon_.containers().note(container); !noted)
       log::error("docker", "the end of a container could not be noted", {{"container", container->id}, {"error", noted.error()}});
   }

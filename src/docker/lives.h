@@ -115,6 +115,8 @@ class Lives {
   bool wants_restart(const Container& container) const;
   /// It has ended and goes for good: `--rm`.
   bool removed_at_end(const Container& container) const;
+  /// It has ended, and restore() would remove it if this process stopped now: nothing more need be noted of it.
+  bool restore_removes(const Container& container) const;
   Task<void> restart_later(ContainerRef container, uint64_t generation);
   Task<Result<bool>> do_stop(ContainerRef container, std::optional<int64_t> seconds, std::string signal);
   Task<Result<void>> do_restart(ContainerRef container, std::optional<int64_t> seconds, std::string signal);

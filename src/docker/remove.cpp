@@ -61,9 +61,8 @@ Task<Result<void>> Lives::do_remove(ContainerRef container, bool force, bool vol
 Task<Result<void>> Lives::clear(ContainerRef container, bool volumes) {
   Container& c = *container;
   const bool known = !c.creating;
-  // One that is removed at its end is removed by restore(), too, if its record knows of its start; others must not come back as half a
-  // container.
-  const bool told = known && !(removed_at_end(c) && c.start_noted);
+  // It must not come back as half a container.
+  const bool told = known && !restore_removes(c);
   c.status = Status::removing;
   daemon_.containers().touch(c);
   if (told) CO_TRY(co_await daemon_.containers().note(container));
