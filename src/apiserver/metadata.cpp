@@ -18,7 +18,10 @@ void validate_name(Draft& draft) {
   // What is named after something else: roles after anything, APIServices VERSION.GROUP, where the group may be empty.
   if (group == "rbac.authorization.k8s.io" || group == "apiregistration.k8s.io") require_path_segment(name, "metadata.name", draft.errors);
   else if (group.empty() && kind == "Namespace") require_dns_label(name, "metadata.name", draft.errors);
-  else if (group.empty() && kind == "Service") require_service_name(name, "metadata.name", draft.errors);
+  else if (group.empty() && kind == "Service") require_dns_label(name, "metadata.name", draft.errors);
+  else if (group == "certificates.k8s.io" && kind != "PodCertificateRequest") require_path_segment(name, "metadata.name", draft.errors);
+  else if (group == "networking.k8s.io" && kind == "IPAddress") return;  // an address: kinds/networking.cpp
+  else if (group == "coordination.k8s.io" && kind == "LeaseCandidate") require_path_segment(name, "metadata.name", draft.errors);
   else require_dns_subdomain(name, "metadata.name", draft.errors);
 }
 

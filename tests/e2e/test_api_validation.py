@@ -1,7 +1,9 @@
 """What may not be is refused with 422 (or 400 where it cannot even be read), naming the field."""
+import json
+
 import pytest
 
-from cluster import wait_for
+from cluster import run, wait_for
 from manifests import deployment, service
 
 CORE, APPS, RBAC = "/api/v1/namespaces/{ns}/", "/apis/apps/v1/namespaces/{ns}/", "/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/"
@@ -96,3 +98,35 @@ def test_what_is_set_once_stays(api, ns):
     assert status == 422 and body["details"]["causes"][0]["field"] == "type"
     status, body = api("DELETE", "/api/v1/namespaces/default")
     assert (status, body["reason"]) == (403, "Forbidden")
+
+
+# What people get wrong most often, as kubectl shows it. The reasons stand on lines of their own when there are several.
+MISTAKES = [
+    ({"kind": "Pod", "spec": {"containers": [{"image": "x"}]}}, "spec.containers[0].name: Required value"),
+    ({"kind": "Pod", "spec": {"containers": [{"name": "X", "image": "x"}]}}, "spec.containers[0].name: Invalid value: \"X\": a lowercase RFC 1123 label must consist of"),
+    ({"kind": "Pod", "spec": {"containers": [{"name": "a", "image": "x", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]}}, "spec.containers[0].volumeMounts[0].name: Not found: \"v\""),
+    ({"kind": "Pod", "spec": {"containers": [{"name": "a", "image": "x", "resources": {"limits": {"gpu": "1"}}}]}}, "spec.containers[0].resources.limits[gpu]: Invalid value: \"gpu\": must be a standard resource for containers"),
+    ({"kind": "Pod", "spec": {"containers": [{"name": "a", "image": "x", "livenessProbe": {}}]}}, "spec.containers[0].livenessProbe: Required value: must specify a handler type"),
+    ({"kind": "Service", "spec": {"ports": [{"port": 80, "nodePort": 30080}]}}, "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"),
+    ({"kind": "Deployment", "apiVersion": "apps/v1", "spec": {"selector": {"matchLabels": {"app": "y"}}, "template": TEMPLATE}}, "spec.template.metadata.labels: Invalid value: {\"app\":\"x\"}: `selector` does not match template `labels`"),
+    ({"kind": "CronJob", "apiVersion": "batch/v1", "spec": {"schedule": "* * *", "jobTemplate": {"spec": {"template": TEMPLATE}}}}, "spec.schedule: Invalid value: \"* * *\": expected exactly 5 fields, found 3: [* * *]"),
+    ({"kind": "Ingress", "apiVersion": "networking.k8s.io/v1", "spec": {"rules": [{"host": "1.2.3.4"}]}}, "spec.rules[0].host: Invalid value: \"1.2.3.4\": must be a DNS name, not an IP address"),
+    ({"kind": "PersistentVolumeClaim", "spec": {"accessModes": ["ReadWriteOnce"]}}, "spec.resources[storage]: Required value"),
+    ({"kind": "NetworkPolicy", "apiVersion": "networking.k8s.io/v1", "spec": {"podSelector": {}, "ingress": [{"from": [{}]}]}}, "spec.ingress[0].from[0]: Required value: must specify a peer"),
+    ({"kind": "HorizontalPodAutoscaler", "apiVersion": "autoscaling/v2", "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "d"}, "minReplicas": 3, "maxReplicas": 2}}, "spec.maxReplicas: Invalid value: 2: must be greater than or equal to `minReplicas`"),
+]
+
+
+@pytest.mark.parametrize("body,told", MISTAKES, ids=[f"{body['kind']}-{told.split(':')[0]}" for body, told in MISTAKES])
+def test_kubectl_shows_what_is_wrong(plane, api, ns, body, told):
+    wait_for("the service account", lambda: api.get(CORE.format(ns=ns) + "serviceaccounts/default").status == 200, 10)
+    manifest = json.dumps({"apiVersion": "v1", **named(**body)})
+    done = run(plane.kubectl_command("-n", ns, "create", "--validate=false", "-f", "-"), check=False, input=manifest)
+    assert done.returncode != 0 and told in done.stderr, done.stderr
+
+
+def test_what_is_doubtful_is_told_and_accepted(plane, api, ns):
+    wait_for("the service account", lambda: api.get(CORE.format(ns=ns) + "serviceaccounts/default").status == 200, 10)
+    pod = in_pod(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}])
+    done = run(plane.kubectl_command("-n", ns, "create", "--dry-run=server", "-f", "-"), input=json.dumps({"apiVersion": "v1", "kind": "Pod", **pod}))
+    assert "Warning: spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply" in done.stderr

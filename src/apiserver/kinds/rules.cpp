@@ -41,10 +41,6 @@ void require_dns_label(std::string_view value, std::string field, FieldErrors& e
   report(model::check_dns1123_label(value), field, value, errors);
 }
 
-void require_service_name(std::string_view value, std::string field, FieldErrors& errors) {
-  report(model::check_dns1035_label(value), field, value, errors);
-}
-
 void require_dns_subdomain(std::string_view value, std::string field, FieldErrors& errors) {
   if (value.empty()) return errors.required(std::move(field));
   report(model::check_dns1123_subdomain(value), field, value, errors);

@@ -20,8 +20,6 @@ void require_unchanged(Draft& draft, std::string_view path);
 void require_port_number(const json::Node* value, std::string field, FieldErrors& errors);
 /// A string that is a lower-case RFC 1123 label; empty is a missing value.
 void require_dns_label(std::string_view value, std::string field, FieldErrors& errors);
-/// What a Service may be called: as a label, beginning with a letter.
-void require_service_name(std::string_view value, std::string field, FieldErrors& errors);
 /// Anything that can be one segment of a path (names of roles).
 void require_path_segment(std::string_view value, std::string field, FieldErrors& errors);
 void require_port_name(std::string_view value, std::string field, FieldErrors& errors);

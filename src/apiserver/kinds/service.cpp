@@ -5,7 +5,6 @@
 #include "apiserver/api_errors.h"
 #include "apiserver/cluster.h"
 #include "apiserver/edit.h"
-#include "apiserver/kinds/rules.h"
 #include "apiserver/service_allocator.h"
 #include "base/strings.h"
 
@@ -148,34 +147,6 @@ Result<void> allocate_ports(Draft& draft, const Holdings& before, Holdings& take
   return {};
 }
 
-void validate_ports(Draft& draft) {
-  const json::Node& spec = draft.spec();
-  const json::Node* ports = spec.find("ports");
-  bool none = !present(ports) || ports->empty();
-  if (none && has_address(spec)) return draft.errors.required("spec.ports");
-  if (none) return;
-  size_t i = 0;
-  std::set<std::string> names;
-  std::set<std::string> numbers;
-  for (const json::Node& port : *ports) {
-    std::string path = at("spec.ports", i++);
-    std::string name(port.string_at("name"));
-    if (name.empty() && ports->size() > 1) draft.errors.required(path + ".name");
-    else if (!name.empty()) require_dns_label(name, path + ".name", draft.errors);
-    if (!name.empty() && !names.insert(name).second) draft.errors.duplicate(path + ".name", name);
-    require_port_number(port.find("port"), path + ".port", draft.errors);
-    require_one_of(port.find("protocol"), path + ".protocol", {"SCTP", "TCP", "UDP"}, draft.errors);
-    const json::Node* target = port.find("targetPort");
-    if (present(target) && target->is_number()) require_port_number(target, path + ".targetPort", draft.errors);
-    const json::Node* number = port.find("port");
-    std::string key = std::string(port.string_at("protocol")) + "/" + std::string(number ? number->number_text() : "");
-    if (!numbers.insert(key).second) draft.errors.add({"FieldValueDuplicate", "Duplicate value: " + json::print(port), path});
-    if (!has_node_ports(spec) && has_value(port, "nodePort")) {
-      draft.errors.forbidden(path + ".nodePort", "may not be used when `type` is '" + std::string(spec.string_at("type")) + "'");
-    }
-  }
-}
-
 }  // namespace
 
 const SelectableField fields[2] = {{"spec.clusterIP", "", ""}, {"spec.type", "", ""}};
@@ -190,7 +161,7 @@ void defaults(json::Document& doc, json::Node& object) {
   }
   std::string_view type = spec.string_at("type");
   default_ports(doc, spec);
-  if (type == "NodePort" || type == "LoadBalancer") default_string(doc, spec, "externalTrafficPolicy", "Cluster");
+  if (externally_accessible(spec)) default_string(doc, spec, "externalTrafficPolicy", "Cluster");
   if (type == "LoadBalancer") default_bool(doc, spec, "allocateLoadBalancerNodePorts", true);
   if (type == "ExternalName") return;
   default_string(doc, spec, "internalTrafficPolicy", "Cluster");
@@ -216,27 +187,8 @@ void prepare(Draft& draft) {
     for (std::string_view field : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"})
       draft.doc.remove(draft.spec(), field);
   }
-  if (type != "NodePort" && type != "LoadBalancer") draft.doc.remove(draft.spec(), "externalTrafficPolicy");
+  if (!externally_accessible(draft.spec())) draft.doc.remove(draft.spec(), "externalTrafficPolicy");
   if (type != "LoadBalancer") draft.doc.remove(draft.spec(), "allocateLoadBalancerNodePorts");
-}
-
-void validate(Draft& draft) {
-  const json::Node& spec = draft.spec();
-  require_one_of(spec.find("type"), "spec.type", {"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"}, draft.errors);
-  require_one_of(spec.find("sessionAffinity"), "spec.sessionAffinity", {"ClientIP", "None"}, draft.errors);
-  validate_labels(spec.find("selector"), "spec.selector", draft.errors);
-  validate_ports(draft);
-  if (spec.string_at("type") == "ExternalName" && !has_value(spec, "externalName")) draft.errors.required("spec.externalName");
-  if (spec.string_at("clusterIP") == "None" && has_node_ports(spec)) {
-    draft.errors.invalid_string("spec.clusterIPs[0]", "None",
-                                "may not be set to 'None' for " + std::string(spec.string_at("type")) + " services");
-  }
-  if (draft.creating()) return;
-  const json::Node* old = draft.old->find("spec");
-  std::string before(draft.old->string_at("spec", "clusterIP"));
-  if (old && !before.empty() && spec.string_at("type") != "ExternalName" && spec.string_at("clusterIP") != before) {
-    draft.errors.invalid("spec.clusterIPs[0]", spec.find("clusterIPs"), "may not change once set");
-  }
 }
 
 Result<void> allocate(Draft& draft) {

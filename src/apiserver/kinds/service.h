@@ -7,6 +7,9 @@ namespace estiba::apiserver::service {
 void defaults(json::Document& doc, json::Node& object);
 void prepare(Draft& draft);
 void validate(Draft& draft);
+void validate_status(Draft& draft);
+/// Of a Service's spec: a node port, a load balancer, or addresses of its own outside of the cluster.
+bool externally_accessible(const json::Node& spec);
 /// Takes the cluster address and the node ports, the asked ones or free ones. 422 when an asked one is taken or out of range.
 Result<void> allocate(Draft& draft);
 void undo(Draft& draft);

@@ -45,24 +45,6 @@ void prepare_node(Draft& draft) {
   if (!draft.creating()) draft.keep_old("status");
 }
 
-void validate_node(Draft& draft) {
-  const json::Node* taints = draft.spec().find("taints");
-  if (present(taints)) {
-    size_t i = 0;
-    for (const json::Node& taint : *taints) {
-      std::string path = at("spec.taints", i++);
-      if (!has_value(taint, "key")) draft.errors.required(path + ".key");
-      if (!has_value(taint, "effect")) draft.errors.required(path + ".effect");
-      require_one_of(taint.find("effect"), path + ".effect", {"NoSchedule", "PreferNoSchedule", "NoExecute"}, draft.errors);
-    }
-  }
-  if (draft.creating()) return;
-  const json::Node* before = draft.old->at("spec", "podCIDR");
-  if (present(before) && !before->as_string().empty() && !same(before, draft.spec().find("podCIDR"))) {
-    draft.errors.forbidden("spec.podCIDR", "node updates may not change podCIDR except from \"\" to valid");
-  }
-}
-
 // Secret and ConfigMap
 
 const SelectableField secret_fields[1] = {{"type", "", ""}};
@@ -106,17 +88,49 @@ void validate_immutable_data(Draft& draft) {
 
 }  // namespace
 
+namespace {
+
+struct SecretKey {
+  std::string_view type, key;
+};
+constexpr SecretKey required_keys[] = {{"kubernetes.io/dockerconfigjson", ".dockerconfigjson"},
+                                       {"kubernetes.io/dockercfg", ".dockercfg"},
+                                       {"kubernetes.io/tls", "tls.crt"},
+                                       {"kubernetes.io/tls", "tls.key"},
+                                       {"kubernetes.io/ssh-auth", "ssh-privatekey"}};
+
+// A Secret of a type that Kubernetes knows has what the type is for.
+void validate_secret_type(Draft& draft) {
+  const std::string_view type = draft.object.string_at("type");
+  const json::Node* data = draft.object.find("data");
+  for (const SecretKey& row : required_keys) {
+    if (row.type != type) continue;
+    const json::Node* value = data ? data->find(row.key) : nullptr;
+    if (!value || (type == "kubernetes.io/ssh-auth" && value->as_string().empty())) {
+      draft.errors.required(at("data", row.key));
+    } else if (row.key.starts_with(".docker")) {
+      const auto decoded = base64_decode(value->as_string());
+      auto parsed = json::Document::parse(decoded ? *decoded : std::string());
+      if (!parsed || !parsed->root().is_object())
+        draft.errors.invalid_string(at("data", row.key), "<secret contents redacted>",
+                                    parsed ? "must be a JSON object" : parsed.error().message);
+    }
+  }
+  if (type == "kubernetes.io/service-account-token" &&
+      draft.object.string_at("metadata", "annotations", "kubernetes.io/service-account.name").empty())
+    draft.errors.required(at("metadata.annotations", "kubernetes.io/service-account.name"));
+  if (type == "kubernetes.io/basic-auth" && (!data || (!data->find("username") && !data->find("password")))) {
+    draft.errors.required(at("data", "username"));
+    draft.errors.required(at("data", "password"));
+  }
+}
+
+}  // namespace
+
 void validate_secret(Draft& draft) {
   size_t total = validate_data(draft.object, "data", draft.errors);
   if (total / 4 * 3 > max_data_bytes) draft.errors.too_long("data", max_data_bytes);
-  struct Requirement {
-    std::string_view type, key;
-  };
-  for (auto [type, key] : {Requirement{"kubernetes.io/dockerconfigjson", ".dockerconfigjson"},
-                           Requirement{"kubernetes.io/dockercfg", ".dockercfg"}, Requirement{"kubernetes.io/tls", "tls.crt"},
-                           Requirement{"kubernetes.io/tls", "tls.key"}, Requirement{"kubernetes.io/ssh-auth", "ssh-privatekey"}}) {
-    if (draft.object.string_at("type") == type && !draft.object.at("data", key)) draft.errors.required(at("data", key));
-  }
+  validate_secret_type(draft);
   validate_immutable_data(draft);
   if (!draft.creating()) require_unchanged(draft, "type");
 }
@@ -181,23 +195,6 @@ void default_endpoint_slice(json::Document& doc, json::Node& object) {
   }
 }
 
-void validate_endpoint_slice(Draft& draft) {
-  if (!has_value(draft.object, "addressType")) draft.errors.required("addressType");
-  require_one_of(draft.object.find("addressType"), "addressType", {"FQDN", "IPv4", "IPv6"}, draft.errors);
-  if (!draft.creating()) require_unchanged(draft, "addressType");
-  const json::Node* endpoints = draft.object.find("endpoints");
-  if (!present(endpoints)) return;
-  if (endpoints->size() > 1000)
-    draft.errors.add(
-        {"FieldValueTooMany", "Too many: " + std::to_string(endpoints->size()) + ": must have at most 1000 items", "endpoints"});
-  size_t i = 0;
-  for (const json::Node& endpoint : *endpoints) {
-    const json::Node* addresses = endpoint.find("addresses");
-    std::string path = at("endpoints", i++) + ".addresses";
-    if (!present(addresses) || addresses->empty()) draft.errors.required(path, "must contain at least 1 address");
-  }
-}
-
 // Storage
 
 void default_volume_claim(json::Document& doc, json::Node& object) {
@@ -250,31 +247,6 @@ void default_ingress_class(json::Document& doc, json::Node& object) {
   if (present(parameters)) default_string(doc, *parameters, "scope", "Cluster");
 }
 
-void validate_ingress(Draft& draft) {
-  const json::Node& spec = draft.spec();
-  const json::Node* rules = spec.find("rules");
-  bool any_rule = present(rules) && !rules->empty();
-  if (!any_rule && !has(spec, "defaultBackend"))
-    draft.errors.invalid("spec", "\"\"", "either `defaultBackend` or `rules` must be specified");
-  if (!any_rule) return;
-  size_t i = 0;
-  for (const json::Node& rule : *rules) {
-    std::string path = at("spec.rules", i++) + ".http.paths";
-    const json::Node* paths = rule.at("http", "paths");
-    if (!present(paths)) continue;
-    if (paths->empty()) draft.errors.required(path);
-    size_t j = 0;
-    for (const json::Node& entry : *paths) {
-      std::string here = at(path, j++);
-      std::string_view type = entry.string_at("pathType"), value = entry.string_at("path");
-      if (type.empty()) draft.errors.required(here + ".pathType", "pathType must be specified");
-      require_one_of(entry.find("pathType"), here + ".pathType", {"Exact", "ImplementationSpecific", "Prefix"}, draft.errors);
-      if ((type == "Exact" || type == "Prefix") && !value.starts_with('/'))
-        draft.errors.invalid_string(here + ".path", value, "must be an absolute path");
-    }
-  }
-}
-
 // RBAC
 
 void default_binding(json::Document& doc, json::Node& object) {
@@ -286,49 +258,9 @@ void default_binding(json::Document& doc, json::Node& object) {
   }
 }
 
-void validate_binding(Draft& draft) {
-  require_one_of(draft.object.at("roleRef", "kind"), "roleRef.kind",
-                 draft.action.resource->namespaced ? std::initializer_list<std::string_view>{"Role", "ClusterRole"}
-                                                   : std::initializer_list<std::string_view>{"ClusterRole"},
-                 draft.errors);
-  if (draft.object.string_at("roleRef", "name").empty()) draft.errors.required("roleRef.name");
-  const json::Node* subjects = draft.object.find("subjects");
-  size_t i = 0;
-  if (present(subjects)) {
-    for (const json::Node& subject : *subjects) {
-      std::string path = at("subjects", i++);
-      if (!has_value(subject, "name")) draft.errors.required(path + ".name");
-      require_one_of(subject.find("kind"), path + ".kind", {"ServiceAccount", "User", "Group"}, draft.errors);
-      if (subject.string_at("kind") == "ServiceAccount" && !draft.action.resource->namespaced && !has_value(subject, "namespace")) {
-        draft.errors.required(path + ".namespace");
-      }
-    }
-  }
-  if (!draft.creating() && !same(draft.old->find("roleRef"), draft.object.find("roleRef"))) {
-    draft.errors.invalid("roleRef", draft.object.find("roleRef"), "cannot change roleRef");
-  }
-}
-
 // Scheduling, autoscaling, coordination, certificates
 
 void default_autoscaler(json::Document& doc, json::Node& object) { default_int(doc, ensure(doc, object, "spec"), "minReplicas", 1); }
-
-void validate_lease(Draft& draft) {
-  const json::Node& spec = draft.spec();
-  const json::Node* duration = spec.find("leaseDurationSeconds");
-  if (present(duration) && duration->as_int().value_or(0) <= 0)
-    draft.errors.invalid("spec.leaseDurationSeconds", duration, "must be greater than 0");
-  require_not_negative(spec, "leaseTransitions", "spec.leaseTransitions", draft.errors);
-}
-
-void validate_disruption_budget(Draft& draft) {
-  const json::Node& spec = draft.spec();
-  if (has(spec, "minAvailable") && has(spec, "maxUnavailable")) {
-    draft.errors.invalid("spec", draft.object.find("spec"), "minAvailable and maxUnavailable cannot be both set");
-  }
-  if (const json::Node* selector = spec.find("selector"); present(selector))
-    validate_label_selector(*selector, "spec.selector", draft.errors);
-}
 
 void prepare_signing_request(Draft& draft) {
   if (!draft.creating()) {

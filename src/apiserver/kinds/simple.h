@@ -11,7 +11,6 @@ extern const SelectableField namespace_fields[1];
 
 // Node
 void prepare_node(Draft& draft);
-void validate_node(Draft& draft);
 extern const SelectableField node_fields[1];
 
 // Secret and ConfigMap
@@ -27,7 +26,6 @@ extern const SelectableField event_fields[11];
 // Endpoints, EndpointSlice
 void default_endpoints(json::Document& doc, json::Node& object);
 void default_endpoint_slice(json::Document& doc, json::Node& object);
-void validate_endpoint_slice(Draft& draft);
 
 // LimitRange: the defaults of containers follow from each other and from the bounds.
 void default_limit_range(json::Document& doc, json::Node& object);
@@ -57,11 +55,9 @@ void validate_mutating_binding(Draft& draft);
 // Networking
 void default_network_policy(json::Document& doc, json::Node& object);
 void default_ingress_class(json::Document& doc, json::Node& object);
-void validate_ingress(Draft& draft);
 
 // RBAC
 void default_binding(json::Document& doc, json::Node& object);
-void validate_binding(Draft& draft);
 
 // Scheduling, autoscaling, coordination, certificates
 void default_api_service(json::Document& doc, json::Node& object);
@@ -77,8 +73,6 @@ void validate_priority_level(Draft& draft);
 void default_priority_class(json::Document& doc, json::Node& object);
 void validate_priority_class(Draft& draft);
 void default_autoscaler(json::Document& doc, json::Node& object);
-void validate_lease(Draft& draft);
-void validate_disruption_budget(Draft& draft);
 void prepare_signing_request(Draft& draft);
 
 /// Kinds with a status that clients do not set: empty when created, kept by updates.

@@ -1,8 +1,13 @@
 // The kinds that have rules of their own, one line each.
 #include "apiserver/custom/strategy.h"
+#include "apiserver/kinds/access.h"
+#include "apiserver/kinds/core_kinds.h"
 #include "apiserver/kinds/definition.h"
+#include "apiserver/kinds/devices.h"
+#include "apiserver/kinds/networking.h"
 #include "apiserver/kinds/pod.h"
 #include "apiserver/kinds/pod_update.h"
+#include "apiserver/kinds/scaling.h"
 #include "apiserver/kinds/service.h"
 #include "apiserver/kinds/simple.h"
 #include "apiserver/kinds/storage.h"
@@ -15,7 +20,7 @@ namespace {
 using namespace simple;
 using namespace workload;
 
-constexpr std::string_view apps = "apps", batch = "batch", rbac = "rbac.authorization.k8s.io", networking = "networking.k8s.io",
+constexpr std::string_view apps = "apps", batch = "batch", rbac = "rbac.authorization.k8s.io", networking_group = "networking.k8s.io",
                            admission = "admissionregistration.k8s.io";
 
 // What field selectors may name of kinds without rules.
@@ -26,15 +31,15 @@ constexpr SelectableField slice_fields[] = {{"spec.nodeName", "", ""}, {"spec.dr
 // clang-format off
 const Strategy rows[] = {
     {.group = "", .resource = "pods", .defaults = pod::defaults, .prepare = pod::prepare, .validate = pod::validate, .validate_status = pod::validate_part, .fields = pod::fields, .generation = true},
-    {.group = "", .resource = "services", .defaults = service::defaults, .prepare = service::prepare, .validate = service::validate, .allocate = service::allocate, .undo = service::undo, .committed = service::committed, .fields = service::fields},
-    {.group = "", .resource = "namespaces", .defaults = default_namespace, .prepare = prepare_namespace, .fields = namespace_fields},
-    {.group = "", .resource = "nodes", .prepare = prepare_node, .validate = validate_node, .fields = node_fields},
+    {.group = "", .resource = "services", .defaults = service::defaults, .prepare = service::prepare, .validate = service::validate, .validate_status = service::validate_status, .allocate = service::allocate, .undo = service::undo, .committed = service::committed, .fields = service::fields},
+    {.group = "", .resource = "namespaces", .defaults = default_namespace, .prepare = prepare_namespace, .validate = core::validate_namespace, .validate_status = core::validate_namespace_status, .fields = namespace_fields},
+    {.group = "", .resource = "nodes", .prepare = prepare_node, .validate = core::validate_node, .validate_status = core::validate_node_status, .fields = node_fields},
     {.group = "", .resource = "secrets", .defaults = default_secret, .validate = validate_secret, .fields = secret_fields},
     {.group = "", .resource = "configmaps", .validate = validate_config_map},
     {.group = "", .resource = "events", .validate = validate_event, .fields = event_fields, .create_on_update = true},
-    {.group = "events.k8s.io", .resource = "events", .fields = event_fields, .create_on_update = true},
-    {.group = "", .resource = "endpoints", .defaults = default_endpoints, .create_on_update = true},
-    {.group = "discovery.k8s.io", .resource = "endpointslices", .defaults = default_endpoint_slice, .validate = validate_endpoint_slice, .generation = true},
+    {.group = "events.k8s.io", .resource = "events", .validate = core::validate_new_event, .fields = event_fields, .create_on_update = true},
+    {.group = "", .resource = "endpoints", .defaults = default_endpoints, .validate = networking::validate_endpoints, .create_on_update = true},
+    {.group = "discovery.k8s.io", .resource = "endpointslices", .defaults = default_endpoint_slice, .validate = networking::validate_endpoint_slice, .generation = true},
     {.group = "", .resource = "persistentvolumeclaims", .defaults = default_volume_claim, .prepare = prepare_volume_claim, .validate = storage::validate_volume_claim, .validate_status = storage::validate_volume_claim_status},
     {.group = "", .resource = "persistentvolumes", .defaults = default_volume, .prepare = prepare_volume, .validate = storage::validate_volume},
     {.group = "", .resource = "replicationcontrollers", .defaults = default_replication_controller, .prepare = reset_status, .validate = validate_replication_controller, .validate_status = validate_replica_status, .fields = replica_fields, .generation = true},
@@ -48,11 +53,11 @@ const Strategy rows[] = {
     {.group = apps, .resource = "daemonsets", .defaults = default_daemon_set, .prepare = reset_status, .validate = validate_daemon_set, .validate_status = validate_daemon_set_status, .generation = true},
     {.group = batch, .resource = "jobs", .defaults = default_job, .prepare = prepare_job, .validate = validate_job, .validate_status = validate_job_status, .fields = job_fields, .generation = true},
     {.group = batch, .resource = "cronjobs", .defaults = default_cron_job, .prepare = reset_status, .validate = validate_cron_job, .generation = true},
-    {.group = networking, .resource = "ingresses", .prepare = reset_status, .validate = validate_ingress, .generation = true},
-    {.group = networking, .resource = "networkpolicies", .defaults = default_network_policy, .generation = true},
-    {.group = networking, .resource = "ingressclasses", .defaults = default_ingress_class, .generation = true},
-    {.group = rbac, .resource = "rolebindings", .defaults = default_binding, .validate = validate_binding},
-    {.group = rbac, .resource = "clusterrolebindings", .defaults = default_binding, .validate = validate_binding},
+    {.group = networking_group, .resource = "ingresses", .prepare = reset_status, .validate = networking::validate_ingress, .validate_status = networking::validate_ingress_status, .generation = true},
+    {.group = networking_group, .resource = "networkpolicies", .defaults = default_network_policy, .validate = networking::validate_network_policy, .generation = true},
+    {.group = networking_group, .resource = "ingressclasses", .defaults = default_ingress_class, .validate = networking::validate_ingress_class, .generation = true},
+    {.group = rbac, .resource = "rolebindings", .defaults = default_binding, .validate = access::validate_binding},
+    {.group = rbac, .resource = "clusterrolebindings", .defaults = default_binding, .validate = access::validate_binding},
     {.group = "storage.k8s.io", .resource = "storageclasses", .defaults = default_storage_class, .validate = storage::validate_storage_class},
     {.group = "storage.k8s.io", .resource = "volumeattachments", .prepare = reset_status, .validate = storage::validate_volume_attachment, .validate_status = storage::validate_volume_attachment_status},
     {.group = "storage.k8s.io", .resource = "csidrivers", .validate = storage::validate_csi_driver, .generation = true},
@@ -60,17 +65,26 @@ const Strategy rows[] = {
     {.group = "storage.k8s.io", .resource = "csistoragecapacities", .validate = storage::validate_storage_capacity},
     {.group = "storage.k8s.io", .resource = "volumeattributesclasses", .validate = storage::validate_attributes_class},
     {.group = "scheduling.k8s.io", .resource = "priorityclasses", .defaults = default_priority_class, .validate = validate_priority_class, .generation = true},
-    {.group = "autoscaling", .resource = "horizontalpodautoscalers", .defaults = default_autoscaler, .prepare = reset_status},
-    {.group = "policy", .resource = "poddisruptionbudgets", .prepare = reset_status, .validate = validate_disruption_budget, .generation = true},
-    {.group = "coordination.k8s.io", .resource = "leases", .validate = validate_lease, .create_on_update = true},
-    {.group = "certificates.k8s.io", .resource = "certificatesigningrequests", .prepare = prepare_signing_request, .fields = signer_field},
-    {.group = "certificates.k8s.io", .resource = "clustertrustbundles", .fields = signer_field},
+    {.group = "autoscaling", .resource = "horizontalpodautoscalers", .defaults = default_autoscaler, .prepare = reset_status, .validate = scaling::validate_autoscaler, .validate_status = scaling::validate_autoscaler_status},
+    {.group = "policy", .resource = "poddisruptionbudgets", .prepare = reset_status, .validate = core::validate_disruption_budget, .validate_status = core::validate_disruption_budget_status, .generation = true},
+    {.group = "coordination.k8s.io", .resource = "leases", .validate = core::validate_lease, .create_on_update = true},
+    {.group = "certificates.k8s.io", .resource = "certificatesigningrequests", .prepare = prepare_signing_request, .validate = access::validate_signing_request, .validate_status = access::validate_signing_request_status, .fields = signer_field},
+    {.group = "certificates.k8s.io", .resource = "clustertrustbundles", .validate = access::validate_trust_bundle, .fields = signer_field},
     {.group = "certificates.k8s.io", .resource = "podcertificaterequests", .prepare = reset_status, .fields = pod_certificate_fields},
-    {.group = "resource.k8s.io", .resource = "resourceslices", .fields = slice_fields},
     {.group = admission, .resource = "validatingadmissionpolicies", .defaults = default_admission_policy, .prepare = prepare_validating_policy, .validate = validate_validating_policy, .generation = true},
     {.group = admission, .resource = "validatingadmissionpolicybindings", .defaults = default_admission_binding, .validate = validate_validating_binding, .generation = true},
     {.group = admission, .resource = "mutatingadmissionpolicies", .defaults = default_admission_policy, .validate = validate_mutating_policy, .generation = true},
     {.group = admission, .resource = "mutatingadmissionpolicybindings", .defaults = default_admission_binding, .validate = validate_mutating_binding, .generation = true},
+    {.group = networking_group, .resource = "servicecidrs", .prepare = reset_status, .validate = networking::validate_service_cidr, .generation = true},
+    {.group = networking_group, .resource = "ipaddresses", .validate = networking::validate_ip_address, .generation = true},
+    {.group = rbac, .resource = "roles", .validate = access::validate_role},
+    {.group = rbac, .resource = "clusterroles", .validate = access::validate_role},
+    {.group = "node.k8s.io", .resource = "runtimeclasses", .validate = core::validate_runtime_class},
+    {.group = "coordination.k8s.io", .resource = "leasecandidates", .validate = core::validate_lease_candidate, .create_on_update = true},
+    {.group = "resource.k8s.io", .resource = "resourceclaims", .prepare = reset_status, .validate = devices::validate_claim, .validate_status = devices::validate_claim_status},
+    {.group = "resource.k8s.io", .resource = "resourceclaimtemplates", .validate = devices::validate_claim_template},
+    {.group = "resource.k8s.io", .resource = "deviceclasses", .validate = devices::validate_class, .generation = true},
+    {.group = "resource.k8s.io", .resource = "resourceslices", .validate = devices::validate_slice, .fields = slice_fields, .generation = true},
     {.group = admission, .resource = "mutatingwebhookconfigurations", .validate = validate_webhook_configuration, .generation = true},
     {.group = admission, .resource = "validatingwebhookconfigurations", .validate = validate_webhook_configuration, .generation = true},
     {.group = "flowcontrol.apiserver.k8s.io", .resource = "flowschemas", .defaults = default_flow_schema, .prepare = reset_status, .validate = validate_flow_schema, .generation = true},
