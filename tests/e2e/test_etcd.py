@@ -155,7 +155,7 @@ def test_members_fail_one_after_the_other_and_then_the_majority(own_cluster, thr
     for number, member in enumerate(three, 1):
         member.kill9()
         # A write that was under way when its member died may be refused; it is tried again, as clients do.
-        support.wait_for("a write", lambda: support.run(cluster.kubectl_command("patch", "configmap", "counter", "--type=merge", "-p", json.dumps({"data": {"n": str(number)}})), check=False).returncode == 0, 60, 0.2)
+        support.wait_for("a write", lambda: support.run(cluster.kubectl_command("patch", "configmap", "counter", "--type=merge", "-p", json.dumps({"data": {"n": str(number)}})), check=False).returncode == 0, 120, 0.2)
         assert cluster.get("configmap", "counter")["data"]["n"] == str(number)
         member.start()
     three[0].kill9()
@@ -184,8 +184,8 @@ def test_a_member_that_hangs_is_left(request, own_cluster, three):
     for number, member in enumerate(three, 1):
         request.addfinalizer(lambda member=member: member.signal(signal.SIGCONT))
         member.signal(signal.SIGSTOP)
-        support.wait_for("a write", lambda: support.run(cluster.kubectl_command("patch", "configmap", "counter", "--type=merge", "-p", json.dumps({"data": {"n": str(number)}})), check=False).returncode == 0, 60, 0.2)
-        support.wait_for("a read", lambda: cluster.request("GET", "/api/v1/namespaces/default/configmaps/counter")[1].get("data") == {"n": str(number)}, 60, 0.2)
+        support.wait_for("a write", lambda: support.run(cluster.kubectl_command("patch", "configmap", "counter", "--type=merge", "-p", json.dumps({"data": {"n": str(number)}})), check=False).returncode == 0, 120, 0.2)
+        support.wait_for("a read", lambda: cluster.request("GET", "/api/v1/namespaces/default/configmaps/counter")[1].get("data") == {"n": str(number)}, 120, 0.2)
         member.signal(signal.SIGCONT)
 
 

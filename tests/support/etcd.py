@@ -22,12 +22,12 @@ class Etcd:
         log = open(f"{self.dir}.log", "ab")
         self.process = subprocess.Popen(self.sandbox.command([
             "etcd", f"--name={self.name}", f"--data-dir={self.dir}", f"--listen-client-urls={self.url}", f"--advertise-client-urls={self.url}", f"--listen-peer-urls={self.peer}",
-            f"--initial-advertise-peer-urls={self.peer}", f"--initial-cluster={self.cluster}", "--heartbeat-interval=50", "--election-timeout=500", *self.flags]), stdout=log, stderr=log)
+            f"--initial-advertise-peer-urls={self.peer}", f"--initial-cluster={self.cluster}", *self.flags]), stdout=log, stderr=log)
         if wait:
             self.wait()
 
     def wait(self):
-        support.wait_for("etcd", lambda: self.ctl("endpoint", "health", check=False).returncode == 0, 30, 0.1)
+        support.wait_for("etcd", lambda: self.ctl("endpoint", "health", check=False).returncode == 0, 60, 0.1)
 
     def ctl(self, *arguments, check=True, **options):
         return self.sandbox.inside(["env", "ETCDCTL_API=3", "etcdctl", f"--endpoints={self.url}", *arguments], check=check, **options)

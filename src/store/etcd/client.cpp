@@ -12,6 +12,7 @@ using io::GrpcStatus;
 namespace {
 
 constexpr Duration first_pause = std::chrono::milliseconds(50), longest_pause = std::chrono::milliseconds(500);
+constexpr Duration least_attempt = std::chrono::seconds(1);  // also shortly before the end of the patience
 
 // The member must know a leader, else it says so at once ("no leader") and the next one is asked.
 io::Headers metadata() { return {{"hasleader", "true"}}; }
@@ -144,7 +145,8 @@ Task<Result<std::string>> EtcdClient::call(const Method* method, std::string req
     Error error;
     bool again = true;
     if (connected) {
-      auto answer = co_await (*connected)->call(std::string(method->path), request, metadata(), options_.request_timeout);
+      const Duration left = std::max<Duration>(deadline - executor.now(), least_attempt);
+      auto answer = co_await (*connected)->call(std::string(method->path), request, metadata(), std::min(options_.request_timeout, left));
       if (answer.status.ok()) co_return std::move(answer.message);
       error = explained("etcd " + urls_[current_].text(), answer.status);
       again = may_repeat(*method, answer.status);
