@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "apiserver/aggregation/aggregator.h"
 #include "apiserver/discovery.h"
 #include "apiserver/testing/api_fixture.h"
@@ -75,9 +77,9 @@ TEST(MergedDiscovery, puts_extension_servers_where_their_priority_says) {
 }
 
 struct AggregationTest : ApiFixture {
-  static Task<void> after(Task<void> run, Duration time) {
+  static Task<void> until_good(Task<void> run, std::function<bool()> good) {
     Job job(std::move(run));
-    co_await sleep_for(time);
+    for (int i = 0; i < 3000 && !good(); ++i) co_await sleep_for(std::chrono::milliseconds(10));
   }
 };
 
@@ -101,9 +103,11 @@ TEST_F(AggregationTest, a_remote_one_has_a_route_and_a_condition) {
                      R"("versionPriority":100,"insecureSkipTLSVerify":true,"service":{"namespace":"default","name":"far"}}})"));
   Aggregator& aggregator = api_->aggregator();
   EXPECT_EQ(aggregator.find("/apis/far.io/v1/things"), nullptr) << "nothing runs yet";
-  using namespace std::chrono_literals;
   io::Loop loop;
-  loop.block_on(after(aggregator.run(), 300ms));
+  loop.block_on(until_good(aggregator.run(), [this] {
+    auto object = get("apiregistration.k8s.io", "v1", "apiservices", "", "v1.far.io");
+    return object && json_of(*object).at("status", "conditions");
+  }));
   RemotePtr remote = aggregator.find("/apis/far.io/v1/things");
   ASSERT_TRUE(remote);
   EXPECT_EQ(remote->port, 443);

@@ -66,6 +66,11 @@ const Fairness::Class* Fairness::Rules::find(const User& user, const Attributes&
   return nullptr;
 }
 
+const Fairness::Class* Fairness::Rules::catch_all() const {
+  auto found = std::find_if(classes.begin(), classes.end(), [](const Class& one) { return one.schema.name == "catch-all"; });
+  return found == classes.end() ? nullptr : &*found;
+}
+
 Fairness::Fairness(Registry& registry, int seats) : registry_(registry), seats_(seats) { reload(); }
 
 Fairness::RulesPtr Fairness::rules() const {
@@ -77,7 +82,7 @@ Fairness::Pass Fairness::classify(const User& user, const Attributes& asked, io:
   Pass out{rules(), nullptr};
   out.found = out.rules->find(user, asked);
   // "catch-all" matches everybody who is known or unknown; who is neither goes with it.
-  if (!out.found && !out.rules->classes.empty()) out.found = &out.rules->classes.back();
+  if (!out.found) out.found = out.rules->catch_all();
   if (!out.found || out.found->schema.uid.empty()) return out;
   response.always("X-Kubernetes-PF-FlowSchema-UID", out.found->schema.uid);
   response.always("X-Kubernetes-PF-PriorityLevel-UID", out.found->level_uid);
@@ -179,7 +184,8 @@ Task<void> Fairness::tell_dangling() {
     if (told) continue;
     Action action = make(Verb::patch, "flowschemas", name);
     action.subresource = "status";
-    action.body_type = BodyType::merge_patch;
+    // Conditions of other types are others' to keep.
+    action.body_type = BodyType::strategic_patch;
     json::Document body;
     body.set_root(body.make_object());
     json::Node& list = ensure_array(body, body.ensure_object(body.root(), "status"), "conditions");

@@ -29,6 +29,7 @@ class Fairness {
   struct Rules {
     std::vector<Class> classes;  ///< by precedence
     const Class* find(const User& user, const Attributes& asked) const;
+    const Class* catch_all() const;
   };
   using RulesPtr = std::shared_ptr<const Rules>;
 

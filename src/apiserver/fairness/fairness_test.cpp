@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <set>
 
 #include "apiserver/fairness/bootstrap.h"
@@ -166,9 +167,20 @@ struct FairnessTest : ApiFixture {
     return create("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "",
                   R"({"metadata":{"name":")" + name + R"("},"spec":)" + spec + "}");
   }
-  static Task<void> for_a_while(Task<void> run, Duration time) {
+  static Task<void> until_good(Task<void> run, std::function<bool()> good) {
     Job job(std::move(run));
-    co_await sleep_for(time);
+    for (int i = 0; i < 3000 && !good(); ++i) co_await sleep_for(10ms);
+  }
+  void run_until(Fairness& fairness, std::function<bool()> good) {
+    io::Loop loop;
+    loop.block_on(until_good(fairness.run(), std::move(good)));
+  }
+  std::string dangling(const char* name) {
+    auto object = get("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "", name);
+    const json::Node* conditions = object ? json_of(*object).at("status", "conditions") : nullptr;
+    for (size_t i = 0; conditions && i < conditions->size(); ++i)
+      if ((*conditions)[i].string_at("type") == "Dangling") return std::string((*conditions)[i].string_at("status"));
+    return "";
   }
 };
 
@@ -177,8 +189,8 @@ TEST_F(FairnessTest, requests_belong_to_the_first_schema_that_matches) {
   User nobody{"system:anonymous", {}, {"system:unauthenticated"}, {}};
   Attributes pods{.verb = "list", .version = "v1", .resource = "pods", .ns = "default"};
   EXPECT_EQ(schema_of(fairness, nobody, pods), "catch-all") << "the mandatory ones count before they are stored";
-  io::Loop loop;
-  loop.block_on(for_a_while(fairness.run(), 500ms));
+  const User jane{"jane", {}, {"system:authenticated"}, {}};
+  run_until(fairness, [&] { return schema_of(fairness, jane, pods) == "global-default"; });
   User node{"system:node:n", {}, {"system:nodes", "system:authenticated"}, {}};
   User account{"system:serviceaccount:kube-system:a", {}, {"system:serviceaccounts", "system:authenticated"}, {}};
   User other{"system:serviceaccount:shop:a", {}, {"system:serviceaccounts", "system:authenticated"}, {}};
@@ -198,23 +210,25 @@ TEST_F(FairnessTest, requests_belong_to_the_first_schema_that_matches) {
       "mine",
       R"({"priorityLevelConfiguration":{"name":"none"},"matchingPrecedence":50,"rules":[{"subjects":[{"kind":"User","user":{"name":"jane"}}],)"
       R"("resourceRules":[{"verbs":["list"],"apiGroups":[""],"resources":["pods"],"namespaces":["default"]}]}]})"));
-  loop.block_on(for_a_while(fairness.run(), 300ms));
-  EXPECT_EQ(schema_of(fairness, {"jane", {}, {"system:authenticated"}, {}}, pods), "global-default") << "it dangles";
-  auto object = get("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "", "mine");
-  EXPECT_EQ((*json_of(*object).at("status", "conditions"))[0].string_at("status"), "True");
+  run_until(fairness, [&] { return dangling("mine") == "True"; });
+  EXPECT_EQ(dangling("mine"), "True");
+  EXPECT_EQ(schema_of(fairness, jane, pods), "global-default") << "it dangles";
+  ASSERT_TRUE(patch("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "", "mine", BodyType::strategic_patch,
+                    R"({"status":{"conditions":[{"type":"Own","status":"True"}]}})", "status"));
   ASSERT_TRUE(create(
       "flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations", "",
       R"({"metadata":{"name":"none"},"spec":{"type":"Limited","limited":{"nominalConcurrencyShares":1,"limitResponse":{"type":"Reject"}}}})"));
-  loop.block_on(for_a_while(fairness.run(), 300ms));
-  EXPECT_EQ(schema_of(fairness, {"jane", {}, {"system:authenticated"}, {}}, pods), "mine");
+  run_until(fairness, [&] { return dangling("mine") == "False" && schema_of(fairness, jane, pods) == "mine"; });
+  EXPECT_EQ(schema_of(fairness, jane, pods), "mine");
+  auto object = get("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "", "mine");
+  EXPECT_EQ(json_of(*object).at("status", "conditions")->size(), 2u) << "others' conditions stay: " << object->print();
   pods.ns = "other";
   EXPECT_EQ(schema_of(fairness, {"jane", {}, {"system:authenticated"}, {}}, pods), "global-default");
 }
 
 TEST_F(FairnessTest, what_every_cluster_has_comes_back) {
   Fairness fairness(registry());
-  io::Loop loop;
-  loop.block_on(for_a_while(fairness.run(), 500ms));
+  run_until(fairness, [&] { return dangling("global-default") == "False"; });
   ASSERT_TRUE(remove("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "", "catch-all"));
   auto refused = patch("flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations", "", "catch-all", BodyType::merge_patch,
                        R"({"spec":{"limited":{"nominalConcurrencyShares":50}}})");
@@ -226,13 +240,14 @@ TEST_F(FairnessTest, what_every_cluster_has_comes_back) {
                     R"({"spec":{"matchingPrecedence":8000}})"));
   ASSERT_TRUE(patch("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "", "global-default", BodyType::merge_patch,
                     R"({"metadata":{"annotations":{"apf.kubernetes.io/autoupdate-spec":"false"}},"spec":{"matchingPrecedence":8500}})"));
-  loop.block_on(for_a_while(fairness.run(), 500ms));
-  auto number = [&](const char* name) {
+  auto number = [&](const char* name) -> int64_t {
+    if (!get("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "", name)) return 0;
     return json_of(*get("flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "", name))
         .at("spec", "matchingPrecedence")
         ->as_int()
         .value_or(0);
   };
+  run_until(fairness, [&] { return number("catch-all") == 10000 && number("service-accounts") == 9000; });
   EXPECT_EQ(number("catch-all"), 10000);
   EXPECT_EQ(number("service-accounts"), 9000) << "it follows the program";
   EXPECT_EQ(number("global-default"), 8500) << "its annotation says that it does not";
