@@ -418,6 +418,16 @@ TEST_F(AdmissionTest, a_node_writes_what_is_its_own) {
                 "then recreated");
   EXPECT_EQ(token(of("other")), refused + "node requested token bound to a pod scheduled on a different node");
   EXPECT_EQ(token(of("mine")), "");
+  EXPECT_EQ(token(of("mine") + R"(,"audiences":["a","b"])"), refused + "node may only request 0 or 1 audiences");
+  EXPECT_EQ(
+      token(of("mine") + R"(,"audiences":["vault"])"),
+      refused + "audience \"vault\" not found in pod spec volume, system:node:n1 is not authorized to request tokens for this audience");
+  ASSERT_EQ(
+      refusal(pod(
+          "asking", "",
+          R"(,"nodeName":"n1","volumes":[{"name":"v","projected":{"sources":[{"serviceAccountToken":{"audience":"vault","path":"t"}}]}}])")),
+      "");
+  EXPECT_EQ(token(of("asking") + R"(,"audiences":["vault"])"), "");
   EXPECT_EQ(as_node(Verb::create, "", "pods", "default", "other", R"({"metadata":{"name":"other"}})", "eviction"),
             "pods \"other\" is forbidden: node n1 can only evict pods with spec.nodeName set to itself");
   EXPECT_EQ(

@@ -1,5 +1,9 @@
 // NodeRestriction of what a node asks for on behalf of its pods and itself: tokens, evictions, certificates, slices of devices.
+#include <algorithm>
+
+#include "apiserver/admission/extensions.h"
 #include "apiserver/admission/plugins.h"
+#include "apiserver/authz.h"
 #include "apiserver/cluster.h"
 #include "apiserver/edit.h"
 #include "base/strings.h"
@@ -7,6 +11,66 @@
 
 namespace estiba::apiserver::admission {
 namespace {
+
+Result<json::Document> read(const Cluster& cluster, std::string_view group, std::string_view resource, std::string_view ns,
+                            std::string_view name) {
+  const model::ObjectRef found = TRY(cluster.find(group, resource, ns, name));
+  return json::Document::parse(found.object->json());
+}
+
+// The driver that serves a volume: its own, or that of the volume which its claim is bound to; empty when it is none of CSI.
+std::string driver_of(const Attributes& a, const json::Node& pod, const json::Node& volume) {
+  if (const std::string_view driver = volume.string_at("csi", "driver"); !driver.empty()) return std::string(driver);
+  std::string claim(volume.string_at("persistentVolumeClaim", "claimName"));
+  if (has(volume, "ephemeral")) claim = std::string(pod.string_at("metadata", "name")) + "-" + std::string(volume.string_at("name"));
+  if (claim.empty()) return {};
+  auto bound = read(a.cluster, "", "persistentvolumeclaims", a.ns(), claim);
+  if (!bound) return {};
+  auto found = read(a.cluster, "", "persistentvolumes", "", bound->root().string_at("spec", "volumeName"));
+  return found ? std::string(found->root().string_at("spec", "csi", "driver")) : std::string();
+}
+
+bool has_audience(const json::Node* list, std::string_view audience) {
+  if (!present(list)) return false;
+  return std::any_of(list->begin(), list->end(), [&](const json::Node& item) { return item.string_at("audience") == audience; });
+}
+
+// Whether one of the pod's volumes needs a token for this audience.
+bool needs_audience(const Attributes& a, const json::Node& pod, std::string_view audience) {
+  const json::Node* volumes = pod.at("spec", "volumes");
+  if (!present(volumes)) return false;
+  for (const json::Node& volume : *volumes) {
+    const json::Node* sources = volume.at("projected", "sources");
+    if (present(sources))
+      for (const json::Node& source : *sources)
+        if (const json::Node* token = source.find("serviceAccountToken"); present(token) && token->string_at("audience") == audience)
+          return true;
+    const std::string driver = driver_of(a, pod, volume);
+    if (driver.empty()) continue;
+    auto found = read(a.cluster, "storage.k8s.io", "csidrivers", "", driver);
+    if (found && has_audience(found->root().at("spec", "tokenRequests"), audience)) return true;
+  }
+  return false;
+}
+
+// A node gets tokens for no other audiences than its pods' volumes need, unless it has been allowed to.
+Result<void> restrict_audience(const Attributes& a, const json::Node& pod) {
+  const json::Node* audiences = a.object->at("spec", "audiences");
+  const bool some = present(audiences) && !audiences->empty();
+  if (some && audiences->size() > 1) return a.forbidden("node may only request 0 or 1 audiences");
+  const std::string audience(some ? (*audiences)[0].as_string() : std::string_view());
+  if (needs_audience(a, pod, audience)) return {};
+  const apiserver::Attributes asked{.verb = "request-serviceaccounts-token-audience",
+                                    .version = "v1",
+                                    .resource = audience,
+                                    .ns = std::string(a.ns()),
+                                    .name = std::string(a.name())};
+  const User& user = a.action.user;
+  const Authorizer* authorizer = a.cluster.extensions().authorizer();
+  if (authorizer && authorizer->authorize(user, asked).allowed) return {};
+  return a.forbidden("audience " + quoted(audience) + " not found in pod spec volume, " + user.name +
+                     " is not authorized to request tokens for this audience");
+}
 
 // Tokens are for pods that run on the node.
 Result<void> restrict_token(const Attributes& a, const std::string& node) {
@@ -22,7 +86,7 @@ Result<void> restrict_token(const Attributes& a, const std::string& node) {
   const json::Document parsed = TRY(json::Document::parse(found.object->json()));
   if (parsed.root().string_at("spec", "nodeName") != node)
     return a.forbidden("node requested token bound to a pod scheduled on a different node");
-  return {};
+  return restrict_audience(a, parsed.root());
 }
 
 Result<void> restrict_eviction(const Attributes& a, const std::string& node) {
