@@ -20,10 +20,10 @@ std::vector<size_t> deal_hand(uint64_t hash, size_t queues, size_t hand) {
 
 // --- lending -----------------------------------------------------------------------------------------------------------------
 
-void Lending::set(std::vector<std::shared_ptr<Level>> levels) {
+void Lending::set(const std::vector<std::shared_ptr<Level>>& levels) {
   {
     std::lock_guard lock(mutex_);
-    levels_ = std::move(levels);
+    levels_.assign(levels.begin(), levels.end());
   }
   dispatch_all();
 }
@@ -31,8 +31,9 @@ void Lending::set(std::vector<std::shared_ptr<Level>> levels) {
 bool Lending::borrow(Level& level) {
   std::lock_guard lock(mutex_);
   int lent = 0, borrowed = 0;
-  for (const auto& other : levels_) {
-    if (other->exempt()) continue;
+  for (const auto& known : levels_) {
+    const auto other = known.lock();
+    if (!other || other->exempt()) continue;
     const int nominal = other->nominal_.load(), used = other->in_use_.load();
     borrowed += std::max(0, used - nominal);
     if (other.get() != &level) lent += std::min(other->lendable_.load(), std::max(0, nominal - used));
@@ -44,13 +45,13 @@ bool Lending::borrow(Level& level) {
 }
 
 void Lending::dispatch_all() {
-  std::vector<std::shared_ptr<Level>> levels;
+  std::vector<std::weak_ptr<Level>> levels;
   {
     std::lock_guard lock(mutex_);
     levels = levels_;
   }
-  for (const auto& level : levels)
-    if (level->waiting_.load() > 0) level->dispatch();
+  for (const auto& known : levels)
+    if (const auto level = known.lock(); level && level->waiting_.load() > 0) level->dispatch();
 }
 
 // --- seats -------------------------------------------------------------------------------------------------------------------

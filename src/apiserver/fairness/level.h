@@ -33,8 +33,8 @@ class Level;
 /// What all levels share: who waits anywhere, and what may be borrowed.
 class Lending {
  public:
-  /// The levels that lend to each other from now on.
-  void set(std::vector<std::shared_ptr<Level>> levels);
+  /// The levels that lend to each other from now on; they have this, so it does not keep them.
+  void set(const std::vector<std::shared_ptr<Level>>& levels);
   std::atomic<int> waiting = 0;  ///< over all levels
 
  private:
@@ -42,7 +42,7 @@ class Lending {
   bool borrow(Level& level);  // takes a seat beyond the level's own, if others leave one
   void dispatch_all();
   std::mutex mutex_;
-  std::vector<std::shared_ptr<Level>> levels_;  // guarded by mutex_
+  std::vector<std::weak_ptr<Level>> levels_;  // guarded by mutex_
 };
 
 /// A place among those that run; gives it back when it goes. Empty: there is none (yet, or ever).
