@@ -7,6 +7,7 @@ import json
 import re
 import ssl
 import tempfile
+import time
 import urllib.parse
 
 JSON = "application/json"
@@ -44,7 +45,7 @@ class Api:
 
     def __init__(self, cluster, token=None, anonymous=False, timeout=20):
         self.cluster, self.token, self.timeout = cluster, token, timeout
-        self.connection = None
+        self.connection, self.used = None, 0.0
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         text = cluster.kubeconfig.read_text()
         part = lambda key: base64.b64decode(re.search(key + r": (\S+)", text).group(1))
@@ -72,8 +73,12 @@ class Api:
         """One request over a kept connection. Keyword arguments are the query's."""
         if query:
             path += ("&" if "?" in path else "?") + urllib.parse.urlencode(query)
+        # The server closes what is idle for long, perhaps while the next request is on its way.
+        if self.connection is not None and time.monotonic() - self.used > 15:
+            self.close()
         if self.connection is None:
             self.connection = self.connect()
+        self.used = time.monotonic()
         try:
             response = self._send(self.connection, method, path, body, headers)
             return Answer(response.status, response.headers, response.read())
