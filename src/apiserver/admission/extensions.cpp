@@ -87,36 +87,23 @@ struct Extensions::Compiled {
   }
 };
 
-Extensions::Extensions(Cluster& cluster) : cluster_(cluster), compiled_(std::make_unique<Compiled>()) {}
+Extensions::Extensions(Cluster& cluster) : follower_(cluster.store(), prefix), compiled_(std::make_unique<Compiled>()) {}
 Extensions::~Extensions() = default;
-
-void Extensions::read_all() {
-  auto listed = cluster_.store().list(prefix);
-  if (!listed) return;
-  *compiled_ = {};
-  for (const store::EntryPtr& entry : listed->entries) compiled_->put(*entry);
-  auto watch = cluster_.store().watch(prefix, listed->revision);
-  changes_ = watch ? std::move(*watch) : nullptr;
-  current_ = compiled_->set();
-}
 
 std::shared_ptr<const ExtensionSet> Extensions::current() {
   std::lock_guard lock(mutex_);
-  if (!changes_) read_all();
   bool changed = false;
-  for (std::vector<store::Event> events; changes_; events.clear()) {
-    auto count = changes_->poll(events, 256);
-    if (!count) {
-      read_all();
-      break;
-    }
-    if (*count == 0) break;
-    for (const store::Event& event : events) {
-      changed = true;
-      if (event.kind == store::Event::Kind::put) compiled_->put(*event.entry);
-      else compiled_->remove(event.entry->key);
-    }
-  }
+  follower_.catch_up(
+      [this, &changed](const std::vector<store::EntryPtr>& entries) {
+        *compiled_ = {};
+        for (const store::EntryPtr& entry : entries) compiled_->put(*entry);
+        changed = true;
+      },
+      [this, &changed](const store::Event& event) {
+        if (event.kind == store::Event::Kind::put) compiled_->put(*event.entry);
+        else compiled_->remove(event.entry->key);
+        changed = true;
+      });
   if (changed) current_ = compiled_->set();
   return current_;
 }

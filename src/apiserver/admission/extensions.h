@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apiserver/cluster.h"
+#include "apiserver/follower.h"
 
 namespace estiba::apiserver {
 class Authorizer;
@@ -41,12 +42,10 @@ class Extensions {
 
  private:
   struct Compiled;
-  void read_all();
 
-  Cluster& cluster_;
   const Authorizer* authorizer_ = nullptr;
   std::mutex mutex_;
-  std::unique_ptr<store::Watch> changes_;        // guarded by mutex_
+  Follower follower_;                            // guarded by mutex_
   std::unique_ptr<Compiled> compiled_;           // guarded by mutex_
   std::shared_ptr<const ExtensionSet> current_;  // guarded by mutex_
 };

@@ -25,37 +25,27 @@ void Definitions::publish() {
   catalog_ = std::make_shared<const model::Catalog>(std::move(all));
 }
 
-void Definitions::read_all() {
-  auto listed = store_.list(definitions_prefix);
-  if (!listed) return;
+void Definitions::replace(const std::vector<store::EntryPtr>& entries) {
   std::map<std::string, model::CustomDefinitionPtr> before = std::exchange(by_key_, {});
-  for (const store::EntryPtr& entry : listed->entries) {
+  for (const store::EntryPtr& entry : entries) {
     if (auto known = before.find(entry->key); known != before.end()) by_key_[entry->key] = std::move(known->second);
     put(*entry);
   }
-  auto watch = store_.watch(definitions_prefix, listed->revision);
-  changes_ = watch ? std::move(*watch) : nullptr;
-  publish();
 }
 
 model::CatalogPtr Definitions::catalog() {
   std::lock_guard lock(mutex_);
-  if (!changes_) read_all();
-  bool changed = false;
-  for (std::vector<store::Event> events; changes_; events.clear()) {
-    auto count = changes_->poll(events, 256);
-    if (!count) {
-      read_all();
-      break;
-    }
-    if (*count == 0) break;
-    for (const store::Event& event : events) {
-      if (event.kind == store::Event::Kind::put) changed |= put(*event.entry);
-      else changed |= by_key_.erase(event.entry->key) > 0;
-    }
-  }
+  bool changed = !catalog_;
+  follower_.catch_up(
+      [this, &changed](const std::vector<store::EntryPtr>& entries) {
+        replace(entries);
+        changed = true;
+      },
+      [this, &changed](const store::Event& event) {
+        if (event.kind == store::Event::Kind::put) changed |= put(*event.entry);
+        else changed |= by_key_.erase(event.entry->key) > 0;
+      });
   if (changed) publish();
-  if (!catalog_) publish();
   return catalog_;
 }
 

@@ -6,31 +6,30 @@
 #include <mutex>
 #include <string>
 
+#include "apiserver/follower.h"
 #include "model/catalog.h"
-#include "store/store.h"
 
 namespace estiba::apiserver {
 
+/// Where the definitions stand in the store.
+inline constexpr std::string_view definitions_prefix = "/registry/apiextensions.k8s.io/customresourcedefinitions/";
+
 class Definitions {
  public:
-  explicit Definitions(store::Store& store) : store_(store) {}
+  explicit Definitions(store::Store& store) : follower_(store, definitions_prefix) {}
 
   /// Never null; any thread.
   model::CatalogPtr catalog();
 
  private:
-  void read_all();
+  void replace(const std::vector<store::EntryPtr>& entries);
   bool put(const store::Entry& entry);
   void publish();
 
-  store::Store& store_;
   std::mutex mutex_;
-  std::unique_ptr<store::Watch> changes_;                     // guarded by mutex_
+  Follower follower_;                                         // guarded by mutex_
   std::map<std::string, model::CustomDefinitionPtr> by_key_;  // guarded by mutex_
   model::CatalogPtr catalog_;                                 // guarded by mutex_
 };
-
-/// Where the definitions stand in the store.
-inline constexpr std::string_view definitions_prefix = "/registry/apiextensions.k8s.io/customresourcedefinitions/";
 
 }  // namespace estiba::apiserver
