@@ -1,6 +1,7 @@
 #include "apiserver/aggregation/aggregator.h"
 
 #include "apiserver/api_errors.h"
+#include "apiserver/bell.h"
 #include "apiserver/edit.h"
 #include "apiserver/kept.h"
 #include "base/log.h"
@@ -16,37 +17,6 @@ using namespace std::chrono_literals;
 constexpr Duration check_interval = 30s, discovery_interval = 60s, first_retry = 500ms, settle_time = 50ms;
 
 const Resource& api_services() { return *model::schema::find_resource("apiregistration.k8s.io", "v1", "apiservices"); }
-
-// Wakes an event of this executor when something below a prefix changes.
-class Bell {
- public:
-  Bell(store::Store& store, std::string prefix) : store_(store), prefix_(std::move(prefix)) {}
-  /// Whether something has changed since; afterwards the next change sets `event`.
-  bool listen(const std::shared_ptr<Event>& event) {
-    bool rang = !watch_;
-    std::vector<store::Event> events;
-    while (watch_) {
-      auto count = watch_->poll(events, 1024);
-      if (!count) watch_.reset();
-      if (!count || *count == 0) break;
-      rang = true;
-      events.clear();
-    }
-    if (!watch_) {
-      auto made = store_.watch(prefix_, store_.revision());
-      if (!made) return true;
-      watch_ = std::move(*made);
-      rang = true;
-    }
-    watch_->arm([event, executor = Executor::current()] { executor->post([event] { event->set(); }); });
-    return rang;
-  }
-
- private:
-  store::Store& store_;
-  std::string prefix_;
-  std::unique_ptr<store::Watch> watch_;
-};
 
 void send_text(io::Response& response, int status, std::string text) {
   response.send(status, {{"Content-Type", "text/plain; charset=utf-8"}, {"X-Content-Type-Options", "nosniff"}}, std::move(text));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apiserver/api_errors.h"
+#include "apiserver/bell.h"
 #include "apiserver/edit.h"
 #include "apiserver/fairness/bootstrap.h"
 #include "apiserver/kept.h"
@@ -204,15 +205,13 @@ Task<void> Fairness::tell_dangling() {
 
 Task<void> Fairness::run() {
   store::Store& store = registry_.cluster().store();
-  const std::string prefix = prefix_of(row("flowschemas")), levels_prefix = prefix_of(row("prioritylevelconfigurations"));
+  Bell schemas(store, prefix_of(row("flowschemas"))), levels(store, prefix_of(row("prioritylevelconfigurations")));
   Executor& executor = *Executor::current();
+  auto changed = std::make_shared<Event>();
   for (;;) {
-    // The watches begin before the reading, so that nothing is missed between.
-    auto changed = std::make_shared<Event>();
-    std::vector<std::unique_ptr<store::Watch>> watches;
-    for (const std::string& one : {prefix, levels_prefix})
-      if (auto watch = store.watch(one, store.revision())) watches.push_back(std::move(*watch));
-    for (auto& watch : watches) watch->arm([changed, &executor] { executor.post([changed] { changed->set(); }); });
+    changed->reset();
+    schemas.listen(changed);
+    levels.listen(changed);
     reload();
     if (auto restored = co_await restore(); !restored)
       log::warn("fairness", "objects of priority and fairness are not all there", {{"error", restored.error()}});
