@@ -214,19 +214,6 @@ void check_versions(const Node& versions, FieldErrors& errors) {
   if (storage != 1) errors.invalid("spec.versions", &versions, "must have exactly one version marked as storage version");
 }
 
-void check_review_versions(const Node* versions, const std::string& path, FieldErrors& errors) {
-  if (!present(versions) || versions->empty()) return errors.required(path);
-  std::set<std::string_view> seen;
-  size_t i = 0;
-  for (const Node& version : *versions) {
-    const std::string field = at(path, i++);
-    if (!seen.insert(version.as_string()).second) errors.invalid(field, &version, "duplicate version");
-    else
-      for (const std::string& problem : model::check_dns1035_label(version.as_string())) errors.invalid(field, &version, problem);
-  }
-  if (!seen.contains("v1") && !seen.contains("v1beta1")) errors.invalid(path, versions, "must include at least one of v1, v1beta1");
-}
-
 void check_conversion(const Node* conversion, FieldErrors& errors) {
   if (!present(conversion)) return;
   const std::string path = "spec.conversion";
@@ -248,7 +235,8 @@ void check_conversion(const Node* conversion, FieldErrors& errors) {
   } else {
     check_webhook_client(config, field, errors);
   }
-  check_review_versions(present(webhook) ? webhook->find("conversionReviewVersions") : nullptr, path + ".conversionReviewVersions", errors);
+  check_review_versions(present(webhook) ? webhook->find("conversionReviewVersions") : nullptr, path + ".conversionReviewVersions", "",
+                        errors);
 }
 
 void check_stored_versions(const Node& object, const Node& versions, FieldErrors& errors) {

@@ -20,19 +20,6 @@ void check_name(std::string_view name, const std::string& field, FieldErrors& er
   if (split(name, '.').size() < 3) errors.invalid_string(field, name, "should be a domain with at least three segments separated by dots");
 }
 
-void check_review_versions(const Node* versions, const std::string& path, FieldErrors& errors) {
-  if (!present(versions) || versions->empty()) return errors.required(path, "must specify one of v1, v1beta1");
-  std::set<std::string_view> seen;
-  size_t i = 0;
-  for (const Node& version : *versions) {
-    const std::string field = at(path, i++);
-    if (!seen.insert(version.as_string()).second) errors.invalid(field, &version, "duplicate version");
-    else
-      for (const std::string& problem : model::check_dns1035_label(version.as_string())) errors.invalid(field, &version, problem);
-  }
-  if (!seen.contains("v1") && !seen.contains("v1beta1")) errors.invalid(path, versions, "must include at least one of v1, v1beta1");
-}
-
 void check_webhook(const Node& webhook, const Node* old, const admission::Names& names, const std::string& path, FieldErrors& errors) {
   check_name(webhook.string_at("name"), path + ".name", errors);
   if (const Node* rules = webhook.find("rules"); present(rules)) {
@@ -52,7 +39,8 @@ void check_webhook(const Node& webhook, const Node* old, const admission::Names&
   const Node* conditions = webhook.find("matchConditions");
   // What has been accepted once stays accepted.
   if (!old || !same(old->find("matchConditions"), conditions)) check_match_conditions(conditions, names, path + ".matchConditions", errors);
-  check_review_versions(webhook.find("admissionReviewVersions"), path + ".admissionReviewVersions", errors);
+  check_review_versions(webhook.find("admissionReviewVersions"), path + ".admissionReviewVersions", "must specify one of v1, v1beta1",
+                        errors);
 }
 
 }  // namespace

@@ -105,6 +105,19 @@ void check_webhook_client(const Node* config, const std::string& path, FieldErro
   else check_webhook_service(*service, path + ".service", errors);
 }
 
+void check_review_versions(const Node* versions, const std::string& path, std::string_view missing, FieldErrors& errors) {
+  if (!present(versions) || versions->empty()) return errors.required(path, missing);
+  std::set<std::string_view> seen;
+  size_t i = 0;
+  for (const Node& version : *versions) {
+    const std::string field = at(path, i++);
+    if (!seen.insert(version.as_string()).second) errors.invalid(field, &version, "duplicate version");
+    else
+      for (const std::string& problem : model::check_dns1035_label(version.as_string())) errors.invalid(field, &version, problem);
+  }
+  if (!seen.contains("v1") && !seen.contains("v1beta1")) errors.invalid(path, versions, "must include at least one of v1, v1beta1");
+}
+
 void check_admission_rule(const Node& rule, const std::string& path, FieldErrors& errors) {
   check_names(rule, "operations", "operations", true, path, errors);
   if (const Node* operations = rule.find("operations"); present(operations)) {

@@ -16,6 +16,8 @@ void check_webhook_url(std::string_view url, const std::string& field, FieldErro
 void check_webhook_service(const json::Node& service, const std::string& path, FieldErrors& errors);
 /// Exactly one of url and service.
 void check_webhook_client(const json::Node* config, const std::string& path, FieldErrors& errors);
+/// The versions of the reviews that it understands, of which this server must know one; `missing` is said when there are none.
+void check_review_versions(const json::Node* versions, const std::string& path, std::string_view missing, FieldErrors& errors);
 
 /// operations, apiGroups, apiVersions, resources, scope.
 void check_admission_rule(const json::Node& rule, const std::string& path, FieldErrors& errors);
