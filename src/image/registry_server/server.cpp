@@ -39,7 +39,7 @@ Result<std::unique_ptr<RegistryServer>> RegistryServer::open(std::string data_di
     return fail(Code::conflict, "another registry serves " + data_dir + "; stop it, or choose another --data-dir");
   std::unique_ptr<RegistryServer> server(new RegistryServer(std::move(store), TRY(std::move(lock)), std::move(options), std::move(users)));
   TRY_AS("uploads under way", server->load_uploads());
-  TRY_AS("pushed images under way", server->entering_.resume());
+  if (server->options_.images) TRY_AS("pushed images under way", server->entering_.resume());
   return server;
 }
 
