@@ -1,23 +1,17 @@
 // Api::bootstrap: what a cluster has from the beginning.
 #include "apiserver/api_errors.h"
 #include "apiserver/bootstrap_rbac.h"
+#include "apiserver/own_action.h"
 #include "apiserver/server.h"
 #include "base/log.h"
 
 namespace estiba::apiserver {
 namespace {
 
-User system_user() { return {"system:apiserver", {}, {"system:masters"}, {}}; }
-
 Task<Result<void>> create_once(Registry& registry, std::string_view group, std::string_view version, std::string_view resource,
                                std::string ns, std::string name, std::string json) {
-  Action action;
-  action.verb = Verb::create;
-  action.resource = model::schema::find_resource(group, version, resource);
-  action.ns = std::move(ns);
-  action.body_type = BodyType::json;
+  Action action = own_action(Verb::create, *model::schema::find_resource(group, version, resource), std::move(ns), {});
   action.body = std::move(json);
-  action.user = system_user();
   if (registry.cluster().find(group, resource, action.ns, name)) co_return {};
   auto outcome = co_await registry.create(std::move(action));
   if (!outcome && outcome.error().code != Code::already_exists)
@@ -56,15 +50,10 @@ static Task<Result<void>> publish_endpoints(Registry& registry, const ClusterOpt
     std::string* body;
   };
   for (Row row : {Row{"", "endpoints", &subsets}, Row{"discovery.k8s.io", "endpointslices", &slice}}) {
-    Action action;
-    action.resource = model::schema::find_resource(row.group, "v1", row.resource);
-    action.ns = "default";
-    action.body_type = BodyType::json;
+    const bool there = registry.cluster().find(row.group, row.resource, "default", "kubernetes").has_value();
+    Action action = own_action(there ? Verb::update : Verb::create, *model::schema::find_resource(row.group, "v1", row.resource), "default",
+                               "kubernetes");
     action.body = *row.body;
-    action.user = system_user();
-    bool there = registry.cluster().find(row.group, row.resource, "default", "kubernetes").has_value();
-    action.verb = there ? Verb::update : Verb::create;
-    if (there) action.name = "kubernetes";
     auto outcome = there ? co_await registry.update(std::move(action)) : co_await registry.create(std::move(action));
     if (!outcome) co_return std::unexpected(std::move(outcome.error()).context("publish the API server's address"));
   }

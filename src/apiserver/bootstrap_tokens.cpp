@@ -1,8 +1,10 @@
 #include "apiserver/bootstrap_tokens.h"
 
 #include "apiserver/api_errors.h"
+#include "apiserver/bell.h"
 #include "apiserver/edit.h"
 #include "apiserver/kept.h"
+#include "apiserver/own_action.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
@@ -12,6 +14,8 @@ namespace {
 
 constexpr size_t id_length = 6, secret_length = 16;
 constexpr std::string_view group_prefix = "system:bootstrappers:";
+
+const Resource& secrets_row() { return *model::schema::find_resource("", "v1", "secrets"); }
 
 bool is_plain(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
@@ -103,13 +107,8 @@ Task<std::optional<WallTime>> delete_expired(Registry& registry) {
       next = std::min(next.value_or(**expires), **expires);
       continue;
     }
-    Action action;
-    action.verb = Verb::remove;
-    action.resource = model::schema::find_resource("", "v1", "secrets");
-    action.ns = token_namespace;
-    action.name = secret.meta().name;
+    Action action = own_action(Verb::remove, secrets_row(), std::string(token_namespace), secret.meta().name);
     action.remove.uid = secret.meta().uid;
-    action.user = {"system:apiserver", {}, {"system:masters"}, {}};
     auto removed = co_await registry.remove(std::move(action));
     if (removed) log::info("authn", "bootstrap token expired", {{"secret", secret.meta().name}});
   }
@@ -123,12 +122,11 @@ Task<void> clean_bootstrap_tokens(Registry& registry) {
   constexpr Duration longest_wait = 1h, settle_time = 50ms;
   store::Store& store = registry.cluster().store();
   Executor& executor = *Executor::current();
-  const std::string prefix = prefix_of(*model::schema::find_resource("", "v1", "secrets"), token_namespace);
+  Bell secrets(store, prefix_of(secrets_row(), token_namespace));
+  auto changed = std::make_shared<Event>();
   for (;;) {
-    // The watch begins before the reading, so that nothing is missed between.
-    auto changed = std::make_shared<Event>();
-    auto watch = store.watch(prefix, store.revision());
-    if (watch) (*watch)->arm([changed, &executor] { executor.post([changed] { changed->set(); }); });
+    changed->reset();
+    secrets.listen(changed);
     auto next = co_await delete_expired(registry);
     const Duration wait = next ? std::clamp<Duration>(*next - registry.cluster().now(), settle_time, longest_wait) : longest_wait;
     co_await changed->wait_until(executor.now() + wait);

@@ -209,6 +209,22 @@ Task<Result<Outcome>> Api::remove(Action action) {
   co_return outcome;
 }
 
+namespace {
+
+Result<BodyType> write_body_type(const Action& action, std::string_view content_type) {
+  auto type = body_type_of(content_type);
+  const bool patch = action.verb == Verb::patch, patch_type = type && *type >= BodyType::json_patch;
+  if (type && patch == patch_type) return *type;
+  return unsupported_media_type(patch && model::custom_of(*action.resource)
+                                    ? "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+                                : patch
+                                    ? "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, "
+                                      "application/apply-patch+yaml"
+                                    : "application/json, application/yaml, application/vnd.kubernetes.protobuf");
+}
+
+}  // namespace
+
 Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response& response) {
   if (action.verb == Verb::get || action.verb == Verb::list) {
     // A read of a subresource that is another kind (scale), or of something that nothing stores.
@@ -220,20 +236,9 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
     else send(response, 200, render_json(as, std::move(outcome.json)));
     co_return {};
   }
-  auto type = body_type_of(request.headers.get("Content-Type"));
-  bool patch = action.verb == Verb::patch;
-  bool patch_type = type && *type >= BodyType::json_patch;
-  if (!type || patch != patch_type) {
-    co_return unsupported_media_type(
-        patch && model::custom_of(*action.resource)
-            ? "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
-        : patch ? "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, "
-                  "application/apply-patch+yaml"
-                : "application/json, application/yaml, application/vnd.kubernetes.protobuf");
-  }
-  action.body_type = *type;
+  const BodyType type = action.body_type = CO_TRY(write_body_type(action, request.headers.get("Content-Type")));
   CO_TRY(check_write_options(action));
-  if (*type == BodyType::apply_patch) {
+  if (type == BodyType::apply_patch) {
     // What is applied is created when it is not there.
     Attributes create = attributes_of(action);
     create.verb = "create";
@@ -244,8 +249,8 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
   Action shown = action;  // what the answer is rendered for
   shown.body.clear();
   if (action.verb == Verb::remove || action.verb == Verb::remove_collection) {
-    if (*type == BodyType::protobuf && !action.body.empty()) action.body = CO_TRY(decode_protobuf(action.body));
-    if (*type == BodyType::yaml && !action.body.empty()) action.body = CO_TRY(decode_yaml(action.body));
+    if (type == BodyType::protobuf && !action.body.empty()) action.body = CO_TRY(decode_protobuf(action.body));
+    if (type == BodyType::yaml && !action.body.empty()) action.body = CO_TRY(decode_yaml(action.body));
     CO_TRY(read_delete_options(action));
   }
   if (action.verb == Verb::remove_collection) {

@@ -1,6 +1,7 @@
 // The APIServices of what is served here, and what extension servers are told about authentication.
 #include "apiserver/aggregation/aggregator.h"
 #include "apiserver/edit.h"
+#include "apiserver/own_action.h"
 #include "base/strings.h"
 
 namespace estiba::apiserver {
@@ -61,13 +62,7 @@ std::optional<std::pair<int64_t, int64_t>> priority_of(std::string_view group, s
 }
 
 Action make(Verb verb, std::string_view group, std::string_view resource, std::string ns, std::string name) {
-  Action action;
-  action.verb = verb;
-  action.resource = model::schema::find_resource(group, "v1", resource);
-  action.ns = std::move(ns);
-  if (verb != Verb::create) action.name = std::move(name);
-  action.body_type = BodyType::json;
-  action.user = {"system:apiserver", {}, {"system:masters"}, {}};
+  Action action = own_action(verb, *model::schema::find_resource(group, "v1", resource), std::move(ns), std::move(name));
   action.write.user_agent = "kube-apiserver";
   return action;
 }

@@ -7,6 +7,7 @@
 #include "apiserver/edit.h"
 #include "apiserver/fairness/bootstrap.h"
 #include "apiserver/kept.h"
+#include "apiserver/own_action.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
@@ -23,12 +24,7 @@ constexpr Duration patience = 15s, retry_interval = 30s, settle_time = 50ms;
 const Resource& row(std::string_view resource) { return *model::schema::find_resource(group, "v1", resource); }
 
 Action make(Verb verb, std::string_view resource, std::string name) {
-  Action action;
-  action.verb = verb;
-  action.resource = &row(resource);
-  if (verb != Verb::create) action.name = std::move(name);
-  action.body_type = BodyType::json;
-  action.user = {"system:apiserver", {}, {"system:masters"}, {}};
+  Action action = own_action(verb, row(resource), {}, std::move(name));
   action.write.user_agent = "api-priority-and-fairness-config-producer-v1";
   return action;
 }
