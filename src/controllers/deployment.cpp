@@ -28,10 +28,10 @@ namespace {
 /// One run's view of one Deployment.
 struct Rollout {
   ObjectRef deployment;
-  std::string canonical;        // its template
-  std::vector<SetState> old;    // oldest first
+  std::string canonical;      // its template
+  std::vector<SetState> old;  // oldest first
   std::optional<SetState> fresh;
-  DeploymentStatus status;      // what will be written
+  DeploymentStatus status;  // what will be written
   const DeploymentSpec& spec() const { return deployment.as<Deployment>().spec; }
   int64_t replicas() const { return spec().replicas.value_or(1); }
   int64_t most() const { return replicas() + rollout_bounds(spec()).surge; }
@@ -86,7 +86,8 @@ class DeploymentController final : public Controller {
     const ObjectRef deployment = deployments_.get(key);
     if (!deployment) co_return {};
     const Deployment& typed = deployment.as<Deployment>();
-    Rollout rollout{.deployment = deployment, .canonical = CO_TRY(canonical_template(deployment)), .status = DeploymentStatus::of(deployment)};
+    Rollout rollout{
+        .deployment = deployment, .canonical = CO_TRY(canonical_template(deployment)), .status = DeploymentStatus::of(deployment)};
     CO_TRY(sort_out(rollout, CO_TRY(co_await claim(client_, sets_, set_index_, deployment, typed.spec.selector))));
     if (!deployment.meta().deletion_timestamp.empty()) co_return co_await write_status(rollout, false);
 
@@ -218,13 +219,15 @@ class DeploymentController final : public Controller {
     if (rollout.fresh) {
       CO_TRY(co_await annotate(rollout, *rollout.fresh, revision));
       if (!rollout.status.find("Progressing") && progress_deadline(rollout.deployment))
-        rollout.status.set("Progressing", "True", "FoundNewReplicaSet", "Found new replica set \"" + rollout.fresh->name() + "\"", wall_now());
+        rollout.status.set("Progressing", "True", "FoundNewReplicaSet", "Found new replica set \"" + rollout.fresh->name() + "\"",
+                           wall_now());
       co_return co_await note_revision(rollout, rollout.fresh->revision);
     }
     if (!create) co_return {};
     CO_TRY(co_await create_fresh(rollout, revision));
     if (progress_deadline(rollout.deployment))
-      rollout.status.set("Progressing", "True", "NewReplicaSetCreated", "Created new replica set \"" + rollout.fresh->name() + "\"", wall_now());
+      rollout.status.set("Progressing", "True", "NewReplicaSetCreated", "Created new replica set \"" + rollout.fresh->name() + "\"",
+                         wall_now());
     co_return co_await note_revision(rollout, revision);
   }
 
@@ -247,7 +250,8 @@ class DeploymentController final : public Controller {
     }
     if (made.error().code == Code::already_exists) co_return co_await resolve_collision(rollout, set.name);
     if (progress_deadline(rollout.deployment))
-      rollout.status.set("Progressing", "False", "ReplicaSetCreateError", "Failed to create new replica set \"" + set.name + "\": " + made.error().message, wall_now());
+      rollout.status.set("Progressing", "False", "ReplicaSetCreateError",
+                         "Failed to create new replica set \"" + set.name + "\": " + made.error().message, wall_now());
     co_return std::unexpected(std::move(made.error().context("create replica set " + meta.ns + "/" + set.name)));
   }
 
@@ -304,14 +308,16 @@ class DeploymentController final : public Controller {
     CO_TRY(co_await patch_set(set, json.take()));
     if (size != before)
       events_.record(rollout.deployment, EventType::normal, "ScalingReplicaSet",
-                     std::string("Scaled ") + (size > before ? "up" : "down") + " replica set " + set.name() + " from " + std::to_string(before) + " to " + std::to_string(size));
+                     std::string("Scaled ") + (size > before ? "up" : "down") + " replica set " + set.name() + " from " +
+                         std::to_string(before) + " to " + std::to_string(size));
     co_return {};
   }
 
   Task<Result<void>> patch_set(SetState& set, std::string patch) {
     const model::Meta& meta = set.object.meta();
-    const ObjectRef written = CO_TRY_AS("change replica set " + client::key_of(meta),
-                                        co_await client_.patch(client::replica_sets, meta.ns, meta.name, PatchType::merge, std::move(patch)));
+    const ObjectRef written =
+        CO_TRY_AS("change replica set " + client::key_of(meta),
+                  co_await client_.patch(client::replica_sets, meta.ns, meta.name, PatchType::merge, std::move(patch)));
     sets_.observe(written);
     set = SetState::of(written);
     co_return {};
@@ -328,7 +334,8 @@ class DeploymentController final : public Controller {
     for (int64_t i = 0; i < surplus; ++i) {
       const auto& typed = old[size_t(i)]->object.as<model::apps_v1::ReplicaSet>();
       const model::Meta& meta = old[size_t(i)]->object.meta();
-      if (old[size_t(i)]->actual != 0 || old[size_t(i)]->replicas != 0 || meta.generation > typed.status.observedGeneration.value_or(0)) continue;
+      if (old[size_t(i)]->actual != 0 || old[size_t(i)]->replicas != 0 || meta.generation > typed.status.observedGeneration.value_or(0))
+        continue;
       auto removed = co_await client_.remove(client::replica_sets, meta.ns, meta.name, {.propagation = "Background", .uid = meta.uid});
       if (!removed && removed.error().code != Code::not_found)
         co_return std::unexpected(std::move(removed.error().context("delete old replica set " + client::key_of(meta))));
@@ -358,10 +365,7 @@ class DeploymentController final : public Controller {
     if (rolling)
       if (const auto again = check_progress_after(rollout.deployment, rollout.status, now)) enqueue_after(client::key_of(meta), *again);
     if (rollout.status == DeploymentStatus::of(rollout.deployment)) co_return {};
-    auto written = co_await client_.patch(client::deployments, meta.ns, meta.name, PatchType::merge, rollout.status.patch(), {.subresource = "status"});
-    if (written) deployments_.observe(*written);
-    else if (written.error().code != Code::not_found) co_return std::unexpected(std::move(written.error().context("write the status of deployment " + client::key_of(meta))));
-    co_return {};
+    co_return co_await patch_status(deployments_, rollout.deployment, rollout.status.patch());
   }
 
   client::Informer& deployments_;

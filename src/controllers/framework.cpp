@@ -30,6 +30,16 @@ client::Informer& Controller::watch(client::Resource resource) {
   return own;
 }
 
+Task<Result<void>> Controller::patch_status(client::Informer& own, model::ObjectRef object, std::string patch) {
+  const model::Meta& meta = object.meta();
+  auto written =
+      co_await client_.patch(own.resource(), meta.ns, meta.name, client::PatchType::merge, std::move(patch), {.subresource = "status"});
+  if (written) own.observe(*written);
+  else if (written.error().code != Code::not_found)
+    co_return std::unexpected(std::move(written.error()).context("write the status of " + meta.kind + " " + client::key_of(meta)));
+  co_return {};
+}
+
 void Controller::start() { starting_ = Job(run(this)); }
 
 Task<void> Controller::run(Controller* self) {

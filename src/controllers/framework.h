@@ -46,6 +46,8 @@ class Controller {
   void enqueue(std::string_view key) { queue_.add(key); }
   void enqueue(const model::ObjectRef& object) { queue_.add(client::key_of(object)); }
   void enqueue_after(std::string_view key, Duration delay) { queue_.add_after(key, delay); }
+  /// Merges `patch` into the status of an object of `own` and takes the answer in. One that is gone meanwhile is no failure.
+  Task<Result<void>> patch_status(client::Informer& own, model::ObjectRef object, std::string patch);
   WallTime wall_now() const { return context_.executor.wall_now(); }
 
   Context& context_;
