@@ -32,6 +32,8 @@ inline constexpr Resource service_accounts{"", "v1", "serviceaccounts"};
 inline constexpr Resource events{"", "v1", "events"};
 inline constexpr Resource deployments{"apps", "v1", "deployments"};
 inline constexpr Resource replica_sets{"apps", "v1", "replicasets"};
+inline constexpr Resource jobs{"batch", "v1", "jobs"};
+inline constexpr Resource cron_jobs{"batch", "v1", "cronjobs"};
 inline constexpr Resource endpoint_slices{"discovery.k8s.io", "v1", "endpointslices"};
 inline constexpr Resource leases{"coordination.k8s.io", "v1", "leases"};
 

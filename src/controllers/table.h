@@ -8,6 +8,9 @@ namespace estiba::controllers {
 
 std::unique_ptr<Controller> make_deployment_controller(Context& context);
 std::unique_ptr<Controller> make_replica_set_controller(Context& context);
+std::unique_ptr<Controller> make_job_controller(Context& context);
+std::unique_ptr<Controller> make_cron_job_controller(Context& context);
+std::unique_ptr<Controller> make_ttl_after_finished(Context& context);
 std::unique_ptr<Controller> make_endpoint_slice_controller(Context& context);
 std::unique_ptr<Controller> make_endpoints_controller(Context& context);
 std::unique_ptr<Controller> make_namespace_controller(Context& context);
