@@ -79,15 +79,19 @@ class Client {
   virtual Task<Result<model::ObjectRef>> get(Resource resource, std::string ns, std::string name) = 0;
   virtual Task<Result<List>> list(Resource resource, std::string ns, ListOptions options = {}) = 0;
   /// Events after `revision`.
-  virtual Task<Result<std::unique_ptr<WatchStream>>> watch(Resource resource, std::string ns, int64_t revision, ListOptions options = {}) = 0;
+  virtual Task<Result<std::unique_ptr<WatchStream>>> watch(Resource resource, std::string ns, int64_t revision,
+                                                           ListOptions options = {}) = 0;
   /// `body` is the object's JSON.
   virtual Task<Result<model::ObjectRef>> create(Resource resource, std::string ns, std::string body, WriteOptions options = {}) = 0;
   /// Replaces; metadata.resourceVersion in the body, when set, must match (Code::conflict).
-  virtual Task<Result<model::ObjectRef>> update(Resource resource, std::string ns, std::string name, std::string body, WriteOptions options = {}) = 0;
-  virtual Task<Result<model::ObjectRef>> patch(Resource resource, std::string ns, std::string name, PatchType type, std::string body, WriteOptions options = {}) = 0;
+  virtual Task<Result<model::ObjectRef>> update(Resource resource, std::string ns, std::string name, std::string body,
+                                                WriteOptions options = {}) = 0;
+  virtual Task<Result<model::ObjectRef>> patch(Resource resource, std::string ns, std::string name, PatchType type, std::string body,
+                                               WriteOptions options = {}) = 0;
   virtual Task<Result<void>> remove(Resource resource, std::string ns, std::string name, DeleteOptions options = {}) = 0;
   /// POST to a subresource that answers with another kind (pods/binding, serviceaccounts/token): the answer's JSON.
-  virtual Task<Result<std::string>> call(Resource resource, std::string ns, std::string name, std::string subresource, std::string body) = 0;
+  virtual Task<Result<std::string>> call(Resource resource, std::string ns, std::string name, std::string subresource,
+                                         std::string body) = 0;
 };
 
 }  // namespace estiba::client

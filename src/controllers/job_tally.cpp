@@ -236,7 +236,9 @@ class Count {
     if (out_.decided || !going()) return;
     const JobCondition* noted = find_condition(out_.status, "Suspended");
     if (suspended()) {
-      if (!noted || noted->status != "True") set_condition(out_.status, "Suspended", "True", "JobSuspended", "Job suspended", now_);
+      if (noted && noted->status == "True") return;
+      set_condition(out_.status, "Suspended", "True", "JobSuspended", "Job suspended", now_);
+      out_.status.startTime.clear();
     } else if (noted && noted->status == "True") {
       set_condition(out_.status, "Suspended", "False", "JobResumed", "Job resumed", now_);
       out_.status.startTime = format_rfc3339(now_);

@@ -357,7 +357,11 @@ void validate_job_status(Draft& draft) {
   }
   if (condition_true(*before, "SuccessCriteriaMet") && !condition_true(status, "SuccessCriteriaMet"))
     refuse_conditions(errors, "cannot disable the SuccessCriteriaMet=True condition");
+  // An Indexed Job whose completions and parallelism are the same may be scaled down.
+  const bool elastic =
+      draft.spec().string_at("completionMode") == "Indexed" && int_at(draft.spec(), "completions") == int_at(draft.spec(), "parallelism");
   for (std::string_view counter : {"failed", "succeeded"}) {
+    if (elastic && counter == "succeeded") continue;
     if (int_at(status, counter).value_or(0) < int_at(*before, counter).value_or(0))
       errors.invalid("status." + std::string(counter), std::string_view(std::to_string(int_at(status, counter).value_or(0))),
                      "cannot decrease the " + std::string(counter) + " counter");
@@ -365,7 +369,9 @@ void validate_job_status(Draft& draft) {
   if (has(*before, "completionTime") && has(status, "completionTime") &&
       !same(before->find("completionTime"), status.find("completionTime")))
     errors.invalid("status.completionTime", status.find("completionTime"), "field is immutable");
-  if (has(*before, "startTime") && !same(before->find("startTime"), status.find("startTime")) && !bool_at(draft.spec(), "suspend"))
+  const bool resuming = condition_true(*before, "Suspended") && !condition_true(status, "Suspended");
+  if (!resuming && has(*before, "startTime") && !same(before->find("startTime"), status.find("startTime")) &&
+      !bool_at(draft.spec(), "suspend"))
     errors.invalid("status.startTime", status.find("startTime"), "field is immutable for unsuspended job once set");
 }
 
