@@ -98,6 +98,7 @@ struct Container {
   uint64_t exits = 0;              ///< how often it has ended
   uint64_t generation = 0;         ///< how often it has been started: what watches one run compares it
   bool removed = false;            ///< it is in the table no more
+  bool joined = false;             ///< another container has come into a namespace of it
   bool keep_once = false;          ///< a restart is under way: --rm waits
   bool stop_restarts = false;      ///< by stop or kill since the last start: no policy starts it again
   Mutex writing;                   ///< held by who writes or deletes its record

@@ -3,12 +3,14 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "docker/background.h"
+#include "docker/config.h"
 #include "docker/daemon.h"
 #include "docker/errors.h"
 #include "docker/events.h"
 #include "docker/execs.h"
 #include "docker/filters.h"
 #include "docker/lives.h"
+#include "docker/network_spec.h"
 #include "docker/times.h"
 #include "engine/engine.h"
 #include "image/overlay.h"
@@ -58,6 +60,18 @@ Task<Result<void>> Lives::do_remove(ContainerRef container, bool force, bool vol
   co_return co_await clear(container, volumes);
 }
 
+// Whether its processes had no way to pass a descriptor of its root to any other: no file system, network, IPC or PID namespace in common.
+static bool unshared(const Container& c) {
+  const json::Node& host = c.host_config.root();
+  auto empty = [&](const char* key) {
+    const json::Node* value = host.find(key);
+    return !value || value->empty();
+  };
+  return c.mounts.empty() && !c.joined && network_kind(c) != "host" && network_kind(c) != "container" &&
+         host.string_at("PidMode").empty() && host.string_at("IpcMode") == "private" && !bool_at(host, "Privileged") && empty("CapAdd") &&
+         empty("Devices") && empty("SecurityOpt");
+}
+
 Task<Result<void>> Lives::clear(ContainerRef container, bool volumes) {
   Container& c = *container;
   const bool known = !c.creating;
@@ -67,7 +81,7 @@ Task<Result<void>> Lives::clear(ContainerRef container, bool volumes) {
   daemon_.containers().touch(c);
   if (told) CO_TRY(co_await daemon_.containers().note(container));
   auto gone = co_await daemon_.engine().remove_sandbox(c.id);
-  if (gone) gone = co_await daemon_.engine().remove_root(c.id);
+  if (gone) gone = co_await daemon_.engine().remove_root(c.id, unshared(c));
   if (!gone) {
     // It can be tried again, and is when the daemon starts.
     c.status = Status::dead;

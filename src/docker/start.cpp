@@ -96,6 +96,7 @@ Task<Result<void>> Lives::run(ContainerRef container) {
 Result<std::pair<int, std::string>> Lives::running_pid(std::string_view name) const {
   ContainerRef other = TRY(daemon_.containers().find(name));
   if (!other->running()) return fail(Code::conflict, "cannot join the namespace of container " + other->id + ": it is not running");
+  other->joined = true;
   return std::pair(other->pid, daemon_.engine().shm_dir(other->id));
 }
 
@@ -138,6 +139,7 @@ Task<Result<std::string>> Lives::join_network(ContainerRef container) {
   if (kind == "container") {
     ContainerRef other = CO_TRY(daemon_.containers().find(other_of(c.facts.network_mode)));
     if (!other->running()) co_return fail(Code::conflict, "cannot join network of a non running container: " + other->id);
+    other->joined = true;
     if (network_kind(*other) == "host") co_return std::string();
     if (auto box = daemon_.networks().sandbox(other->id)) co_return box->netns_path;
     co_return "/proc/" + std::to_string(other->pid) + "/ns/net";

@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
+#include <memory>
+#include <mutex>
 
 #include "base/strings.h"
 #include "engine/capabilities.h"
@@ -22,6 +25,18 @@ using json::Node;
 bool exists(const std::string& path) {
   struct stat info;
   return ::stat(path.c_str(), &info) == 0;
+}
+
+// Parsed once for each set of capabilities: most containers have the same.
+Result<std::shared_ptr<const Document>> default_profile(const std::vector<std::string>& capabilities) {
+  static std::mutex mutex;
+  static std::map<std::vector<std::string>, std::shared_ptr<const Document>> profiles;  // guarded by mutex
+  constexpr size_t most = 64;
+  std::lock_guard lock(mutex);
+  if (auto known = profiles.find(capabilities); known != profiles.end()) return known->second;
+  auto made = std::make_shared<const Document>(TRY(Document::parse(runtime::default_seccomp_json(capabilities))));
+  if (profiles.size() == most) profiles.clear();
+  return profiles.emplace(capabilities, std::move(made)).first->second;
 }
 
 class Bundle {
@@ -236,8 +251,7 @@ class Bundle {
     if (any(bidirectional, one_shared)) doc_.set(out, "rootfsPropagation", "rshared");
     else if (any(host_to_container, one_slave)) doc_.set(out, "rootfsPropagation", "rslave");
     if (spec_.seccomp == ContainerSpec::Seccomp::runtime_default && !spec_.privileged) {
-      Document profile = TRY(Document::parse(runtime::default_seccomp_json(capabilities_)));
-      doc_.set(out, "seccomp", doc_.copy(profile.root()));
+      doc_.set(out, "seccomp", doc_.copy(TRY(default_profile(capabilities_))->root()));
     } else if (spec_.seccomp == ContainerSpec::Seccomp::profile && !spec_.privileged) {
       auto profile = reasoned(reason::create_container_config, oci_seccomp(spec_.seccomp_profile, capabilities_));
       doc_.set(out, "seccomp", doc_.copy(TRY(std::move(profile)).root()));

@@ -286,10 +286,10 @@ Task<Result<void>> EngineImpl::unmount_root(std::string id) {
   co_return {};
 }
 
-Task<Result<void>> EngineImpl::remove_root(std::string id) {
+Task<Result<void>> EngineImpl::remove_root(std::string id, bool unshared) {
   if (find_container(id).second) co_return fail(Code::conflict, "the root of container " + id + " is in use by it");
   drop_early(id);
-  co_return co_await pool_.run([roots = roots_, id] { return roots->remove(id); });
+  co_return co_await pool_.run([roots = roots_, id, unshared] { return roots->remove(id, unshared); });
 }
 
 Task<Result<void>> EngineImpl::reopen_log(std::string id) {

@@ -149,8 +149,9 @@ class Engine {
   /// The path of the mounted root, which stays mounted until as many unmount_root() calls; of a running container the root it has.
   virtual Task<Result<std::string>> mount_root(std::string id) = 0;
   virtual Task<Result<void>> unmount_root(std::string id) = 0;
-  /// With all that was written. Missing is fine; conflict while a container or a mount_root() uses it.
-  virtual Task<Result<void>> remove_root(std::string id) = 0;
+  /// With all that was written. Missing is fine; conflict while a container or a mount_root() uses it. `unshared`: the container had
+  /// neither volumes nor namespaces in common with anybody, so that no process outside can hold a descriptor of it.
+  virtual Task<Result<void>> remove_root(std::string id, bool unshared = false) = 0;
   /// The directory of the writable layer (overlayfs's upper), there or not.
   virtual std::string upper_dir(std::string_view id) const = 0;
   /// The directory of the /dev/shm that a sandbox's containers share.

@@ -113,7 +113,7 @@ class EngineImpl final : public Engine {
   Task<Result<void>> make_root(std::string id, std::string image, bool passing) override;
   Task<Result<std::string>> mount_root(std::string id) override;
   Task<Result<void>> unmount_root(std::string id) override;
-  Task<Result<void>> remove_root(std::string id) override;
+  Task<Result<void>> remove_root(std::string id, bool unshared) override;
 
   // streams.cpp
   Task<Result<std::unique_ptr<Session>>> exec(std::string id, ExecSpec spec) override;

@@ -1,5 +1,6 @@
 #include "engine/roots.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -12,7 +13,12 @@ namespace estiba::engine {
 
 namespace {
 constexpr std::string_view passing_mark = "passing";
+
+bool is_mounted(const std::string& dir) {
+  struct stat outside{}, inside{};
+  return ::stat(dir.c_str(), &outside) == 0 && ::stat((dir + "/rootfs").c_str(), &inside) == 0 && outside.st_dev != inside.st_dev;
 }
+}  // namespace
 
 std::shared_ptr<Roots::Use> Roots::use(const std::string& id) {
   std::lock_guard lock(mutex_);
@@ -49,6 +55,7 @@ Result<void> Roots::make(const std::string& id, const std::string& image_name, b
   std::lock_guard lock(used->mutex);
   if (::access(dir.c_str(), F_OK) == 0) return fail(Code::already_exists, "container " + id + " has a root already");
   auto work = [&]() -> Result<void> {
+    if (passing && TRY(make_of_spare(id, image_name, *used))) return {};
     image::Record record = TRY(store_->use(id, image_name));
     auto config = TRY(store_->config(record.id));
     TRY_AS("image " + image_name, store_->unpack_layers(TRY(store_->manifest(record)), *config));
@@ -57,17 +64,37 @@ Result<void> Roots::make(const std::string& id, const std::string& image_name, b
   };
   auto done = work();
   if (!done) (void)image::remove_container_root(dir);
+  used->unused = done && !used->fresh;
   return done;
+}
+
+Result<bool> Roots::make_of_spare(const std::string& id, const std::string& image_name, Use& used) {
+  auto record = TRY(store_->find(image_name));
+  if (!record) return false;
+  used.fresh = spares_.take(id, record->id, TRY(layers(*TRY(store_->config(record->id)), id)));
+  if (!used.fresh) return false;
+  // Only now is it safe from the collector: look again (see the head of image/store.h).
+  if (TRY(store_->find(record->id))) return true;
+  used.fresh.reset();
+  TRY(image::remove_container_root(paths_.container(id)));
+  return false;
 }
 
 Result<std::string> Roots::hold(const std::string& id) {
   auto used = use(id);
   std::lock_guard lock(used->mutex);
+  if (used->fresh) {
+    ++used->users;
+    return paths_.container(id) + "/rootfs";
+  }
   auto keep = read_file(paths_.container(id) + "/keep");
   if (!keep) return fail(Code::not_found, "there is no root of container " + id);
   const auto writes = *keep == passing_mark ? image::Writes::passing : image::Writes::durable;
-  auto config = TRY(store_->config(TRY(image(id))));
-  auto root = TRY(image::mount_container_root(TRY(layers(*config, id)), paths_.container(id), {}, writes));
+  const std::string dir = paths_.container(id), image_id = TRY(image(id));
+  const auto below = TRY(layers(*TRY(store_->config(image_id)), id));
+  const bool fresh = std::exchange(used->unused, false) && writes == image::Writes::passing && !is_mounted(dir);
+  auto root = TRY(image::mount_container_root(below, dir, {}, writes));
+  if (fresh) used->fresh = TRY(FreshRoot::of(dir, image_id, below));
   ++used->users;
   return root;
 }
@@ -78,7 +105,7 @@ void Roots::release(const std::string& id) {
   {
     std::lock_guard lock(used->mutex);
     if (used->users > 0) --used->users;
-    idle = used->users == 0;
+    idle = used->users == 0 && !used->fresh;
   }
   if (idle) finish_later(id);
 }
@@ -89,12 +116,14 @@ void Roots::adopt(const std::string& id) {
   ++used->users;
 }
 
-Result<void> Roots::remove(const std::string& id) {
+Result<void> Roots::remove(const std::string& id, bool unshared) {
   auto used = use(id);
   {
     std::lock_guard lock(used->mutex);
     if (used->users > 0) return fail(Code::conflict, "the root of container " + id + " is in use");
-    if (kept(id)) TRY(discard(id));
+    const auto fresh = std::exchange(used->fresh, std::nullopt);
+    const bool spared = unshared && fresh && spares_.put(id, *fresh);
+    if (!spared && kept(id)) TRY(discard(id));
   }
   forget(id);
   return {};
@@ -146,6 +175,7 @@ void Roots::finish(const std::string& id) {
 
 void Roots::settle() {
   work_off();
+  spares_.drop();
   auto left = list_names(removed_dir());
   if (!left) return;
   for (const auto& id : *left) finish(id);

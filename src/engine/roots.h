@@ -8,7 +8,8 @@
 //   <data-dir>/containers/.removed/<id>/   what is being deleted
 //
 // Unmounting waits for a grace period of the kernel and deleting for the disk: nobody waits for either. A root that nobody uses is
-// unmounted a moment later, and one that is removed moves aside at once and is deleted then.
+// unmounted a moment later (a passing one stays mounted: it will soon be removed), and one that is removed moves aside at once and is
+// deleted then, or serves another container (engine/spare_roots.h).
 //
 // Blocking; any thread. Work on one root is done one after the other.
 #pragma once
@@ -16,11 +17,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/record.h"
+#include "engine/spare_roots.h"
 #include "image/store.h"
 
 namespace estiba::engine {
@@ -30,7 +33,7 @@ class Roots : public std::enable_shared_from_this<Roots> {
   /// Runs what it is given soon, on a thread that may block; or never, as the program ends.
   using Later = std::function<void(std::function<void()>)>;
   Roots(Paths paths, std::shared_ptr<image::Store> store, Later later)
-      : paths_(std::move(paths)), store_(std::move(store)), later_(std::move(later)) {}
+      : paths_(paths), store_(std::move(store)), later_(std::move(later)), spares_(std::move(paths)) {}
 
   /// `passing`: what is written need not outlive the machine's stop.
   Result<void> make(const std::string& id, const std::string& image, bool passing = false);
@@ -45,8 +48,9 @@ class Roots : public std::enable_shared_from_this<Roots> {
   void release(const std::string& id);
   /// It was mounted by an engine before this one, for a container that lives.
   void adopt(const std::string& id);
-  /// Conflict while it is in use.
-  Result<void> remove(const std::string& id);
+  /// Conflict while it is in use. `unshared`: nobody but the container's own processes, which are gone, can ever have had a way into it;
+  /// then it may serve another container when nothing was written.
+  Result<void> remove(const std::string& id, bool unshared = false);
   /// Removes the directory of a container whose root is not kept. Missing is fine.
   Result<void> discard(const std::string& id);
   /// Does what is left to do later, such as what an engine before this one left behind in .removed.
@@ -58,9 +62,13 @@ class Roots : public std::enable_shared_from_this<Roots> {
   struct Use {
     std::mutex mutex;
     int users = 0;
+    bool unused = false;             ///< this engine has made it, and nobody has mounted it yet
+    std::optional<FreshRoot> fresh;  ///< of a passing root that this engine has mounted, which stays mounted until it is removed
   };
   std::shared_ptr<Use> use(const std::string& id);
   void forget(const std::string& id);
+  /// False when there is none, or its image is gone.
+  Result<bool> make_of_spare(const std::string& id, const std::string& image_name, Use& used);
   std::string removed_dir() const { return paths_.data_dir + "/containers/.removed"; }
   void finish_later(const std::string& id);
   void work_off();
@@ -72,6 +80,7 @@ class Roots : public std::enable_shared_from_this<Roots> {
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Use>> uses_;  // guarded by mutex_
   std::vector<std::string> unfinished_;               // guarded by mutex_
+  SpareRoots spares_;
 };
 
 }  // namespace estiba::engine

@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "os/file.h"
+#include "os/placement.h"
 
 namespace estiba::image {
 
@@ -18,6 +19,8 @@ Result<std::unique_ptr<Store>> Store::open(std::string data_dir) {
   TRY_AS("open the image store", os::make_dirs(store->root_, 0700));
   for (const char* name : {"/blobs", "/blobs/sha256", "/recipes", "/recipes/sha256", "/layers", "/pins", "/unsynced", "/partial", "/tmp"})
     TRY_AS("open the image store", os::make_dir(store->root_ + name, 0700));
+  TRY_AS("open the image store", os::make_dir(store->data_dir_ + "/containers", 0700));
+  for (const std::string& trees : {store->root_ + "/tmp", store->data_dir_ + "/containers"}) os::place_apart(trees);
   store->boot_ = trim(TRY(os::read_file("/proc/sys/kernel/random/boot_id")));
   TRY_AS("open the image store", store->repair());
   return store;

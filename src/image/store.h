@@ -207,6 +207,8 @@ class Store {
   Result<Record> change_record(std::string_view id, UniqueFunction<void(Record&, std::vector<Record>&)> change);
   Result<BlobWriter> go_on(Fd fd, std::string path);
   Result<void> sweep_temporaries();
+  /// Removes the spare roots (engine/spare_roots.h) of images that are not in `index`.
+  Result<void> sweep_spare_roots(const IndexFile& index) const;
   Result<uint64_t> sweep(const IndexFile& index);
   Result<std::optional<Recipe>> recipe(std::string_view digest) const;
   Result<void> add_recipe(std::string_view digest, const Recipe& recipe);

@@ -235,7 +235,21 @@ Result<uint64_t> Store::collect(bool* done) {
     }
   }
   TRY(sweep_temporaries());
+  TRY(sweep_spare_roots(index));
   return sweep(index);
+}
+
+Result<void> Store::sweep_spare_roots(const IndexFile& index) const {
+  const std::string containers = data_dir_ + "/containers", spares = containers + "/.spare", removed = containers + "/.removed";
+  if (!os::exists(spares)) return {};
+  for (const auto& entry : TRY(os::list_dir(spares))) {
+    auto image = os::read_file(spares + "/" + entry.name + "/image");
+    if (!image || std::ranges::any_of(index.images, [&](const Record& r) { return r.id == trim(*image); })) continue;
+    // Whoever moves it has it: a container may be about to take it.
+    TRY(os::make_dirs(removed, 0700));
+    if (os::rename_file(spares + "/" + entry.name, removed + "/" + entry.name)) TRY(remove_container_root(removed + "/" + entry.name));
+  }
+  return {};
 }
 
 Result<void> Store::sweep_temporaries() {

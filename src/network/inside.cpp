@@ -1,10 +1,19 @@
 #include "network/inside.h"
 
+#include "os/file.h"
 #include "os/rtnl.h"
 
 namespace estiba::network {
 
-using os::rtnl::set_sysctl;
+namespace {
+
+// In a new namespace the value is never right already, which set_sysctl() looks for first.
+Result<void> set_sysctl(const std::string& path, std::string_view value) {
+  if (os::write_file("/proc/sys/" + path, value)) return {};
+  return os::rtnl::set_sysctl(path, value);
+}
+
+}  // namespace
 
 Result<void> set_inside_sysctls() {
   for (const char* conf : {"net/ipv4/conf/all/accept_redirects", "net/ipv4/conf/default/accept_redirects"}) TRY(set_sysctl(conf, "0"));

@@ -90,7 +90,7 @@ struct FakeEngine final : engine::Engine {
   Task<Result<void>> make_root(std::string, std::string, bool) override { co_return {}; }
   Task<Result<std::string>> mount_root(std::string) override { co_return std::string(); }
   Task<Result<void>> unmount_root(std::string) override { co_return {}; }
-  Task<Result<void>> remove_root(std::string) override { co_return {}; }
+  Task<Result<void>> remove_root(std::string, bool) override { co_return {}; }
   std::string upper_dir(std::string_view) const override { return {}; }
   std::string shm_dir(std::string_view) const override { return {}; }
   Task<Result<void>> reopen_log(std::string) override { co_return {}; }

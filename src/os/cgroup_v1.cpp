@@ -103,6 +103,7 @@ Result<void> apply_blkio(const Files& files, const CgroupResources& r) {
 Result<void> apply_devices(const Files& files, const CgroupResources& r) {
   // Each write is one rule; a container has some twenty.
   Fd opened[2];
+  std::vector<std::string> allowed;
   auto write = [&](bool allow, const std::string& text) -> Result<void> {
     const std::string name = files.name("devices", allow ? "devices.allow" : "devices.deny");
     if (name.empty()) return fail(Code::unsupported, "the devices controller is not mounted, for rule " + text);
@@ -115,6 +116,9 @@ Result<void> apply_devices(const Files& files, const CgroupResources& r) {
       text += " " + (rule.major ? std::to_string(*rule.major) : "*") + ":" + (rule.minor ? std::to_string(*rule.minor) : "*") + " " +
               rule.access;
     }
+    if (!rule.allow) allowed.clear();
+    else if (std::ranges::find(allowed, text) != allowed.end()) continue;
+    else allowed.push_back(text);
     TRY(write(rule.allow, text));
   }
   return {};
@@ -207,6 +211,10 @@ Result<void> v1_set_frozen(const CgroupHost& host, const std::string& path, bool
 }
 
 Result<void> v1_inherit_cpuset(const std::string& mount, const std::string& path) {
+  const std::string leaf = mount + path;
+  if (!trim(TRY(read_file(leaf + "/cpuset.cpus"))).empty() && !trim(TRY(read_file(leaf + "/cpuset.mems"))).empty()) return {};
+  // From now on the kernel does it for the groups beside this one (cpusets.rst, 1.7).
+  if (const size_t slash = path.rfind('/'); slash > 0) (void)write_file(mount + path.substr(0, slash) + "/cgroup.clone_children", "1");
   std::string parent = mount;
   for (std::string_view name : split(path, '/')) {
     if (name.empty()) continue;

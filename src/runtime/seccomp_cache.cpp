@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "os/file.h"
+#include "os/seccomp_simplify.h"
 
 namespace estiba::runtime {
 
@@ -11,7 +12,8 @@ namespace {
 
 // Everything that shapes the program, as one text.
 std::string fingerprint(const os::SeccompFilter& filter) {
-  std::string out = "2\n" + filter.default_action + "\n" + (filter.default_errno_ret ? std::to_string(*filter.default_errno_ret) : "") + "\n";
+  std::string out =
+      "3\n" + filter.default_action + "\n" + (filter.default_errno_ret ? std::to_string(*filter.default_errno_ret) : "") + "\n";
   for (const std::string& name : filter.architectures) out += name + " ";
   for (const std::string& flag : filter.flags) out += flag + " ";
   for (const os::SeccompRule& rule : filter.rules) {
@@ -44,6 +46,7 @@ Result<os::SeccompProgram> cached_seccomp(const os::SeccompFilter& filter) {
   std::string file = dir + "/" + std::to_string(fnv1a64(print));
   if (auto program = load(file, print)) return std::move(*program);
   os::SeccompProgram program = TRY(os::compile_seccomp(filter));
+  program.code = os::simplify_seccomp(std::move(program.code));
   if (os::make_dirs(dir, 0700)) {
     std::string bytes = print;
     bytes += '\0';

@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <map>
+#include <mutex>
 
 #include "io/loop.h"
 #include "model/json.h"
@@ -319,7 +320,9 @@ std::string init_request(const PodOptions& options) {
 ShimClient::ShimClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ShimClient::~ShimClient() = default;
 
-Result<os::Fd> ShimClient::start_waiting(const std::string& program) {
+namespace {
+
+Result<os::Fd> spawn_shim(const std::string& program) {
   auto [ours, theirs] = TRY(os::make_socketpair(SOCK_STREAM));
   os::SpawnOptions spawn_options;
   // The shim writes its pod's id over the last argument, which `ps` then shows.
@@ -332,6 +335,34 @@ Result<os::Fd> ShimClient::start_waiting(const std::string& program) {
   os::ExitStatus status = TRY(os::wait_child(pid));
   if (status.code) return fail(Code::internal, program + " ended with code " + std::to_string(status.code));
   return std::move(ours);
+}
+
+// One waiting shim of each program makes the others: a fork of it costs a fraction of a program's start.
+class Templates {
+ public:
+  Result<os::Fd> fork(const std::string& program) {
+    std::lock_guard lock(mutex_);
+    os::Fd& socket = sockets_[program];
+    if (!socket || !os::peer_is_there(socket.get())) socket = TRY(spawn_shim(program));
+    auto [ours, theirs] = TRY(os::make_socketpair(SOCK_STREAM));
+    wire::Writer writer;
+    std::vector<os::Fd> fds;
+    fds.push_back(std::move(theirs));
+    writer.add(R"({"op":"fork"})", std::move(fds));
+    TRY(writer.flush(socket.get()));
+    return std::move(ours);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, os::Fd> sockets_;  // guarded by mutex_; by program
+};
+
+}  // namespace
+
+Result<os::Fd> ShimClient::start_waiting(const std::string& program) {
+  static Templates templates;
+  return templates.fork(program);
 }
 
 Task<Result<std::unique_ptr<ShimClient>>> ShimClient::launch(PodOptions options) {

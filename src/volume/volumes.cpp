@@ -11,6 +11,7 @@
 #include "model/json.h"
 #include "os/file.h"
 #include "os/mount.h"
+#include "os/placement.h"
 #include "volume/mount_options.h"
 #include "volume/tree_copy.h"
 
@@ -69,6 +70,7 @@ Result<VolumeInfo> load(const std::string& dir, const std::string& name) {
 // What an interrupted making left has no _data, and what an interrupted removal left has a name that no volume can have.
 Result<std::vector<VolumeInfo>> load_all(const std::string& dir) {
   TRY(os::make_dirs(dir, 0701));
+  os::place_apart(dir);
   std::vector<VolumeInfo> volumes;
   for (const os::DirEntry& item : TRY(os::list_dir(dir))) {
     if (item.name.starts_with(".removing-")) {

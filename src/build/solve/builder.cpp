@@ -6,6 +6,7 @@
 #include "image/digest.h"
 #include "os/file.h"
 #include "os/mount.h"
+#include "os/placement.h"
 
 namespace estiba::build {
 namespace {
@@ -54,6 +55,7 @@ Task<Result<void>> Builder::recover() {
     TRY(os::make_dirs(impl->directory() + "/mounts", 0700));
     TRY(clear_directory(impl->directory() + "/tmp"));
     TRY(os::make_dirs(impl->directory() + "/tmp", 0700));
+    os::place_apart(impl->directory() + "/tmp");
     TRY(clear_directory(impl->options.run_dir + "/build"));
     return impl->cache.load();
   });

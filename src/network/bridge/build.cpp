@@ -95,6 +95,8 @@ Result<void> Networks::Impl::write_record(const Sandbox& box) {
 
 Result<void> Networks::Impl::fill(Kernel::Slot& slot, Sandbox& box, const std::vector<Wire>& wires, const DefaultRoute& route,
                                   const Targets& targets) {
+  // It may be connected later; one in the network "none" never is.
+  if (wires.empty() && box.endpoints.empty()) slot.names = TRY(kernel.open_names(slot.id));
   for (size_t i = 0; i < wires.size(); ++i) TRY(i == 0 ? kernel.wire(slot, wires[i]) : kernel.add_wire(slot.id, wires[i]));
   if (route.v4 || route.v6) TRY(kernel.set_default_route(slot, route));
   TRY(bind_ports(box, targets));

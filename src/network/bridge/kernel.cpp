@@ -181,7 +181,7 @@ Result<void> Kernel::build(Slot& slot) {
       rtnl::put_link(batch, slot.eth0_index, {.up = true});
     }
     TRY(slot.inside.run(batch));
-    slot.names = TRY(make_names(slot.filter));
+    if (!slot.veth.empty()) slot.names = TRY(make_names(slot.filter));
     return {};
   });
 }

@@ -265,7 +265,7 @@ Task<Result<SandboxInfo>> Networks::Impl::attach(SandboxSpec spec) {
   }
   Sandbox& kept = sandboxes[spec.container_id] = std::move(built->box);
   publish_names(kept);
-  resolver->serve(kept.container_id, std::move(built->names));
+  if (built->names.udp) resolver->serve(kept.container_id, std::move(built->names));
   co_return describe(kept);
 }
 
