@@ -53,6 +53,8 @@ class Api {
   Cluster& cluster() { return *cluster_; }
   Authenticator& authenticator() { return *authenticator_; }
   Authorizer& authorizer() { return authorizer_; }
+  /// Null where nodes cannot be reached.
+  NodeProxy* node_proxy() const { return node_proxy_; }
   /// Their run() is for the caller to start, on an executor of his.
   Aggregator& aggregator() { return aggregator_; }
   Fairness& fairness() { return fairness_; }

@@ -94,19 +94,25 @@ Task<void> list_pods(Node& node, io::Response& response) {
 
 NodeApi::NodeApi(Node& node, io::Loop& loop)
     : node_(node),
-      server_({&loop}, {}, [this](io::Request& request, io::Response& response) { return handle(&node_, request, response); }) {}
+      usage_(node),
+      server_({&loop}, {}, [this](io::Request& request, io::Response& response) { return handle(this, request, response); }) {}
 
 Result<void> NodeApi::listen(const std::string& host, uint16_t port, io::TlsContextRef tls) {
   return server_.listen_tcp(host, port, std::move(tls));
 }
 
-Task<void> NodeApi::handle(Node* node, io::Request& request, io::Response& response) {
+Task<void> NodeApi::handle(NodeApi* self, io::Request& request, io::Response& response) {
+  Node* node = &self->node_;
   if (request.path == "/healthz") co_return answer(response, 200, "ok");
   if (!allowed(request.peer())) co_return answer(response, 401, "Unauthorized");
   const auto parts = split(request.path, '/');
   const std::string_view verb = parts.size() > 1 ? parts[1] : std::string_view{};
   if (verb == "pods") co_return co_await list_pods(*node, response);
-  if (verb == "metrics") co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, observe::metrics().print());
+  if (request.path == "/stats/summary")
+    co_return response.send(200, {{"Content-Type", "application/json"}}, co_await self->usage_.summary());
+  if (request.path == "/metrics/resource")
+    co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, co_await self->usage_.resource_metrics());
+  if (request.path == "/metrics") co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, observe::metrics().print());
   const bool of_container = verb == "containerLogs" || verb == "exec" || verb == "attach";
   if (!(of_container && parts.size() == 5) && !(verb == "portForward" && parts.size() >= 4))
     co_return answer(response, 404, "404 page not found");

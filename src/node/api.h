@@ -4,7 +4,7 @@
 //   GET|POST /exec/{ns}/{pod}/{container}?command=…&input=1&output=1&error=1&tty=1      WebSocket or SPDY
 //   GET|POST /attach/{ns}/{pod}/{container}?input=1&output=1&error=1&tty=1
 //   GET|POST /portForward/{ns}/{pod}
-//   GET  /healthz, /pods, /metrics
+//   GET  /healthz, /pods, /metrics, /metrics/resource, /stats/summary
 //
 // Callers are known by client certificates of the cluster's CA: members of system:masters, the API server's client
 // (kube-apiserver-kubelet-client) and nobody else.
@@ -14,6 +14,7 @@
 #include "io/http_server.h"
 #include "io/loop.h"
 #include "node/node.h"
+#include "node/usage.h"
 
 namespace estiba::node {
 
@@ -25,8 +26,9 @@ class NodeApi {
   Task<void> stop() { return server_.drain(std::chrono::seconds(0)); }
 
  private:
-  static Task<void> handle(Node* node, io::Request& request, io::Response& response);
+  static Task<void> handle(NodeApi* self, io::Request& request, io::Response& response);
   Node& node_;
+  Usage usage_;
   io::HttpServer server_;
 };
 

@@ -26,6 +26,7 @@ std::span<const Special> pod_actions();
 std::span<const Special> namespace_actions();
 std::span<const Special> token_actions();
 std::span<const Special> review_actions();
+std::span<const Special> metrics_actions();
 
 /// What acts on this action; null when the registry does. Also for reads of a subresource that is another kind (scale).
 Act special_action(const Action& action);

@@ -1,0 +1,53 @@
+// What the node, its pods and their containers use of the machine, by the control groups: GET /stats/summary (the kubelet's
+// stats/v1alpha1 Summary) and GET /metrics/resource (KEP 727). Read when somebody asks; nothing runs in between.
+#pragma once
+#include <map>
+#include <string>
+
+#include "node/node.h"
+
+namespace estiba::node {
+
+class Usage {
+ public:
+  explicit Usage(Node& node) : node_(node) {}
+
+  /// JSON. CPU as nanoseconds since the start and as nanocores over the last ten seconds or more (since the start when nobody has asked
+  /// before), memory in bytes; the working set is what the kernel cannot drop without a fight.
+  Task<std::string> summary();
+  /// Prometheus' text form: CPU in seconds since the start, working sets in bytes.
+  Task<std::string> resource_metrics();
+
+ private:
+  struct Reading {
+    WallTime at{}, started{};
+    uint64_t cpu_ns = 0;
+    uint64_t nanocores = 0;
+    uint64_t memory = 0, working_set = 0, rss = 0;
+  };
+  struct ContainerReading {
+    std::string name;
+    Reading use;
+  };
+  struct PodReading {
+    model::ObjectRef pod;
+    std::vector<ContainerReading> containers;
+    Reading total() const;
+  };
+  // Of what a rate is computed: the newest reading, and the one that is old enough to compare with.
+  struct Past {
+    WallTime last_at{}, base_at{};
+    uint64_t last_cpu = 0, base_cpu = 0;
+    bool seen = false;
+  };
+
+  Task<std::vector<PodReading>> read_pods();
+  Reading read_machine();
+  uint64_t rate(const std::string& key, Reading& reading);
+  void forget();
+
+  Node& node_;
+  std::map<std::string, Past> past_;  // by container id; "" is the machine
+};
+
+}  // namespace estiba::node
