@@ -115,7 +115,7 @@ struct Committer {
     out.chain = chain_id(below.empty() ? std::string_view() : std::string_view(below.back()), out.diff_id);
     const bool had_blob = store.has_blob(out.digest);
     if (!store.has_layer(out.chain) && TRY(store.place_layer(place.path, out.chain, content))) {
-      place.wanted = false;
+      place.wanted = false;  // it is the store's now
       if (!had_blob) TRY(store.add_recipe(out.digest, {out.size, out.chain, root}));
     } else if (!had_blob) {
       // The layer came here from elsewhere, compressed: its tree need not make these very bytes.
@@ -124,6 +124,7 @@ struct Committer {
       TRY(copy_all(*tree, &blob));
       TRY(blob.commit(out.digest));
     }
+    if (std::exchange(place.wanted, false)) store.discard_soon({std::move(place.path), std::move(place.held)});
     return out;
   }
 };

@@ -207,6 +207,8 @@ class Store {
   Result<Record> change_record(std::string_view id, UniqueFunction<void(Record&, std::vector<Record>&)> change);
   Result<BlobWriter> go_on(Fd fd, std::string path);
   Result<void> sweep_temporaries();
+  /// Removes a finished tree that nobody needs, on the settler's thread: it may have many files.
+  void discard_soon(Temporary unneeded);
   /// Removes the spare roots (engine/spare_roots.h) of images that are not in `index`.
   Result<void> sweep_spare_roots(const IndexFile& index) const;
   Result<uint64_t> sweep(const IndexFile& index);
@@ -226,6 +228,7 @@ class Store {
   std::thread settler_;  // guarded by settling_
   std::mutex settling_;
   bool settle_wanted_ = false, settle_runs_ = false;                           // guarded by settling_
+  std::vector<Temporary> discarded_;                                           // guarded by settling_
   std::shared_ptr<const IndexFile> cached_;                                    // guarded by mutex_
   std::map<std::string, std::shared_ptr<const Config>, std::less<>> configs_;  // guarded by mutex_
   std::map<std::string, uint64_t, std::less<>> sizes_;                         // of layers; guarded by mutex_

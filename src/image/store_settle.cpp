@@ -55,6 +55,7 @@ void Store::settle_soon() {
   if (settler_.joinable()) settler_.join();  // it has said that it is at its end
   settle_runs_ = true;
   settler_ = std::thread([this] {
+    std::vector<Temporary> discarded;
     for (;;) {
       {
         std::lock_guard inner(settling_);
@@ -62,10 +63,23 @@ void Store::settle_soon() {
           settle_runs_ = false;
           return;
         }
+        discarded = std::move(discarded_);
+        discarded_.clear();
       }
+      // First, so that it need not be synced.
+      for (const Temporary& unneeded : discarded) (void)os::remove_all(unneeded.path);
+      discarded.clear();
       if (auto done = settle(); !done) log::warn("image", "the image store could not be synced", {{"error", done.error()}});
     }
   });
+}
+
+void Store::discard_soon(Temporary unneeded) {
+  {
+    std::lock_guard lock(settling_);
+    discarded_.push_back(std::move(unneeded));
+  }
+  settle_soon();
 }
 
 Result<void> Store::pin(const std::string& owner, const std::vector<std::string>& digests) {

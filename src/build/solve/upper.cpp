@@ -126,10 +126,13 @@ Result<void> Upper::write(const std::string& path, const FileInfo& info, const T
   const timespec times[2] = {{0, UTIME_OMIT}, {info.mtime, long(info.mtime_ns)}};
   if (info.type == Type::file) {
     const bool given = take && tree.give_content(source, place);
-    Fd fd = TRY(os::open_file(place, O_WRONLY | O_NOFOLLOW | (given ? 0 : O_CREAT | O_EXCL), 0600));
+    Fd fd = TRY(os::open_file(place, O_WRONLY | O_NOFOLLOW | (given ? 0 : O_CREAT | O_EXCL), mode_t(info.mode & 0777)));
     if (info.size > 0 && !given) TRY_AS("/" + path, tree.copy_content(source, fd.get()));
-    if (::fchown(fd.get(), info.uid, info.gid) != 0) return fail_errno("chown /" + path);
-    if (::fchmod(fd.get(), info.mode) != 0) return fail_errno("chmod /" + path);
+    struct stat made = TRY(os::fstat_file(fd.get()));
+    if (made.st_uid != info.uid || made.st_gid != info.gid)
+      if (::fchown(fd.get(), info.uid, info.gid) != 0) return fail_errno("chown /" + path);
+    if ((made.st_mode & 07777) != info.mode || info.mode & 07000)
+      if (::fchmod(fd.get(), info.mode) != 0) return fail_errno("chmod /" + path);
     if (!info.xattrs.empty()) TRY(set_xattrs(place, info));
     if (::futimens(fd.get(), times) != 0) return fail_errno("set the time of /" + path);
     return {};
