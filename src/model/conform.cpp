@@ -2,7 +2,7 @@
 #include <optional>
 
 #include "base/strings.h"
-#include "base/time.h"
+#include "base/timestamp.h"
 #include "model/check.h"
 #include "model/custom/definition.h"
 #include "model/quantity.h"
@@ -239,7 +239,7 @@ class Conform {
   Result<void> time(Node& node, const Field& field, const Type& type, const Step* path, bool element) {
     if (!node.is_string()) return wrong(node, type, path, go_type(field, element));
     const std::string_view text = node.as_string();
-    const auto parsed = parse_rfc3339(text);
+    const auto parsed = parse_timestamp(text);
     if (!parsed) return bad(path, "parsing time " + quoted(text) + " as \"2006-01-02T15:04:05Z07:00\": " + parsed.error().message);
     const std::string canonical = field.type->form == Form::time ? format_rfc3339(*parsed) : format_rfc3339_micro(*parsed);
     if (canonical != text) document_.assign(node, document_.make_string(canonical));

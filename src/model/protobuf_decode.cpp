@@ -1,6 +1,6 @@
 #include "base/protobuf_wire.h"
 #include "base/strings.h"
-#include "base/time.h"
+#include "base/timestamp.h"
 #include "model/protobuf.h"
 
 namespace estiba::model {
@@ -212,7 +212,8 @@ class Decoder {
     if (bytes.empty()) return nullptr;
     constexpr int64_t limit = 253402300800;  // the year 10000
     if (seconds < -62135596800 || seconds >= limit) return broken("a time is out of range");
-    const WallTime at{std::chrono::duration_cast<WallTime::duration>(std::chrono::seconds(seconds) + std::chrono::nanoseconds(nanos))};
+    if (nanos < 0 || nanos > 999'999'999) return broken("a time's nanoseconds are out of range");
+    const Timestamp at{seconds, nanos};
     return &document_.make_string(form == Form::time ? format_rfc3339(at) : format_rfc3339_micro(at));
   }
 

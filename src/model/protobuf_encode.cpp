@@ -1,6 +1,6 @@
 #include "base/protobuf_wire.h"
 #include "base/strings.h"
-#include "base/time.h"
+#include "base/timestamp.h"
 #include "model/int_or_string.h"
 #include "model/protobuf.h"
 
@@ -24,13 +24,10 @@ std::unexpected<Error> wrong(std::string_view name, const Node& node) {
 Result<void> message(std::string& out, const Node& node, const Type& type, uint8_t embed);
 
 Result<std::string> timestamp(std::string_view text) {
-  const WallTime time = TRY(parse_rfc3339(text));
-  const auto since = std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
-  int64_t seconds = since / 1'000'000'000, nanos = since % 1'000'000'000;
-  if (nanos < 0) nanos += 1'000'000'000, --seconds;
+  const Timestamp time = TRY(parse_timestamp(text));
   std::string out;
-  wire::put_int(out, 1, seconds);
-  wire::put_int(out, 2, nanos);
+  wire::put_int(out, 1, time.seconds);
+  wire::put_int(out, 2, time.nanos);
   return out;
 }
 
