@@ -347,6 +347,19 @@ TEST_F(AdmissionTest, runtime_classes_bring_overhead_and_scheduling) {
             "pods \"q\" is forbidden: conflict: runtimeClass.scheduling.nodeSelector[vm] = yes; pod.spec.nodeSelector[vm] = no");
 }
 
+TEST_F(AdmissionTest, default_tolerations_come_back_when_the_list_is_replaced) {
+  auto made = create("", "v1", "pods", "default", pod("p", ""));
+  ASSERT_TRUE(made) << made.error().message;
+  json::Document changed;
+  changed.set_root(changed.copy(json_of(made->object)));
+  json::Node& tolerations = *changed.root().find("spec")->find("tolerations");
+  changed.clear(tolerations);
+  changed.append(tolerations, changed.copy(json::Document::parse(R"({"key":"a","operator":"Exists"})")->root()));
+  auto updated = update("", "v1", "pods", "default", "p", json::print(changed.root()));
+  ASSERT_TRUE(updated) << updated.error().message;
+  EXPECT_EQ(json_of(updated->object).at("spec", "tolerations")->size(), 3u);
+}
+
 TEST_F(AdmissionTest, claims_get_the_default_class) {
   ASSERT_TRUE(
       create("storage.k8s.io", "v1", "storageclasses", {},

@@ -178,6 +178,7 @@ TEST_F(ApplyTest, PartsOfPodsAreAppliedByTheirOwnDoors) {
   auto outcome = run(api_->run(std::move(action)));
   ASSERT_TRUE(outcome) << message(outcome);
   EXPECT_EQ(json_of(outcome->object).at("spec", "ephemeralContainers")->size(), 1u);
+  EXPECT_EQ(outcome->object.meta().generation, 2);
   EXPECT_NE(
       owners("", "v1", "pods", "p")
           .find(

@@ -312,7 +312,10 @@ void apply_defaults(Draft& draft, const Strategy& strategy, Part part, Ownership
 // After admission: what an update must keep, and validation.
 Result<void> apply_rules(Draft& draft, const Strategy& strategy, Part part) {
   if (part == Part::main && strategy.prepare) strategy.prepare(draft);
-  keep_metadata(draft, strategy.generation && part == Part::main);
+  // Parts of a spec that have a door of their own count as changes of it; what a binding sets does not.
+  const std::string_view door = draft.action.subresource;
+  const bool of_spec = part == Part::main || door == "ephemeralcontainers" || door == "resize";
+  keep_metadata(draft, strategy.generation && of_spec);
   return validate(draft, strategy, part == Part::main);
 }
 

@@ -81,6 +81,12 @@ def test_what_cannot_be_read_is_400(api, ns, resource, body, told):
     assert (status, answer["reason"]) == (400, "BadRequest") and told in answer["message"], answer
 
 
+def test_a_node_without_csi_drivers_has_an_empty_list(api):
+    for drivers in (None, []):
+        status, _ = api("POST", "/apis/storage.k8s.io/v1/csinodes", named(spec={"drivers": drivers}), dryRun="All")
+        assert status == 201
+
+
 def test_what_is_set_once_stays(api, ns):
     services = CORE.format(ns=ns) + "services"
     made = api("POST", services, service("web")).body

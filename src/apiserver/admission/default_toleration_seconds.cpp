@@ -20,7 +20,8 @@ bool tolerates(const json::Node& spec, std::string_view key) {
 }  // namespace
 
 Result<void> add_default_tolerations(Attributes& attributes) {
-  if (!attributes.is("", "pods") || !attributes.creating()) return {};
+  // An update that replaces the list brings them back as well.
+  if (!attributes.is("", "pods") || !(attributes.creating() || attributes.updating())) return {};
   json::Document& doc = *attributes.doc;
   for (std::string_view key : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}) {
     if (tolerates(attributes.spec(), key)) continue;
