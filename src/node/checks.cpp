@@ -1,6 +1,8 @@
 #include "node/checks.h"
 
+#include "base/protobuf_wire.h"
 #include "base/strings.h"
+#include "io/grpc.h"
 #include "io/http_client.h"
 
 namespace estiba::node {
@@ -59,6 +61,39 @@ Task<CheckResult> check_tcp(std::string host, uint16_t port, Duration timeout) {
   co_return CheckResult{true, {}};
 }
 
+// What a HealthCheckResponse says; nullopt when it cannot be read.
+static std::optional<uint64_t> serving_status(std::string_view message) {
+  uint64_t status = 0;  // UNKNOWN
+  for (wire::Reader reader(message); !reader.done();) {
+    const auto field = reader.next();
+    if (!field) return std::nullopt;
+    if (field->number == 1 && field->type == wire::Type::varint) status = field->integer;
+  }
+  return status;
+}
+
+Task<CheckResult> check_grpc(std::string host, uint16_t port, std::string service, Duration timeout) {
+  const std::string place = bracketed(host) + ":" + std::to_string(port);
+  auto url = io::Url::parse("http://" + place);
+  if (!url) co_return CheckResult{false, url.error().message};
+  const Instant end = Executor::current()->now() + timeout;
+  auto connection = co_await io::GrpcConnection::connect(std::move(*url), nullptr, timeout);
+  if (!connection) co_return CheckResult{false, "gRPC service " + quoted(place) + " not reached: " + connection.error().message};
+  std::string request;
+  if (!service.empty()) wire::put_bytes(request, 1, service);
+  const Duration left = std::max<Duration>(end - Executor::current()->now(), 1ms);
+  auto answer = co_await (*connection)->call("/grpc.health.v1.Health/Check", std::move(request), {{"user-agent", "kube-probe/1.36"}}, left);
+  if (!answer.status.ok()) {
+    const std::string code = std::to_string(int(answer.status.code));
+    co_return CheckResult{false, "gRPC health check of " + quoted(place) + " failed with code " + code + ": " + cut(answer.status.message)};
+  }
+  constexpr uint64_t serving = 1;
+  const auto status = serving_status(answer.message);
+  if (status == serving) co_return CheckResult{true, {}};
+  co_return CheckResult{false,
+                        "service unhealthy (responded with status " + (status ? std::to_string(*status) : "that cannot be read") + ")"};
+}
+
 Task<CheckResult> check_exec(engine::Engine* engine, std::string container_id, std::vector<std::string> command, Duration timeout) {
   auto output = co_await engine->exec_sync(container_id, std::move(command), timeout);
   if (!output) co_return CheckResult{false, output.error().message};
@@ -73,7 +108,9 @@ Check make_check(const Context& context, const Probe& probe, const Container& co
     return [why]() { return [](std::string text) -> Task<CheckResult> { co_return CheckResult{false, std::move(text)}; }(why); };
   };
   if (probe.exec) {
-    return [engine = &context.engine, command = probe.exec->command, container_id, timeout] { return check_exec(engine, container_id(), command, timeout); };
+    return [engine = &context.engine, command = probe.exec->command, container_id, timeout] {
+      return check_exec(engine, container_id(), command, timeout);
+    };
   }
   if (probe.httpGet) {
     auto port = resolve_port(probe.httpGet->port, container);
@@ -83,17 +120,24 @@ Check make_check(const Context& context, const Probe& probe, const Container& co
   if (probe.tcpSocket) {
     auto port = resolve_port(probe.tcpSocket->port, container);
     if (!port) return failing(port.error().message);
-    return [host = probe.tcpSocket->host, port = *port, pod_ip, timeout] { return check_tcp(host.empty() ? pod_ip() : host, port, timeout); };
+    return
+        [host = probe.tcpSocket->host, port = *port, pod_ip, timeout] { return check_tcp(host.empty() ? pod_ip() : host, port, timeout); };
   }
-  return failing("the probe names no exec, httpGet or tcpSocket action that this node knows");
+  if (probe.grpc) {
+    return [service = probe.grpc->service, port = uint16_t(probe.grpc->port), pod_ip, timeout] {
+      return check_grpc(pod_ip(), port, service, timeout);
+    };
+  }
+  return failing("the probe names no exec, httpGet, tcpSocket or grpc action");
 }
 
-Task<Result<void>> run_hook(const Context& context, LifecycleHandler handler, Container container, std::string container_id, std::string pod_ip) {
+Task<Result<void>> run_hook(const Context& context, LifecycleHandler handler, Container container, std::string container_id,
+                            std::string pod_ip) {
   if (handler.exec) {
     auto output = CO_TRY(co_await context.engine.exec_sync(container_id, handler.exec->command, Duration{}));
     if (output.exit_code != 0)
-      co_return fail(Code::internal, "command '" + join(handler.exec->command, " ") + "' exited with " + std::to_string(output.exit_code) + ": " +
-                                         cut(output.error + output.output));
+      co_return fail(Code::internal, "command '" + join(handler.exec->command, " ") + "' exited with " + std::to_string(output.exit_code) +
+                                         ": " + cut(output.error + output.output));
     co_return {};
   }
   if (handler.httpGet) {

@@ -17,6 +17,8 @@ Result<uint16_t> resolve_port(const model::IntOrString& port, const model::core_
 /// 200–399 is success.
 Task<CheckResult> check_http(model::core_v1::HTTPGetAction action, std::string pod_ip, uint16_t port, Duration timeout);
 Task<CheckResult> check_tcp(std::string host, uint16_t port, Duration timeout);
+/// Asks gRPC's health service (grpc.health.v1.Health/Check, without TLS) for `service`; SERVING is success.
+Task<CheckResult> check_grpc(std::string host, uint16_t port, std::string service, Duration timeout);
 Task<CheckResult> check_exec(engine::Engine* engine, std::string container_id, std::vector<std::string> command, Duration timeout);
 
 /// The check a probe asks for. `container_id` is asked at each check, since containers restart.
@@ -24,7 +26,7 @@ Check make_check(const Context& context, const model::core_v1::Probe& probe, con
                  std::function<std::string()> container_id, std::function<std::string()> pod_ip);
 
 /// Runs a postStart or preStop handler; the message of a failure is the kubelet's.
-Task<Result<void>> run_hook(const Context& context, model::core_v1::LifecycleHandler handler, model::core_v1::Container container, std::string container_id,
-                            std::string pod_ip);
+Task<Result<void>> run_hook(const Context& context, model::core_v1::LifecycleHandler handler, model::core_v1::Container container,
+                            std::string container_id, std::string pod_ip);
 
 }  // namespace estiba::node

@@ -211,9 +211,12 @@ std::string read_exit_message(const Options& options, const Pod& pod, const Cont
   const ssize_t n = ::pread(fd.get(), tail.data(), tail.size(), size - off_t(tail.size()));
   tail.resize(n > 0 ? size_t(n) : 0);
   for (std::string_view line : split(tail, '\n')) {
+    // "<time> <stream> <F or P> <text>"; a partial one goes on in the next.
     size_t at = 0;
     for (int field = 0; field < 3 && at != std::string_view::npos; ++field) at = line.find(' ', at ? at + 1 : 0);
-    if (at != std::string_view::npos) message.append(line.substr(at + 1)).append("\n");
+    if (at == std::string_view::npos || at == 0) continue;
+    message.append(line.substr(at + 1));
+    if (line[at - 1] != 'P') message += '\n';
   }
   if (message.size() > 2048) message.erase(0, message.size() - 2048);
   return message;
@@ -227,7 +230,8 @@ void link_log(const Options& options, const Pod& pod, const std::string& contain
   if (DIR* dir = ::opendir(log.c_str())) {
     int best = -1;
     while (dirent* entry = ::readdir(dir))
-      if (auto number = parse_number<int>(split_once(entry->d_name, '.').first); number && *number > best) best = *number, newest = entry->d_name;
+      if (auto number = parse_number<int>(split_once(entry->d_name, '.').first); number && *number > best)
+        best = *number, newest = entry->d_name;
     ::closedir(dir);
   }
   if (!newest.empty()) (void)::symlink((log + "/" + newest).c_str(), link_name(options, pod, container, id).c_str());

@@ -117,6 +117,7 @@ void PodWorker::update(model::ObjectRef pod) {
       stopping_ && pod.meta().deletion_grace_seconds >= 0 && pod.meta().deletion_grace_seconds < pod_.meta().deletion_grace_seconds;
   pod_ = std::move(pod);
   if (labels_changed && PodVolumes::uses_metadata(spec())) volumes_stale_ = true;
+  if (labels_changed) retry_configuration();
   if (hurried) {
     const Duration limit = std::chrono::seconds(pod_.meta().deletion_grace_seconds);
     for (auto& c : containers_)
@@ -136,14 +137,18 @@ void PodWorker::gone() {
 
 void PodWorker::source_changed(bool secret, std::string_view name) {
   if (!PodVolumes::uses(spec(), secret, name)) {
-    // Something else may wait for it: a container whose environment names it.
-    for (auto& c : containers_)
-      if (c->waiting_reason == "CreateContainerConfigError") c->restarts.reset(), wake();
+    retry_configuration();
     return;
   }
   volumes_stale_ = true;
   volume_backoff_.reset();
   wake();
+}
+
+// What a container's environment or paths name has changed: one that could not be made may be made now.
+void PodWorker::retry_configuration() {
+  for (auto& c : containers_)
+    if (c->waiting_reason == "CreateContainerConfigError") c->restarts.reset(), wake();
 }
 
 void PodWorker::engine_event(const engine::Event& event) {

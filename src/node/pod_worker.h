@@ -53,13 +53,13 @@ class PodWorker {
     std::string id, previous_id;  ///< of the engine's containers; empty: none
     uint32_t attempt = 0;         ///< of `id`; the next one is attempt + 1
     Backoff restarts, pulls;
-    std::string counted_id;       ///< the exited container whose failure `restarts` knows of
+    std::string counted_id;  ///< the exited container whose failure `restarts` knows of
     std::string waiting_reason, waiting_message;
-    std::string image_id;         ///< the image is here, for the next start; policy Always: pulled for that very start
+    std::string image_id;  ///< the image is here, for the next start; policy Always: pulled for that very start
     Job pull, hook;
     bool pull_failed = false;
     bool started = false, ready = false;
-    std::string kill_why;         ///< it is to be stopped and, if the policy says so, started again
+    std::string kill_why;                ///< it is to be stopped and, if the policy says so, started again
     std::optional<Duration> kill_grace;  ///< instead of the pod's
     std::unique_ptr<Prober> startup, liveness, readiness;
   };
@@ -78,6 +78,7 @@ class PodWorker {
   Task<Result<void>> make_sandbox();
   Task<bool> check_deadline();
   PodFacts facts() const;
+  void retry_configuration();
   void wake() { wake_.set(); }
   void status_changed() { dirty_.set(); }
   void wake_at(Instant when) { deadline_ = std::min(deadline_, when); }
@@ -122,9 +123,9 @@ class PodWorker {
   model::ObjectRef pod_;
   std::function<void()> on_finished_;
   PodVolumes volumes_;
-  std::vector<std::unique_ptr<PodContainer>> containers_;  // init ones first, in the spec's order; ephemeral ones last
+  std::vector<std::unique_ptr<PodContainer>> containers_;                    // init ones first, in the spec's order; ephemeral ones last
   std::map<std::string, model::core_v1::Container, std::less<>> ephemeral_;  // as if they were containers; never changed once there
-  std::map<std::string, std::string> exit_messages_;       // by container id, from the termination log
+  std::map<std::string, std::string> exit_messages_;                         // by container id, from the termination log
 
   bool gone_ = false, finished_ = false, rested_ = false, stopping_ = false;
   bool volumes_ready_ = false, volumes_stale_ = true, sandbox_ready_ = false;
@@ -137,8 +138,8 @@ class PodWorker {
   int64_t written_revision_ = 0;
 
   Event wake_, dirty_;
-  Job writer_, job_;       // last: they end first
-  TaskGroup hurry_;        // stops with a shorter grace
+  Job writer_, job_;  // last: they end first
+  TaskGroup hurry_;   // stops with a shorter grace
 };
 
 }  // namespace estiba::node

@@ -39,7 +39,7 @@ ContainerStateTerminated terminated(const engine::ContainerStatus& status) {
   return out;
 }
 
-model::core_v1::ContainerState state_of(const ContainerFacts& c, bool pod_initialized, bool init, bool terminating) {
+model::core_v1::ContainerState state_of(const ContainerFacts& c, bool has_init, bool terminating) {
   model::core_v1::ContainerState out;
   if (running(c)) {
     out.running.ensure().startedAt = text(c.current->started);
@@ -47,13 +47,14 @@ model::core_v1::ContainerState state_of(const ContainerFacts& c, bool pod_initia
     out.terminated.ensure() = terminated(*c.current);
   } else {
     auto& waiting = out.waiting.ensure();
-    waiting.reason = !c.waiting_reason.empty() ? c.waiting_reason : pod_initialized || init ? "ContainerCreating" : "PodInitializing";
+    waiting.reason = !c.waiting_reason.empty() ? c.waiting_reason : has_init ? "PodInitializing" : "ContainerCreating";
     waiting.message = c.waiting_message;
   }
   return out;
 }
 
-model::core_v1::ContainerStatus container_status(const Container& spec, const ContainerFacts& c, bool pod_initialized, bool init, bool terminating) {
+model::core_v1::ContainerStatus container_status(const Container& spec, const ContainerFacts& c, bool has_init, bool init,
+                                                 bool terminating) {
   model::core_v1::ContainerStatus out;
   out.name = spec.name;
   out.image = c.current && !c.current->image.empty() ? c.current->image : spec.image;
@@ -62,7 +63,7 @@ model::core_v1::ContainerStatus container_status(const Container& spec, const Co
     out.imageID = c.current->image_ref;
     out.containerID = "estiba://" + c.current->id;
   }
-  out.state.ensure() = state_of(c, pod_initialized, init, terminating);
+  out.state.ensure() = state_of(c, has_init, terminating);
   // A container that exited and waits for its restart shows its exit as the last state.
   if (exited(c) && !c.waiting_reason.empty() && !terminating) out.lastState.ensure().terminated.ensure() = terminated(*c.current);
   else if (c.previous) out.lastState.ensure().terminated.ensure() = terminated(*c.previous);
@@ -73,7 +74,8 @@ model::core_v1::ContainerStatus container_status(const Container& spec, const Co
 
 // What the API knows of a container that the node knows nothing of any more (a reboot emptied the run directory); null when
 // it never ran.
-std::optional<model::core_v1::ContainerStatus> last_known(const std::vector<model::core_v1::ContainerStatus>& list, const std::string& name) {
+std::optional<model::core_v1::ContainerStatus> last_known(const std::vector<model::core_v1::ContainerStatus>& list,
+                                                          const std::string& name) {
   for (const auto& known : list) {
     if (known.name != name || !known.state || !(known.state->terminated || known.state->running)) continue;
     model::core_v1::ContainerStatus out = known;
@@ -130,7 +132,8 @@ void add_conditions(PodStatus& status, const Pod& pod, const PodFacts& facts, Wa
   std::vector<std::string> unready, incomplete;
   for (const Container& container : pod.spec.initContainers) {
     if (!init_done(container, facts_of(facts, container.name))) incomplete.push_back(container.name);
-    if (is_sidecar(container) && !(running(facts_of(facts, container.name)) && facts_of(facts, container.name).ready)) unready.push_back(container.name);
+    if (is_sidecar(container) && !(running(facts_of(facts, container.name)) && facts_of(facts, container.name).ready))
+      unready.push_back(container.name);
   }
   for (const Container& container : pod.spec.containers)
     if (!(running(facts_of(facts, container.name)) && facts_of(facts, container.name).ready)) unready.push_back(container.name);
@@ -147,7 +150,8 @@ void add_conditions(PodStatus& status, const Pod& pod, const PodFacts& facts, Wa
   const std::string reason = ready ? "" : done ? "PodCompleted" : failed ? "PodFailed" : "ContainersNotReady";
   const std::string message = ready || done || failed ? "" : "containers with unready status: " + list_names(unready);
   const bool gates = gates_hold(pod);
-  set("Ready", ready && gates, ready && !gates ? "ReadinessGatesNotReady" : reason, ready && !gates ? "a readiness gate of the pod does not hold" : message);
+  set("Ready", ready && gates, ready && !gates ? "ReadinessGatesNotReady" : reason,
+      ready && !gates ? "a readiness gate of the pod does not hold" : message);
   set("ContainersReady", ready, reason, message);
   for (const auto& condition : status.conditions)
     if (condition.type == "PodScheduled") return;
@@ -205,7 +209,8 @@ PodStatus compute_status(const Pod& pod, const PodFacts& facts, WallTime now) {
   if (auto generation = pod.metadata.generation) status.observedGeneration = *generation;
   if (!facts.host_ips.empty()) status.hostIP = facts.host_ips[0];
   for (const std::string& ip : facts.host_ips) status.hostIPs.emplace_back().ip = ip;
-  const bool init = initialized(pod, facts), ended = status.phase == "Succeeded" || status.phase == "Failed", over = facts.terminating || ended;
+  const bool has_init = !pod.spec.initContainers.empty(), ended = status.phase == "Succeeded" || status.phase == "Failed",
+             over = facts.terminating || ended;
   if (!facts.pod_ips.empty()) status.podIP = facts.pod_ips[0];
   for (const std::string& ip : facts.pod_ips) status.podIPs.emplace_back().ip = ip;
   if (facts.pod_ips.empty() && over) {
@@ -215,15 +220,17 @@ PodStatus compute_status(const Pod& pod, const PodFacts& facts, WallTime now) {
   auto add = [&](const Container& container, const auto& before, auto& to, bool is_init) {
     const ContainerFacts& c = facts_of(facts, container.name);
     auto known = over && !c.current && !c.previous ? last_known(before, container.name) : std::nullopt;
-    to.push_back(known ? std::move(*known) : container_status(container, c, init, is_init, over));
+    to.push_back(known ? std::move(*known) : container_status(container, c, has_init, is_init, over));
   };
-  for (const Container& container : pod.spec.initContainers) add(container, pod.status.initContainerStatuses, status.initContainerStatuses, true);
+  for (const Container& container : pod.spec.initContainers)
+    add(container, pod.status.initContainerStatuses, status.initContainerStatuses, true);
   for (const Container& container : pod.spec.containers) add(container, pod.status.containerStatuses, status.containerStatuses, false);
   for (const EphemeralContainer& ephemeral : pod.spec.ephemeralContainers) {
     Container container;
     container.name = ephemeral.name;
     container.image = ephemeral.image;
-    status.ephemeralContainerStatuses.push_back(container_status(container, facts_of(facts, container.name), init, false, facts.terminating || ended));
+    status.ephemeralContainerStatuses.push_back(
+        container_status(container, facts_of(facts, container.name), has_init, false, facts.terminating || ended));
   }
   add_conditions(status, pod, facts, now);
   return status;

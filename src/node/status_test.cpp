@@ -55,7 +55,8 @@ TEST_F(Status, TransitionTimesChangeWithTheStatusOnly) {
   now += std::chrono::seconds(100);
   EXPECT_EQ(model::encode(compute()), model::encode(pod.status));
   facts.containers["web"].ready = false;
-  for (const auto& c : compute().conditions) EXPECT_EQ(c.lastTransitionTime == format_rfc3339(now), c.type == "Ready" || c.type == "ContainersReady") << c.type;
+  for (const auto& c : compute().conditions)
+    EXPECT_EQ(c.lastTransitionTime == format_rfc3339(now), c.type == "Ready" || c.type == "ContainersReady") << c.type;
 }
 
 TEST_F(Status, CrashLoopShowsTheExitAsLastState) {
@@ -84,8 +85,11 @@ TEST_F(Status, EndedPodsByRestartPolicy) {
 
 TEST_F(Status, InitContainersHoldThePodBack) {
   pod.spec.initContainers.emplace_back().name = "setup";
+  pod.spec.initContainers.emplace_back().name = "more";
   container("setup", ContainerState::running);
   PodStatus status = compute();
+  EXPECT_EQ(status.initContainerStatuses[1].state->waiting->reason, "PodInitializing");
+  pod.spec.initContainers.pop_back();
   EXPECT_EQ(status.phase, "Pending");
   EXPECT_EQ(condition(status, "Initialized"), "False ContainersNotInitialized");
   EXPECT_EQ(status.containerStatuses[0].state->waiting->reason, "PodInitializing");

@@ -33,6 +33,21 @@ Result<bool> add_downward(const Pod& pod, const DownwardAPIVolumeFile& item, mod
   return true;
 }
 
+// A path that depends on what is not known, or that leaves the volume's own tree, would mount something that nobody asked for.
+Result<std::string> expand_sub_path(const std::string& expression, const Environment& environment) {
+  std::string missing;
+  const std::string path = expand(expression, [&](std::string_view name) -> const std::string* {
+    for (const auto& [key, value] : environment)
+      if (key == name) return &value;
+    missing = name;
+    return nullptr;
+  });
+  const std::string about = "subPathExpr " + quoted(expression);
+  if (!missing.empty()) return fail(Code::invalid, about + ": the container has no environment variable " + quoted(missing));
+  if (path.starts_with('/')) return fail(Code::invalid, about + " gives " + quoted(path) + ", which must not be an absolute path");
+  return path;
+}
+
 }  // namespace
 
 PodVolumes::PodVolumes(const Context& context, std::string uid) : context_(context), uid_(std::move(uid)) {}
@@ -84,23 +99,30 @@ Task<Result<void>> PodVolumes::prepare_one(const Pod& pod, const Volume& volume)
   const auto group = fs_group(pod);
   if (volume.emptyDir) {
     const bool memory = volume.emptyDir->medium == "Memory";
-    const uint64_t size = memory && !volume.emptyDir->sizeLimit.empty() ? uint64_t(model::Quantity::parse(volume.emptyDir->sizeLimit).value_or({}).to_int64()) : 0;
-    co_return co_await context_.pool.run([=] { return memory ? volume::make_memory_dir(path, size, group) : volume::make_empty_dir(path, group); });
+    const uint64_t size = memory && !volume.emptyDir->sizeLimit.empty()
+                              ? uint64_t(model::Quantity::parse(volume.emptyDir->sizeLimit).value_or({}).to_int64())
+                              : 0;
+    co_return co_await context_.pool.run(
+        [=] { return memory ? volume::make_memory_dir(path, size, group) : volume::make_empty_dir(path, group); });
   }
   if (volume.hostPath) {
     const std::string type = volume.hostPath->type;
     co_return co_await context_.pool.run([=] { return volume::check_host_path(path, type); });
   }
-  if (!has_files(volume)) co_return fail(Code::unsupported, "this node knows emptyDir, hostPath, configMap, secret, projected and downwardAPI volumes only");
+  if (!has_files(volume))
+    co_return fail(Code::unsupported, "this node knows emptyDir, hostPath, configMap, secret, projected and downwardAPI volumes only");
   volume::Files files;
   if (volume.configMap) {
     const auto& source = *volume.configMap;
-    CO_TRY(co_await add_object(pod, false, source.name, source.items, source.optional.value_or(false), mode_t(source.defaultMode.value_or(0644)), &files));
+    CO_TRY(co_await add_object(pod, false, source.name, source.items, source.optional.value_or(false),
+                               mode_t(source.defaultMode.value_or(0644)), &files));
   } else if (volume.secret) {
     const auto& source = *volume.secret;
-    CO_TRY(co_await add_object(pod, true, source.secretName, source.items, source.optional.value_or(false), mode_t(source.defaultMode.value_or(0644)), &files));
+    CO_TRY(co_await add_object(pod, true, source.secretName, source.items, source.optional.value_or(false),
+                               mode_t(source.defaultMode.value_or(0644)), &files));
   } else if (volume.downwardAPI) {
-    for (const auto& item : volume.downwardAPI->items) CO_TRY(add_downward(pod, item, mode_t(volume.downwardAPI->defaultMode.value_or(0644)), &files));
+    for (const auto& item : volume.downwardAPI->items)
+      CO_TRY(add_downward(pod, item, mode_t(volume.downwardAPI->defaultMode.value_or(0644)), &files));
   } else {
     for (const auto& source : volume.projected->sources)
       CO_TRY(co_await add_source(pod, source, mode_t(volume.projected->defaultMode.value_or(0644)), &files));
@@ -116,9 +138,11 @@ Task<Result<void>> PodVolumes::prepare_one(const Pod& pod, const Volume& volume)
 
 Task<Result<bool>> PodVolumes::add_source(const Pod& pod, const VolumeProjection& source, mode_t mode, volume::Files* files) {
   if (source.configMap)
-    co_return co_await add_object(pod, false, source.configMap->name, source.configMap->items, source.configMap->optional.value_or(false), mode, files);
+    co_return co_await add_object(pod, false, source.configMap->name, source.configMap->items, source.configMap->optional.value_or(false),
+                                  mode, files);
   if (source.secret)
-    co_return co_await add_object(pod, true, source.secret->name, source.secret->items, source.secret->optional.value_or(false), mode, files);
+    co_return co_await add_object(pod, true, source.secret->name, source.secret->items, source.secret->optional.value_or(false), mode,
+                                  files);
   if (source.downwardAPI) {
     for (const auto& item : source.downwardAPI->items) CO_TRY(add_downward(pod, item, mode, files));
     co_return true;
@@ -131,8 +155,8 @@ Task<Result<bool>> PodVolumes::add_source(const Pod& pod, const VolumeProjection
   co_return fail(Code::unsupported, "a projected source is of a kind that this node does not know");
 }
 
-Task<Result<bool>> PodVolumes::add_object(const Pod& pod, bool secret, std::string name, std::vector<KeyToPath> items, bool optional, mode_t mode,
-                                          volume::Files* files) {
+Task<Result<bool>> PodVolumes::add_object(const Pod& pod, bool secret, std::string name, std::vector<KeyToPath> items, bool optional,
+                                          mode_t mode, volume::Files* files) {
   auto data = co_await read_object(context_, secret, pod.metadata.namespace_, name);
   if (!data) {
     if (optional && data.error().code == Code::not_found) co_return false;
@@ -145,7 +169,8 @@ Task<Result<bool>> PodVolumes::add_object(const Pod& pod, bool secret, std::stri
   for (const KeyToPath& item : items) {
     auto found = data->find(item.key);
     if (found != data->end()) (*files)[item.path] = {found->second, item.mode ? mode_t(*item.mode) : mode};
-    else if (!optional) co_return fail(Code::not_found, (secret ? "secret " : "configmap ") + quoted(name) + " has no key " + quoted(item.key));
+    else if (!optional)
+      co_return fail(Code::not_found, (secret ? "secret " : "configmap ") + quoted(name) + " has no key " + quoted(item.key));
   }
   co_return true;
 }
@@ -178,17 +203,19 @@ Task<Result<std::vector<engine::Mount>>> PodVolumes::mounts(model::ObjectRef ref
     const Volume* volume = nullptr;
     for (const Volume& candidate : pod.spec.volumes)
       if (candidate.name == mount.name) volume = &candidate;
-    if (!volume) co_return fail(Code::invalid, "container " + quoted(container.name) + ": volume " + quoted(mount.name) + " is not one of the pod's");
+    if (!volume)
+      co_return fail(Code::invalid, "container " + quoted(container.name) + ": volume " + quoted(mount.name) + " is not one of the pod's");
     engine::Mount made;
     made.host_path = path_of(*volume);
     made.container_path = mount.mountPath.starts_with('/') ? mount.mountPath : "/" + mount.mountPath;
     made.readonly = mount.readOnly.value_or(false);
     if (mount.mountPropagation == "HostToContainer") made.propagation = engine::Mount::Propagation::host_to_container;
     if (mount.mountPropagation == "Bidirectional") made.propagation = engine::Mount::Propagation::bidirectional;
-    const std::string sub = mount.subPathExpr.empty() ? mount.subPath : expand(mount.subPathExpr, environment);
+    const std::string sub = mount.subPathExpr.empty() ? mount.subPath : CO_TRY(expand_sub_path(mount.subPathExpr, environment));
     if (!sub.empty()) {
       const std::string root = made.host_path;
-      made.host_path = CO_TRY_AS("volume " + quoted(volume->name), co_await context_.pool.run([=] { return volume::resolve_sub_path(root, sub, true); }));
+      made.host_path = CO_TRY_AS("volume " + quoted(volume->name),
+                                 co_await context_.pool.run([=] { return volume::resolve_sub_path(root, sub, true); }));
     }
     out.push_back(std::move(made));
   }

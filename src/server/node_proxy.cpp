@@ -4,6 +4,7 @@
 #include "base/strings.h"
 #include "io/http_client.h"
 #include "io/upgrade_proxy.h"
+#include "io/websocket.h"
 
 namespace estiba::server {
 
@@ -21,6 +22,44 @@ static std::unexpected<Error> refusal(int status, std::string text) {
   if (status == 400) return apiserver::bad_request(std::move(text));
   return fail(status == 404 ? Code::not_found : Code::internal, std::move(text));
 }
+
+// A log over a WebSocket, a message for each piece of it: the protocols that Kubernetes reads streams by.
+namespace {
+
+constexpr std::string_view base64_protocol = "base64.binary.k8s.io";
+
+Task<void> send_log(io::WebSocket* socket, io::ClientResponse* log, Event* ended) {
+  const bool encoded = socket->protocol() == base64_protocol;
+  for (;;) {
+    auto piece = co_await log->read();
+    if (!piece || piece->empty()) break;
+    auto sent = encoded ? co_await socket->write(base64_encode(*piece), true) : co_await socket->write(*piece);
+    if (!sent) break;
+  }
+  ended->set();
+}
+
+Task<void> wait_for_close(io::WebSocket* socket, Event* ended) {
+  for (;;) {
+    auto message = co_await socket->read();
+    if (!message || !*message) break;
+  }
+  ended->set();
+}
+
+Task<Result<void>> stream_log(io::Request& request, io::Response& response, io::ClientResponse& log) {
+  auto socket = co_await io::accept_websocket(request, response, {"binary.k8s.io", std::string(base64_protocol), ""});
+  if (!socket) co_return {};  // the refusal is the answer
+  Event ended;
+  {
+    Job sender(send_log(socket->get(), &log, &ended)), reader(wait_for_close(socket->get(), &ended));
+    co_await ended.wait();
+  }
+  co_await (*socket)->close();
+  co_return {};
+}
+
+}  // namespace
 
 Task<Result<void>> HttpsNodeProxy::forward(apiserver::NodeTarget target, io::Request& request, io::Response& response) {
   static constexpr std::pair<std::string_view, std::string_view> verbs[] = {
@@ -42,6 +81,7 @@ Task<Result<void>> HttpsNodeProxy::forward(apiserver::NodeTarget target, io::Req
   if (answer->status != 200) {
     co_return refusal(answer->status, CO_TRY(co_await answer->text(1 << 20)));
   }
+  if (io::is_websocket_request(request)) co_return co_await stream_log(request, response, *answer);
   if (auto started = co_await response.start(200, {{"Content-Type", "text/plain; charset=utf-8"}}); !started) co_return {};
   for (;;) {
     auto piece = co_await answer->read();

@@ -1,5 +1,8 @@
 """What a pod's containers see and how they live."""
+import base64
 import json
+import os
+import shutil
 
 import pytest
 
@@ -55,6 +58,25 @@ def test_init_containers_run_in_order_before_the_main_one(cluster):
     assert logs(cluster, "inits") == "1\n2\n"
 
 
+def test_paths_from_the_environment_wait_for_what_they_name(cluster):
+    made = pod("expr", env=[{"name": "DIR", "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['dir']"}}}],
+               volumes=[{"name": "e", "emptyDir": {}}], volumeMounts=[{"name": "e", "mountPath": "/sub", "subPathExpr": "$(DIR)/x"}])
+    cluster.apply(made)
+    # Without the annotation the path is "/x": the root of nothing that the volume holds.
+    waiting = lambda p: p["status"].get("containerStatuses", [{}])[0].get("state", {}).get("waiting", {})
+    stuck = cluster.wait_pod("expr", lambda p: waiting(p).get("reason") == "CreateContainerConfigError", "CreateContainerConfigError")
+    assert 'gives "/x", which must not be an absolute path' in waiting(stuck)["message"]
+    cluster.k("annotate", "pod", "expr", "dir=there")
+    cluster.wait_running("expr")
+    assert cluster.k("exec", "expr", "--", "sh", "-c", "grep -c ' /sub ' /proc/mounts") == "1\n"
+
+
+def test_the_end_of_the_log_is_the_message_of_a_failure(cluster):
+    cluster.apply(pod("fails", "sh", "-c", "echo first; printf last; exit 1", restartPolicy="Never", terminationMessagePolicy="FallbackToLogsOnError"))
+    ended = cluster.wait_ended("fails")
+    assert ended["status"]["containerStatuses"][0]["state"]["terminated"]["message"] == "first\nlast"
+
+
 def test_failing_init_container_fails_the_pod(cluster):
     cluster.apply(pod("badinit", restartPolicy="Never", initContainers=[{"name": "no", "image": "estiba/busybox:test", "command": ["false"]}]))
     ended = cluster.wait_ended("badinit")
@@ -106,6 +128,21 @@ def test_http_and_tcp_probes(cluster):
     assert not cluster.pod("http-bad")["status"]["containerStatuses"][0]["ready"]
 
 
+def test_grpc_probes(cluster):
+    # etcd serves gRPC's health service; Debian's comes with its libraries from the machine.
+    volumes, mounts = [], []
+    for name, path, target in (("usr", "/usr", "/usr"), ("lib", "/lib", "/lib"), ("lib64", "/lib64", "/lib64"), ("etcd", os.path.dirname(shutil.which("etcd")), "/etcd")):
+        volumes.append({"name": name, "hostPath": {"path": path}})
+        mounts.append({"name": name, "mountPath": target, "readOnly": True})
+    serve = ["/etcd/etcd", "--data-dir=/tmp/etcd", "--listen-client-urls=http://0.0.0.0:2379", "--advertise-client-urls=http://127.0.0.1:2379"]
+    probe = lambda **more: {"grpc": {"port": 2379, **more}, "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 5}
+    cluster.apply(pod("grpc", *serve, volumes=volumes, volumeMounts=mounts, livenessProbe=probe(), readinessProbe=probe()),
+                  pod("grpc-bad", *serve, volumes=volumes, volumeMounts=mounts, readinessProbe=probe(service="none")))
+    assert cluster.wait_running("grpc")["status"]["containerStatuses"][0]["restartCount"] == 0
+    wait_for("the event", lambda: "failed with code 5: unknown service" in cluster.k("get", "events"), 20)
+    assert not cluster.pod("grpc-bad")["status"]["containerStatuses"][0]["ready"]
+
+
 def test_graceful_end_runs_prestop_and_hears_sigterm(cluster):
     host = cluster.dir / "shared"
     host.mkdir(exist_ok=True)
@@ -144,6 +181,22 @@ def test_logs_exec_attach_cp_and_port_forward(cluster):
     finally:
         forward.terminate()
         forward.wait()
+
+
+def test_logs_over_a_websocket(cluster):
+    cluster.apply(pod("said", "sh", "-c", "echo a line of the log; exec sleep 3600"), {
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "said"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": cluster.ns}]})
+    cluster.wait_running("said")
+    token = cluster.k("exec", "said", "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token").strip()
+    # curl shows what comes after the upgrade as it is: a frame with the protocol's base64, and the close.
+    fields = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+              "Sec-WebSocket-Protocol: base64.binary.k8s.io", f"Authorization: Bearer {token}")
+    headers = " ".join(f"-H '{field}'" for field in fields)
+    url = f"https://127.0.0.1:6443/api/v1/namespaces/{cluster.ns}/pods/said/log"
+    answer = cluster.sandbox.inside(["sh", "-c", f"curl -sk --http1.1 --max-time 10 {headers} {url} | tr -cd '[:print:]'"]).stdout
+    assert base64.b64encode(b"a line of the log\n").decode() in answer
 
 
 def test_security_context(cluster):
