@@ -1,45 +1,16 @@
 #include "apiserver/authz.h"
 
+#include <unordered_map>
+
+#include "apiserver/bootstrap_rbac.h"
 #include "apiserver/edit.h"
+#include "apiserver/node_authorizer.h"
 #include "base/strings.h"
 
 namespace estiba::apiserver {
 namespace {
 
 constexpr std::string_view rbac = "rbac.authorization.k8s.io";
-
-std::vector<std::string> strings_of(const json::Node& rule, std::string_view key) {
-  std::vector<std::string> out;
-  const json::Node* list = rule.find(key);
-  if (!list) return out;
-  for (const json::Node& item : *list) out.emplace_back(item.as_string());
-  return out;
-}
-
-bool lists(const std::vector<std::string>& list, std::string_view value) {
-  return std::any_of(list.begin(), list.end(), [value](const std::string& item) { return item == "*" || item == value; });
-}
-
-bool path_matches(const std::vector<std::string>& paths, std::string_view path) {
-  return std::any_of(paths.begin(), paths.end(), [path](std::string_view pattern) {
-    if (pattern == "*" || pattern == path) return true;
-    return pattern.ends_with('*') && path.starts_with(pattern.substr(0, pattern.size() - 1));
-  });
-}
-
-bool resource_matches(const std::vector<std::string>& resources, const Attributes& asked) {
-  std::string combined = asked.subresource.empty() ? asked.resource : asked.resource + "/" + asked.subresource;
-  return std::any_of(resources.begin(), resources.end(), [&](const std::string& item) {
-    return item == "*" || item == combined || (!asked.subresource.empty() && item == "*/" + asked.subresource);
-  });
-}
-
-bool allows(const Rule& rule, const Attributes& asked) {
-  if (!lists(rule.verbs, asked.verb)) return false;
-  if (!asked.path.empty()) return path_matches(rule.paths, asked.path);
-  if (!lists(rule.groups, asked.group) || !resource_matches(rule.resources, asked)) return false;
-  return rule.names.empty() || std::find(rule.names.begin(), rule.names.end(), asked.name) != rule.names.end();
-}
 
 struct Subject {
   enum class Kind : uint8_t { user, group } kind;
@@ -58,22 +29,6 @@ std::vector<Subject> subjects_of(const json::Node& binding) {
     if (kind == "Group") out.push_back({Subject::Kind::group, std::move(name)});
     else if (kind == "User") out.push_back({Subject::Kind::user, std::move(name)});
     else if (kind == "ServiceAccount") out.push_back({Subject::Kind::user, "system:serviceaccount:" + ns + ":" + name});
-  }
-  return out;
-}
-
-bool is_among(const User& user, const std::vector<Subject>& subjects) {
-  return std::any_of(subjects.begin(), subjects.end(),
-                     [&](const Subject& s) { return s.kind == Subject::Kind::user ? s.name == user.name : user.in_group(s.name); });
-}
-
-std::vector<Rule> rules_in(const json::Node& role) {
-  std::vector<Rule> out;
-  const json::Node* rules = role.find("rules");
-  if (!present(rules)) return out;
-  for (const json::Node& rule : *rules) {
-    out.push_back({strings_of(rule, "verbs"), strings_of(rule, "apiGroups"), strings_of(rule, "resources"),
-                   strings_of(rule, "resourceNames"), strings_of(rule, "nonResourceURLs")});
   }
   return out;
 }
@@ -103,10 +58,52 @@ Result<Grant> grant_of(const Cluster& cluster, const model::ObjectRef& object) {
 }  // namespace
 
 struct Authorizer::Grants {
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  using Index = std::unordered_map<std::string, std::vector<uint32_t>, Hash, std::equal_to<>>;
+
+  void add(Grant grant) {
+    const uint32_t at = uint32_t(list.size());
+    for (const Subject& subject : grant.subjects) {
+      auto& places = (subject.kind == Subject::Kind::user ? by_user : by_group)[subject.name];
+      if (places.empty() || places.back() != at) places.push_back(at);
+    }
+    list.push_back(std::move(grant));
+  }
+
+  /// Calls `visit` for each grant to the user, once, until it says true.
+  template <class Visit>
+  bool any(const User& user, Visit visit) const {
+    std::vector<uint32_t> seen;
+    const auto look = [&](const Index& index, std::string_view name) {
+      const auto places = index.find(name);
+      if (places == index.end()) return false;
+      for (uint32_t at : places->second) {
+        if (std::find(seen.begin(), seen.end(), at) != seen.end()) continue;
+        seen.push_back(at);
+        if (visit(list[at])) return true;
+      }
+      return false;
+    };
+    if (look(by_user, user.name)) return true;
+    return std::any_of(user.groups.begin(), user.groups.end(), [&](const std::string& group) { return look(by_group, group); });
+  }
+
   std::vector<Grant> list;
+  Index by_user, by_group;
 };
 
-Authorizer::Authorizer(Cluster& cluster) : cluster_(cluster) {}
+static std::vector<Rule> rules_of_nodes() {
+  for (const BootstrapObject& object : bootstrap_rbac()) {
+    if (object.resource != "clusterroles" || object.name != "system:node") continue;
+    if (auto doc = json::Document::parse(object.json)) return rules_in(doc->root());
+  }
+  return {};
+}
+
+Authorizer::Authorizer(Cluster& cluster) : cluster_(cluster), node_rules_(rules_of_nodes()) {}
 Authorizer::~Authorizer() = default;
 
 std::shared_ptr<const Authorizer::Grants> Authorizer::grants() const {
@@ -123,7 +120,7 @@ std::shared_ptr<const Authorizer::Grants> Authorizer::grants() const {
     if (!bindings) continue;
     for (const model::ObjectRef& binding : *bindings) {
       // A binding whose role is missing grants nothing until the role is there.
-      if (auto grant = grant_of(cluster_, binding)) fresh->list.push_back(std::move(*grant));
+      if (auto grant = grant_of(cluster_, binding)) fresh->add(std::move(*grant));
     }
   }
   grants_ = std::move(fresh);
@@ -132,14 +129,19 @@ std::shared_ptr<const Authorizer::Grants> Authorizer::grants() const {
 
 Decision Authorizer::authorize(const User& user, const Attributes& asked) const {
   if (user.in_group("system:masters")) return {true, {}};
-  auto all = grants();
-  for (const Grant& grant : all->list) {
-    if (!grant.ns.empty() && (grant.ns != asked.ns || !asked.path.empty())) continue;
-    if (!is_among(user, grant.subjects)) continue;
-    if (std::any_of(grant.rules.begin(), grant.rules.end(), [&](const Rule& rule) { return allows(rule, asked); }))
-      return {true, grant.why};
+  if (const std::string_view node = node_of(user); !node.empty()) {
+    const auto may = node_may(cluster_, node, asked);
+    const auto fits = [&](const Rule& rule) { return allows(rule, asked); };
+    if (may ? *may : std::any_of(node_rules_.begin(), node_rules_.end(), fits)) return {true, {}};
   }
-  return {};
+  Decision decision;
+  grants()->any(user, [&](const Grant& grant) {
+    if (!grant.ns.empty() && (grant.ns != asked.ns || !asked.path.empty())) return false;
+    if (std::none_of(grant.rules.begin(), grant.rules.end(), [&](const Rule& rule) { return allows(rule, asked); })) return false;
+    decision = {true, grant.why};
+    return true;
+  });
+  return decision;
 }
 
 std::vector<Rule> Authorizer::rules_of(const User& user, std::string_view ns) const {
@@ -148,11 +150,10 @@ std::vector<Rule> Authorizer::rules_of(const User& user, std::string_view ns) co
     out.push_back({{"*"}, {"*"}, {"*"}, {}, {}});
     out.push_back({{"*"}, {}, {}, {}, {"*"}});
   }
-  auto all = grants();
-  for (const Grant& grant : all->list) {
-    if ((grant.ns.empty() || grant.ns == ns) && is_among(user, grant.subjects))
-      out.insert(out.end(), grant.rules.begin(), grant.rules.end());
-  }
+  grants()->any(user, [&](const Grant& grant) {
+    if (grant.ns.empty() || grant.ns == ns) out.insert(out.end(), grant.rules.begin(), grant.rules.end());
+    return false;
+  });
   return out;
 }
 
@@ -165,18 +166,17 @@ Attributes attributes_of(const Action& action) {
   out.subresource = action.subresource;
   out.ns = action.ns;
   out.name = action.name;
+  const bool many = action.verb == Verb::list || action.verb == Verb::watch || action.verb == Verb::remove_collection;
+  if (many) {
+    out.field_selector = action.list.field_selector;
+    // One object by a selector is asked for as by its name, so that rules with names allow it.
+    for (std::string_view part : split(out.field_selector, ',')) {
+      const auto [field, value] = split_once(part, '=');
+      if (field == "metadata.name" && value) out.name = value->starts_with('=') ? value->substr(1) : *value;
+    }
+  }
   // Reading or changing a Namespace is asked in that namespace, so that its own roles can allow it.
   if (out.resource == "namespaces" && out.group.empty() && out.ns.empty()) out.ns = action.name;
-  return out;
-}
-
-std::optional<Attributes> granting_attributes(const Action& action) {
-  bool writes = action.verb == Verb::create || action.verb == Verb::update || action.verb == Verb::patch;
-  if (!writes || action.resource->group != rbac) return std::nullopt;
-  Attributes out = attributes_of(action);
-  bool binding = action.resource->kind.ends_with("Binding");
-  out.verb = binding ? "bind" : "escalate";
-  if (binding) out.resource = "clusterroles";
   return out;
 }
 

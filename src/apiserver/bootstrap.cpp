@@ -78,10 +78,7 @@ Task<Result<void>> Api::bootstrap() {
                                 "{\"metadata\":{\"name\":\"" + std::string(one.name) + "\"},\"value\":" + std::to_string(one.value) +
                                     ",\"description\":\"" + std::string(one.description) + "\"}"));
   }
-  for (const BootstrapObject& object : bootstrap_rbac()) {
-    CO_TRY(co_await create_once(registry_, "rbac.authorization.k8s.io", "v1", object.resource, std::string(object.ns),
-                                std::string(object.name), std::string(object.json)));
-  }
+  CO_TRY(co_await reconcile_rbac(registry_));
   ready_ = true;
   co_return {};
 }

@@ -138,10 +138,6 @@ Task<void> Api::serve_resource(Action action, io::Request& request, io::Response
   if (!authorizer_.authorize(action.user, asked).allowed) {
     co_return send_error(response, action.wanted, forbidden(*action.resource, action.name, denial(action.user, asked)).error());
   }
-  // Who writes roles or bindings could give himself anything: beyond the permission to write he needs that to escalate or bind.
-  if (auto granting = granting_attributes(action); granting && !authorizer_.authorize(action.user, *granting).allowed) {
-    co_return send_error(response, action.wanted, forbidden(*action.resource, action.name, denial(action.user, *granting)).error());
-  }
   if (const model::CustomVersion* custom = model::custom_of(*action.resource); custom && !custom->deprecation.empty())
     response.always("Warning", warning_header(custom->deprecation));
   if (action.verb == Verb::watch) seat = {};

@@ -126,14 +126,6 @@ TEST_F(SpecialTest, a_role_that_is_taken_away_counts_no_more) {
   EXPECT_FALSE(may_get("p"));
 }
 
-TEST_F(SpecialTest, who_writes_roles_must_be_allowed_to_grant) {
-  Action action = make(Verb::create, "rbac.authorization.k8s.io", "v1", "rolebindings", "default");
-  ASSERT_TRUE(granting_attributes(action));
-  EXPECT_EQ(granting_attributes(action)->verb, "bind");
-  action.verb = Verb::get;
-  EXPECT_FALSE(granting_attributes(action));
-}
-
 TEST_F(SpecialTest, anonymous_callers_may_nothing) {
   User anonymous{std::string(anonymous_name), {}, {"system:unauthenticated"}, {}};
   EXPECT_FALSE(api_->authorizer().authorize(anonymous, {"get", "", "v1", "pods", "", "default", "p", {}}).allowed);

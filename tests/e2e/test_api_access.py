@@ -169,3 +169,21 @@ def test_callers_act_as_others_where_they_may(plane, api, account, ns):
     assert who(mine, User="jane").body["status"]["userInfo"]["username"] == "jane"
     assert who(mine, User="eve").status == 403 and who(mine, User="jane", Group="system:masters").status == 403
     api("DELETE", f"{RBAC}/clusterroles/{ns}-u"), api("DELETE", f"{RBAC}/clusterrolebindings/{ns}-u")
+
+
+def test_a_cluster_has_kubernetes_roles_and_mends_them(cluster):
+    names = cluster.k("get", "clusterroles", "-o", "name").split()
+    for name in ("admin", "edit", "view", "cluster-admin", "system:node", "system:discovery", "system:kube-scheduler", "system:controller:job-controller"):
+        assert f"clusterrole.rbac.authorization.k8s.io/{name}" in names
+    may = lambda role, *what: cluster.kubectl("auth", "can-i", *what, "--as", f"{role}-user", "-n", cluster.ns, check=False).strip()
+    for role in ("view", "edit", "admin"):
+        cluster.k("create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}-user")
+    assert [may(role, "get", "pods") for role in ("view", "edit", "admin")] == ["yes"] * 3
+    assert [may(role, "create", "deployments") for role in ("view", "edit", "admin")] == ["no", "yes", "yes"]
+    assert [may(role, "create", "roles") for role in ("view", "edit", "admin")] == ["no", "no", "yes"]
+    assert [may(role, "get", "secrets") for role in ("view", "edit", "admin")] == ["no", "yes", "yes"]
+    # An administrator of a namespace gives what he has, and no more.
+    as_admin = ("--as", "admin-user")
+    cluster.k("create", "role", "reader", "--verb=get", "--resource=pods", *as_admin)
+    refused = run(cluster.kubectl_command("-n", cluster.ns, "create", "role", "nodes", "--verb=delete", "--resource=nodes", *as_admin), check=False)
+    assert refused.returncode and "attempting to grant RBAC permissions not currently held" in refused.stderr

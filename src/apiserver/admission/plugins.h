@@ -51,6 +51,9 @@ Result<void> check_certificate_signing(Attributes& attributes);
 /// … and none makes its owner a master.
 Result<void> check_certificate_subject(Attributes& attributes);
 
+/// Nobody grants by a role or a binding what he does not have himself, unless he may escalate or bind.
+Result<void> check_escalation(Attributes& attributes);
+
 /// Claims grow only where their class lets them.
 Result<void> check_claim_resize(Attributes& attributes);
 

@@ -1,5 +1,5 @@
-// The plugins in Kubernetes' order (its AllOrderedPlugins). ResourceQuota stays last so that nothing is charged for what
-// another plugin refuses.
+// The plugins in Kubernetes' order (its AllOrderedPlugins; RoleEscalation is there a part of the storage of roles). ResourceQuota stays
+// last so that nothing is charged for what another plugin refuses.
 #include "apiserver/admission/plugins.h"
 
 namespace estiba::apiserver::admission {
@@ -19,6 +19,7 @@ static constexpr Plugin table[] = {
     {.name = "CertificateApproval", .validate = check_certificate_approval},
     {.name = "CertificateSigning", .validate = check_certificate_signing},
     {.name = "CertificateSubjectRestriction", .validate = check_certificate_subject},
+    {.name = "RoleEscalation", .validate = check_escalation},
     {.name = "DefaultIngressClass", .mutate = assign_ingress_class},
     {.name = "MutatingAdmissionPolicy", .mutate_waiting = apply_mutating_policies},
     {.name = "MutatingAdmissionWebhook", .mutate_waiting = ask_mutating_webhooks},

@@ -58,20 +58,20 @@ TEST(MergedDiscovery, puts_extension_servers_where_their_priority_says) {
   model::Catalog catalog;
   RemoteVersions remote;
   remote.push_back({"early.io", "v1", 19000, 10, "[]", true, {}, {}});
-  remote.push_back({"metrics.k8s.io", "v1beta1", 100, 100, R"([{"resource":"nodes"}])", false, {}, {}});
+  remote.push_back({"custom.metrics.k8s.io", "v1beta1", 100, 100, R"([{"resource":"nodes"}])", false, {}, {}});
   remote.push_back({"apps", "v9", 17800, 1, "[]", true, {}, {}});
   Discovery discovery(catalog, "h:1", remote);
   const DiscoveryDocument* groups = discovery.find("/apis", "application/json");
   ASSERT_TRUE(groups);
   EXPECT_LT(groups->json.find("\"early.io\""), groups->json.find("\"apps\""));
-  EXPECT_GT(groups->json.find("\"metrics.k8s.io\""), groups->json.find("\"storage.k8s.io\""));
+  EXPECT_GT(groups->json.find("\"custom.metrics.k8s.io\""), groups->json.find("\"storage.k8s.io\""));
   EXPECT_NE(groups->json.find(R"({"groupVersion":"apps/v9","version":"v9"}],"preferredVersion":{"groupVersion":"apps/v1")"),
             std::string::npos);
   EXPECT_EQ(
-      discovery.find("/apis/metrics.k8s.io", "")->json,
-      R"({"kind":"APIGroup","apiVersion":"v1","name":"metrics.k8s.io","versions":[{"groupVersion":"metrics.k8s.io/v1beta1","version":"v1beta1"}],)"
-      R"("preferredVersion":{"groupVersion":"metrics.k8s.io/v1beta1","version":"v1beta1"}})");
-  EXPECT_EQ(discovery.find("/apis/metrics.k8s.io/v1beta1", ""), nullptr) << "the server itself answers that";
+      discovery.find("/apis/custom.metrics.k8s.io", "")->json,
+      R"({"kind":"APIGroup","apiVersion":"v1","name":"custom.metrics.k8s.io","versions":[{"groupVersion":"custom.metrics.k8s.io/v1beta1","version":"v1beta1"}],)"
+      R"("preferredVersion":{"groupVersion":"custom.metrics.k8s.io/v1beta1","version":"v1beta1"}})");
+  EXPECT_EQ(discovery.find("/apis/custom.metrics.k8s.io/v1beta1", ""), nullptr) << "the server itself answers that";
   const DiscoveryDocument* all = discovery.find("/apis", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
   EXPECT_NE(all->json.find(R"({"version":"v1beta1","resources":[{"resource":"nodes"}],"freshness":"Stale"})"), std::string::npos);
 }

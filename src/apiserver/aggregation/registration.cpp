@@ -51,6 +51,7 @@ constexpr Priority priorities[] = {
     {"flowcontrol.apiserver.k8s.io", "v1", 16100, 21},
     {"internal.apiserver.k8s.io", "v1alpha1", 16000, 9},
     {"storagemigration.k8s.io", "v1beta1", 15800, 9},
+    {"metrics.k8s.io", "v1beta1", 100, 100},  // as metrics-server registers itself
 };
 
 // nullopt: a built-in group that registers nothing (apiregistration.k8s.io itself).
