@@ -5,6 +5,7 @@
 #include "engine/bundle.h"
 #include "engine/engine_impl.h"
 #include "image/overlay.h"
+#include "runtime/pod_group.h"
 
 namespace estiba::engine {
 
@@ -228,6 +229,11 @@ Task<Result<void>> EngineImpl::unpause(std::string id) {
 }
 
 Task<Result<void>> EngineImpl::update(std::string id, Resources resources) {
+  if (PodRef pod = find_container(id).second ? nullptr : find_pod(id)) {
+    if (pod->record.cgroup_parent.empty()) co_return fail(Code::unsupported, "sandbox " + id + " has no control group");
+    co_return co_await pool_.run(
+        [group = pod->record.cgroup_parent, limits = resources_json(resources)] { return runtime::update_pod_group(group, limits); });
+  }
   Live found = CO_TRY(live(id, true));
   co_return co_await found.shim->update(id, resources_json(resources));
 }

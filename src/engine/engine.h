@@ -122,7 +122,7 @@ class Engine {
   /// Freezes all its processes / lets them go on. Conflict when it is so already.
   virtual Task<Result<void>> pause(std::string id) = 0;
   virtual Task<Result<void>> unpause(std::string id) = 0;
-  /// Changes the limits that are set in `resources`, and leaves the others.
+  /// Changes the limits that are set in `resources`, and leaves the others; by a sandbox's uid those of its group.
   virtual Task<Result<void>> update(std::string id, Resources resources) = 0;
   /// The size of its terminal; invalid without one.
   virtual Task<Result<void>> resize(std::string id, uint16_t columns, uint16_t rows) = 0;

@@ -116,9 +116,12 @@ bool PodWorker::backed_off(PodContainer& c, const engine::ContainerStatus& exite
   if (c.restarts.allowed(now)) return false;
   wake_at(c.restarts.next());
   if (c.waiting_reason != "CrashLoopBackOff") {
-    const std::string about = "restarting failed container=" + c.name + " pod=" + pod_.meta().name + "_" + pod_.meta().ns + "(" + uid_ + ")";
+    const std::string about =
+        "restarting failed container=" + c.name + " pod=" + pod_.meta().name + "_" + pod_.meta().ns + "(" + uid_ + ")";
     c.waiting_message = "back-off " + std::to_string(c.restarts.wait() / 1s) + "s " + about;
-    event(EventType::warning, "BackOff", "Back-off restarting failed container " + c.name + " in pod " + pod_.meta().name + "_" + pod_.meta().ns + "(" + uid_ + ")", c.name);
+    event(EventType::warning, "BackOff",
+          "Back-off restarting failed container " + c.name + " in pod " + pod_.meta().name + "_" + pod_.meta().ns + "(" + uid_ + ")",
+          c.name);
   }
   c.waiting_reason = "CrashLoopBackOff";
   return true;
@@ -147,7 +150,9 @@ bool PodWorker::ensure_pulled(PodContainer& c) {
 
 Task<void> PodWorker::pull_image(PodWorker* self, PodContainer* c, Container container) {
   using engine::PullPolicy;
-  const PullPolicy policy = container.imagePullPolicy == "Always" ? PullPolicy::always : container.imagePullPolicy == "Never" ? PullPolicy::never : PullPolicy::if_not_present;
+  const PullPolicy policy = container.imagePullPolicy == "Always"  ? PullPolicy::always
+                            : container.imagePullPolicy == "Never" ? PullPolicy::never
+                                                                   : PullPolicy::if_not_present;
   auto present = co_await self->context_.engine.image_status(container.image);
   const bool here = present && *present;
   if (here && policy != PullPolicy::always) {
@@ -166,8 +171,10 @@ Task<void> PodWorker::pull_image(PodWorker* self, PodContainer* c, Container con
     c->pulls.reset();
     c->pull_failed = false;
     const auto ms = (self->context_.loop.now() - begin) / 1ms;
-    self->event(EventType::normal, "Pulled", "Successfully pulled image " + quoted(container.image) + " in " + std::to_string(ms) + "ms. Image size: " +
-                                                 std::to_string(pulled->size) + " bytes.", c->name);
+    self->event(EventType::normal, "Pulled",
+                "Successfully pulled image " + quoted(container.image) + " in " + std::to_string(ms) +
+                    "ms. Image size: " + std::to_string(pulled->size) + " bytes.",
+                c->name);
   } else {
     const std::string reason(engine::reason_of(pulled.error()));
     c->waiting_reason = reason.empty() ? "ErrImagePull" : reason;
@@ -209,7 +216,7 @@ Task<Result<Environment>> PodWorker::environment(const Container& container) {
 
 Task<Result<engine::ContainerSpec>> PodWorker::container_spec(PodContainer& c) {
   const model::ObjectRef ref = pod_;  // holds `container`: update() may put another in its place meanwhile
-  const Container& container = *find_spec(c.name);
+  const Container container = to_start(c);
   auto env = co_await environment(container);
   if (!env) co_return std::unexpected(config_error(std::move(env.error())));
   auto mounts = co_await volumes_.mounts(ref, container, *env);
@@ -236,7 +243,8 @@ Task<void> PodWorker::start_container(PodContainer& c) {
   }
   if (before && before->state == engine::ContainerState::created) {
     // A server was killed before it started this one: it never ran, so it is no restart.
-    if (auto removed = co_await context_.engine.remove_container(c.id); !removed) co_return fail_with(removed.error(), "CreateContainerError");
+    if (auto removed = co_await context_.engine.remove_container(c.id); !removed)
+      co_return fail_with(removed.error(), "CreateContainerError");
     c.id.clear();
   }
   auto made = co_await container_spec(c);
@@ -315,8 +323,8 @@ void PodWorker::arrange_probes(PodContainer& c) {
 }
 
 std::unique_ptr<Prober> PodWorker::make_prober(PodContainer& c, ProbeKind kind, const Probe& probe) {
-  Check check = make_check(
-      context_, probe, *find_spec(c.name), [&c] { return c.id; }, [this] { return ips_.empty() ? std::string() : ips_[0]; });
+  Check check =
+      make_check(context_, probe, *find_spec(c.name), [&c] { return c.id; }, [this] { return ips_.empty() ? std::string() : ips_[0]; });
   static constexpr const char* names[] = {"Startup", "Liveness", "Readiness"};
   const bool initially = kind == ProbeKind::liveness || (kind == ProbeKind::readiness && c.ready);
   return std::make_unique<Prober>(
@@ -363,7 +371,8 @@ Task<void> PodWorker::kill_container(PodContainer& c, Duration grace) {
   // Even a hook that has used the grace up leaves the process two seconds to hear the signal.
   const Duration left = grace > 0s ? std::max<Duration>(end - context_.loop.now(), std::min<Duration>(grace, 2s)) : grace;
   auto stopped = co_await context_.engine.stop_container(c.id, left);
-  if (!stopped) log::warn("node", "container not stopped", {{"pod", client::key_of(pod_)}, {"container", c.name}, {"error", stopped.error()}});
+  if (!stopped)
+    log::warn("node", "container not stopped", {{"pod", client::key_of(pod_)}, {"container", c.name}, {"error", stopped.error()}});
 }
 
 }  // namespace estiba::node

@@ -103,6 +103,7 @@ void PodWorker::adopt_containers(const engine::SandboxStatus& sandbox) {
         if (status.name == c->name && status.containerID == "estiba://" + c->id && is_running(*c)) {
           c->ready = status.ready;
           c->started = status.started.value_or(false);
+          if (status.resources) c->given = *status.resources;
         }
   }
 }
@@ -195,6 +196,9 @@ PodFacts PodWorker::facts() const {
   out.terminating = ending();
   out.failed_reason = failed_reason_;
   out.failed_message = failed_message_;
+  out.resize_infeasible = resize_infeasible_;
+  out.resizing = resize_infeasible_.empty() && resize_wanted();
+  out.resize_error = resize_error_;
   auto with_message = [&](std::optional<engine::ContainerStatus> status) {
     if (status && status->message.empty())
       if (auto found = exit_messages_.find(status->id); found != exit_messages_.end()) status->message = found->second;
@@ -207,6 +211,7 @@ PodFacts PodWorker::facts() const {
     f.restarts = c->attempt;
     f.ready = c->ready;
     f.started = c->started;
+    f.resources = c->given;
     f.waiting_reason = c->waiting_reason;
     f.waiting_message = c->waiting_message;
   }
@@ -279,6 +284,7 @@ Task<void> PodWorker::sync() {
   if (!co_await ensure_volumes()) co_return;
   if (ending() || !co_await ensure_sandbox()) co_return;
   if (ending()) co_return;  // deleted meanwhile: nothing is started only to be stopped
+  co_await sync_resources();
   co_await sync_containers();
   const std::string after = phase_of(spec(), facts());
   if (after == "Succeeded" || after == "Failed") co_await rest();

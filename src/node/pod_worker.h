@@ -59,8 +59,9 @@ class PodWorker {
     Job pull, hook;
     bool pull_failed = false;
     bool started = false, ready = false;
-    std::string kill_why;                ///< it is to be stopped and, if the policy says so, started again
-    std::optional<Duration> kill_grace;  ///< instead of the pod's
+    std::optional<model::core_v1::ResourceRequirements> given;  ///< resources, once it has been looked at
+    std::string kill_why;                                       ///< it is to be stopped and, if the policy says so, started again
+    std::optional<Duration> kill_grace;                         ///< instead of the pod's
     std::unique_ptr<Prober> startup, liveness, readiness;
   };
 
@@ -91,6 +92,14 @@ class PodWorker {
   std::optional<engine::ContainerStatus> current(const PodContainer& c) const;
   bool is_running(const PodContainer& c) const;
   Task<void> sync_containers();
+  /// What the container is started with: its spec, with the resources that it has been given.
+  model::core_v1::Container to_start(const PodContainer& c) const;
+
+  // pod_resources.cpp
+  Task<void> sync_resources();
+  Task<Result<void>> change_resources(std::vector<PodContainer*> changed);
+  model::core_v1::Pod pod_as_given() const;
+  bool resize_wanted() const;
   Task<bool> sync_init();
   /// Takes one container a step towards running; true when nothing more is to be done for it now.
   Task<bool> sync_container(PodContainer& c);
@@ -132,7 +141,8 @@ class PodWorker {
   std::string failed_reason_, failed_message_;
   std::vector<std::string> ips_;
   WallTime start_time_{};
-  Backoff volume_backoff_, sandbox_backoff_, end_backoff_;
+  Backoff volume_backoff_, sandbox_backoff_, end_backoff_, resize_backoff_;
+  std::string resize_error_, resize_infeasible_;
   Instant deadline_ = Instant::max();
   std::string written_status_;
   int64_t written_revision_ = 0;

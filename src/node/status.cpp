@@ -2,6 +2,7 @@
 
 #include "base/strings.h"
 #include "base/time.h"
+#include "node/resize.h"
 
 namespace estiba::node {
 
@@ -69,6 +70,9 @@ model::core_v1::ContainerStatus container_status(const Container& spec, const Co
   else if (c.previous) out.lastState.ensure().terminated.ensure() = terminated(*c.previous);
   out.ready = init && !is_sidecar(spec) ? exited(c) && c.current->exit_code == 0 : running(c) && c.ready;
   out.started = running(c) && c.started;
+  const ResourceRequirements given = c.resources ? *c.resources : given_resources(spec);
+  out.resources.ensure() = given;
+  out.allocatedResources = given.requests;
   return out;
 }
 
@@ -153,6 +157,12 @@ void add_conditions(PodStatus& status, const Pod& pod, const PodFacts& facts, Wa
   set("Ready", ready && gates, ready && !gates ? "ReadinessGatesNotReady" : reason,
       ready && !gates ? "a readiness gate of the pod does not hold" : message);
   set("ContainersReady", ready, reason, message);
+  std::erase_if(status.conditions, [&](const PodCondition& condition) {
+    return (condition.type == "PodResizePending" && facts.resize_infeasible.empty()) ||
+           (condition.type == "PodResizeInProgress" && !facts.resizing);
+  });
+  if (!facts.resize_infeasible.empty()) set("PodResizePending", true, "Infeasible", facts.resize_infeasible);
+  if (facts.resizing) set("PodResizeInProgress", true, facts.resize_error.empty() ? "" : "Error", facts.resize_error);
   for (const auto& condition : status.conditions)
     if (condition.type == "PodScheduled") return;
   set("PodScheduled", true);

@@ -15,9 +15,10 @@ namespace estiba::node {
 struct ContainerFacts {
   std::optional<engine::ContainerStatus> current, previous;
   uint32_t restarts = 0;
-  bool ready = false;    ///< readiness probe (or none) says so
-  bool started = false;  ///< startup probe has passed
-  std::string waiting_reason, waiting_message;  ///< when it is not running and ought to
+  bool ready = false;                                             ///< readiness probe (or none) says so
+  bool started = false;                                           ///< startup probe has passed
+  std::optional<model::core_v1::ResourceRequirements> resources;  ///< what it has been given; none: what its spec says
+  std::string waiting_reason, waiting_message;                    ///< when it is not running and ought to
 };
 
 struct PodFacts {
@@ -26,7 +27,10 @@ struct PodFacts {
   std::vector<std::string> pod_ips;
   std::vector<std::string> host_ips;
   WallTime start_time{};
-  bool terminating = false;  ///< the pod is being ended
+  /// A change of resources that is being made (with what hinders it), or that this node cannot make.
+  bool resizing = false;
+  std::string resize_error, resize_infeasible;
+  bool terminating = false;                   ///< the pod is being ended
   std::string failed_reason, failed_message;  ///< evicted, deadline exceeded, refused: the phase is Failed
 };
 

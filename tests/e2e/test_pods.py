@@ -221,6 +221,31 @@ def test_limits_reach_the_control_groups(cluster):
     assert path, path
 
 
+def test_resize_in_place(cluster):
+    cluster.apply(pod("grow", resources={"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}}))
+    first = cluster.wait_running("grow")["status"]["containerStatuses"][0]
+    assert first["resources"]["limits"] == {"cpu": "100m", "memory": "64Mi"} and first["allocatedResources"] == {"cpu": "50m", "memory": "32Mi"}
+
+    def resize(**to):
+        now = cluster.pod("grow")
+        now["spec"]["containers"][0]["resources"] = to
+        cluster.kubectl("replace", "--raw", f"/api/v1/namespaces/{cluster.ns}/pods/grow/resize", "-f", "-", input=json.dumps(now))
+
+    resize(requests={"cpu": "60m", "memory": "32Mi"}, limits={"cpu": "200m", "memory": "96Mi"})
+    done = cluster.wait_pod("grow", lambda p: p["status"]["containerStatuses"][0]["resources"]["limits"] == {"cpu": "200m", "memory": "96Mi"}, "resized")
+    assert done["status"]["containerStatuses"][0]["restartCount"] == 0 and done["metadata"]["generation"] == 2
+    read = lambda path: cluster.k("exec", "grow", "--", "cat", path).strip()
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        assert read("/sys/fs/cgroup/memory.max") == str(96 << 20) and read("/sys/fs/cgroup/cpu.max") == "20000 100000"
+    else:
+        assert read("/sys/fs/cgroup/memory/memory.limit_in_bytes") == str(96 << 20) and read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") == "20000"
+    # More than the machine has: the pod keeps what it has been given, and says why.
+    resize(requests={"cpu": "1000", "memory": "32Mi"}, limits={"cpu": "1000", "memory": "96Mi"})
+    pending = cluster.wait_pod("grow", lambda p: any(c["type"] == "PodResizePending" for c in p["status"]["conditions"]), "PodResizePending")
+    assert [c["reason"] for c in pending["status"]["conditions"] if c["type"] == "PodResizePending"] == ["Infeasible"]
+    assert pending["status"]["containerStatuses"][0]["resources"]["limits"]["cpu"] == "200m"
+
+
 def test_projected_token_is_accepted_by_the_api(cluster):
     cluster.apply(pod("token", "sh", "-c", "cat /var/run/secrets/kubernetes.io/serviceaccount/token; echo; cat /var/run/secrets/kubernetes.io/serviceaccount/namespace", restartPolicy="Never"))
     cluster.wait_ended("token")

@@ -1,0 +1,12 @@
+// A pod's control group from outside its shim, which has made it and will remove it.
+#pragma once
+#include <string>
+
+#include "base/result.h"
+
+namespace estiba::runtime {
+
+/// Writes the limits that `resources` (JSON, as in PodOptions::resources) has, and leaves the others. Errors name the file.
+Result<void> update_pod_group(const std::string& cgroup, const std::string& resources);
+
+}  // namespace estiba::runtime
