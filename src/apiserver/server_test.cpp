@@ -144,6 +144,18 @@ TEST_F(ServerTest, bodies_may_be_yaml_or_protobuf) {
   EXPECT_NE(updated.body.find("kind: ConfigMap"), std::string::npos);
 }
 
+TEST_F(ServerTest, parts_of_pods_may_be_updated_by_protobuf) {
+  const std::string pods = "/api/v1/namespaces/default/pods";
+  ask("POST", "/api/v1/namespaces/default/serviceaccounts", {{"Content-Type", "application/yaml"}}, "metadata:\n  name: default\n");
+  Answer made = ask("POST", pods, {{"Content-Type", "application/yaml"}, {"Accept", "application/vnd.kubernetes.protobuf"}},
+                    "metadata:\n  name: p\nspec:\n  containers:\n  - name: c\n    image: i\n");
+  ASSERT_EQ(made.status, 201) << made.body;
+  for (const char* part : {"/p/ephemeralcontainers", "/p/resize"}) {
+    Answer updated = ask("PUT", pods + part, {{"Content-Type", "application/vnd.kubernetes.protobuf"}}, made.body);
+    EXPECT_EQ(updated.status, 200) << updated.body;
+  }
+}
+
 TEST_F(ServerTest, broken_input_is_named) {
   io::Headers json_type{{"Content-Type", "application/json"}};
   EXPECT_EQ(ask("POST", "/api/v1/namespaces/default/pods", json_type, "{").status, 400);

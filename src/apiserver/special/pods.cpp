@@ -136,7 +136,10 @@ Task<Result<Outcome>> evict(Api& api, Action action) {
 // Parts of the spec that have a door of their own: ephemeralContainers only by theirs, resources by resize.
 
 Result<json::Document> patched(const Action& action, const json::Node& old, WallTime now) {
-  if (action.verb == Verb::update) return json::Document::parse(action.body);
+  if (action.verb == Verb::update) {
+    Decoded given = TRY(decode_as(action, *action.resource->type));
+    return std::move(given.doc);
+  }
   if (action.body_type == BodyType::apply_patch) {
     std::vector<std::string> warnings;
     json::Document configuration = TRY(decode_configuration(action, *action.resource, warnings));
@@ -166,11 +169,15 @@ Result<json::Document> with_part(const Action& action, const json::Node& old, Wa
   if (action.subresource == "ephemeralcontainers") {
     set_copy(doc, spec, "ephemeralContainers", fresh.root().at("spec", "ephemeralContainers"));
   } else {
-    const json::Node* wanted = fresh.root().at("spec", "containers");
-    json::Node* containers = spec.find("containers");
-    if (!wanted || !containers || wanted->size() != containers->size()) return bad_request("resize may not add or remove containers");
-    uint32_t i = 0;
-    for (json::Node& container : *containers) set_copy(doc, container, "resources", (*wanted)[i++].find("resources"));
+    for (std::string_view list : {"containers", "initContainers"}) {
+      const json::Node* wanted = fresh.root().at("spec", list);
+      json::Node* containers = spec.find(list);
+      if ((wanted ? wanted->size() : 0) != (containers ? containers->size() : 0))
+        return bad_request("resize may not add or remove containers");
+      uint32_t i = 0;
+      if (containers)
+        for (json::Node& container : *containers) set_copy(doc, container, "resources", (*wanted)[i++].find("resources"));
+    }
   }
   for (std::string_view field : {"resourceVersion", "managedFields"})
     set_copy(doc, doc.ensure_object(doc.root(), "metadata"), field, fresh.root().at("metadata", field));
