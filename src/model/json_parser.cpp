@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "model/json.h"
 #include "model/json_arena.h"
@@ -34,7 +34,9 @@ class Parser {
     std::string_view key;
   };
   static constexpr uint32_t small_object = 16;
-  using Keys = std::unordered_set<std::string_view>;
+  // Duplicates are told up to so many, each once, by paths up to so long: naming them must not cost more than reading them.
+  static constexpr size_t most_duplicates = 64, longest_path = 512;
+  using Keys = std::unordered_map<std::string_view, Node*>;
 
   bool stop(std::string_view what) {
     if (what_.empty()) what_ = what;
@@ -265,7 +267,7 @@ class Parser {
       p_ = start;
       return stop("duplicate member \"" + std::string(key) + "\"");
     }
-    if (old && options_.duplicates) options_.duplicates->push_back(path());
+    if (old && options_.duplicates) tell_duplicate(*options_.duplicates);
     skip_space();
     if (*p_ != ':') return stop("expected ':'");
     ++p_;
@@ -278,18 +280,28 @@ class Parser {
     }
     child->key_ = key;
     if (!value(*child, depth + 1)) return false;
-    if (!old) link(out, *child);
+    if (!old) {
+      link(out, *child);
+      if (keys) keys->emplace(key, child);
+    }
     return true;
   }
 
-  // The member of that name that is there already. Big objects get a set of their names.
+  // The member of that name that is there already. Big objects get a table of their names.
   Node* known(Node& out, std::unique_ptr<Keys>& keys, std::string_view key) {
     if (out.size_ < small_object) return out.find(key);
     if (!keys) {
       keys = std::make_unique<Keys>();
-      for (const Node& child : out) keys->insert(child.key_);
+      for (Node& child : out) keys->emplace(child.key_, &child);
     }
-    return keys->insert(key).second ? nullptr : out.find(key);
+    const auto found = keys->find(key);
+    return found == keys->end() ? nullptr : found->second;
+  }
+
+  void tell_duplicate(std::vector<std::string>& duplicates) const {
+    if (duplicates.size() >= most_duplicates) return;
+    std::string where = path();
+    if (std::find(duplicates.begin(), duplicates.end(), where) == duplicates.end()) duplicates.push_back(std::move(where));
   }
 
   std::string path() const {
@@ -302,7 +314,12 @@ class Parser {
         out += '[' + std::to_string(frame.container->size()) + ']';
       } else {
         if (!out.empty()) out += '.';
-        out += frame.key;
+        out += frame.key.substr(0, longest_path + 1);
+      }
+      if (out.size() > longest_path) {
+        size_t end = longest_path;
+        while (end > 0 && (out[end] & 0xc0) == 0x80) --end;  // no half of a character
+        return out.substr(0, end) + "...";
       }
     }
     return out;

@@ -88,6 +88,19 @@ TEST(Json, DuplicatesAreErrorsOrReportedWithTheirPathAndTheLastWins) {
   EXPECT_EQ(print(document->root()), R"({"spec":{"containers":[{"name":"x"},{"name":"w","z":0}]},"k":{"a":2}})");
 }
 
+TEST(Json, DuplicatesAreToldOnceAndNotWithoutEnd) {
+  std::vector<std::string> duplicates;
+  std::string text = "{\"" + std::string(100'000, 'k') + "\":{\"a\":0";
+  for (int i = 0; i < 10'000; ++i) text += ",\"a\":1,\"b" + std::to_string(i % 5000) + "\":1";
+  auto document = Document::parse(text + "}}", {.allow_duplicate_keys = true, .duplicates = &duplicates});
+  ASSERT_TRUE(document);
+  EXPECT_LE(duplicates.size(), 64u);
+  for (const std::string& path : duplicates) EXPECT_LT(path.size(), 600u);
+  duplicates.clear();
+  ASSERT_TRUE(Document::parse(R"({"a":1,"a":2,"a":3})", {.allow_duplicate_keys = true, .duplicates = &duplicates}));
+  EXPECT_EQ(duplicates, std::vector<std::string>{"a"});
+}
+
 TEST(Json, DuplicatesAreFoundInBigObjects) {
   std::string text = "{";
   for (int i = 0; i < 1000; ++i) text += "\"k" + std::to_string(i) + "\":1,";

@@ -88,7 +88,7 @@ TEST(StrategicPatch, ListsMergeByTheirKeys) {
       strategic(R"({"spec":{"template":{"spec":{"containers":[{"name":"a","image":"1","env":[{"name":"X","value":"1"}]},{"name":"b"}]}}}})",
                 R"({"spec":{"template":{"spec":{"containers":[{"name":"a","image":"2","env":[{"name":"Y","value":"2"}]}]}}}})"),
       R"({"spec":{"template":{"spec":{"containers":[{"name":"a","image":"2","env":[{"name":"X","value":"1"},)"
-          R"({"name":"Y","value":"2"}]},{"name":"b"}]}}}})");
+      R"({"name":"Y","value":"2"}]},{"name":"b"}]}}}})");
   EXPECT_EQ(strategic(R"({"spec":{"containers":[{"name":"a","args":["x","y"]}]}})",
                       R"({"spec":{"containers":[{"name":"a","args":["z"]}]}})", "Pod", "v1"),
             R"({"spec":{"containers":[{"name":"a","args":["z"]}]}})");
@@ -103,6 +103,11 @@ TEST(StrategicPatch, DirectivesDeleteAndReplace) {
   EXPECT_EQ(strategic(R"({"spec":{"containers":[{"name":"a"},{"name":"b"}]}})",
                       R"({"spec":{"containers":[{"$patch":"replace"},{"name":"c"}]}})", "Pod", "v1"),
             R"({"spec":{"containers":[{"name":"c"}]}})");
+  // All of that name go, and the name can be used again.
+  EXPECT_EQ(strategic(R"({"spec":{"containers":[{"name":"a","image":"1"},{"name":"b"},{"name":"a"}]}})",
+                      R"({"spec":{"containers":[{"name":"a","$patch":"delete"},{"name":"a","image":"2"},{"name":"b","image":"3"}]}})",
+                      "Pod", "v1"),
+            R"({"spec":{"containers":[{"name":"a","image":"2"},{"name":"b","image":"3"}]}})");
   EXPECT_EQ(strategic(R"({"metadata":{"labels":{"a":"1"}}})", R"({"metadata":{"labels":{"$patch":"replace","b":"2"}}})"),
             R"({"metadata":{"labels":{"b":"2"}}})");
   EXPECT_EQ(strategic(R"({"metadata":{"labels":{"a":"1"}}})", R"({"metadata":{"labels":{"a":null,"c":"3"}}})"),

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/strings.h"
 #include "model/patch.h"
@@ -52,12 +53,6 @@ Place inside(const Place& place) {
   return {place.type, nullptr};
 }
 
-bool same_key(const Node& a, const Node& b, std::string_view merge_key) {
-  if (merge_key.empty()) return json::equal(a, b);
-  const Node *x = a.find(merge_key), *y = b.find(merge_key);
-  return x && y && json::equal(*x, *y);
-}
-
 using Elements = std::vector<Node*>;
 
 Elements elements_of(Node& list) {
@@ -67,19 +62,20 @@ Elements elements_of(Node& list) {
   return out;
 }
 
-// Where the elements of a list stand, by merge key or by value.
+// Where the elements of a list stand, by merge key or by value. Of equal ones the first counts.
 class Positions {
  public:
   static constexpr size_t none = size_t(-1);
 
-  template <class List>
-  Positions(const List& list, std::string_view merge_key) : merge_key_(merge_key) {
-    size_t i = 0;
-    for (const Node& element : list) {
-      if (auto text = text_of(element)) at_.try_emplace(std::move(*text), i);
-      ++i;
-    }
+  Positions(const Node& list, std::string_view merge_key) : merge_key_(merge_key) {
+    for (const Node& element : list) add(element);
   }
+  /// The next element of the list.
+  void add(const Node& element) {
+    if (auto text = text_of(element)) at_.try_emplace(std::move(*text), next_);
+    ++next_;
+  }
+  bool has(const Node& element) const { return of(element) != none; }
   size_t of(const Node& element) const {
     const auto text = text_of(element);
     if (!text) return none;
@@ -96,6 +92,43 @@ class Positions {
 
   std::string_view merge_key_;
   std::unordered_map<std::string, size_t> at_;
+  size_t next_ = 0;
+};
+
+// A list that a patch is merged into, element by element: each is found by its key at once, and what is deleted is taken out in
+// the end, so that n elements into m cost n + m.
+class KeyedList {
+ public:
+  KeyedList(Node& list, std::string_view merge_key) : merge_key_(merge_key) {
+    for (Node& element : list) add(element);
+  }
+  Node* find(const Node& like) const {
+    const auto found = at_.find(key_of(like));
+    return found == at_.end() ? nullptr : elements_[found->second.front()];
+  }
+  void add(Node& element) {
+    if (element.find(merge_key_)) at_[key_of(element)].push_back(elements_.size());
+    elements_.push_back(&element);
+  }
+  /// All that have the key of `like`.
+  void remove(const Node& like) {
+    const auto found = at_.find(key_of(like));
+    if (found == at_.end()) return;
+    for (const size_t i : found->second) elements_[i] = nullptr;
+    at_.erase(found);
+  }
+  void write_to(Document& document, Node& list) const {
+    document.clear(list);
+    for (Node* element : elements_)
+      if (element) document.append(list, *element);
+  }
+
+ private:
+  std::string key_of(const Node& element) const { return json::print(*element.find(merge_key_)); }
+
+  std::string_view merge_key_;
+  Elements elements_;
+  std::unordered_map<std::string, std::vector<size_t>> at_;  // into elements_
 };
 
 class Strategic {
@@ -147,11 +180,9 @@ class Strategic {
     const Node* list = patch.find(retain_keys);
     if (!list) return {};
     if (!list->is_array()) return bad(wrong_kind(retain_keys, "an array of names", *list));
-    const auto kept = [&](std::string_view key) {
-      for (const Node& name : *list)
-        if (name.as_string() == key) return true;
-      return false;
-    };
+    std::unordered_set<std::string_view> names;
+    for (const Node& name : *list) names.insert(name.as_string());
+    const auto kept = [&](std::string_view key) { return names.contains(key); };
     for (const Node& member : patch)
       if (!member.is_null() && !is_directive(member.key()) && !kept(member.key()))
         return bad("$retainKeys must hold every field of the patch, but " + quoted(member.key()) + " is not in it");
@@ -172,8 +203,9 @@ class Strategic {
     Node* list = original.find(key);
     if (patch_list && !patch_list->is_array() && !patch_list->is_null()) return bad(wrong_kind(key, "an array", *patch_list));
     if (patch_list && patch_list->is_array()) {
+      const Positions wanted(order, merge_key);
       for (const Node& element : *patch_list)
-        if (!element.find(patch_directive) && !contains(order, element, merge_key))
+        if (!element.find(patch_directive) && !wanted.has(element))
           return bad("the elements of " + quoted(key) + " must be in its $setElementOrder list");
     }
     const Positions before(list && list->is_array() ? *list : order, merge_key);
@@ -181,12 +213,6 @@ class Strategic {
     if (!(list = original.find(key)) || !list->is_array()) return {};
     reorder(*list, order, before, merge_key);
     return {};
-  }
-
-  static bool contains(const Node& order, const Node& element, std::string_view merge_key) {
-    for (const Node& other : order)
-      if (same_key(other, element, merge_key)) return true;
-    return false;
   }
 
   // Elements that `order` names come in its order, the others in the order they had; the two are merged so that an element
@@ -251,17 +277,22 @@ class Strategic {
     Node* list = original.find(key);
     if (!list || !list->is_array()) return {};
     const Elements all = elements_of(*list);
+    const Positions gone(values, "");
     document_.clear(*list);
     for (Node* element : all)
-      if (!contains(values, *element, "")) document_.append(*list, *element);
+      if (!gone.has(*element)) document_.append(*list, *element);
     return {};
   }
 
   Result<void> lists(Node& original, const Node& patch, const Place& place) {
     const Positions before(original, place.type ? place.field->merge_key() : std::string_view{});
     if (!place.type) {
-      for (const Node& value : patch)
-        if (!contains(original, value, "")) document_.append(original, document_.copy(value));
+      Positions present = before;
+      for (const Node& value : patch) {
+        if (present.has(value)) continue;
+        document_.append(original, document_.copy(value));
+        present.add(value);
+      }
       reorder(original, patch, before, "");
       return {};
     }
@@ -275,27 +306,25 @@ class Strategic {
         return {};
       }
     }
-    for (const Node& element : patch) TRY(element_into(original, element, place, merge_key));
+    KeyedList list(original, merge_key);
+    for (const Node& element : patch) TRY(element_into(list, element, place, merge_key));
+    list.write_to(document_, original);
     reorder(original, patch, before, merge_key);
     return {};
   }
 
-  Result<void> element_into(Node& list, const Node& element, const Place& place, std::string_view merge_key) {
+  Result<void> element_into(KeyedList& list, const Node& element, const Place& place, std::string_view merge_key) {
     if (!element.is_object()) return bad(wrong_kind(place.field->name, "an array of objects", element));
-    const Node* key = element.find(merge_key);
-    if (!key) return bad("an element of " + quoted(place.field->name) + " does not contain declared merge key: " + std::string(merge_key));
+    if (!element.find(merge_key))
+      return bad("an element of " + quoted(place.field->name) + " does not contain declared merge key: " + std::string(merge_key));
     const Node* directive = element.find(patch_directive);
     if (directive && directive->as_string() == "delete") {
-      const Elements all = elements_of(list);
-      document_.clear(list);
-      for (Node* other : all)
-        if (!same_key(*other, element, merge_key)) document_.append(list, *other);
+      list.remove(element);
       return {};
     }
     if (directive) return bad("unknown $patch directive " + quoted(directive->as_string()) + " in a list: use replace or delete");
-    for (Node& other : list)
-      if (same_key(other, element, merge_key)) return merge(other, element, {place.type, nullptr});
-    document_.append(list, plain(element));
+    if (Node* old = list.find(element)) return merge(*old, element, {place.type, nullptr});
+    list.add(plain(element));
     return {};
   }
 

@@ -46,7 +46,7 @@ class Reader {
       anchors_.clear();
       Event first;
       TRY(next(first));
-      Node& root = *TRY(node(first, 0, ""));
+      Node& root = *TRY(node(first, 0));
       document.set_root(root);
       if (!root.is_null()) out.push_back(std::move(document));
     }
@@ -66,14 +66,14 @@ class Reader {
                 "YAML line " + std::to_string(mark.line + 1) + ", column " + std::to_string(mark.column + 1) + ": " + std::string(what));
   }
 
-  Result<Node*> node(const Event& event, int depth, const std::string& path) {
+  Result<Node*> node(const Event& event, int depth) {
     if (depth > options_.max_depth)
       return stop(event.raw.start_mark, "nested too deeply: at most " + std::to_string(options_.max_depth) + " levels are allowed");
     note_tag(event);
     switch (event.raw.type) {
       case YAML_SCALAR_EVENT: return anchored(text_of(event.raw.data.scalar.anchor), TRY(scalar(event)));
-      case YAML_SEQUENCE_START_EVENT: return anchored(text_of(event.raw.data.sequence_start.anchor), TRY(sequence(depth, path)));
-      case YAML_MAPPING_START_EVENT: return anchored(text_of(event.raw.data.mapping_start.anchor), TRY(mapping(depth, path)));
+      case YAML_SEQUENCE_START_EVENT: return anchored(text_of(event.raw.data.sequence_start.anchor), TRY(sequence(depth)));
+      case YAML_MAPPING_START_EVENT: return anchored(text_of(event.raw.data.mapping_start.anchor), TRY(mapping(depth)));
       case YAML_ALIAS_EVENT: return alias(event);
       default: return stop(event.raw.start_mark, "expected a value");
     }
@@ -100,17 +100,21 @@ class Reader {
     return made;
   }
 
-  static size_t count(const Node& node) {
-    size_t out = 1;
-    for (const Node& child : node) out += count(child);
-    return out;
+  void count(const Node& node) {
+    ++copied_;
+    copied_bytes_ += node.as_string().size() + node.number_text().size();
+    for (const Node& child : node) {
+      copied_bytes_ += child.key().size();
+      count(child);
+    }
   }
 
   Result<Node*> alias(const Event& event) {
     const auto it = anchors_.find(std::string(text_of(event.raw.data.alias.anchor)));
     if (it == anchors_.end()) return stop(event.raw.start_mark, "unknown anchor " + quoted(text_of(event.raw.data.alias.anchor)));
-    copied_ += count(*it->second);
-    if (copied_ > options_.max_copied_nodes) return stop(event.raw.start_mark, "the document contains excessive aliasing");
+    count(*it->second);
+    if (copied_ > options_.max_copied_nodes || copied_bytes_ > options_.max_copied_bytes)
+      return stop(event.raw.start_mark, "the document contains excessive aliasing");
     return &document_->copy(*it->second);
   }
 
@@ -126,20 +130,23 @@ class Reader {
     return *made;
   }
 
-  Result<Node*> sequence(int depth, const std::string& path) {
+  Result<Node*> sequence(int depth) {
     Node& out = document_->make_array();
     for (;;) {
       Event event;
       TRY(next(event));
       if (event.raw.type == YAML_SEQUENCE_END_EVENT) return &out;
       ++lists_;
-      Node* element = TRY(node(event, depth + 1, path + "[" + std::to_string(out.size()) + "]"));
+      const size_t here = path_.size();
+      path_ += "[" + std::to_string(out.size()) + "]";
+      Node* element = TRY(node(event, depth + 1));
+      path_.resize(here);
       --lists_;
       document_->append(out, *element);
     }
   }
 
-  Result<Node*> mapping(int depth, const std::string& path) {
+  Result<Node*> mapping(int depth) {
     Node& out = document_->make_object();
     std::map<std::string, bool, std::less<>> seen;  // key → came from a merge
     for (;;) {
@@ -149,25 +156,28 @@ class Reader {
       const yaml_mark_t mark = event.raw.start_mark;
       const bool merge = event.raw.type == YAML_SCALAR_EVENT && event.raw.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
                          text_of(event.raw.data.scalar.value) == "<<";
-      const Node* key_node = TRY(node(event, depth + 1, path));
+      const Node* key_node = TRY(node(event, depth + 1));
       if (key_node->type() >= json::Type::array || key_node->is_null())
         return stop(mark, "a mapping's key must be a string, a number or a boolean");
       const std::string key(yaml::key_text(*key_node));
       Event value_event;
       TRY(next(value_event));
-      const std::string inner = path.empty() ? key : path + "." + key;
+      const size_t here = path_.size();
+      path_ += (here ? "." : "") + key;
       if (!merge) keys_.push_back(key);
-      Node* value = TRY(node(value_event, depth + 1, inner));
+      Node* value = TRY(node(value_event, depth + 1));
       if (!merge) keys_.pop_back();
       if (merge) {
+        path_.resize(here);
         TRY(merge_into(out, *value, seen, mark));
         continue;
       }
       const auto [it, fresh] = seen.try_emplace(key, false);
       if (!fresh && !it->second) {
         if (!options_.allow_duplicate_keys) return stop(mark, "key " + quoted(key) + " already set in map");
-        if (options_.duplicates) options_.duplicates->push_back(inner);
+        if (options_.duplicates) options_.duplicates->push_back(path_);
       }
+      path_.resize(here);
       it->second = false;
       if (fresh) add(out, key, *value);
       else document_->set(out, key, *value);
@@ -192,7 +202,8 @@ class Reader {
   const YamlOptions& options_;
   Document* document_ = nullptr;
   std::map<std::string, const Node*> anchors_;
-  size_t copied_ = 0;
+  size_t copied_ = 0, copied_bytes_ = 0;
+  std::string path_;               // of the value that is read
   std::vector<std::string> keys_;  // of the mappings that the value is in
   int lists_ = 0;                  // how many lists it is in
 };

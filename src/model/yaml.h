@@ -20,9 +20,10 @@ struct YamlTag {
 
 struct YamlOptions {
   int max_depth = 512;
-  size_t max_copied_nodes = 200'000;  ///< what aliases may expand to, in all
-  bool allow_duplicate_keys = false;  ///< the last one wins
-  bool yes_is_text = false;           ///< "yes", "no", "on", "off", "y" and "n" are texts, as YAML 1.2 (and Compose) reads them
+  size_t max_copied_nodes = 200'000;   ///< what aliases may expand to, in all
+  size_t max_copied_bytes = 4u << 20;  ///< of keys and texts
+  bool allow_duplicate_keys = false;   ///< the last one wins
+  bool yes_is_text = false;            ///< "yes", "no", "on", "off", "y" and "n" are texts, as YAML 1.2 (and Compose) reads them
   std::vector<std::string>* duplicates = nullptr;  ///< the paths of duplicates, when they are allowed
   std::vector<YamlTag>* local_tags = nullptr;      ///< when set, tags that begin with one "!" are listed here and mean nothing else
 };

@@ -41,6 +41,13 @@ TEST(Yaml, AnchorsAndMergeKeysExpand) {
         "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + p + "," + p + "," + p + "," + p + "," + p + "," + p + "," + p + "]\n";
   }
   EXPECT_NE(to_json(bomb).find("excessive aliasing"), std::string::npos);
+  // Few nodes, many bytes.
+  std::string long_text = "x: &x " + std::string(100'000, 'y') + "\nuse: [";
+  for (int i = 0; i < 50; ++i) long_text += "*x,";
+  EXPECT_NE(to_json(long_text + "]").find("excessive aliasing"), std::string::npos);
+  std::string long_key = "x: &x {? " + std::string(100'000, 'y') + " : 1}\nuse: [";
+  for (int i = 0; i < 50; ++i) long_key += "*x,";
+  EXPECT_NE(to_json(long_key + "]").find("excessive aliasing"), std::string::npos);
 }
 
 TEST(Yaml, LocalTagsAreListedWhereTheyAreWanted) {
