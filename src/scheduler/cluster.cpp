@@ -36,34 +36,66 @@ void Cluster::remove_node(std::string_view name) {
 }
 
 void Cluster::drop_if_unused(NodeState& state) {
-  if (!state.node && state.pods == 0) states_.erase(std::string(state.name));
+  if (!state.node && state.pods == 0 && state.nominated.empty()) states_.erase(std::string(state.name));
+}
+
+void NodeState::put_on(const DemandPtr& demand) {
+  used.add(demand->request, 1);
+  scored_cpu += demand->scored_cpu;
+  scored_memory += demand->scored_memory;
+  ++pods;
+  ports.insert(ports.end(), demand->ports.begin(), demand->ports.end());
+  placed.push_back(demand);
+}
+
+void NodeState::take_off(const Demand& demand) {
+  const std::string& uid = demand.pod.meta().uid;
+  const auto there = std::find_if(placed.begin(), placed.end(), [&](const DemandPtr& other) { return other->pod.meta().uid == uid; });
+  if (there == placed.end()) return;
+  std::swap(*there, placed.back());
+  placed.pop_back();
+  used.add(demand.request, -1);
+  scored_cpu -= demand.scored_cpu;
+  scored_memory -= demand.scored_memory;
+  --pods;
+  for (const HostPort& port : demand.ports) {
+    auto taken = std::find_if(ports.begin(), ports.end(),
+                              [&](const HostPort& p) { return p.port == port.port && p.protocol == port.protocol && p.ip == port.ip; });
+    if (taken != ports.end()) ports.erase(taken);
+  }
 }
 
 void Cluster::place(const DemandPtr& demand, std::string_view node) {
+  drop_nomination(demand->pod.meta().uid);
   NodeState& state = this->state(node);
-  state.used.add(demand->request, 1);
-  state.scored_cpu += demand->scored_cpu;
-  state.scored_memory += demand->scored_memory;
-  ++state.pods;
-  state.ports.insert(state.ports.end(), demand->ports.begin(), demand->ports.end());
+  state.put_on(demand);
   placed_[demand->pod.meta().uid] = {demand, &state};
 }
 
 void Cluster::remove_pod(std::string_view uid) {
+  drop_nomination(uid);
   auto it = placed_.find(std::string(uid));
   if (it == placed_.end()) return;
   const Placed placed = std::move(it->second);
   placed_.erase(it);
-  NodeState& state = *placed.node;
-  state.used.add(placed.demand->request, -1);
-  state.scored_cpu -= placed.demand->scored_cpu;
-  state.scored_memory -= placed.demand->scored_memory;
-  --state.pods;
-  for (const HostPort& port : placed.demand->ports) {
-    auto taken = std::find_if(state.ports.begin(), state.ports.end(),
-                              [&](const HostPort& p) { return p.port == port.port && p.protocol == port.protocol && p.ip == port.ip; });
-    if (taken != state.ports.end()) state.ports.erase(taken);
-  }
+  placed.node->take_off(*placed.demand);
+  drop_if_unused(*placed.node);
+}
+
+void Cluster::nominate(const DemandPtr& demand, std::string_view node) {
+  const std::string& uid = demand->pod.meta().uid;
+  drop_nomination(uid);
+  NodeState& state = this->state(node);
+  state.nominated.push_back(demand);
+  nominated_[uid] = &state;
+}
+
+void Cluster::drop_nomination(std::string_view uid) {
+  const auto it = nominated_.find(std::string(uid));
+  if (it == nominated_.end()) return;
+  NodeState& state = *it->second;
+  nominated_.erase(it);
+  std::erase_if(state.nominated, [&](const DemandPtr& demand) { return demand->pod.meta().uid == uid; });
   drop_if_unused(state);
 }
 

@@ -18,7 +18,12 @@ struct NodeState {
   int64_t allocatable_pods = 0, pods = 0;
   int64_t scored_cpu = 0, scored_memory = 0;  ///< used, with defaults for containers that ask for nothing
   std::vector<HostPort> ports;
+  std::vector<DemandPtr> placed;     ///< what is there
+  std::vector<DemandPtr> nominated;  ///< pods that have preempted others here and wait for them to go
 
+  /// The pod is (no longer) there.
+  void put_on(const DemandPtr& demand);
+  void take_off(const Demand& demand);
   const model::core_v1::Node& typed() const { return node.as<model::core_v1::Node>(); }
 };
 
@@ -32,6 +37,9 @@ class Cluster {
   void remove_pod(std::string_view uid);
   /// The pod is about to be bound to `node`.
   void assume(const DemandPtr& demand, std::string_view node);
+  /// The pod waits for room on `node`: others of no higher priority leave it that room. Ends when the pod is placed or removed.
+  void nominate(const DemandPtr& demand, std::string_view node);
+  void drop_nomination(std::string_view uid);
   bool knows(std::string_view uid) const { return placed_.contains(std::string(uid)); }
 
   /// Nodes that are known, in no particular order.
@@ -49,6 +57,7 @@ class Cluster {
   std::unordered_map<std::string, std::unique_ptr<NodeState>> states_;
   std::vector<NodeState*> known_;
   std::unordered_map<std::string, Placed> placed_;  // by the pod's UID
+  std::unordered_map<std::string, NodeState*> nominated_;
 };
 
 }  // namespace estiba::scheduler

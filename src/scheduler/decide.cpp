@@ -5,10 +5,19 @@
 
 namespace estiba::scheduler {
 
-static bool fits(const Profile& profile, const Demand& pod, const NodeState& node, std::vector<std::string>* why) {
+static bool pass(const Profile& profile, const Demand& pod, const NodeState& node, std::vector<std::string>* why) {
   for (const FilterPlugin& filter : profile.filters)
     if (!filter.fits(pod, node, why)) return false;
   return true;
+}
+
+bool fits(const Profile& profile, const Demand& pod, const NodeState& node, std::vector<std::string>* why) {
+  if (!pass(profile, pod, node, why)) return false;
+  if (node.nominated.empty()) return true;
+  NodeState later = node;
+  for (const DemandPtr& other : node.nominated)
+    if (other->priority() >= pod.priority() && other->pod.meta().uid != pod.pod.meta().uid) later.put_on(other);
+  return later.pods == node.pods || pass(profile, pod, later, why);
 }
 
 static std::string explain(const Profile& profile, const Cluster& cluster, const Demand& pod) {
@@ -28,7 +37,8 @@ static std::string explain(const Profile& profile, const Cluster& cluster, const
   return message + ".";
 }
 
-static void add_scores(const ScorePlugin& plugin, const Demand& pod, const std::vector<const NodeState*>& nodes, std::vector<int64_t>& sums) {
+static void add_scores(const ScorePlugin& plugin, const Demand& pod, const std::vector<const NodeState*>& nodes,
+                       std::vector<int64_t>& sums) {
   std::vector<int64_t> raw(nodes.size());
   int64_t most = 0;
   for (size_t i = 0; i < nodes.size(); ++i) most = std::max(most, raw[i] = plugin.score(pod, *nodes[i]));

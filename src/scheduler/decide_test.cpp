@@ -17,13 +17,16 @@ struct DecideTest : ::testing::Test {
   Cluster cluster;
   int pods = 0;
 
-  void node(const std::string& name, const std::string& cpu, const std::string& memory, const std::string& spec = "{}", const std::string& labels = "{}", const std::string& most = "110") {
-    cluster.set_node(object(R"({"apiVersion":"v1","kind":"Node","metadata":{"name":")" + name + R"(","labels":)" + labels + R"(},"spec":)" + spec +
-                            R"(,"status":{"allocatable":{"cpu":")" + cpu + R"(","memory":")" + memory + R"(","pods":")" + most + R"(","ephemeral-storage":"10Gi"}}})"));
+  void node(const std::string& name, const std::string& cpu, const std::string& memory, const std::string& spec = "{}",
+            const std::string& labels = "{}", const std::string& most = "110") {
+    cluster.set_node(object(R"({"apiVersion":"v1","kind":"Node","metadata":{"name":")" + name + R"(","labels":)" + labels + R"(},"spec":)" +
+                            spec + R"(,"status":{"allocatable":{"cpu":")" + cpu + R"(","memory":")" + memory + R"(","pods":")" + most +
+                            R"(","ephemeral-storage":"10Gi"}}})"));
   }
   model::ObjectRef pod(const std::string& spec) {
     const std::string name = "p" + std::to_string(++pods);
-    return object(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name + R"(","namespace":"x","uid":")" + name + R"("},"spec":)" + spec + "}");
+    return object(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name + R"(","namespace":"x","uid":")" + name +
+                  R"("},"spec":)" + spec + "}");
   }
   static std::string asks(const std::string& cpu, const std::string& memory, const std::string& more = "") {
     return R"({"containers":[{"name":"c","resources":{"requests":{"cpu":")" + cpu + R"(","memory":")" + memory + R"("}}}])" + more + "}";
@@ -51,7 +54,8 @@ TEST_F(DecideTest, ReasonsAreCountedAndWordedAsKubernetesDoes) {
   node("d", "4", "8Gi", R"({"taints":[{"key":"gpu","value":"yes","effect":"NoSchedule"}]})");
   node("e", "4", "8Gi", "{}", "{}", "0");
   EXPECT_EQ(where(asks("2", "2Gi")),
-            "0/5 nodes are available: 1 Insufficient cpu, 1 Too many pods, 1 node(s) had untolerated taint {gpu: yes}, 1 node(s) were unschedulable, 2 Insufficient memory.");
+            "0/5 nodes are available: 1 Insufficient cpu, 1 Too many pods, 1 node(s) had untolerated taint {gpu: yes}, 1 node(s) were "
+            "unschedulable, 2 Insufficient memory.");
 }
 
 TEST_F(DecideTest, WhatIsPlacedCountsAndWhatGoesIsFreeAgain) {
@@ -65,13 +69,15 @@ TEST_F(DecideTest, WhatIsPlacedCountsAndWhatGoesIsFreeAgain) {
 TEST_F(DecideTest, ConfirmingAnAssumedPodCountsItOnce) {
   node("a", "1", "1Gi");
   EXPECT_EQ(place(asks("500m", "1Mi")), "a");
-  cluster.set_pod(object(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p1","namespace":"x","uid":"p1"},"spec":{"nodeName":"a","containers":[{"name":"c","resources":{"requests":{"cpu":"500m"}}}]}})"));
+  cluster.set_pod(object(
+      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p1","namespace":"x","uid":"p1"},"spec":{"nodeName":"a","containers":[{"name":"c","resources":{"requests":{"cpu":"500m"}}}]}})"));
   EXPECT_EQ(place(asks("500m", "1Mi")), "a");
   EXPECT_EQ(cluster.nodes()[0]->used.cpu, 1000);
 }
 
 TEST_F(DecideTest, InitContainersCountByTheirMaximumAndSidecarsAlways) {
-  const auto demand = demand_of(pod(R"({"overhead":{"cpu":"10m"},"containers":[{"name":"a","resources":{"requests":{"cpu":"100m"}}},{"name":"b","resources":{"limits":{"cpu":"200m"}}}],
+  const auto demand = demand_of(pod(
+      R"({"overhead":{"cpu":"10m"},"containers":[{"name":"a","resources":{"requests":{"cpu":"100m"}}},{"name":"b","resources":{"limits":{"cpu":"200m"}}}],
     "initContainers":[{"name":"i","resources":{"requests":{"cpu":"50m"}}},{"name":"s","restartPolicy":"Always","resources":{"requests":{"cpu":"100m"}}},{"name":"j","resources":{"requests":{"cpu":"700m"}}}]})"));
   EXPECT_EQ(demand->request.cpu, 810);  // 700m beside the sidecar's 100m, and the overhead
 }
@@ -80,15 +86,21 @@ TEST_F(DecideTest, SelectorsAndAffinityHold) {
   node("a", "4", "8Gi", "{}", R"({"disk":"hdd","zone":"1"})");
   node("b", "4", "8Gi", "{}", R"({"disk":"ssd","cores":"8"})");
   EXPECT_EQ(where(asks("1", "1Gi", R"(,"nodeSelector":{"disk":"ssd"})")), "b");
-  EXPECT_EQ(where(asks("1", "1Gi", R"(,"nodeSelector":{"disk":"tape"})")), "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.");
+  EXPECT_EQ(where(asks("1", "1Gi", R"(,"nodeSelector":{"disk":"tape"})")),
+            "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.");
   const auto term = [](const std::string& expression) {
-    return R"(,"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[)" + expression + "]}]}}}";
+    return R"(,"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[)" +
+           expression + "]}]}}}";
   };
   EXPECT_EQ(where(asks("1", "1Gi", term(R"({"key":"zone","operator":"Exists"})"))), "a");
   EXPECT_EQ(where(asks("1", "1Gi", term(R"({"key":"zone","operator":"DoesNotExist"})"))), "b");
   EXPECT_EQ(where(asks("1", "1Gi", term(R"({"key":"cores","operator":"Gt","values":["4"]})"))), "b");
   EXPECT_EQ(where(asks("1", "1Gi", term(R"({"key":"disk","operator":"NotIn","values":["ssd"]})"))), "a");
-  EXPECT_EQ(where(asks("1", "1Gi", R"(,"affinity":{"nodeAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":5,"preference":{"matchExpressions":[{"key":"zone","operator":"In","values":["1"]}]}}]}})")), "a");
+  EXPECT_EQ(
+      where(asks(
+          "1", "1Gi",
+          R"(,"affinity":{"nodeAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":5,"preference":{"matchExpressions":[{"key":"zone","operator":"In","values":["1"]}]}}]}})")),
+      "a");
 }
 
 TEST_F(DecideTest, TolerationsOpenTaintedNodes) {
@@ -120,7 +132,8 @@ TEST_F(DecideTest, PodsSpreadOverEqualNodes) {
 }
 
 TEST_F(DecideTest, PodsOfAnUnknownNodeCountOnceItAppears) {
-  cluster.set_pod(object(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"q","namespace":"x","uid":"q"},"spec":{"nodeName":"a","containers":[{"name":"c","resources":{"requests":{"cpu":"3"}}}]}})"));
+  cluster.set_pod(object(
+      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"q","namespace":"x","uid":"q"},"spec":{"nodeName":"a","containers":[{"name":"c","resources":{"requests":{"cpu":"3"}}}]}})"));
   EXPECT_EQ(where(asks("2", "1Gi")), "no nodes available to schedule pods");
   node("a", "4", "8Gi");
   EXPECT_EQ(where(asks("2", "1Gi")), "0/1 nodes are available: 1 Insufficient cpu.");

@@ -35,11 +35,12 @@ struct HostPort {
 
 struct Demand {
   model::ObjectRef pod;
-  Amounts request;                                ///< containers, init containers' maximum, sidecars, overhead
-  int64_t scored_cpu = 0, scored_memory = 0;      ///< the same with 100m and 200 MB for containers that ask for nothing
+  Amounts request;                            ///< containers, init containers' maximum, sidecars, overhead
+  int64_t scored_cpu = 0, scored_memory = 0;  ///< the same with 100m and 200 MB for containers that ask for nothing
   std::vector<HostPort> ports;
 
   const model::core_v1::Pod& typed() const { return pod.as<model::core_v1::Pod>(); }
+  int32_t priority() const { return typed().spec.priority.value_or(0); }
 };
 using DemandPtr = std::shared_ptr<const Demand>;
 

@@ -7,6 +7,7 @@
 #include "client/json_writer.h"
 #include "scheduler/cluster.h"
 #include "scheduler/decide.h"
+#include "scheduler/preempt.h"
 #include "scheduler/queue.h"
 
 namespace estiba::scheduler {
@@ -25,6 +26,7 @@ struct Scheduler::State {
   client::EventRecorder events{client, executor, options.name};
   client::Informer* pods = nullptr;
   client::Informer* nodes = nullptr;
+  client::Informer* budgets = nullptr;
   Cluster cluster;
   Queue queue{executor};
   uint64_t turn = 0;
@@ -44,7 +46,8 @@ struct Scheduler::State {
   static bool asks_the_same(const ObjectRef& before, const ObjectRef& after) {
     const auto &a = before.as<Pod>().spec, &b = after.as<Pod>().spec;
     return before.meta().generation == after.meta().generation && before.meta().labels == after.meta().labels &&
-           a.schedulingGates.size() == b.schedulingGates.size() && a.tolerations.size() == b.tolerations.size() && a.nodeSelector == b.nodeSelector;
+           a.schedulingGates.size() == b.schedulingGates.size() && a.tolerations.size() == b.tolerations.size() &&
+           a.nodeSelector == b.nodeSelector;
   }
 
   void pod_changed(const ObjectRef& before, const ObjectRef& after) {
@@ -56,25 +59,36 @@ struct Scheduler::State {
         cluster.remove_pod(uid);
         queue.wake_all();
       }
+      cluster.drop_nomination(uid);
       return;
     }
     if (!after.as<Pod>().spec.nodeName.empty()) {
       queue.remove(key);
       // What a placed pod asks for changes only with its spec.
-      if (!before || before.as<Pod>().spec.nodeName.empty() || before.meta().generation != after.meta().generation || !cluster.knows(after.meta().uid)) cluster.set_pod(after);
+      if (!before || before.as<Pod>().spec.nodeName.empty() || before.meta().generation != after.meta().generation ||
+          !cluster.knows(after.meta().uid))
+        cluster.set_pod(after);
       return;
     }
     if (!waits_for_us(after)) return queue.remove(key);
     if (cluster.knows(after.meta().uid)) return;  // being bound
+    note_promise(after);
     if (before && queue.contains(key) && asks_the_same(before, after)) return;
     queue.add(key, after.as<Pod>().spec.priority.value_or(0));
+  }
+
+  /// Room that a pod was promised on a node is kept for it.
+  void note_promise(const ObjectRef& pod) {
+    const std::string& node = pod.as<Pod>().status.nominatedNodeName;
+    if (node.empty()) cluster.drop_nomination(pod.meta().uid);
+    else cluster.nominate(demand_of(pod), node);
   }
 
   static bool offers_the_same(const ObjectRef& before, const ObjectRef& after) {
     const Node &a = before.as<Node>(), &b = after.as<Node>();
     const auto same_taint = [](const auto& x, const auto& y) { return x.key == y.key && x.value == y.value && x.effect == y.effect; };
-    return before.meta().labels == after.meta().labels && a.status.allocatable == b.status.allocatable && a.status.capacity == b.status.capacity &&
-           a.spec.unschedulable == b.spec.unschedulable &&
+    return before.meta().labels == after.meta().labels && a.status.allocatable == b.status.allocatable &&
+           a.status.capacity == b.status.capacity && a.spec.unschedulable == b.spec.unschedulable &&
            std::equal(a.spec.taints.begin(), a.spec.taints.end(), b.spec.taints.begin(), b.spec.taints.end(), same_taint);
   }
 
@@ -87,6 +101,7 @@ struct Scheduler::State {
   static Task<void> run(State* self) {
     co_await self->pods->wait_synced();
     co_await self->nodes->wait_synced();
+    co_await self->budgets->wait_synced();
     for (;;) {
       co_await self->queue.changed().wait();
       self->queue.changed().reset();
@@ -106,12 +121,59 @@ struct Scheduler::State {
     const int64_t priority = pod.as<Pod>().spec.priority.value_or(0);
     if (!decision.node) {
       queue.put_back_unschedulable(key, priority);
-      events.record(pod, EventType::warning, "FailedScheduling", decision.message);
-      writes.start(tell_unschedulable(this, pod, decision.message));
+      std::string message = decision.message, promised = pod.as<Pod>().status.nominatedNodeName;
+      if (!cluster.nodes().empty() && may_preempt(cluster, *demand)) {
+        const Preemption preemption = find_victims(profile, cluster, *demand, *budgets);
+        promised = preemption.node ? preemption.node->name : "";
+        if (preemption.node) preempt(pod, demand, preemption);
+        else message += " " + preemption.message;
+      }
+      events.record(pod, EventType::warning, "FailedScheduling", message);
+      writes.start(tell_unschedulable(this, pod, message, promised));
       return;
     }
     cluster.assume(demand, decision.node->name);
     writes.start(bind(this, demand, decision.node->name, key, priority));
+  }
+
+  /// The victims go, each with its own grace; the pod is tried again as they do. Pods of lower priority that were promised room there look
+  /// for another place.
+  void preempt(const ObjectRef& pod, const DemandPtr& demand, const Preemption& preemption) {
+    const std::vector<DemandPtr> promised = preemption.node->nominated;
+    for (const DemandPtr& other : promised) {
+      if (other->priority() >= demand->priority() || other->pod.meta().uid == pod.meta().uid) continue;
+      cluster.drop_nomination(other->pod.meta().uid);
+      writes.start(break_promise(this, other->pod));
+    }
+    cluster.nominate(demand, preemption.node->name);
+    for (const DemandPtr& victim : preemption.victims) writes.start(evict(this, victim->pod, pod.meta().uid, preemption.node->name));
+  }
+
+  static Task<void> evict(State* self, ObjectRef victim, std::string by, std::string node) {
+    const model::Meta& meta = victim.meta();
+    if (!meta.deletion_timestamp.empty()) co_return;
+    const std::string key = client::key_of(meta);
+    client::JsonWriter json;
+    json.object().object("metadata").field("uid", meta.uid).end().object("status").array("conditions").object();
+    json.field("type", "DisruptionTarget").field("status", "True").field("reason", "PreemptionByScheduler");
+    json.field("message", self->options.name + ": preempting to accommodate a higher priority pod");
+    json.field("lastTransitionTime", format_rfc3339(self->executor.wall_now())).end().end().end().end();
+    auto told =
+        co_await self->client.patch(client::pods, meta.ns, meta.name, client::PatchType::strategic, json.take(), {.subresource = "status"});
+    if (!told && told.error().code == Code::not_found) co_return;
+    if (!told) log::warn("scheduler", "the condition DisruptionTarget was not written", {{"pod", key}, {"error", told.error()}});
+    auto removed = co_await self->client.remove(client::pods, meta.ns, meta.name, {.uid = meta.uid});
+    if (removed) self->events.record(victim, EventType::normal, "Preempted", "Preempted by pod " + by + " on node " + node);
+    else if (removed.error().code != Code::not_found && removed.error().code != Code::conflict)
+      log::warn("scheduler", "a pod was not preempted", {{"pod", key}, {"error", removed.error()}});
+  }
+
+  static Task<void> break_promise(State* self, ObjectRef pod) {
+    client::JsonWriter json;
+    json.object().object("metadata").field("uid", pod.meta().uid).end().object("status").null("nominatedNodeName").end().end();
+    auto written = co_await self->client.patch(client::pods, pod.meta().ns, pod.meta().name, client::PatchType::merge, json.take(),
+                                               {.subresource = "status"});
+    (void)written;  // the pod may be gone, or have a place
   }
 
   static Task<void> bind(State* self, DemandPtr demand, std::string node, std::string key, int64_t priority) {
@@ -121,7 +183,8 @@ struct Scheduler::State {
     const bool same = now && now.meta().uid == meta.uid;
     if (bound) {
       if (same) self->queue.remove(key);
-      self->events.record(demand->pod, EventType::normal, "Scheduled", "Successfully assigned " + meta.ns + "/" + meta.name + " to " + node);
+      self->events.record(demand->pod, EventType::normal, "Scheduled",
+                          "Successfully assigned " + meta.ns + "/" + meta.name + " to " + node);
       co_return;
     }
     // The watch may already say that the pod has a place: then what it said stands.
@@ -136,12 +199,13 @@ struct Scheduler::State {
     log::write(level, "scheduler", "a pod was not bound", {{"pod", key}, {"node", node}, {"error", bound.error()}});
   }
 
-  static Task<void> tell_unschedulable(State* self, ObjectRef pod, std::string message) {
+  static Task<void> tell_unschedulable(State* self, ObjectRef pod, std::string message, std::string promised) {
     const auto& conditions = pod.as<Pod>().status.conditions;
+    const bool same_promise = pod.as<Pod>().status.nominatedNodeName == promised;
     std::string since = format_rfc3339(self->executor.wall_now());
     for (const auto& c : conditions) {
       if (c.type != "PodScheduled") continue;
-      if (c.status == "False" && c.reason == "Unschedulable" && c.message == message) co_return;
+      if (c.status == "False" && c.reason == "Unschedulable" && c.message == message && same_promise) co_return;
       if (c.status == "False") since = c.lastTransitionTime;
     }
     client::JsonWriter json;
@@ -152,9 +216,13 @@ struct Scheduler::State {
       json.optional("lastProbeTime", c.lastProbeTime).optional("reason", c.reason).optional("message", c.message).end();
     }
     json.object().field("type", "PodScheduled").field("status", "False").field("lastTransitionTime", since);
-    json.null("lastProbeTime").field("reason", "Unschedulable").field("message", message).end().end().end().end();
+    json.null("lastProbeTime").field("reason", "Unschedulable").field("message", message).end().end();
+    if (promised.empty()) json.null("nominatedNodeName");
+    else json.field("nominatedNodeName", promised);
+    json.end().end();
     const model::Meta& meta = pod.meta();
-    auto written = co_await self->client.patch(client::pods, meta.ns, meta.name, client::PatchType::merge, json.take(), {.subresource = "status"});
+    auto written =
+        co_await self->client.patch(client::pods, meta.ns, meta.name, client::PatchType::merge, json.take(), {.subresource = "status"});
     if (!written && written.error().code != Code::not_found && written.error().code != Code::conflict)
       log::warn("scheduler", "the condition PodScheduled was not written", {{"pod", client::key_of(meta)}, {"error", written.error()}});
   }
@@ -169,6 +237,7 @@ void Scheduler::start() {
   State* state = state_.get();
   state->pods = &state->informers.of(client::pods);
   state->nodes = &state->informers.of(client::nodes);
+  state->budgets = &state->informers.of({"policy", "v1", "poddisruptionbudgets"});
   state->pods->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->pod_changed(before, after); });
   state->nodes->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->node_changed(before, after); });
   state->job = Job(State::run(state));

@@ -30,10 +30,15 @@ struct SchedulerTest : ::testing::Test {
     executor.run();
   }
   void node(const std::string& name, const std::string& cpu, const std::string& most = "110") {
-    server.add(client::nodes, "", R"({"apiVersion":"v1","kind":"Node","metadata":{"name":")" + name + R"("},"spec":{},"status":{"allocatable":{"cpu":")" + cpu + R"(","memory":"64Gi","pods":")" + most + R"("}}})");
+    server.add(client::nodes, "",
+               R"({"apiVersion":"v1","kind":"Node","metadata":{"name":")" + name + R"("},"spec":{},"status":{"allocatable":{"cpu":")" +
+                   cpu + R"(","memory":"64Gi","pods":")" + most + R"("}}})");
   }
   void pod(const std::string& name, const std::string& cpu, const std::string& more = "") {
-    server.add(client::pods, "x", R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name + R"("},"spec":{"containers":[{"name":"c","resources":{"requests":{"cpu":")" + cpu + R"("}}}])" + more + R"(},"status":{"phase":"Pending"}})");
+    server.add(client::pods, "x",
+               R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name +
+                   R"("},"spec":{"containers":[{"name":"c","resources":{"requests":{"cpu":")" + cpu + R"("}}}])" + more +
+                   R"(},"status":{"phase":"Pending"}})");
   }
   std::string where(const std::string& name) {
     const ObjectRef pod = server.find(client::pods, "x", name);

@@ -3,12 +3,8 @@
 namespace estiba::scheduler {
 
 static constexpr FilterPlugin filters[] = {
-    {"NodeUnschedulable", filter_unschedulable},
-    {"NodeName", filter_node_name},
-    {"TaintToleration", filter_taints},
-    {"NodeAffinity", filter_node_affinity},
-    {"NodePorts", filter_ports},
-    {"NodeResourcesFit", filter_resources},
+    {"NodeUnschedulable", filter_unschedulable}, {"NodeName", filter_node_name}, {"TaintToleration", filter_taints},
+    {"NodeAffinity", filter_node_affinity},      {"NodePorts", filter_ports},    {"NodeResourcesFit", filter_resources},
 };
 
 using Scale = ScorePlugin::Scale;

@@ -138,7 +138,8 @@ Result<ObjectRef> FakeClient::do_create(Resource resource, std::string_view ns, 
   document.set(metadata, "generation", document.make_int(1));
   if (resource == namespaces) {
     json::Node& spec = document.ensure_object(document.root(), "spec");
-    if (!spec.find("finalizers")) document.append(document.set(spec, "finalizers", document.make_array()), document.make_string("kubernetes"));
+    if (!spec.find("finalizers"))
+      document.append(document.set(spec, "finalizers", document.make_array()), document.make_string("kubernetes"));
   }
   return commit(resource, key, TRY(model::Object::make(document.root())), WatchEvent::Kind::added);
 }
@@ -146,7 +147,8 @@ Result<ObjectRef> FakeClient::do_create(Resource resource, std::string_view ns, 
 // `next` is the whole object as it is wanted; what the subresource does not cover is taken from the present one.
 Result<ObjectRef> FakeClient::do_update(Resource resource, const std::string& key, json::Document next, std::string_view subresource) {
   const ObjectRef present = tables_[kind_of(resource)].at(key);
-  if (const std::string_view version = next.root().string_at("metadata", "resourceVersion"); !version.empty() && version != present.resource_version())
+  if (const std::string_view version = next.root().string_at("metadata", "resourceVersion");
+      !version.empty() && version != present.resource_version())
     return fail(Code::conflict, std::string(resource.name) + " \"" + key + "\": the object has been modified");
   if (const std::string_view uid = next.root().string_at("metadata", "uid"); !uid.empty() && uid != present.meta().uid)
     return fail(Code::conflict, std::string(resource.name) + " \"" + key + "\": another uid");
@@ -166,7 +168,8 @@ Result<ObjectRef> FakeClient::do_update(Resource resource, const std::string& ke
     for (const json::Node& member : next.root()) members.emplace_back(member.key());
     for (const std::string& member : members)
       if (member != "metadata" && member != "status") take(result.root(), &next.root(), member);
-    for (std::string_view member : {"labels", "annotations", "ownerReferences", "finalizers"}) take(metadata, next.root().find("metadata"), member);
+    for (std::string_view member : {"labels", "annotations", "ownerReferences", "finalizers"})
+      take(metadata, next.root().find("metadata"), member);
     const json::Document before = TRY(json::Document::parse(present.object->json()));
     const json::Node *old_spec = before.root().find("spec"), *new_spec = result.root().find("spec");
     if ((old_spec || new_spec) && !(old_spec && new_spec && json::equal(*old_spec, *new_spec)))
@@ -175,7 +178,8 @@ Result<ObjectRef> FakeClient::do_update(Resource resource, const std::string& ke
   model::ObjectPtr object = TRY(model::Object::make(result.root()));
   if (object->json() == present.object->json()) return present;
   const json::Node* own = result.root().at("spec", "finalizers");
-  const bool held = !object->meta().finalizers.empty() || (resource == namespaces && own && !own->empty()) || object->meta().deletion_grace_seconds > 0;
+  const bool held =
+      !object->meta().finalizers.empty() || (resource == namespaces && own && !own->empty()) || object->meta().deletion_grace_seconds > 0;
   const bool goes = !object->meta().deletion_timestamp.empty() && !held;
   return commit(resource, key, std::move(object), goes ? WatchEvent::Kind::removed : WatchEvent::Kind::modified);
 }
@@ -195,7 +199,8 @@ static void merge_into(json::Document& document, json::Node& target, const json:
   }
 }
 
-Result<ObjectRef> FakeClient::do_patch(Resource resource, std::string_view ns, std::string_view name, std::string_view body, std::string_view subresource) {
+Result<ObjectRef> FakeClient::do_patch(Resource resource, std::string_view ns, std::string_view name, std::string_view body,
+                                       std::string_view subresource) {
   const ObjectRef present = TRY(require(resource, ns, name));
   const json::Document patch = TRY(json::Document::parse(body));
   json::Document next = TRY(json::Document::parse(present.object->json()));
@@ -206,16 +211,20 @@ Result<ObjectRef> FakeClient::do_patch(Resource resource, std::string_view ns, s
 Result<void> FakeClient::do_remove(Resource resource, std::string_view ns, std::string_view name, const DeleteOptions& options) {
   const ObjectRef present = TRY(require(resource, ns, name));
   if (!options.uid.empty() && options.uid != present.meta().uid) return fail(Code::conflict, "another uid");
-  if (!options.resource_version.empty() && options.resource_version != present.resource_version()) return fail(Code::conflict, "another resourceVersion");
+  if (!options.resource_version.empty() && options.resource_version != present.resource_version())
+    return fail(Code::conflict, "another resourceVersion");
   json::Document next = TRY(json::Document::parse(present.object->json()));
   json::Node& metadata = metadata_of(next);
   bool held = !present.meta().finalizers.empty();
-  const std::string_view finalizer = options.propagation == "Foreground" ? "foregroundDeletion" : options.propagation == "Orphan" ? "orphan" : "";
+  const std::string_view finalizer = options.propagation == "Foreground" ? "foregroundDeletion"
+                                     : options.propagation == "Orphan"   ? "orphan"
+                                                                         : "";
   if (!finalizer.empty()) {
     json::Node* list = metadata.find("finalizers");
     if (!list || !list->is_array()) list = &next.set(metadata, "finalizers", next.make_array());
     const auto& present_ones = present.meta().finalizers;
-    if (std::find(present_ones.begin(), present_ones.end(), finalizer) == present_ones.end()) next.append(*list, next.make_string(finalizer));
+    if (std::find(present_ones.begin(), present_ones.end(), finalizer) == present_ones.end())
+      next.append(*list, next.make_string(finalizer));
     held = true;
   }
   int64_t grace = 0;
@@ -235,7 +244,8 @@ Result<void> FakeClient::do_remove(Resource resource, std::string_view ns, std::
     commit(resource, key_of(ns, name), present.object, WatchEvent::Kind::removed);
     return {};
   }
-  if (present.meta().deletion_timestamp.empty()) next.set(metadata, "deletionTimestamp", format_rfc3339(executor_.wall_now() + std::chrono::seconds(grace)));
+  if (present.meta().deletion_timestamp.empty())
+    next.set(metadata, "deletionTimestamp", format_rfc3339(executor_.wall_now() + std::chrono::seconds(grace)));
   next.set(metadata, "deletionGracePeriodSeconds", next.make_int(grace));
   model::ObjectPtr object = TRY(model::Object::make(next.root()));
   if (object->json() != present.object->json()) commit(resource, key_of(ns, name), std::move(object), WatchEvent::Kind::modified);
@@ -259,10 +269,28 @@ ObjectRef FakeClient::add(Resource resource, std::string_view ns, std::string_vi
   ObjectRef made = must(do_create(resource, ns, body));
   return made;
 }
-ObjectRef FakeClient::merge(Resource resource, std::string_view ns, std::string_view name, std::string_view patch, std::string_view subresource) {
+ObjectRef FakeClient::merge(Resource resource, std::string_view ns, std::string_view name, std::string_view patch,
+                            std::string_view subresource) {
   return must(do_patch(resource, ns, name, patch, subresource));
 }
-void FakeClient::erase(Resource resource, std::string_view ns, std::string_view name, DeleteOptions options) { must(do_remove(resource, ns, name, options)); }
+void FakeClient::erase(Resource resource, std::string_view ns, std::string_view name, DeleteOptions options) {
+  must(do_remove(resource, ns, name, options));
+}
+
+// The patch with the present conditions that it does not name: what a strategic patch means by a list of them.
+static Result<std::string> with_conditions(const ObjectRef& present, std::string_view body) {
+  json::Document patch = TRY(json::Document::parse(body));
+  const json::Document there = TRY(json::Document::parse(present.object->json()));
+  json::Node* status = patch.root().find("status");
+  json::Node* given = status ? status->find("conditions") : nullptr;
+  const json::Node* old = there.root().at("status", "conditions");
+  if (!given || !old) return std::string(body);
+  for (const json::Node& condition : *old) {
+    const auto same = [&](const json::Node& other) { return other.string_at("type") == condition.string_at("type"); };
+    if (std::none_of(given->begin(), given->end(), same)) patch.append(*given, patch.copy(condition));
+  }
+  return json::print(patch.root());
+}
 
 // --- what the code under test calls ----------------------------------------------------------------------------------
 
@@ -286,7 +314,8 @@ Task<Result<ObjectRef>> FakeClient::get(Resource resource, std::string ns, std::
 
 Task<Result<List>> FakeClient::list(Resource resource, std::string ns, ListOptions options) {
   CO_TRY(co_await arrive("list", resource, {}));
-  if (!options.label_selector.empty() || !options.field_selector.empty()) co_return fail(Code::unsupported, "the fake client has no selectors");
+  if (!options.label_selector.empty() || !options.field_selector.empty())
+    co_return fail(Code::unsupported, "the fake client has no selectors");
   co_return List{all(resource, ns), revision_};
 }
 
@@ -311,9 +340,11 @@ Task<Result<ObjectRef>> FakeClient::update(Resource resource, std::string ns, st
   co_return written;
 }
 
-Task<Result<ObjectRef>> FakeClient::patch(Resource resource, std::string ns, std::string name, PatchType type, std::string body, WriteOptions options) {
+Task<Result<ObjectRef>> FakeClient::patch(Resource resource, std::string ns, std::string name, PatchType type, std::string body,
+                                          WriteOptions options) {
   CO_TRY(co_await arrive("patch", resource, name));
-  if (type != PatchType::merge) co_return fail(Code::unsupported, "the fake client knows merge patches only");
+  if (type == PatchType::json) co_return fail(Code::unsupported, "the fake client knows no JSON patches");
+  if (type == PatchType::strategic) body = CO_TRY(with_conditions(CO_TRY(require(resource, ns, name)), body));
   auto written = do_patch(resource, ns, name, body, options.subresource);
   co_await answer();
   co_return written;

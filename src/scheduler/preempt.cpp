@@ -1,0 +1,142 @@
+#include "scheduler/preempt.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "base/time.h"
+#include "client/selectors.h"
+#include "model/types/policy_v1.h"
+#include "scheduler/decide.h"
+
+namespace estiba::scheduler {
+
+using model::policy_v1::PodDisruptionBudget;
+
+namespace {
+
+std::string_view started(const Demand& pod) {
+  const std::string& at = pod.typed().status.startTime;
+  return at.empty() ? std::string_view(pod.pod.meta().creation_timestamp) : std::string_view(at);
+}
+
+/// Higher priority, then longer running: times in UTC compare as text.
+bool more_important(const DemandPtr& a, const DemandPtr& b) {
+  if (a->priority() != b->priority()) return a->priority() > b->priority();
+  return started(*a) < started(*b);
+}
+
+/// How many more disruptions each budget stands, while victims are chosen on one node.
+class Budgets {
+ public:
+  explicit Budgets(client::Informer& budgets) : budgets_(budgets), by_namespace_(budgets.namespace_index()) {}
+
+  /// Takes the pod from its budgets; whether one of them does not allow it.
+  bool take(const Demand& pod) {
+    bool violates = false;
+    budgets_.each(by_namespace_, pod.pod.meta().ns, [&](const model::ObjectRef& object) {
+      const auto& budget = object.as<PodDisruptionBudget>();
+      if (!budget.spec.selector || !client::matches(*budget.spec.selector, pod.pod.meta().labels)) return;
+      const auto [left, fresh] = left_.try_emplace(object.meta().uid, budget.status.disruptionsAllowed.value_or(0));
+      violates |= --left->second < 0;
+    });
+    return violates;
+  }
+
+ private:
+  client::Informer& budgets_;
+  const client::Informer::Index by_namespace_;
+  std::map<std::string, int64_t> left_;
+};
+
+struct Candidate {
+  const NodeState* node;
+  std::vector<DemandPtr> victims;  // the most important first
+  size_t violations = 0;
+};
+
+std::optional<Candidate> try_node(const Profile& profile, const Demand& pod, const NodeState& node, client::Informer& informer) {
+  std::vector<DemandPtr> lower;
+  for (const DemandPtr& other : node.placed)
+    if (other->priority() < pod.priority()) lower.push_back(other);
+  if (lower.empty()) return std::nullopt;
+  NodeState without = node;
+  for (const DemandPtr& other : lower) without.take_off(*other);
+  if (!fits(profile, pod, without, nullptr)) return std::nullopt;
+  std::ranges::sort(lower, more_important);
+
+  Budgets budgets(informer);
+  std::vector<DemandPtr> violating, others;
+  for (const DemandPtr& other : lower) (budgets.take(*other) ? violating : others).push_back(other);
+  Candidate candidate{.node = &node};
+  // Whoever may stay, stays.
+  const auto spare = [&](const std::vector<DemandPtr>& pods, bool violation) {
+    for (const DemandPtr& other : pods) {
+      without.put_on(other);
+      if (fits(profile, pod, without, nullptr)) continue;
+      without.take_off(*other);
+      candidate.victims.push_back(other);
+      candidate.violations += violation;
+    }
+  };
+  spare(violating, true);
+  spare(others, false);
+  std::ranges::sort(candidate.victims, more_important);
+  return candidate;
+}
+
+auto cost_of(const Candidate& candidate) {
+  const auto& victims = candidate.victims;
+  int64_t sum = 0;
+  // Priorities are moved above zero, so that more victims always cost more.
+  for (const DemandPtr& victim : victims) sum += int64_t(victim->priority()) + (int64_t(1) << 31);
+  const int64_t highest = victims.empty() ? INT64_MIN : victims[0]->priority();
+  return std::tuple(candidate.violations, highest, sum, victims.size());
+}
+
+/// When the longest-running of the most important victims started; a later time is less of a loss.
+std::string_view oldest(const Candidate& candidate) {
+  return candidate.victims.empty() ? std::string_view{} : started(*candidate.victims[0]);
+}
+
+}  // namespace
+
+bool may_preempt(const Cluster& cluster, const Demand& pod) {
+  const auto& typed = pod.typed();
+  if (typed.spec.preemptionPolicy == "Never") return false;
+  const std::string& promised = typed.status.nominatedNodeName;
+  if (promised.empty()) return true;
+  for (const NodeState* node : cluster.nodes()) {
+    if (node->name != promised) continue;
+    return std::ranges::none_of(node->placed, [&](const DemandPtr& other) {
+      return other->priority() < pod.priority() && !other->pod.meta().deletion_timestamp.empty();
+    });
+  }
+  return true;
+}
+
+Preemption find_victims(const Profile& profile, const Cluster& cluster, const Demand& pod, client::Informer& budgets) {
+  std::optional<Candidate> best;
+  size_t hopeless = 0;
+  for (const NodeState* node : cluster.nodes()) {
+    auto candidate = try_node(profile, pod, *node, budgets);
+    if (!candidate) {
+      // Where an empty node would not do either, nobody's going helps.
+      NodeState empty = *node;
+      for (const DemandPtr& other : node->placed) empty.take_off(*other);
+      hopeless += !fits(profile, pod, empty, nullptr);
+      continue;
+    }
+    if (!best || cost_of(*candidate) < cost_of(*best) || (cost_of(*candidate) == cost_of(*best) && oldest(*candidate) > oldest(*best)))
+      best = std::move(candidate);
+  }
+  if (best) return {best->node, std::move(best->victims), {}};
+  const size_t all = cluster.nodes().size(), none = all - hopeless;
+  std::string message = "preemption: 0/" + std::to_string(all) + " nodes are available: ";
+  if (none > 0) message += std::to_string(none) + " No preemption victims found for incoming pod";
+  if (none > 0 && hopeless > 0) message += ", ";
+  if (hopeless > 0) message += std::to_string(hopeless) + " Preemption is not helpful for scheduling";
+  return {nullptr, {}, message + "."};
+}
+
+}  // namespace estiba::scheduler
