@@ -1,11 +1,9 @@
 #include "controllers/deployment_template.h"
 
-#include <algorithm>
-#include <map>
-
 #include "base/strings.h"
 #include "client/json_writer.h"
 #include "controllers/annotations.h"
+#include "controllers/canonical_json.h"
 #include "controllers/owned.h"
 #include "model/types/apps_v1.h"
 
@@ -13,41 +11,11 @@ namespace estiba::controllers {
 
 using client::JsonWriter;
 
-static bool is_void(const json::Node& node) { return node.is_null() || ((node.is_array() || node.is_object()) && node.empty()); }
-
-static void canonical(std::string& out, const json::Node& node) {
-  if (node.is_array()) {
-    out.push_back('[');
-    for (const json::Node& item : node) {
-      canonical(out, item);
-      out.push_back(',');
-    }
-    out.push_back(']');
-  } else if (node.is_object()) {
-    std::vector<const json::Node*> members;
-    for (const json::Node& member : node)
-      if (!is_void(member) && member.key() != template_hash_label) members.push_back(&member);
-    std::sort(members.begin(), members.end(), [](const auto* a, const auto* b) { return a->key() < b->key(); });
-    out.push_back('{');
-    for (const json::Node* member : members) {
-      json::append_string(out, member->key());
-      out.push_back(':');
-      canonical(out, *member);
-      out.push_back(',');
-    }
-    out.push_back('}');
-  } else {
-    json::print_to(out, node);
-  }
-}
-
 Result<std::string> canonical_template(const model::ObjectRef& owner) {
   const json::Document parsed = TRY(json::Document::parse(owner.object->json()));
   const json::Node* given = parsed.root().at("spec", "template");
   if (!given) return fail(Code::invalid, client::key_of(owner) + ": spec.template is missing");
-  std::string out;
-  canonical(out, *given);
-  return out;
+  return canonical_json(*given, {template_hash_label});
 }
 
 std::string template_hash(std::string_view canonical, int64_t collisions) {
@@ -110,7 +78,8 @@ Result<std::string> new_set_body(const model::ObjectRef& deployment, const NewSe
   write_controller_reference(json, meta);
   json.end().end();
   json.object("spec").field("replicas", set.replicas);
-  if (const auto seconds = deployment.as<model::apps_v1::Deployment>().spec.minReadySeconds.value_or(0)) json.field("minReadySeconds", seconds);
+  if (const auto seconds = deployment.as<model::apps_v1::Deployment>().spec.minReadySeconds.value_or(0))
+    json.field("minReadySeconds", seconds);
   write_selector(json, parsed.root().at("spec", "selector"), set.hash);
   write_template(json, *given, set.hash);
   json.end().end();

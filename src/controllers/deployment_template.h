@@ -7,8 +7,7 @@
 
 namespace estiba::controllers {
 
-/// The template of a Deployment or ReplicaSet in a form in which equal templates are equal texts: members sorted, nulls
-/// and empty values left out, without the label pod-template-hash.
+/// The template of an owner of pods as canonical JSON, without the label pod-template-hash.
 Result<std::string> canonical_template(const model::ObjectRef& owner);
 
 /// The value of pod-template-hash: stable, and another one for each count of collisions.

@@ -15,7 +15,7 @@ Informer::Index controller_index(Informer& informer) {
   });
 }
 
-static void write_owner(client::JsonWriter& json, const model::Owner& owner) {
+void write_owner(client::JsonWriter& json, const model::Owner& owner) {
   json.object().field("apiVersion", owner.api_version).field("kind", owner.kind).field("name", owner.name).field("uid", owner.uid);
   if (owner.controller) json.field("controller", true);
   if (owner.block_owner_deletion) json.field("blockOwnerDeletion", true);
@@ -29,7 +29,11 @@ void write_controller_reference(client::JsonWriter& json, const model::Meta& own
 // The owners of `object` but `without`, and `with` when given, as a patch that fails if the object has changed.
 static std::string owners_patch(const model::ObjectRef& object, std::string_view without, const model::Meta* with) {
   client::JsonWriter json;
-  json.object().object("metadata").field("resourceVersion", object.resource_version()).field("uid", object.meta().uid).array("ownerReferences");
+  json.object()
+      .object("metadata")
+      .field("resourceVersion", object.resource_version())
+      .field("uid", object.meta().uid)
+      .array("ownerReferences");
   for (const model::Owner& owner : object.meta().owners)
     if (owner.uid != without) write_owner(json, owner);
   if (with) write_controller_reference(json, *with);
@@ -41,22 +45,27 @@ static Task<Result<void>> patch_owners(client::Client& client, Informer& informe
   const model::Meta& meta = object.meta();
   auto written = co_await client.patch(informer.resource(), meta.ns, meta.name, client::PatchType::merge, std::move(patch));
   if (written) informer.observe(*written);
-  else if (written.error().code != Code::not_found) co_return std::unexpected(std::move(written.error().context("change the owners of " + meta.ns + "/" + meta.name)));
+  else if (written.error().code != Code::not_found)
+    co_return std::unexpected(std::move(written.error().context("change the owners of " + meta.ns + "/" + meta.name)));
   co_return {};
 }
 
 Task<Result<std::vector<model::ObjectRef>>> claim(client::Client& client, Informer& informer, Informer::Index index, model::ObjectRef owner,
-                                                  const model::meta_v1::LabelSelector& selector) {
+                                                  const model::meta_v1::LabelSelector& selector,
+                                                  bool (*may_own)(const model::Meta&, const model::Meta&)) {
   const model::Meta& meta = owner.meta();
+  const auto fits = [&](const model::ObjectRef& object) {
+    return client::matches(selector, object.meta().labels) && (!may_own || may_own(meta, object.meta()));
+  };
   std::vector<model::ObjectRef> mine;
   for (const model::ObjectRef& object : informer.find(index, meta.uid)) {
-    if (client::matches(selector, object.meta().labels)) mine.push_back(object);
+    if (fits(object)) mine.push_back(object);
     else if (meta.deletion_timestamp.empty() && object.meta().deletion_timestamp.empty())
       CO_TRY(co_await patch_owners(client, informer, object, owners_patch(object, meta.uid, nullptr)));
   }
   if (!meta.deletion_timestamp.empty()) co_return mine;
   for (const model::ObjectRef& object : informer.find(index, orphans_of(meta.ns))) {
-    if (!object.meta().deletion_timestamp.empty() || !client::matches(selector, object.meta().labels)) continue;
+    if (!object.meta().deletion_timestamp.empty() || !fits(object)) continue;
     CO_TRY(co_await patch_owners(client, informer, object, owners_patch(object, {}, &meta)));
     if (auto adopted = informer.get(client::key_of(object))) mine.push_back(adopted);
   }

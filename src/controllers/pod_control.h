@@ -19,11 +19,19 @@ using PodEdit = UniqueFunction<void(json::Document& doc, json::Node& pod)>;
 /// The pod that spec.template of `owner` describes, with a controller reference to it and a generated name "<owner>-…".
 /// `edit` may be empty.
 Result<std::string> pod_from_template(const model::ObjectRef& owner, PodEdit edit = {});
+/// The same with another template than the owner's present one.
+Result<std::string> pod_from_template(const model::ObjectRef& owner, const json::Node& given, PodEdit edit);
+
+/// How events about pods are worded.
+enum class PodWords : uint8_t {
+  usual,     ///< "Created pod: web-x7"
+  stateful,  ///< "Create Pod web-0 in StatefulSet web successful"
+};
 
 class PodControl {
  public:
   /// Listens to `pods`. All three must outlive this.
-  PodControl(client::Client& client, client::Informer& pods, client::EventRecorder& events);
+  PodControl(client::Client& client, client::Informer& pods, client::EventRecorder& events, PodWords words = PodWords::usual);
   PodControl(const PodControl&) = delete;
   PodControl& operator=(const PodControl&) = delete;
 
@@ -37,12 +45,14 @@ class PodControl {
   Task<Result<void>> remove(model::ObjectRef owner, std::vector<model::ObjectRef> pods);
 
  private:
+  void tell_deleted(const model::ObjectRef& owner, const std::string& pod, const Result<void>& removed);
   static Task<void> create_one(PodControl* self, const model::ObjectRef* owner, std::string body, std::optional<Error>* first_error);
   static Task<void> remove_one(PodControl* self, const model::ObjectRef* owner, model::ObjectRef pod, std::optional<Error>* first_error);
 
   client::Client& client_;
   client::Informer& pods_;
   client::EventRecorder& events_;
+  const PodWords words_;
   std::unordered_set<std::string> deleting_;  // UIDs
 };
 

@@ -1,4 +1,6 @@
-// ReplicaSet: keeps the number of its pods at spec.replicas and counts them into the status.
+// ReplicaSet and ReplicationController: keep the number of their pods at spec.replicas and count them into the status.
+//
+// A ReplicationController is read as a ReplicaSet: all but the selector, which is a plain map of labels, is the same.
 #include "base/log.h"
 #include "client/selectors.h"
 #include "controllers/deletion_rank.h"
@@ -8,7 +10,9 @@
 #include "controllers/pod_facts.h"
 #include "controllers/replica_set_status.h"
 #include "controllers/table.h"
+#include "controllers/workloads.h"
 #include "model/types/apps_v1.h"
+#include "model/types/core_v1.h"
 
 namespace estiba::controllers {
 
@@ -19,11 +23,26 @@ namespace {
 
 constexpr size_t burst = 500;  // pods made or deleted in one run
 
+struct Kind {
+  client::Resource resource;
+  std::string_view name, controller;
+  model::meta_v1::LabelSelector (*selector)(const ObjectRef& set);
+};
+constexpr Kind replica_set{client::replica_sets, "ReplicaSet", "replicaset-controller",
+                           [](const ObjectRef& set) { return set.as<ReplicaSet>().spec.selector; }};
+constexpr Kind replication_controller{
+    {"", "v1", "replicationcontrollers"}, "ReplicationController", "replication-controller", [](const ObjectRef& set) {
+      model::meta_v1::LabelSelector selector;
+      selector.matchLabels = set.as<model::core_v1::ReplicationController>().spec.selector;
+      return selector;
+    }};
+
 class ReplicaSetController final : public Controller {
  public:
-  explicit ReplicaSetController(Context& context)
-      : Controller(context, "replicaset-controller", {.workers = 16}),
-        sets_(watch(client::replica_sets)),
+  ReplicaSetController(Context& context, const Kind& kind)
+      : Controller(context, std::string(kind.controller), {.workers = 16}),
+        kind_(kind),
+        sets_(watch(kind.resource)),
         pods_(informer(client::pods)),
         control_(client_, pods_, events_),
         pod_index_(controller_index(pods_)),
@@ -36,20 +55,20 @@ class ReplicaSetController final : public Controller {
     for (const ObjectRef* pod : {&before, &after}) {
       if (!*pod) continue;
       const model::Owner* owner = pod->meta().controller();
-      if (owner && owner->kind == "ReplicaSet") enqueue(client::key_of(pod->meta().ns, owner->name));
+      if (owner && owner->kind == kind_.name) enqueue(client::key_of(pod->meta().ns, owner->name));
     }
     if (!after || after.meta().controller() || !after.meta().deletion_timestamp.empty()) return;
     // An orphan: sets whose selector matches may adopt it.
     sets_.each(sets_by_namespace_, after.meta().ns, [&](const ObjectRef& set) {
-      if (client::matches(set.as<ReplicaSet>().spec.selector, after.meta().labels)) enqueue(set);
+      if (client::matches(kind_.selector(set), after.meta().labels)) enqueue(set);
     });
   }
 
   Task<Result<void>> reconcile(std::string key) override {
     const ObjectRef set = sets_.get(key);
     if (!set) co_return {};
-    const ReplicaSet& typed = set.as<ReplicaSet>();
-    std::vector<ObjectRef> pods = CO_TRY(co_await claim(client_, pods_, pod_index_, set, typed.spec.selector));
+    const model::meta_v1::LabelSelector selector = kind_.selector(set);
+    std::vector<ObjectRef> pods = CO_TRY(co_await claim(client_, pods_, pod_index_, set, selector));
     std::erase_if(pods, [this](const ObjectRef& pod) { return !is_active(pod) || control_.is_deleting(pod); });
     Result<void> managed;
     if (set.meta().deletion_timestamp.empty()) managed = co_await manage(set, pods);
@@ -81,6 +100,7 @@ class ReplicaSetController final : public Controller {
     co_return co_await patch_status(sets_, set, *patch);
   }
 
+  const Kind& kind_;
   client::Informer& sets_;
   client::Informer& pods_;
   PodControl control_;
@@ -89,6 +109,11 @@ class ReplicaSetController final : public Controller {
 
 }  // namespace
 
-std::unique_ptr<Controller> make_replica_set_controller(Context& context) { return std::make_unique<ReplicaSetController>(context); }
+std::unique_ptr<Controller> make_replica_set_controller(Context& context) {
+  return std::make_unique<ReplicaSetController>(context, replica_set);
+}
+std::unique_ptr<Controller> make_replication_controller(Context& context) {
+  return std::make_unique<ReplicaSetController>(context, replication_controller);
+}
 
 }  // namespace estiba::controllers

@@ -1,6 +1,7 @@
 #include "controllers/deletion_rank.h"
 #include "controllers/pod_facts.h"
 #include "controllers/testing/cluster.h"
+#include "controllers/workloads.h"
 #include "model/types/apps_v1.h"
 
 namespace estiba::controllers {
@@ -15,14 +16,18 @@ using model::core_v1::Pod;
 struct ReplicaSetTest : ControllerTest {
   void begin() { start({make_replica_set_controller}); }
   void add_set(int replicas) {
-    server.add(client::replica_sets, "x", R"({"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"name":"web"},"spec":{"replicas":)" + std::to_string(replicas) +
-               R"(,"selector":{"matchLabels":{"app":"web"}},"template":{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"c","image":"i"}],"terminationGracePeriodSeconds":0}}}})");
+    server.add(
+        client::replica_sets, "x",
+        R"({"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"name":"web"},"spec":{"replicas":)" + std::to_string(replicas) +
+            R"(,"selector":{"matchLabels":{"app":"web"}},"template":{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"c","image":"i"}],"terminationGracePeriodSeconds":0}}}})");
   }
   void scale(int replicas) { server.merge(client::replica_sets, "x", "web", R"({"spec":{"replicas":)" + std::to_string(replicas) + "}}"); }
   ObjectRef set() { return server.find(client::replica_sets, "x", "web"); }
   size_t pods() { return server.all(client::pods, "x").size(); }
   ObjectRef add_pod(const std::string& name, const std::string& labels = R"({"app":"web"})") {
-    return server.add(client::pods, "x", R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name + R"(","labels":)" + labels + R"(},"spec":{"containers":[],"terminationGracePeriodSeconds":0}})");
+    return server.add(client::pods, "x",
+                      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name + R"(","labels":)" + labels +
+                          R"(},"spec":{"containers":[],"terminationGracePeriodSeconds":0}})");
   }
 };
 
@@ -100,10 +105,36 @@ TEST_F(ReplicaSetTest, AFinishedPodIsReplaced) {
   EXPECT_EQ(set().as<ReplicaSet>().status.replicas, 1);
 }
 
+TEST_F(ReplicaSetTest, AReplicationControllerDoesTheSameWithAPlainSelector) {
+  add_pod("mine", R"({"name":"rc"})");
+  add_pod("other", R"({"name":"db"})");
+  start({make_replication_controller});
+  constexpr Resource controllers{"", "v1", "replicationcontrollers"};
+  server.add(
+      controllers, "x",
+      R"({"apiVersion":"v1","kind":"ReplicationController","metadata":{"name":"rc"},"spec":{"replicas":3,"selector":{"name":"rc"},"template":{"metadata":{"labels":{"name":"rc"}},"spec":{"containers":[],"terminationGracePeriodSeconds":0}}}})");
+  executor.run();
+  EXPECT_EQ(pods(), 4u);
+  const ObjectRef rc = server.find(controllers, "x", "rc");
+  EXPECT_EQ(server.find(client::pods, "x", "mine").meta().controller()->uid, rc.meta().uid);
+  EXPECT_FALSE(server.find(client::pods, "x", "other").meta().controller());
+  EXPECT_EQ(rc.as<model::core_v1::ReplicationController>().status.replicas, 3);
+  EXPECT_EQ(rc.as<model::core_v1::ReplicationController>().status.fullyLabeledReplicas, 3);
+  server.merge(client::pods, "x", "mine", R"({"metadata":{"labels":{"name":"debug"}}})");
+  server.merge(controllers, "x", "rc", R"({"spec":{"replicas":1}})");
+  executor.run();
+  EXPECT_FALSE(server.find(client::pods, "x", "mine").meta().controller());
+  EXPECT_EQ(pods(), 3u);
+}
+
 TEST_F(ReplicaSetTest, TheRightPodsGoFirst) {
-  const auto pod = [&](const std::string& name, const std::string& node, const std::string& phase, const std::string& ready_since, const std::string& annotations = "{}") {
-    return server.add(client::pods, "x", R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name + R"(","annotations":)" + annotations + R"(},"spec":{"nodeName":")" + node +
-                      R"("},"status":{"phase":")" + phase + R"(","conditions":[{"type":"Ready","status":")" + (ready_since.empty() ? "False" : "True") + R"(","lastTransitionTime":")" + ready_since + R"("}]}})");
+  const auto pod = [&](const std::string& name, const std::string& node, const std::string& phase, const std::string& ready_since,
+                       const std::string& annotations = "{}") {
+    return server.add(client::pods, "x",
+                      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name + R"(","annotations":)" + annotations +
+                          R"(},"spec":{"nodeName":")" + node + R"("},"status":{"phase":")" + phase +
+                          R"(","conditions":[{"type":"Ready","status":")" + (ready_since.empty() ? "False" : "True") +
+                          R"(","lastTransitionTime":")" + ready_since + R"("}]}})");
   };
   const std::vector<ObjectRef> all = {
       pod("f-longest-ready", "n1", "Running", "2026-01-01T00:00:00Z"),

@@ -1,4 +1,5 @@
 #include "controllers/table.h"
+#include "controllers/workloads.h"
 
 namespace estiba::controllers {
 
@@ -10,6 +11,11 @@ static constexpr ControllerEntry table[] = {
     {"job", make_job_controller},
     {"cronjob", make_cron_job_controller},
     {"ttl-after-finished", make_ttl_after_finished},
+    {"replicationcontroller", make_replication_controller},
+    {"statefulset", make_stateful_set_controller},
+    {"daemonset", make_daemon_set_controller},
+    {"disruption", make_disruption_controller},
+    {"clusterrole-aggregation", make_cluster_role_aggregation},
     {"endpointslice", make_endpoint_slice_controller},
     {"endpoints", make_endpoints_controller},
     {"namespace", make_namespace_controller},

@@ -1,0 +1,14 @@
+// JSON in a form in which values that mean the same are the same text.
+#pragma once
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "model/json.h"
+
+namespace estiba::controllers {
+
+/// Members sorted by name; nulls, empty arrays and objects, and members called one of `without` (at any depth) left out.
+std::string canonical_json(const json::Node& node, std::initializer_list<std::string_view> without = {});
+
+}  // namespace estiba::controllers
