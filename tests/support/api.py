@@ -12,6 +12,7 @@ import urllib.parse
 
 JSON = "application/json"
 MERGE, STRATEGIC, JSON_PATCH = "application/merge-patch+json", "application/strategic-merge-patch+json", "application/json-patch+json"
+APPLY = "application/apply-patch+yaml"
 
 
 @dataclasses.dataclass
@@ -46,15 +47,21 @@ class Api:
     def __init__(self, cluster, token=None, anonymous=False, timeout=20):
         self.cluster, self.token, self.timeout = cluster, token, timeout
         self.connection, self.used = None, 0.0
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        text = cluster.kubeconfig.read_text()
+        self.anonymous = anonymous
+        self.context = self.make_context()
+
+    def make_context(self):
+        """TLS with the credentials of this client."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        text = self.cluster.kubeconfig.read_text()
         part = lambda key: base64.b64decode(re.search(key + r": (\S+)", text).group(1))
-        self.context.load_verify_locations(cadata=part("certificate-authority-data").decode())
-        if token is None and not anonymous:
+        context.load_verify_locations(cadata=part("certificate-authority-data").decode())
+        if self.token is None and not self.anonymous:
             with tempfile.NamedTemporaryFile() as pem:
                 pem.write(part("client-certificate-data") + part("client-key-data"))
                 pem.flush()
-                self.context.load_cert_chain(pem.name)
+                context.load_cert_chain(pem.name)
+        return context
 
     def connect(self):
         return Connection(self.cluster.sandbox, timeout=self.timeout, context=self.context)
