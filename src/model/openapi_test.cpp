@@ -126,7 +126,8 @@ TEST(OpenApi, DefinitionsAreThoseOfKubernetes) {
     if (definition.key().ends_with(".WatchEvent")) continue;
     EXPECT_TRUE(json::equal(a.root(), b.root())) << definition.key() << "\n" << json::print(a.root()) << "\n" << json::print(b.root());
   }
-  for (const schema::Group& group : schema::groups())
+  for (const schema::Group& group : schema::groups()) {
+    if (group.name == "metrics.k8s.io") continue;  // in Kubernetes an extension server answers it
     for (const schema::Version& version : group.versions)
       for (const openapi::Path& path : openapi::paths_of(group, version))
         for (const openapi::Operation& operation : path.operations) {
@@ -138,6 +139,7 @@ TEST(OpenApi, DefinitionsAreThoseOfKubernetes) {
           const std::string_view response = their->string_at("responses", "200", "schema", "$ref");
           EXPECT_EQ(response, operation.response ? "#/definitions/" + operation.response->full_name() : "") << operation.id;
         }
+  }
 }
 
 }  // namespace

@@ -345,7 +345,8 @@ TEST_F(PodRules, changes_of_a_pod) {
        "metadata.annotations[controller.kubernetes.io/pod-deletion-cost]: Invalid value: \"x\": must be a 32bit integer"},
   };
   changes("", "v1", "pods",
-          "{'metadata':{'name':'p'},'spec':{'activeDeadlineSeconds':100,'containers':[{'name':'c','image':'i','imagePullPolicy':'Always',"
+          "{'metadata':{'name':'p'},'spec':{'tolerations':[{'key':'own','operator':'Exists'}],'activeDeadlineSeconds':100,'containers':[{'"
+          "name':'c','image':'i','imagePullPolicy':'Always',"
           "'terminationMessagePath':'/dev/termination-log','terminationMessagePolicy':'File'}],'automountServiceAccountToken':false}}",
           rows);
 }
