@@ -26,7 +26,8 @@ Result<FreshRoot::Look> look_at(const std::string& upper) {
   FreshRoot::Look look{.mode = info.st_mode,
                        .uid = info.st_uid,
                        .gid = info.st_gid,
-                       .changed_ns = int64_t(info.st_ctim.tv_sec) * 1'000'000'000 + info.st_ctim.tv_nsec};
+                       .changed_ns = int64_t(info.st_ctim.tv_sec) * 1'000'000'000 + info.st_ctim.tv_nsec,
+                       .modified_ns = int64_t(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec};
   char names[1024];
   const ssize_t n = ::llistxattr(upper.c_str(), names, sizeof names);
   if (n < 0) return fail_errno("llistxattr " + upper);
@@ -54,7 +55,7 @@ bool SpareRoots::put(const std::string& id, const FreshRoot& fresh) {
   const std::string dir = paths_.container(id);
   auto look = look_at(dir + "/upper");
   if (!look || *look != fresh.look) return false;
-  // Two changes within one tick of an old kernel's clock may leave the same time behind; an entry they do not hide.
+  // Two changes within one tick of an old kernel's clock may leave the same times behind; an entry they do not hide.
   auto written = list_names(dir + "/upper");
   auto names = list_names(dir);
   if (!written || !written->empty() || !names) return false;

@@ -32,8 +32,9 @@ struct FreshRoot {
     mode_t mode = 0;
     uid_t uid = 0;
     gid_t gid = 0;
-    int64_t changed_ns = 0;  ///< st_ctim
-    std::string attributes;  ///< names of its extended attributes, as listxattr(2) gives them
+    int64_t changed_ns = 0;   ///< st_ctim
+    int64_t modified_ns = 0;  ///< st_mtim, which a program may set within one tick of an old kernel's clock
+    std::string attributes;   ///< names of its extended attributes, as listxattr(2) gives them
     bool operator==(const Look&) const = default;
   };
   Look look;

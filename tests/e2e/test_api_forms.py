@@ -46,6 +46,12 @@ def fact(kind, namespaced, item, singular):
             "verbs": sorted(item["verbs"])}
 
 
+def of_kubernetes_itself(found):
+    """Without metrics.k8s.io, which an extension server answers there."""
+    assert found["metrics.k8s.io/v1beta1", "pods"]["kind"] == "PodMetrics"
+    return {key: value for key, value in found.items() if not key[0].startswith("metrics.k8s.io/")}
+
+
 def test_legacy_discovery_tells_all_resources(api):
     expected, found = expected_resources(), {}
     versions = [f"/api/{version}" for version in api.get("/api").body["versions"]]
@@ -56,7 +62,7 @@ def test_legacy_discovery_tells_all_resources(api):
         listed = api.get(path).body
         for item in listed["resources"]:
             found[listed["groupVersion"], item["name"]] = fact(item["kind"], item["namespaced"], item, "singularName")
-    assert found == expected
+    assert of_kubernetes_itself(found) == expected
 
 
 def test_aggregated_discovery_tells_the_same(api):
@@ -76,7 +82,7 @@ def test_aggregated_discovery_tells_the_same(api):
                         found[where, f"{item['resource']}/{sub['subresource']}"] = fact(sub["responseKind"]["kind"], namespaced, sub, "")
         again = api("GET", path, headers={"Accept": AGGREGATED, "If-None-Match": answer.headers["ETag"]})
         assert again.status == 304 and again.data == b""
-    assert found == expected
+    assert of_kubernetes_itself(found) == expected
 
 
 def test_every_resource_is_served(api, ns):

@@ -107,7 +107,7 @@ def test_restarts_back_off_and_keep_the_last_state(cluster):
 
 def test_liveness_probe_restarts_and_readiness_holds_back(cluster):
     cluster.apply(pod("probed", "sh", "-c", "touch /tmp/alive; sleep 3600",
-                      livenessProbe={"exec": {"command": ["test", "-e", "/tmp/alive"]}, "periodSeconds": 1, "failureThreshold": 1},
+                      livenessProbe={"exec": {"command": ["test", "-e", "/tmp/alive"]}, "periodSeconds": 1, "failureThreshold": 1, "initialDelaySeconds": 1},
                       readinessProbe={"exec": {"command": ["test", "-e", "/tmp/ready"]}, "periodSeconds": 1}))
     pod_ = cluster.wait_pod("probed", lambda p: p["status"].get("phase") == "Running", "running")
     assert not pod_["status"]["containerStatuses"][0]["ready"]
