@@ -26,7 +26,7 @@ Task<std::string> pass(Bed* bed, std::string id, std::function<void(const std::s
   struct stat info{};
   (void)::stat(root->c_str(), &info);
   EXPECT_EQ(info.st_mode & 07777, 0755u);
-  EXPECT_EQ(::getxattr(root->c_str(), "user.mark", nullptr, 0), -1);
+  EXPECT_EQ(::getxattr(root->c_str(), "trusted.mark", nullptr, 0), -1);
   const std::string identity = identity_of(bed->engine->upper_dir(id));
   use(*root);
   EXPECT_TRUE(co_await bed->engine->unmount_root(id));
@@ -61,7 +61,7 @@ TEST(SpareRoots, NeverShowWhatWasDoneBefore) {
         [](const std::string& root) { EXPECT_TRUE(os::remove_file(root + "/etc/passwd")); },
         [](const std::string& root) { EXPECT_EQ(::chmod(root.c_str(), 0700), 0); },
         [](const std::string& root) { EXPECT_TRUE(os::change_owner(root, 1, 1)); },
-        [](const std::string& root) { EXPECT_EQ(::setxattr(root.c_str(), "user.mark", "x", 1, 0), 0); },
+        [](const std::string& root) { EXPECT_EQ(::setxattr(root.c_str(), "trusted.mark", "x", 1, 0), 0); },
         [](const std::string& root) {  // gone again, but for the times of the root
           next_tick();
           EXPECT_TRUE(os::write_file(root + "/mark", "x", O_CREAT));
