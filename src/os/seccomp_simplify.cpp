@@ -247,6 +247,7 @@ class Simplifier {
 }  // namespace
 
 std::string simplify_seccomp(std::string code) {
+  if (code.size() < sizeof(sock_filter)) return code;
   Code old(code.size() / sizeof(sock_filter));
   std::memcpy(old.data(), code.data(), old.size() * sizeof(sock_filter));
   auto simple = Simplifier(std::move(old)).run();
