@@ -47,6 +47,8 @@ class JsonWriter {
   }
   /// Leaves the field out when the text is empty.
   JsonWriter& optional(std::string_view key, std::string_view text) { return text.empty() ? *this : field(key, text); }
+  /// In a merge patch: a number that Kubernetes leaves out when it is zero (Go's omitempty).
+  JsonWriter& nonzero(std::string_view key, int64_t number) { return number == 0 ? null(key) : field(key, number); }
   JsonWriter& raw(std::string_view key, std::string_view text) { return name(key).raw_value(text); }
   JsonWriter& null(std::string_view key) { return raw(key, "null"); }
 

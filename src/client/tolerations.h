@@ -1,5 +1,6 @@
 // Taints and what tolerates them.
 #pragma once
+#include <algorithm>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +21,11 @@ inline bool tolerates(const std::vector<model::core_v1::Toleration>& tolerations
   for (const auto& toleration : tolerations)
     if (tolerates(toleration, taint)) return true;
   return false;
+}
+
+inline bool same_taints(const std::vector<model::core_v1::Taint>& a, const std::vector<model::core_v1::Taint>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const auto& x, const auto& y) { return x.key == y.key && x.value == y.value && x.effect == y.effect; });
 }
 
 }  // namespace estiba::client

@@ -6,7 +6,7 @@
 #include "client/selectors.h"
 #include "controllers/canonical_json.h"
 #include "controllers/framework.h"
-#include "controllers/workloads.h"
+#include "controllers/table.h"
 #include "model/types/rbac_v1.h"
 
 namespace estiba::controllers {

@@ -1,5 +1,5 @@
+#include "controllers/table.h"
 #include "controllers/testing/cluster.h"
-#include "controllers/workloads.h"
 #include "model/types/rbac_v1.h"
 
 namespace estiba::controllers {

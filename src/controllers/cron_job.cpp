@@ -39,12 +39,7 @@ class CronJobController final : public Controller {
         cron_jobs_(watch(client::cron_jobs)),
         jobs_(informer(client::jobs)),
         job_index_(controller_index(jobs_)) {
-    jobs_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
-      for (const ObjectRef* job : {&before, &after}) {
-        const model::Owner* owner = *job ? job->meta().controller() : nullptr;
-        if (owner && owner->kind == "CronJob") enqueue(client::key_of(job->meta().ns, owner->name));
-      }
-    });
+    jobs_.on_change([this](const ObjectRef& before, const ObjectRef& after) { enqueue_controllers(before, after, "CronJob"); });
   }
 
  private:
@@ -86,7 +81,7 @@ class CronJobController final : public Controller {
           events_.record(cron_job, EventType::warning, "UnexpectedJob",
                          "Saw a job that the controller did not create or forgot: " + job.meta().name);
       } else if (is_finished(state)) {
-        const bool complete = find_condition(state, "Complete") && find_condition(state, "Complete")->status == "True";
+        const bool complete = has_condition(state, "Complete");
         status.active.erase(listed);
         events_.record(cron_job, EventType::normal, "SawCompletedJob",
                        "Saw completed job: " + job.meta().name + ", condition: " + (complete ? "Complete" : "Failed"));
@@ -119,8 +114,8 @@ class CronJobController final : public Controller {
       if (!limit) continue;
       std::vector<ObjectRef> finished;
       for (const ObjectRef& job : jobs) {
-        const auto* condition = find_condition(job.as<Job>().status, succeeded ? "Complete" : "Failed");
-        if (condition && condition->status == "True" && job.meta().deletion_timestamp.empty()) finished.push_back(job);
+        if (has_condition(job.as<Job>().status, succeeded ? "Complete" : "Failed") && job.meta().deletion_timestamp.empty())
+          finished.push_back(job);
       }
       if (finished.size() <= size_t(*limit)) continue;
       std::ranges::sort(finished, {}, [](const ObjectRef& job) { return std::pair(job.as<Job>().status.startTime, job.meta().name); });

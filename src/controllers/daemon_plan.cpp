@@ -186,14 +186,12 @@ std::optional<std::string> daemon_status_patch(const ObjectRef& set, const Daemo
       now.collisionCount.value_or(0) == collisions)
     return std::nullopt;
   client::JsonWriter json;
-  // Absent when zero, as Kubernetes writes them.
-  const auto number = [&](std::string_view key, int64_t value) { value == 0 ? json.null(key) : json.field(key, value); };
   json.object().object("status").field("observedGeneration", set.meta().generation).field("desiredNumberScheduled", counts.desired);
   json.field("currentNumberScheduled", counts.current).field("numberMisscheduled", counts.misscheduled).field("numberReady", counts.ready);
-  number("updatedNumberScheduled", counts.updated);
-  number("numberAvailable", counts.available);
-  number("numberUnavailable", unavailable);
-  number("collisionCount", collisions);
+  json.nonzero("updatedNumberScheduled", counts.updated);
+  json.nonzero("numberAvailable", counts.available);
+  json.nonzero("numberUnavailable", unavailable);
+  json.nonzero("collisionCount", collisions);
   json.end().end();
   return json.take();
 }

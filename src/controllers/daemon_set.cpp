@@ -3,13 +3,14 @@
 #include <unordered_map>
 
 #include "client/selectors.h"
+#include "client/tolerations.h"
 #include "controllers/daemon_plan.h"
 #include "controllers/framework.h"
 #include "controllers/owned.h"
 #include "controllers/pod_control.h"
 #include "controllers/pod_facts.h"
 #include "controllers/revision_history.h"
-#include "controllers/workloads.h"
+#include "controllers/table.h"
 #include "model/types/apps_v1.h"
 
 namespace estiba::controllers {
@@ -34,11 +35,7 @@ struct Pause {
 
 /// What of a node decides about daemons; its heartbeats do not.
 bool same_for_daemons(const ObjectRef& a, const ObjectRef& b) {
-  const auto& x = a.as<Node>().spec.taints;
-  const auto& y = b.as<Node>().spec.taints;
-  return a.meta().labels == b.meta().labels && std::equal(x.begin(), x.end(), y.begin(), y.end(), [](const auto& s, const auto& t) {
-           return s.key == t.key && s.value == t.value && s.effect == t.effect;
-         });
+  return a.meta().labels == b.meta().labels && client::same_taints(a.as<Node>().spec.taints, b.as<Node>().spec.taints);
 }
 
 class DaemonSetController final : public Controller {
@@ -52,7 +49,10 @@ class DaemonSetController final : public Controller {
         history_(client_, informer(controller_revisions), revision_hash_label),
         pod_index_(controller_index(pods_)),
         by_namespace_(sets_.namespace_index()) {
-    pods_.on_change([this](const ObjectRef& before, const ObjectRef& after) { pod_changed(before, after); });
+    pods_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
+      enqueue_owners(before, after, "DaemonSet", sets_, by_namespace_,
+                     [&](const ObjectRef& set) { return client::matches(set.as<DaemonSet>().spec.selector, after.meta().labels); });
+    });
     nodes_.on_change([this](const ObjectRef& before, const ObjectRef& after) { node_changed(before, after); });
     sets_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
       if (!after) std::erase_if(pauses_, [&](const auto& entry) { return entry.first.starts_with(before.meta().uid); });
@@ -60,18 +60,6 @@ class DaemonSetController final : public Controller {
   }
 
  private:
-  void pod_changed(const ObjectRef& before, const ObjectRef& after) {
-    for (const ObjectRef* pod : {&before, &after}) {
-      if (!*pod) continue;
-      const model::Owner* owner = pod->meta().controller();
-      if (owner && owner->kind == "DaemonSet") enqueue(client::key_of(pod->meta().ns, owner->name));
-    }
-    if (!after || after.meta().controller() || !after.meta().deletion_timestamp.empty()) return;
-    sets_.each(by_namespace_, after.meta().ns, [&](const ObjectRef& set) {
-      if (client::matches(set.as<DaemonSet>().spec.selector, after.meta().labels)) enqueue(set);
-    });
-  }
-
   void node_changed(const ObjectRef& before, const ObjectRef& after) {
     if (before && after && same_for_daemons(before, after)) return;
     sets_.each([&](const ObjectRef& set) {

@@ -2,8 +2,8 @@
 #include "controllers/daemon_placement.h"
 #include "controllers/pod_facts.h"
 #include "controllers/revision_history.h"
+#include "controllers/table.h"
 #include "controllers/testing/cluster.h"
-#include "controllers/workloads.h"
 #include "model/types/apps_v1.h"
 
 namespace estiba::controllers {

@@ -54,32 +54,21 @@ class DeploymentController final : public Controller {
         set_index_(controller_index(sets_)),
         pod_index_(controller_index(pods_)),
         by_namespace_(deployments_.namespace_index()) {
-    sets_.on_change([this](const ObjectRef& before, const ObjectRef& after) { set_changed(before, after); });
+    sets_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
+      enqueue_owners(before, after, "Deployment", deployments_, by_namespace_, [&](const ObjectRef& deployment) {
+        return client::matches(deployment.as<Deployment>().spec.selector, after.meta().labels);
+      });
+    });
     pods_.on_change([this](const ObjectRef& before, const ObjectRef& after) { pod_changed(before, after); });
   }
 
  private:
-  void enqueue_owner(const ObjectRef& set) {
-    const model::Owner* owner = set.meta().controller();
-    if (owner && owner->kind == "Deployment") enqueue(client::key_of(set.meta().ns, owner->name));
-  }
-
-  void set_changed(const ObjectRef& before, const ObjectRef& after) {
-    if (before) enqueue_owner(before);
-    if (after) enqueue_owner(after);
-    if (!after || after.meta().controller()) return;
-    deployments_.each(by_namespace_, after.meta().ns, [&](const ObjectRef& deployment) {
-      if (client::matches(deployment.as<Deployment>().spec.selector, after.meta().labels)) enqueue(deployment);
-    });
-  }
-
   // Recreate waits for the last old pod to end.
   void pod_changed(const ObjectRef& before, const ObjectRef& after) {
     if (!before || (after && !is_finished(after.as<model::core_v1::Pod>()))) return;
     const model::Owner* owner = before.meta().controller();
     if (!owner || owner->kind != "ReplicaSet") return;
-    const ObjectRef set = sets_.get(before.meta().ns, owner->name);
-    if (set) enqueue_owner(set);
+    enqueue_controllers({}, sets_.get(before.meta().ns, owner->name), "Deployment");
   }
 
   Task<Result<void>> reconcile(std::string key) override {

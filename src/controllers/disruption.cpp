@@ -10,7 +10,7 @@
 #include "controllers/framework.h"
 #include "controllers/kinds.h"
 #include "controllers/pod_facts.h"
-#include "controllers/workloads.h"
+#include "controllers/table.h"
 #include "model/types/policy_v1.h"
 
 namespace estiba::controllers {

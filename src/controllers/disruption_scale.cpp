@@ -10,11 +10,6 @@ namespace estiba::controllers {
 
 using model::ObjectRef;
 
-static std::string_view group_of(const model::Owner& owner) {
-  const auto [first, second] = split_once(owner.api_version, '/');
-  return second ? first : std::string_view{};
-}
-
 // The owner itself, unless another object has taken its name.
 static ObjectRef find(const client::Informer& informer, const model::Owner& owner, const std::string& ns) {
   const ObjectRef object = informer.get(ns, owner.name);
@@ -36,7 +31,7 @@ std::optional<OwnerScale> OwnerScales::of_replica_set(const model::Owner& owner,
 }
 
 Task<Result<std::optional<OwnerScale>>> OwnerScales::of(model::Owner owner, std::string ns) {
-  const std::string_view group = group_of(owner);
+  const std::string_view group = owner.group();
   if (group == "apps" && owner.kind == "ReplicaSet") co_return of_replica_set(owner, ns);
   if (group == "apps" && owner.kind == "Deployment")
     co_return replicas_of<model::apps_v1::Deployment>(find(informers_.deployments, owner, ns));
@@ -47,17 +42,8 @@ Task<Result<std::optional<OwnerScale>>> OwnerScales::of(model::Owner owner, std:
   co_return co_await of_custom(std::move(owner), std::move(ns));
 }
 
-static const json::Node* follow(const json::Node& root, std::string_view path) {
-  const json::Node* here = &root;
-  for (std::string_view part : split(path, '.')) {
-    here = here->find(part);
-    if (!here) return nullptr;
-  }
-  return here;
-}
-
 Task<Result<std::optional<OwnerScale>>> OwnerScales::of_custom(model::Owner owner, std::string ns) {
-  const std::string_view group = group_of(owner);
+  const std::string_view group = owner.group();
   for (const ObjectRef& object : informers_.definitions.list()) {
     const std::optional<ResourceKind> kind = custom_kind(object);
     if (!kind || kind->kind != owner.kind || kind->resource.group != group) continue;
@@ -69,7 +55,7 @@ Task<Result<std::optional<OwnerScale>>> OwnerScales::of_custom(model::Owner owne
       if (!scaled) co_return std::unexpected(std::move(scaled.error()).context("get " + owner.kind + " " + client::key_of(ns, owner.name)));
       if (scaled->meta().uid != owner.uid) co_return std::nullopt;
       const json::Document parsed = CO_TRY(json::Document::parse(scaled->object->json()));
-      const json::Node* replicas = follow(parsed.root(), version.scale->spec_replicas);
+      const json::Node* replicas = json::follow(parsed.root(), version.scale->spec_replicas);
       co_return OwnerScale{owner.uid, replicas ? replicas->as_int().value_or(0) : 0};
     }
     co_return fail(Code::unsupported,

@@ -9,13 +9,34 @@ Controller::Controller(Context& context, std::string name, client::WorkQueueOpti
       name_(std::move(name)),
       queue_(context.executor, name_, [this](std::string key) { return attempt(this, std::move(key)); }, queue) {}
 
-// What cannot be made because its namespace is going need not be made: trying again would only fill the log.
+bool is_namespace_ending(const Error& error) {
+  if (error.code != Code::forbidden || !error.details) return false;
+  const auto& causes = error.details->causes;
+  return std::any_of(causes.begin(), causes.end(), [](const FieldCause& cause) { return cause.reason == "NamespaceTerminating"; });
+}
+
+// Trying again would only fill the log.
 Task<Result<void>> Controller::attempt(Controller* self, std::string key) {
   auto done = co_await self->reconcile(std::move(key));
-  if (!done && done.error().code == Code::forbidden && done.error().details)
-    for (const FieldCause& cause : done.error().details->causes)
-      if (cause.reason == "NamespaceTerminating") co_return {};
+  if (!done && is_namespace_ending(done.error())) co_return {};
   co_return done;
+}
+
+void Controller::enqueue_controllers(const model::ObjectRef& before, const model::ObjectRef& after, std::string_view kind) {
+  for (const model::ObjectRef* object : {&before, &after}) {
+    const model::Owner* owner = *object ? object->meta().controller() : nullptr;
+    if (owner && owner->kind == kind) enqueue(client::key_of(object->meta().ns, owner->name));
+  }
+}
+
+void Controller::enqueue_owners(const model::ObjectRef& before, const model::ObjectRef& after, std::string_view kind,
+                                client::Informer& owners, client::Informer::Index by_namespace,
+                                UniqueFunction<bool(const model::ObjectRef& owner)> selects) {
+  enqueue_controllers(before, after, kind);
+  if (!after || after.meta().controller() || !after.meta().deletion_timestamp.empty()) return;
+  owners.each(by_namespace, after.meta().ns, [&](const model::ObjectRef& owner) {
+    if (selects(owner)) enqueue(owner);
+  });
 }
 
 client::Informer& Controller::informer(client::Resource resource) {

@@ -23,6 +23,9 @@ struct Context {
   const Options& options;
 };
 
+/// The API refuses to make anything in a namespace that is going; what cannot be made there need not be.
+bool is_namespace_ending(const Error& error);
+
 class Controller {
  public:
   virtual ~Controller() = default;
@@ -43,6 +46,11 @@ class Controller {
 
   virtual Task<Result<void>> reconcile(std::string key) = 0;
 
+  /// Those of kind `kind` that control a changed object, now or before.
+  void enqueue_controllers(const model::ObjectRef& before, const model::ObjectRef& after, std::string_view kind);
+  /// The same; and for an orphan those of `owners` in its namespace that would adopt it, as `selects` says.
+  void enqueue_owners(const model::ObjectRef& before, const model::ObjectRef& after, std::string_view kind, client::Informer& owners,
+                      client::Informer::Index by_namespace, UniqueFunction<bool(const model::ObjectRef& owner)> selects);
   void enqueue(std::string_view key) { queue_.add(key); }
   void enqueue(const model::ObjectRef& object) { queue_.add(client::key_of(object)); }
   void enqueue_after(std::string_view key, Duration delay) { queue_.add_after(key, delay); }

@@ -107,10 +107,8 @@ class GarbageCollector final : public Controller {
   }
 
   const Kind* kind_of(const Owner& owner) const {
-    const std::string_view group =
-        owner.api_version.find('/') == std::string::npos ? std::string_view{} : split_once(owner.api_version, '/').first;
     for (const Kind& kind : kinds_)
-      if (kind.names.kind == owner.kind && kind.names.resource.group == group) return &kind;
+      if (kind.names.kind == owner.kind && kind.names.resource.group == owner.group()) return &kind;
     return nullptr;
   }
 

@@ -28,11 +28,6 @@ constexpr size_t burst = 500;  // pods made or deleted in one run
 constexpr std::string_view our_name = "kubernetes.io/job-controller";
 constexpr char orphan_mark = '!';  // begins the key of a pod whose Job is gone
 
-bool is_tracked(const ObjectRef& pod) {
-  const auto& finalizers = pod.meta().finalizers;
-  return std::ranges::find(finalizers, job_tracking_finalizer) != finalizers.end();
-}
-
 class JobController final : public Controller {
  public:
   explicit JobController(Context& context)
@@ -56,18 +51,11 @@ class JobController final : public Controller {
   };
 
   void pod_changed(const ObjectRef& before, const ObjectRef& after) {
-    for (const ObjectRef* pod : {&before, &after}) {
-      if (!*pod) continue;
-      const model::Owner* owner = pod->meta().controller();
-      if (owner && owner->kind == "Job") enqueue(client::key_of(pod->meta().ns, owner->name));
-    }
-    if (!after) return;
-    if (is_tracked(after) && !owner_of(after)) enqueue(orphan_mark + client::key_of(after));
-    if (after.meta().controller() || !after.meta().deletion_timestamp.empty()) return;
-    jobs_.each(by_namespace_, after.meta().ns, [&](const ObjectRef& job) {
+    enqueue_owners(before, after, "Job", jobs_, by_namespace_, [&](const ObjectRef& job) {
       const auto& selector = job.as<Job>().spec.selector;
-      if (selector && client::matches(*selector, after.meta().labels)) enqueue(job);
+      return selector && client::matches(*selector, after.meta().labels);
     });
+    if (after && is_tracked(after) && !owner_of(after)) enqueue(orphan_mark + client::key_of(after));
   }
 
   void job_gone(const ObjectRef& job) {

@@ -16,11 +16,16 @@ using namespace std::chrono_literals;
 static constexpr std::string_view failures_key = "batch.kubernetes.io/job-index-failure-count";
 static constexpr std::string_view ignored_key = "batch.kubernetes.io/job-index-ignored-failure-count";
 
+bool is_tracked(const ObjectRef& pod) {
+  const auto& finalizers = pod.meta().finalizers;
+  return std::ranges::find(finalizers, job_tracking_finalizer) != finalizers.end();
+}
+
 JobPod job_pod(const ObjectRef& object, bool deleting) {
   const model::Meta& meta = object.meta();
   const Pod& pod = object.as<Pod>();
   JobPod out{.object = object, .index = parse_number<int64_t>(meta.annotation(job_index_key)).value_or(-1)};
-  out.tracked = std::ranges::find(meta.finalizers, job_tracking_finalizer) != meta.finalizers.end();
+  out.tracked = is_tracked(object);
   out.succeeded = pod.status.phase == "Succeeded";
   out.failed = pod.status.phase == "Failed";
   out.terminating = !out.succeeded && !out.failed && (deleting || !meta.deletion_timestamp.empty());

@@ -27,6 +27,8 @@ struct JobPod {
 };
 /// `deleting`: we have deleted it and the cache does not know yet.
 JobPod job_pod(const model::ObjectRef& object, bool deleting);
+/// Has the finalizer.
+bool is_tracked(const model::ObjectRef& pod);
 
 bool is_indexed(const model::batch_v1::JobSpec& spec);
 /// Only pods that have failed to the end are replaced, not those that are still ending (spec.podReplacementPolicy).

@@ -34,18 +34,13 @@ void set_condition(JobStatus& status, std::string_view type, std::string_view va
   status.conditions.push_back({std::string(type), std::string(value), at, at, std::move(reason), std::move(message)});
 }
 
-bool has(const JobStatus& status, std::string_view type) {
-  const JobCondition* condition = find_condition(status, type);
-  return condition && condition->status == "True";
-}
-
 class Count {
  public:
   Count(const ObjectRef& job, std::vector<JobPod> pods, WallTime now) : job_(job), spec_(job.as<Job>().spec), now_(now) {
     out_.status = job.as<Job>().status;
     out_.pods = std::move(pods);
     out_.finished = is_finished(out_.status);
-    out_.decided = out_.finished || has(out_.status, "FailureTarget") || has(out_.status, "SuccessCriteriaMet");
+    out_.decided = out_.finished || has_condition(out_.status, "FailureTarget") || has_condition(out_.status, "SuccessCriteriaMet");
     completions_ = spec_.completions.value_or(0);
     by_index_ = is_indexed(spec_) && spec_.backoffLimitPerIndex;
     out_.succeeded_indexes = IndexSet::parse(is_indexed(spec_) ? out_.status.completedIndexes : "", completions_);
@@ -234,12 +229,12 @@ class Count {
 
   void note_suspension() {
     if (out_.decided || !going()) return;
-    const JobCondition* noted = find_condition(out_.status, "Suspended");
+    const bool noted = has_condition(out_.status, "Suspended");
     if (suspended()) {
-      if (noted && noted->status == "True") return;
+      if (noted) return;
       set_condition(out_.status, "Suspended", "True", "JobSuspended", "Job suspended", now_);
       out_.status.startTime.clear();
-    } else if (noted && noted->status == "True") {
+    } else if (noted) {
       set_condition(out_.status, "Suspended", "False", "JobResumed", "Job resumed", now_);
       out_.status.startTime = format_rfc3339(now_);
     }
@@ -249,7 +244,7 @@ class Count {
   void finish() {
     if (!out_.decided || out_.finished || out_.active > 0 || out_.terminating > 0 || !out_.untrack.empty()) return;
     if (!unsettled_succeeded_.empty() || !unsettled_failed_.empty()) return;
-    const bool failed = has(out_.status, "FailureTarget");
+    const bool failed = has_condition(out_.status, "FailureTarget");
     const JobCondition target = *find_condition(out_.status, failed ? "FailureTarget" : "SuccessCriteriaMet");
     set_condition(out_.status, failed ? "Failed" : "Complete", "True", target.reason, target.message, now_);
     if (!failed) out_.status.completionTime = format_rfc3339(now_);
@@ -275,7 +270,12 @@ const JobCondition* find_condition(const JobStatus& status, std::string_view typ
   return at == status.conditions.end() ? nullptr : &*at;
 }
 
-bool is_finished(const JobStatus& status) { return has(status, "Complete") || has(status, "Failed"); }
+bool has_condition(const JobStatus& status, std::string_view type) {
+  const JobCondition* condition = find_condition(status, type);
+  return condition && condition->status == "True";
+}
+
+bool is_finished(const JobStatus& status) { return has_condition(status, "Complete") || has_condition(status, "Failed"); }
 
 JobTally tally_job(const ObjectRef& job, std::vector<JobPod> pods, WallTime now) { return Count(job, std::move(pods), now).run(); }
 

@@ -31,6 +31,8 @@ struct JobTally {
 
 /// Complete or Failed is True.
 bool is_finished(const model::batch_v1::JobStatus& status);
+/// The condition is there and True.
+bool has_condition(const model::batch_v1::JobStatus& status, std::string_view type);
 const model::batch_v1::JobCondition* find_condition(const model::batch_v1::JobStatus& status, std::string_view type);
 
 JobTally tally_job(const model::ObjectRef& job, std::vector<JobPod> pods, WallTime now);

@@ -1,6 +1,7 @@
 #include "controllers/pod_control.h"
 
 #include "client/json_writer.h"
+#include "controllers/framework.h"
 #include "controllers/owned.h"
 
 namespace estiba::controllers {
@@ -60,7 +61,7 @@ Task<Result<void>> PodControl::create(ObjectRef owner, size_t count, UniqueFunct
     co_await group.join();
     made += batch;
     if (!error) continue;
-    if (error->code == Code::forbidden && error->message.find("being terminated") != std::string::npos) co_return {};
+    if (is_namespace_ending(*error)) co_return {};
     events_.record(owner, EventType::warning, "FailedCreate", "Error creating: " + error->message);
     co_return std::unexpected(std::move(*error).context("create pods of " + client::key_of(owner)));
   }

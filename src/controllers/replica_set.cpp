@@ -10,7 +10,6 @@
 #include "controllers/pod_facts.h"
 #include "controllers/replica_set_status.h"
 #include "controllers/table.h"
-#include "controllers/workloads.h"
 #include "model/types/apps_v1.h"
 #include "model/types/core_v1.h"
 
@@ -47,23 +46,13 @@ class ReplicaSetController final : public Controller {
         control_(client_, pods_, events_),
         pod_index_(controller_index(pods_)),
         sets_by_namespace_(sets_.namespace_index()) {
-    pods_.on_change([this](const ObjectRef& before, const ObjectRef& after) { pod_changed(before, after); });
-  }
-
- private:
-  void pod_changed(const ObjectRef& before, const ObjectRef& after) {
-    for (const ObjectRef* pod : {&before, &after}) {
-      if (!*pod) continue;
-      const model::Owner* owner = pod->meta().controller();
-      if (owner && owner->kind == kind_.name) enqueue(client::key_of(pod->meta().ns, owner->name));
-    }
-    if (!after || after.meta().controller() || !after.meta().deletion_timestamp.empty()) return;
-    // An orphan: sets whose selector matches may adopt it.
-    sets_.each(sets_by_namespace_, after.meta().ns, [&](const ObjectRef& set) {
-      if (client::matches(kind_.selector(set), after.meta().labels)) enqueue(set);
+    pods_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
+      enqueue_owners(before, after, kind_.name, sets_, sets_by_namespace_,
+                     [&](const ObjectRef& set) { return client::matches(kind_.selector(set), after.meta().labels); });
     });
   }
 
+ private:
   Task<Result<void>> reconcile(std::string key) override {
     const ObjectRef set = sets_.get(key);
     if (!set) co_return {};

@@ -29,19 +29,14 @@ ReplicaSetCount count_replicas(const ObjectRef& set, const std::vector<ObjectRef
   return count;
 }
 
-// Absent when zero, as Kubernetes' omitempty.
-static void number(client::JsonWriter& json, std::string_view key, int64_t value) {
-  if (value == 0) json.null(key);
-  else json.field(key, value);
-}
-
 static const ReplicaSetCondition* failure_of(const ReplicaSet& set) {
   for (const ReplicaSetCondition& condition : set.status.conditions)
     if (condition.type == "ReplicaFailure") return &condition;
   return nullptr;
 }
 
-std::optional<std::string> replica_set_status_patch(const ObjectRef& set, const ReplicaSetCount& count, const Result<void>& managed, size_t active, WallTime now) {
+std::optional<std::string> replica_set_status_patch(const ObjectRef& set, const ReplicaSetCount& count, const Result<void>& managed,
+                                                    size_t active, WallTime now) {
   const ReplicaSet& typed = set.as<ReplicaSet>();
   const auto& status = typed.status;
   const ReplicaSetCondition* failure = failure_of(typed);
@@ -54,10 +49,10 @@ std::optional<std::string> replica_set_status_patch(const ObjectRef& set, const 
 
   client::JsonWriter json;
   json.object().object("status").field("replicas", count.replicas);
-  number(json, "fullyLabeledReplicas", count.fully_labeled);
-  number(json, "readyReplicas", count.ready);
-  number(json, "availableReplicas", count.available);
-  number(json, "observedGeneration", set.meta().generation);
+  json.nonzero("fullyLabeledReplicas", count.fully_labeled);
+  json.nonzero("readyReplicas", count.ready);
+  json.nonzero("availableReplicas", count.available);
+  json.nonzero("observedGeneration", set.meta().generation);
   if (managed) {
     json.null("conditions");
   } else {

@@ -1,7 +1,7 @@
 #include "controllers/deletion_rank.h"
 #include "controllers/pod_facts.h"
+#include "controllers/table.h"
 #include "controllers/testing/cluster.h"
-#include "controllers/workloads.h"
 #include "model/types/apps_v1.h"
 
 namespace estiba::controllers {

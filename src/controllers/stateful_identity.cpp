@@ -39,7 +39,7 @@ bool has_stateful_identity(const Meta& set, const Meta& pod) {
          pod.label(pod_name_label) == pod.name;
 }
 
-std::string stateful_identity_patch(const Meta&, const Meta& pod) {
+std::string stateful_identity_patch(const Meta& pod) {
   JsonWriter json;
   json.object().object("metadata").field("uid", pod.uid).object("labels").field(pod_name_label, pod.name);
   json.field(pod_index_label, std::to_string(parse_stateful_name(pod.name).ordinal)).end().end().end();

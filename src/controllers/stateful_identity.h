@@ -23,7 +23,7 @@ bool is_stateful_member(const model::Meta& set, const model::Meta& pod);
 /// Name and label statefulset.kubernetes.io/pod-name are what they should be.
 bool has_stateful_identity(const model::Meta& set, const model::Meta& pod);
 /// A merge patch that makes them so.
-std::string stateful_identity_patch(const model::Meta& set, const model::Meta& pod);
+std::string stateful_identity_patch(const model::Meta& pod);
 
 /// The pod of an ordinal, of the template that `revision` remembers, with name, hostname, labels and the volumes of its claims.
 Result<std::string> stateful_pod_body(const model::ObjectRef& set, const model::ObjectRef& revision, int64_t ordinal);

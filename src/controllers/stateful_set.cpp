@@ -12,7 +12,7 @@
 #include "controllers/stateful_claims.h"
 #include "controllers/stateful_identity.h"
 #include "controllers/stateful_status.h"
-#include "controllers/workloads.h"
+#include "controllers/table.h"
 
 namespace estiba::controllers {
 
@@ -63,7 +63,10 @@ class StatefulSetController final : public Controller {
         claims_(client_, informer(persistent_volume_claims), events_),
         pod_index_(controller_index(pods_)),
         by_namespace_(sets_.namespace_index()) {
-    pods_.on_change([this](const ObjectRef& before, const ObjectRef& after) { pod_changed(before, after); });
+    pods_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
+      enqueue_owners(before, after, "StatefulSet", sets_, by_namespace_,
+                     [&](const ObjectRef& set) { return client::matches(set.as<StatefulSet>().spec.selector, after.meta().labels); });
+    });
     // A claim that goes may be what a pod waits for.
     informer(persistent_volume_claims).on_change([this](const ObjectRef& before, const ObjectRef& after) {
       if (after) return;
@@ -74,18 +77,6 @@ class StatefulSetController final : public Controller {
   }
 
  private:
-  void pod_changed(const ObjectRef& before, const ObjectRef& after) {
-    for (const ObjectRef* pod : {&before, &after}) {
-      if (!*pod) continue;
-      const model::Owner* owner = pod->meta().controller();
-      if (owner && owner->kind == "StatefulSet") enqueue(client::key_of(pod->meta().ns, owner->name));
-    }
-    if (!after || after.meta().controller() || !after.meta().deletion_timestamp.empty()) return;
-    sets_.each(by_namespace_, after.meta().ns, [&](const ObjectRef& set) {
-      if (client::matches(set.as<StatefulSet>().spec.selector, after.meta().labels)) enqueue(set);
-    });
-  }
-
   Task<Result<void>> reconcile(std::string key) override {
     const ObjectRef set = sets_.get(key);
     if (!set) co_return {};
@@ -258,8 +249,7 @@ class StatefulSetController final : public Controller {
   Task<Result<void>> restore_identity(const Round& round, Slot& slot) {
     const model::Meta& meta = slot.pod.meta();
     const std::string what = "Update Pod " + meta.name + " in StatefulSet " + round.set.meta().name;
-    auto written =
-        co_await client_.patch(client::pods, meta.ns, meta.name, client::PatchType::merge, stateful_identity_patch(round.set.meta(), meta));
+    auto written = co_await client_.patch(client::pods, meta.ns, meta.name, client::PatchType::merge, stateful_identity_patch(meta));
     if (!written) {
       events_.record(round.set, EventType::warning, "FailedUpdate", what + " failed error: " + written.error().message);
       co_return std::unexpected(std::move(written.error()).context("restore the identity of pod " + client::key_of(meta)));

@@ -2,8 +2,8 @@
 #include "controllers/revision_history.h"
 #include "controllers/stateful_claims.h"
 #include "controllers/stateful_identity.h"
+#include "controllers/table.h"
 #include "controllers/testing/cluster.h"
-#include "controllers/workloads.h"
 #include "model/types/apps_v1.h"
 
 namespace estiba::controllers {

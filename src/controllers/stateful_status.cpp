@@ -36,12 +36,10 @@ std::optional<std::string> StatefulStatus::patch(const ObjectRef& set) const {
       now.collisionCount == collisions)
     return std::nullopt;
   client::JsonWriter json;
-  // Absent when zero, as Kubernetes writes them.
-  const auto number = [&](std::string_view key, int64_t value) { value == 0 ? json.null(key) : json.field(key, value); };
   json.object().object("status").field("observedGeneration", set.meta().generation).field("replicas", replicas);
-  number("readyReplicas", ready);
-  number("currentReplicas", current);
-  number("updatedReplicas", updated);
+  json.nonzero("readyReplicas", ready);
+  json.nonzero("currentReplicas", current);
+  json.nonzero("updatedReplicas", updated);
   json.field("availableReplicas", available).field("currentRevision", current_revision).field("updateRevision", update_revision);
   json.field("collisionCount", collisions).end().end();
   return json.take();

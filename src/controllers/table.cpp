@@ -1,5 +1,4 @@
 #include "controllers/table.h"
-#include "controllers/workloads.h"
 
 namespace estiba::controllers {
 

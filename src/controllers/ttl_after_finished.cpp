@@ -28,8 +28,7 @@ class TtlAfterFinished final : public Controller {
     if (!typed.spec.ttlSecondsAfterFinished || !is_finished(typed.status)) co_return {};
     WallTime finished{};
     for (std::string_view type : {"Complete", "Failed"})
-      if (const auto* condition = find_condition(typed.status, type); condition && condition->status == "True")
-        finished = time_or_epoch(condition->lastTransitionTime);
+      if (has_condition(typed.status, type)) finished = time_or_epoch(find_condition(typed.status, type)->lastTransitionTime);
     const WallTime due = finished + std::chrono::seconds(*typed.spec.ttlSecondsAfterFinished);
     if (due > wall_now()) {
       enqueue_after(key, due - wall_now());
