@@ -84,7 +84,7 @@ class Tables:
         if kind is None:
             kind = "message" if self.schema.types[f.base].form == "message" else "special"
             type_ = f"all + {self.index[f.base]}"
-        flags = ", ".join(str(int(bool(b))) for b in (f.required, f.pointer, f.merge, f.replace, f.retain_keys, f.wrapped))
+        flags = ", ".join(str(int(bool(b))) for b in (f.required, f.pointer, f.merge, f.replace, f.retain_keys, f.wrapped, f.may_be_empty))
         return (f"{{{quote(f.name)}, {type_}, {self.more_of(f)}, {f.number}, Kind::{kind}, Shape::{f.shape}, "
                 f"ListType::{f.list_type or 'none'}, MapType::{f.map_type or 'none'}, {f.embed}, {flags}}},")
 

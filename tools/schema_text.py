@@ -34,6 +34,7 @@ class Field:
     merge_key: str = ""
     replace: bool = False
     retain_keys: bool = False
+    may_be_empty: bool = False
     map_type: str = ""
     default: str = ""  # JSON
     published: bool = False  # the default is in OpenAPI too
@@ -290,6 +291,8 @@ class Reader:
             setattr(f, word, True)
         elif word == "retainKeys":
             f.retain_keys = True
+        elif word == "mayBeEmpty":
+            f.may_be_empty = True
         elif word in ("atomic", "granular") and f.shape != "list" and f.base != "bytes":
             f.map_type = word
         elif word in ("atomic", "set", "map"):

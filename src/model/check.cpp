@@ -18,12 +18,6 @@ using schema::Type;
 
 namespace {
 
-// Lists that are published as required, but may be empty: a node without storage drivers is one.
-bool may_be_empty(const Type& type, const Field& field) {
-  return (type.name == "CSINodeSpec" && field.name == "drivers") || (type.name == "LimitRangeSpec" && field.name == "limits") ||
-         (type.name == "PodFailurePolicy" && field.name == "rules");
-}
-
 class Required {
  public:
   explicit Required(std::vector<FieldCause>& causes) : causes_(causes) {}
@@ -35,7 +29,7 @@ class Required {
       const Node* value = node.find(field.name);
       if (absent(value, field)) {
         // Go's zero value stands for missing numbers and booleans that are false.
-        if (field.required && field.kind != Kind::boolean && !may_be_empty(type, field))
+        if (field.required && field.kind != Kind::boolean && !field.may_be_empty)
           causes_.push_back({"FieldValueRequired", "Required value", path + std::string(field.name)});
         continue;
       }

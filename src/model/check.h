@@ -10,6 +10,9 @@
 
 namespace estiba::model {
 
+/// So many unknown fields of an object are told: naming them must not cost more than reading them.
+inline constexpr size_t most_unknown_fields = 64;
+
 /// Makes a document what Kubernetes' decoder and encoder would make of it: unknown fields and nulls are removed, empty
 /// values that Go would not write are removed, quantities and times get their canonical form.
 ///

@@ -23,9 +23,6 @@ class Conform {
  public:
   Conform(Document& document, std::vector<std::string>& unknown) : document_(document), unknown_(unknown) {}
 
-  // So many unknown fields are told: naming them must not cost more than reading them.
-  static constexpr size_t most_unknown = 64;
-
   // A step of the path to where we are, for messages. Nothing is built unless one is needed.
   struct Step {
     const Step* up;
@@ -44,7 +41,7 @@ class Conform {
           if (!member.is_string() && !member.is_null()) return wrong(member, type, &step, "string");
           continue;
         }
-        if (unknown_.size() < most_unknown) unknown_.push_back(print(&step));
+        if (unknown_.size() < most_unknown_fields) unknown_.push_back(print(&step));
         gone.push_back(member.key());
         continue;
       }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/strings.h"
 #include "model/json_arena.h"
 
 namespace estiba::json {
@@ -302,6 +303,16 @@ static bool equal_objects(const Node& a, const Node& b) {
     if (guess != b.end()) ++guess;
   }
   return true;
+}
+
+const Node* follow(const Node& object, std::string_view path) {
+  const Node* node = &object;
+  while (node && !path.empty()) {
+    const auto [first, rest] = split_once(path, '.');
+    node = node->find(first);
+    path = rest.value_or(std::string_view{});
+  }
+  return node;
 }
 
 bool equal(const Node& a, const Node& b) {

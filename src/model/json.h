@@ -169,6 +169,8 @@ void print_to(std::string& out, const Node& node);
 std::string print_pretty(const Node& node);
 /// Appends `text` as a JSON string with quotes.
 void append_string(std::string& out, std::string_view text);
+/// Follows "spec.template.metadata"; null when a step is missing. An empty path leads nowhere else.
+const Node* follow(const Node& object, std::string_view path);
 /// Deep equality; objects are compared without regard to order, numbers by value.
 bool equal(const Node& a, const Node& b);
 

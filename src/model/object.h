@@ -24,6 +24,11 @@ inline constexpr std::string_view last_applied_annotation = "kubectl.kubernetes.
 struct Owner {
   std::string api_version, kind, name, uid;
   bool controller = false, block_owner_deletion = false;
+  /// Of api_version; "" for the core group.
+  std::string_view group() const {
+    const size_t slash = api_version.find('/');
+    return std::string_view(api_version).substr(0, slash == std::string::npos ? 0 : slash);
+  }
 };
 
 /// What metadata says, extracted once.

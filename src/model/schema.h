@@ -61,7 +61,8 @@ struct Field {
   bool merge : 1;    ///< strategic merge patches merge this list
   bool replace : 1;
   bool retain_keys : 1;
-  bool wrapped : 1;  ///< in protobuf the list is field 1 of a message of its own
+  bool wrapped : 1;       ///< in protobuf the list is field 1 of a message of its own
+  bool may_be_empty : 1;  ///< published as required, but an empty list is one: a node without storage drivers
 
   std::string_view merge_key() const { return more ? more->merge_key : std::string_view{}; }
   std::string_view default_value() const { return more ? more->default_value : std::string_view{}; }

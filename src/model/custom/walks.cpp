@@ -28,9 +28,6 @@ std::string print(const Step* step) {
   return out += step->key;
 }
 
-// So many unknown fields are told: naming them must not cost more than reading them.
-constexpr size_t most_unknown = 64;
-
 class Prune {
  public:
   Prune(Document& document, std::vector<std::string>* unknown) : document_(document), unknown_(unknown) {}
@@ -64,7 +61,7 @@ class Prune {
         // additionalProperties: true keeps the member, but nothing below it is known.
         if (!schema->preserve) value(member, nullptr, false, &step);
       } else {
-        if (unknown_ && unknown_->size() < most_unknown) unknown_->push_back(print(&step));
+        if (unknown_ && unknown_->size() < most_unknown_fields) unknown_->push_back(print(&step));
         gone.push_back(key);
       }
     }
