@@ -95,15 +95,19 @@ struct Authorizer::Grants {
   Index by_user, by_group;
 };
 
-static std::vector<Rule> rules_of_nodes() {
-  for (const BootstrapObject& object : bootstrap_rbac()) {
-    if (object.resource != "clusterroles" || object.name != "system:node") continue;
-    if (auto doc = json::Document::parse(object.json)) return rules_in(doc->root());
-  }
-  return {};
+// Of the role system:node. Read when the first node asks: a cluster of one process has none that does.
+static const std::vector<Rule>& rules_of_nodes() {
+  static const std::vector<Rule> rules = [] {
+    for (const BootstrapObject& object : bootstrap_rbac()) {
+      if (object.resource != "clusterroles" || object.name != "system:node") continue;
+      if (auto doc = json::Document::parse(object.json)) return rules_in(doc->root());
+    }
+    return std::vector<Rule>{};
+  }();
+  return rules;
 }
 
-Authorizer::Authorizer(Cluster& cluster) : cluster_(cluster), node_rules_(rules_of_nodes()) {}
+Authorizer::Authorizer(Cluster& cluster) : cluster_(cluster) {}
 Authorizer::~Authorizer() = default;
 
 std::shared_ptr<const Authorizer::Grants> Authorizer::grants() const {
@@ -132,7 +136,7 @@ Decision Authorizer::authorize(const User& user, const Attributes& asked) const 
   if (const std::string_view node = node_of(user); !node.empty()) {
     const auto may = node_may(cluster_, node, asked);
     const auto fits = [&](const Rule& rule) { return allows(rule, asked); };
-    if (may ? *may : std::any_of(node_rules_.begin(), node_rules_.end(), fits)) return {true, {}};
+    if (may ? *may : std::ranges::any_of(rules_of_nodes(), fits)) return {true, {}};
   }
   Decision decision;
   grants()->any(user, [&](const Grant& grant) {

@@ -33,7 +33,6 @@ class Authorizer {
   std::shared_ptr<const Grants> grants() const;
 
   Cluster& cluster_;
-  const std::vector<Rule> node_rules_;  // of the role system:node
   mutable std::mutex mutex_;
   mutable std::unique_ptr<store::Watch> changes_;  // guarded by mutex_
   mutable std::shared_ptr<const Grants> grants_;   // guarded by mutex_

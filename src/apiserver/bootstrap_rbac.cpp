@@ -1,7 +1,5 @@
 #include "apiserver/bootstrap_rbac.h"
 
-#include <map>
-
 #include "apiserver/api_errors.h"
 #include "apiserver/edit.h"
 #include "apiserver/own_action.h"
@@ -15,13 +13,6 @@ using json::Node;
 constexpr std::string_view rbac = "rbac.authorization.k8s.io";
 constexpr std::string_view autoupdate = "rbac.authorization.kubernetes.io/autoupdate";
 constexpr std::string_view aggregate_prefix = "rbac.authorization.k8s.io/aggregate-to-";
-
-std::vector<std::string_view> words(std::string_view text) {
-  std::vector<std::string_view> out;
-  for (std::string_view word : split(text, ' '))
-    if (!word.empty()) out.push_back(word);
-  return out;
-}
 
 Node& strings(json::Document& doc, Node& object, std::string_view key, const std::vector<std::string_view>& values) {
   Node& list = doc.set(object, key, doc.make_array());

@@ -1,7 +1,5 @@
 #include "apiserver/edit.h"
 
-#include "base/strings.h"
-
 namespace estiba::apiserver {
 
 bool has_value(const json::Node& object, std::string_view key) {
@@ -42,16 +40,6 @@ void set_bool(json::Document& doc, json::Node& object, std::string_view key, boo
 void set_copy(json::Document& doc, json::Node& object, std::string_view key, const json::Node* value) {
   if (present(value)) doc.set(object, key, doc.copy(*value));
   else doc.remove(object, key);
-}
-
-const json::Node* follow(const json::Node& object, std::string_view path) {
-  const json::Node* node = &object;
-  while (node && !path.empty()) {
-    auto [first, rest] = split_once(path, '.');
-    node = node->find(first);
-    path = rest.value_or(std::string_view{});
-  }
-  return node;
 }
 
 bool same(const json::Node* a, const json::Node* b) {

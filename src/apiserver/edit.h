@@ -24,8 +24,7 @@ void set_bool(json::Document& doc, json::Node& object, std::string_view key, boo
 /// A copy of `value`, or removes the member when it is null.
 void set_copy(json::Document& doc, json::Node& object, std::string_view key, const json::Node* value);
 
-/// Follows "spec.template.metadata"; null when a step is missing.
-const json::Node* follow(const json::Node& object, std::string_view path);
+using json::follow;
 /// Both absent (or null), or deeply equal.
 bool same(const json::Node* a, const json::Node* b);
 

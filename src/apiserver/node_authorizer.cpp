@@ -105,53 +105,55 @@ bool uses_resource_claim(const model::ObjectRef& pod, std::string_view name) {
          doc->root().string_at("status", "extendedResourceClaimStatus", "resourceClaimName") == name;
 }
 
-bool may_core(const Cluster& cluster, std::string_view node, const Attributes& asked, std::optional<bool>& out) {
+std::optional<bool> may_core(const Cluster& cluster, std::string_view node, const Attributes& asked) {
   const std::string& resource = asked.resource;
   const auto pods = [&](auto uses_it) { return !asked.ns.empty() && !asked.name.empty() && any_pod(cluster, node, asked.ns, uses_it); };
   if (resource == "secrets" || resource == "configmaps") {
     const bool secret = resource == "secrets";
-    out = reads(asked) && asked.subresource.empty() &&
-          (pods([&](const model::ObjectRef& pod) { return uses(pod, secret, asked.name); }) ||
-           (secret && !asked.name.empty() && volume_uses_secret(cluster, node, asked.ns, asked.name)));
-  } else if (resource == "persistentvolumeclaims") {
+    return reads(asked) && asked.subresource.empty() &&
+           (pods([&](const model::ObjectRef& pod) { return uses(pod, secret, asked.name); }) ||
+            (secret && !asked.name.empty() && volume_uses_secret(cluster, node, asked.ns, asked.name)));
+  }
+  if (resource == "persistentvolumeclaims") {
     const bool status = asked.subresource == "status" && (asked.verb == "update" || asked.verb == "patch");
-    out = (status || (asked.subresource.empty() && asked.verb == "get")) &&
-          pods([&](const model::ObjectRef& pod) { return uses_claim(pod, asked.name); });
-  } else if (resource == "persistentvolumes") {
-    out = asked.verb == "get" && asked.subresource.empty() && may_read_volume(cluster, node, asked.name);
-  } else if (resource == "serviceaccounts") {
+    return (status || (asked.subresource.empty() && asked.verb == "get")) &&
+           pods([&](const model::ObjectRef& pod) { return uses_claim(pod, asked.name); });
+  }
+  if (resource == "persistentvolumes") {
+    return asked.verb == "get" && asked.subresource.empty() && may_read_volume(cluster, node, asked.name);
+  }
+  if (resource == "serviceaccounts") {
     const bool fits = (asked.verb == "create" && asked.subresource == "token") || (asked.verb == "get" && asked.subresource.empty());
-    out = fits && pods([&](const model::ObjectRef& pod) { return pod.as<Pod>().spec.serviceAccountName == asked.name; });
-  } else if (resource == "nodes" && reads(asked) && asked.subresource.empty()) {
-    out = asked.name == node;
-  } else if (resource == "pods" && asked.subresource.empty() && asked.verb == "get") {
-    out = pods([&](const model::ObjectRef& pod) { return pod.meta().name == asked.name; });
-  } else if (resource == "pods" && asked.subresource.empty() && (asked.verb == "list" || asked.verb == "watch")) {
+    return fits && pods([&](const model::ObjectRef& pod) { return pod.as<Pod>().spec.serviceAccountName == asked.name; });
+  }
+  if (resource == "nodes" && reads(asked) && asked.subresource.empty()) {
+    return asked.name == node;
+  }
+  if (resource == "pods" && asked.subresource.empty() && asked.verb == "get") {
+    return pods([&](const model::ObjectRef& pod) { return pod.meta().name == asked.name; });
+  }
+  if (resource == "pods" && asked.subresource.empty() && (asked.verb == "list" || asked.verb == "watch")) {
     const auto wanted = split(asked.field_selector, ',');
     const std::string own = "spec.nodeName=" + std::string(node), exactly = "spec.nodeName==" + std::string(node);
-    out = std::any_of(wanted.begin(), wanted.end(), [&](std::string_view part) { return part == own || part == exactly; }) ||
-          pods([&](const model::ObjectRef& pod) { return pod.meta().name == asked.name; });
-  } else {
-    return false;
+    return std::any_of(wanted.begin(), wanted.end(), [&](std::string_view part) { return part == own || part == exactly; }) ||
+           pods([&](const model::ObjectRef& pod) { return pod.meta().name == asked.name; });
   }
-  return true;
+  return std::nullopt;
 }
 
 }  // namespace
 
+static constexpr std::string_view user_prefix = "system:node:";
+
+bool is_node(const User& user) { return user.name.starts_with(user_prefix) && user.in_group("system:nodes"); }
+
 std::string_view node_of(const User& user) {
-  constexpr std::string_view prefix = "system:node:";
-  if (!user.name.starts_with(prefix) || !user.in_group("system:nodes")) return {};
-  return std::string_view(user.name).substr(prefix.size());
+  return is_node(user) ? std::string_view(user.name).substr(user_prefix.size()) : std::string_view{};
 }
 
 std::optional<bool> node_may(const Cluster& cluster, std::string_view node, const Attributes& asked) {
   if (!asked.path.empty()) return std::nullopt;
-  std::optional<bool> out;
-  if (asked.group.empty()) {
-    may_core(cluster, node, asked, out);
-    return out;
-  }
+  if (asked.group.empty()) return may_core(cluster, node, asked);
   const bool changes = asked.verb == "create" || asked.verb == "update" || asked.verb == "patch" || asked.verb == "delete";
   if (asked.group == "coordination.k8s.io" && asked.resource == "leases") {
     // A new one's name is in its body: NodeRestriction looks at it.

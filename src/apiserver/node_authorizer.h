@@ -11,7 +11,9 @@
 
 namespace estiba::apiserver {
 
-/// The node that a user is; empty for all but system:node:NAME in the group system:nodes.
+/// A user system:node:NAME in the group system:nodes.
+bool is_node(const User& user);
+/// That NAME; empty for all others.
 std::string_view node_of(const User& user);
 
 /// Whether `node` may; nullopt where the rules of the role system:node decide.

@@ -23,6 +23,13 @@ std::pair<std::string_view, std::optional<std::string_view>> split_once(std::str
   return {text.substr(0, at), text.substr(at + 1)};
 }
 
+std::vector<std::string_view> words(std::string_view text) {
+  std::vector<std::string_view> out;
+  for (std::string_view word : split(text, ' '))
+    if (!word.empty()) out.push_back(word);
+  return out;
+}
+
 std::string_view trim(std::string_view text) {
   const char* space = " \t\r\n\v\f";
   const size_t first = text.find_first_not_of(space);

@@ -13,6 +13,8 @@ namespace estiba {
 std::vector<std::string_view> split(std::string_view text, char separator);
 /// Before and after the first separator; the second is nullopt without one.
 std::pair<std::string_view, std::optional<std::string_view>> split_once(std::string_view text, char separator);
+/// The parts between blanks; several in a row count as one.
+std::vector<std::string_view> words(std::string_view text);
 std::string_view trim(std::string_view text);
 std::string to_lower(std::string_view text);
 bool equals_ignore_case(std::string_view a, std::string_view b);

@@ -26,13 +26,6 @@ struct Process {
   std::string command;
 };
 
-std::vector<std::string_view> words(std::string_view line) {
-  std::vector<std::string_view> out;
-  for (std::string_view word : split(line, ' '))
-    if (!word.empty()) out.push_back(word);
-  return out;
-}
-
 // proc_pid_stat(5). The name may hold anything, so fields count from its closing parenthesis.
 std::optional<Process> read_process(int pid) {
   const std::string dir = "/proc/" + std::to_string(pid);

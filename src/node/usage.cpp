@@ -98,6 +98,7 @@ Usage::Reading Usage::read_machine() {
   };
   out.memory = of("MemTotal") - of("MemFree");
   out.working_set = out.memory - std::min(out.memory, of("Inactive(file)"));
+  out.available = of("MemTotal") - std::min(of("MemTotal"), out.working_set);
   out.rss = of("AnonPages");
   out.nanocores = rate("", out);
   return out;
@@ -177,10 +178,7 @@ Task<std::string> Usage::summary() {
   JsonWriter json;
   json.object().object("node").field("nodeName", options.node_name).field("startTime", format_rfc3339(machine.started));
   put_use(json, machine.at, machine.nanocores, machine.cpu_ns);
-  const auto memory = meminfo();
-  const auto total = memory.find("MemTotal");
-  const uint64_t available = total == memory.end() ? 0 : total->second - std::min(total->second, machine.working_set);
-  put_memory(json, machine.at, available, machine.memory, machine.working_set, machine.rss);
+  put_memory(json, machine.at, machine.available, machine.memory, machine.working_set, machine.rss);
   put_disk(json, machine.at, options.data_dir);
   json.end().array("pods");
   for (const PodReading& pod : pods) {

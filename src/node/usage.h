@@ -24,6 +24,7 @@ class Usage {
     uint64_t cpu_ns = 0;
     uint64_t nanocores = 0;
     uint64_t memory = 0, working_set = 0, rss = 0;
+    uint64_t available = 0;  ///< memory; of the machine only
   };
   struct ContainerReading {
     std::string name;

@@ -5,6 +5,7 @@
 #include "client/events.h"
 #include "client/informer.h"
 #include "client/json_writer.h"
+#include "client/tolerations.h"
 #include "scheduler/cluster.h"
 #include "scheduler/decide.h"
 #include "scheduler/preempt.h"
@@ -86,10 +87,9 @@ struct Scheduler::State {
 
   static bool offers_the_same(const ObjectRef& before, const ObjectRef& after) {
     const Node &a = before.as<Node>(), &b = after.as<Node>();
-    const auto same_taint = [](const auto& x, const auto& y) { return x.key == y.key && x.value == y.value && x.effect == y.effect; };
     return before.meta().labels == after.meta().labels && a.status.allocatable == b.status.allocatable &&
            a.status.capacity == b.status.capacity && a.spec.unschedulable == b.spec.unschedulable &&
-           std::equal(a.spec.taints.begin(), a.spec.taints.end(), b.spec.taints.begin(), b.spec.taints.end(), same_taint);
+           client::same_taints(a.spec.taints, b.spec.taints);
   }
 
   void node_changed(const ObjectRef& before, const ObjectRef& after) {

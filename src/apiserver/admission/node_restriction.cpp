@@ -4,12 +4,13 @@
 #include "apiserver/admission/plugins.h"
 #include "apiserver/cluster.h"
 #include "apiserver/edit.h"
+#include "apiserver/node_authorizer.h"
 #include "base/strings.h"
 
 namespace estiba::apiserver::admission {
 namespace {
 
-constexpr std::string_view user_prefix = "system:node:", mirror = "kubernetes.io/config.mirror";
+constexpr std::string_view mirror = "kubernetes.io/config.mirror";
 
 // The node that a pod is bound to.
 Result<std::string> node_of_pod(const Attributes& a, std::string_view pod) {
@@ -183,8 +184,8 @@ Result<void> restrict_lease(const Attributes& a, const std::string& node) {
 
 Result<void> restrict_node(Attributes& attributes) {
   const User& user = attributes.action.user;
-  if (!user.in_group("system:nodes") || !user.name.starts_with(user_prefix)) return {};
-  const std::string node = user.name.substr(user_prefix.size());
+  if (!is_node(user)) return {};
+  const std::string node(node_of(user));
   if (node.empty()) return attributes.forbidden("could not determine node from user " + quoted(user.name));
   const std::string& sub = attributes.action.subresource;
   if (attributes.is_any("", "pods")) {

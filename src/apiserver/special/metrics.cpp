@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "io/http_client.h"
+#include "model/types/core_v1.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -115,10 +116,8 @@ Task<Result<Outcome>> node_metrics(Api& api, Action action) {
 Task<Result<Outcome>> pod_metrics(Api& api, Action action) {
   const std::vector<model::ObjectRef> pods = CO_TRY(asked_for(api, action, "pods"));
   std::vector<std::string> names;
-  for (const model::ObjectRef& pod : pods) {
-    const json::Document doc = CO_TRY(json::Document::parse(pod.object->json()));
-    if (const std::string_view node = doc.root().string_at("spec", "nodeName"); !node.empty()) names.emplace_back(node);
-  }
+  for (const model::ObjectRef& pod : pods)
+    if (const std::string& node = pod.as<model::core_v1::Pod>().spec.nodeName; !node.empty()) names.push_back(node);
   const Summaries summaries = co_await ask_all(&api, names);
   std::map<std::string_view, const Node*> by_uid;
   for (const auto& [name, summary] : summaries)
