@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "client/tolerations.h"
 #include "model/quantity.h"
 
 namespace estiba::scheduler {
@@ -11,14 +12,30 @@ NodeState& Cluster::state(std::string_view name) {
   if (!state) {
     state = std::make_unique<NodeState>();
     state->name = name;
+    state->number = free_number();
   }
   return *state;
 }
 
+int32_t Cluster::free_number() {
+  if (free_numbers_.empty()) return int32_t(states_.size()) - 1;
+  const int32_t number = free_numbers_.back();
+  free_numbers_.pop_back();
+  return number;
+}
+
 void Cluster::set_node(const model::ObjectRef& node) {
   NodeState& state = this->state(node.meta().name);
-  if (!state.node) known_.push_back(&state);
+  const bool fresh = !state.node;
+  const bool differs = fresh || state.node.meta().labels != node.meta().labels ||
+                       !client::same_taints(state.typed().spec.taints, node.as<model::core_v1::Node>().spec.taints);
+  if (fresh) known_.push_back(&state);
+  else if (differs) tallies_.remove_node(state);
   state.node = node;
+  if (differs) {
+    tallies_.add_node(state);
+    in_order_ = false;
+  }
   const auto& status = state.typed().status;
   // A node that does not say what may be used of it offers all it has.
   const auto& list = status.allocatable.empty() ? status.capacity : status.allocatable;
@@ -29,14 +46,18 @@ void Cluster::set_node(const model::ObjectRef& node) {
 
 void Cluster::remove_node(std::string_view name) {
   auto it = states_.find(std::string(name));
-  if (it == states_.end()) return;
+  if (it == states_.end() || !it->second->node) return;
+  tallies_.remove_node(*it->second);
   std::erase(known_, it->second.get());
+  in_order_ = false;
   it->second->node = {};
   drop_if_unused(*it->second);
 }
 
 void Cluster::drop_if_unused(NodeState& state) {
-  if (!state.node && state.pods == 0 && state.nominated.empty()) states_.erase(std::string(state.name));
+  if (state.node || state.pods > 0 || !state.nominated.empty()) return;
+  free_numbers_.push_back(state.number);
+  states_.erase(std::string(state.name));
 }
 
 void NodeState::put_on(const DemandPtr& demand) {
@@ -69,6 +90,7 @@ void Cluster::place(const DemandPtr& demand, std::string_view node) {
   drop_nomination(demand->pod.meta().uid);
   NodeState& state = this->state(node);
   state.put_on(demand);
+  if (state.node) tallies_.add_pod(*demand, state);
   placed_[demand->pod.meta().uid] = {demand, &state};
 }
 
@@ -78,8 +100,49 @@ void Cluster::remove_pod(std::string_view uid) {
   if (it == placed_.end()) return;
   const Placed placed = std::move(it->second);
   placed_.erase(it);
+  if (placed.node->node) tallies_.remove_pod(*placed.demand, *placed.node);
   placed.node->take_off(*placed.demand);
   drop_if_unused(*placed.node);
+}
+
+void Cluster::set_namespace(const model::ObjectRef& ns) {
+  model::ObjectRef& known = namespaces_[ns.meta().name];
+  const bool differs = !known || known.meta().labels != ns.meta().labels;
+  known = ns;
+  if (differs) tallies_.namespace_changed();
+}
+
+void Cluster::remove_namespace(std::string_view name) {
+  if (namespaces_.erase(std::string(name)) > 0) tallies_.namespace_changed();
+}
+
+const model::Labels& Cluster::labels_of(std::string_view ns) const {
+  static const model::Labels none;
+  const auto it = namespaces_.find(std::string(ns));
+  return it == namespaces_.end() ? none : it->second.meta().labels;
+}
+
+static std::string zone_of(const NodeState& node) {
+  const model::Meta& meta = node.node.meta();
+  return std::string(meta.label("topology.kubernetes.io/region")) + "\n" + std::string(meta.label("topology.kubernetes.io/zone"));
+}
+
+const std::vector<NodeState*>& Cluster::nodes() const {
+  if (in_order_) return known_;
+  in_order_ = true;
+  std::map<std::string, std::vector<NodeState*>> zones;
+  for (NodeState* node : known_) zones[zone_of(*node)].push_back(node);
+  const size_t all = known_.size();
+  known_.clear();
+  for (size_t turn = 0; known_.size() < all; ++turn)
+    for (const auto& [zone, members] : zones)
+      if (turn < members.size()) known_.push_back(members[turn]);
+  return known_;
+}
+
+const NodeState* Cluster::find(std::string_view name) const {
+  const auto it = states_.find(std::string(name));
+  return it == states_.end() || !it->second->node ? nullptr : it->second.get();
 }
 
 void Cluster::nominate(const DemandPtr& demand, std::string_view node) {

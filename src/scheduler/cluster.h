@@ -8,17 +8,20 @@
 #include <vector>
 
 #include "scheduler/demand.h"
+#include "scheduler/tallies.h"
 
 namespace estiba::scheduler {
 
 struct NodeState {
   std::string name;
+  int32_t number = 0;     ///< small, and of no other node at the time
   model::ObjectRef node;  ///< null while only pods of it are known
   Amounts allocatable, used;
   int64_t allocatable_pods = 0, pods = 0;
   int64_t scored_cpu = 0, scored_memory = 0;  ///< used, with defaults for containers that ask for nothing
   std::vector<HostPort> ports;
   std::vector<DemandPtr> placed;     ///< what is there
+  std::vector<int32_t> domains;      ///< which of its values a topology has here, -1: none; by Tallies::topology
   std::vector<DemandPtr> nominated;  ///< pods that have preempted others here and wait for them to go
 
   /// The pod is (no longer) there.
@@ -27,8 +30,12 @@ struct NodeState {
   const model::core_v1::Node& typed() const { return node.as<model::core_v1::Node>(); }
 };
 
-class Cluster {
+class Cluster : public NamespaceLabels {
  public:
+  Cluster() = default;
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+
   void set_node(const model::ObjectRef& node);
   void remove_node(std::string_view name);
 
@@ -42,8 +49,16 @@ class Cluster {
   void drop_nomination(std::string_view uid);
   bool knows(std::string_view uid) const { return placed_.contains(std::string(uid)); }
 
-  /// Nodes that are known, in no particular order.
-  const std::vector<NodeState*>& nodes() const { return known_; }
+  void set_namespace(const model::ObjectRef& ns);
+  void remove_namespace(std::string_view name);
+  const model::Labels& labels_of(std::string_view ns) const override;
+
+  /// Nodes that are known. Zones take turns, so that the first so many are of all zones.
+  const std::vector<NodeState*>& nodes() const;
+  /// Null when it is not known.
+  const NodeState* find(std::string_view name) const;
+  /// Counts of placed pods; asking may make new ones.
+  Tallies& tallies() const { return tallies_; }
 
  private:
   struct Placed {
@@ -54,8 +69,14 @@ class Cluster {
   void place(const DemandPtr& demand, std::string_view node);
   void drop_if_unused(NodeState& state);
 
+  int32_t free_number();
+
   std::unordered_map<std::string, std::unique_ptr<NodeState>> states_;
-  std::vector<NodeState*> known_;
+  mutable std::vector<NodeState*> known_;
+  mutable bool in_order_ = true;
+  std::vector<int32_t> free_numbers_;
+  std::unordered_map<std::string, model::ObjectRef> namespaces_;
+  mutable Tallies tallies_{known_, *this};          // mutable: what it keeps is what anybody could count
   std::unordered_map<std::string, Placed> placed_;  // by the pod's UID
   std::unordered_map<std::string, NodeState*> nominated_;
 };

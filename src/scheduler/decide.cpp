@@ -1,68 +1,164 @@
 #include "scheduler/decide.h"
 
 #include <algorithm>
-#include <map>
 
 namespace estiba::scheduler {
 
-static bool pass(const Profile& profile, const Demand& pod, const NodeState& node, std::vector<std::string>* why) {
-  for (const FilterPlugin& filter : profile.filters)
-    if (!filter.fits(pod, node, why)) return false;
-  return true;
-}
-
-bool fits(const Profile& profile, const Demand& pod, const NodeState& node, std::vector<std::string>* why) {
-  if (!pass(profile, pod, node, why)) return false;
-  if (node.nominated.empty()) return true;
-  NodeState later = node;
-  for (const DemandPtr& other : node.nominated)
-    if (other->priority() >= pod.priority() && other->pod.meta().uid != pod.pod.meta().uid) later.put_on(other);
-  return later.pods == node.pods || pass(profile, pod, later, why);
-}
-
-static std::string explain(const Profile& profile, const Cluster& cluster, const Demand& pod) {
-  if (cluster.nodes().empty()) return "no nodes available to schedule pods";
-  std::map<std::string, size_t> reasons;
-  std::vector<std::string> why;
-  for (const NodeState* node : cluster.nodes()) {
-    why.clear();
-    fits(profile, pod, *node, &why);
-    for (const std::string& reason : why) ++reasons[reason];
+void Reasons::add(std::string_view reason, int64_t nodes) {
+  for (auto& [text, count] : counts_) {
+    if (text != reason) continue;
+    count += nodes;
+    return;
   }
+  counts_.emplace_back(reason, nodes);
+}
+
+std::string Reasons::print() const {
   std::vector<std::string> parts;
-  for (const auto& [reason, count] : reasons) parts.push_back(std::to_string(count) + " " + reason);
-  std::sort(parts.begin(), parts.end());
-  std::string message = "0/" + std::to_string(cluster.nodes().size()) + " nodes are available: ";
-  for (size_t i = 0; i < parts.size(); ++i) message.append(i ? ", " : "").append(parts[i]);
-  return message + ".";
+  for (const auto& [reason, count] : counts_) parts.push_back(std::to_string(count) + " " + reason);
+  std::ranges::sort(parts);
+  std::string out;
+  for (const std::string& part : parts) out.append(out.empty() ? "" : ", ").append(part);
+  return out;
 }
 
-static void add_scores(const ScorePlugin& plugin, const Demand& pod, const std::vector<const NodeState*>& nodes,
-                       std::vector<int64_t>& sums) {
-  std::vector<int64_t> raw(nodes.size());
-  int64_t most = 0;
-  for (size_t i = 0; i < nodes.size(); ++i) most = std::max(most, raw[i] = plugin.score(pod, *nodes[i]));
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    int64_t score = raw[i];
-    if (plugin.scale != ScorePlugin::Scale::as_is) score = most == 0 ? 0 : raw[i] * 100 / most;
-    if (plugin.scale == ScorePlugin::Scale::from_worst) score = 100 - score;
-    sums[i] += plugin.weight * score;
+void scale_to_best(std::span<int64_t> scores) {
+  const int64_t most = scores.empty() ? 0 : *std::ranges::max_element(scores);
+  if (most == 0) return;
+  for (int64_t& score : scores) score = score * 100 / most;
+}
+
+void scale_from_worst(std::span<int64_t> scores) {
+  scale_to_best(scores);
+  for (int64_t& score : scores) score = 100 - score;
+}
+
+Cycle::Cycle(const Profile& profile, const Cluster& cluster, const Demand& pod) : profile_(profile), cluster_(cluster), pod_(pod) {
+  for (const FilterPlugin& filter : profile.filters) {
+    Prepared prepared;
+    if (filter.prepare) prepared = filter.prepare(cluster, pod);
+    if (!prepared.refusal.empty()) {
+      refusal_ = std::move(prepared.refusal);
+      return;
+    }
+    if (prepared.only) {
+      only_ = std::move(prepared.only);
+      only_by_ = filter.name;
+    }
+    if (!prepared.skip) active_.push_back({&filter, std::move(prepared.state)});
   }
+}
+
+Cycle Cycle::copy() const {
+  Cycle out(*this, Bare{});
+  for (const Active& active : active_) out.active_.push_back({active.filter, active.state ? active.state->copy() : nullptr});
+  return out;
+}
+
+void Cycle::change(const Demand& other, const NodeState& node, int by) {
+  for (Active& active : active_)
+    if (active.state) active.state->change(other, node, by);
+}
+
+Verdict Cycle::pass(const NodeState& node, Reasons* why) const {
+  for (const Active& active : active_) {
+    const Verdict verdict = active.filter->check(pod_, active.state.get(), node, why);
+    if (verdict != Verdict::fits) return verdict;
+  }
+  return Verdict::fits;
+}
+
+Verdict Cycle::check(const NodeState& node, Reasons* why) const {
+  std::vector<DemandPtr> expected;
+  for (const DemandPtr& other : node.nominated)
+    if (other->priority() >= pod_.priority() && other->pod.meta().uid != pod_.pod.meta().uid) expected.push_back(other);
+  if (!expected.empty()) {
+    Cycle then = copy();
+    for (const DemandPtr& other : expected) then.change(*other, node, 1);
+    NodeState later = node;  // now: a change may bring a topology
+    for (const DemandPtr& other : expected) later.put_on(other);
+    const Verdict verdict = then.pass(later, why);
+    if (verdict != Verdict::fits) return verdict;
+  }
+  return pass(node, why);
+}
+
+// Kubernetes' percentageOfNodesToScore: half of the nodes, less in larger clusters, never less than a twentieth or a hundred.
+static size_t enough(size_t nodes) {
+  constexpr size_t least = 100;
+  if (nodes < least) return nodes;
+  const size_t percent = nodes / 125 > 45 ? 5 : 50 - nodes / 125;
+  return std::max(least, nodes * percent / 100);
+}
+
+static void explain(const Cycle& cycle, const std::vector<const NodeState*>& nodes, Decision& decision) {
+  const size_t all = cycle.cluster().nodes().size();
+  if (all == 0) {
+    decision.message = "no nodes available to schedule pods";
+    return;
+  }
+  decision.message = "0/" + std::to_string(all) + " nodes are available: ";
+  if (!cycle.refusal().empty()) {
+    decision.message += cycle.refusal() + ".";
+    return;
+  }
+  Reasons reasons;
+  for (const NodeState* node : nodes)
+    if (cycle.check(*node, &reasons) == Verdict::unschedulable) decision.may_preempt.push_back(node);
+  if (all > nodes.size())
+    reasons.add("node(s) didn't satisfy plugin(s) [" + std::string(cycle.only_by()) + "]", int64_t(all - nodes.size()));
+  decision.message += reasons.print() + ".";
+}
+
+static const NodeState* best_of(const Cycle& cycle, const std::vector<const NodeState*>& candidates) {
+  if (candidates.size() == 1) return candidates[0];
+  std::vector<int64_t> sums(candidates.size()), scores(candidates.size());
+  for (const ScorePlugin& plugin : cycle.profile().scores) {
+    if (!plugin.score(cycle.cluster(), cycle.pod(), candidates, scores)) continue;
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] += plugin.weight * scores[i];
+  }
+  return candidates[size_t(std::ranges::max_element(sums) - sums.begin())];
+}
+
+Decision decide(const Cycle& cycle, uint64_t turn) {
+  Decision decision;
+  const Cluster& cluster = cycle.cluster();
+  if (!cycle.refusal().empty()) {
+    explain(cycle, {}, decision);
+    return decision;
+  }
+  // Where it was promised room it most likely fits.
+  const std::string& promised = cycle.pod().typed().status.nominatedNodeName;
+  if (!promised.empty()) {
+    const NodeState* node = cluster.find(promised);
+    const auto& only = cycle.only();
+    if (node && (!only || std::ranges::find(*only, promised) != only->end()) && cycle.check(*node, nullptr) == Verdict::fits)
+      return {.node = node, .looked_at = 1};
+  }
+  std::vector<const NodeState*> nodes;
+  if (cycle.only()) {
+    for (const std::string& name : *cycle.only())
+      if (const NodeState* node = cluster.find(name)) nodes.push_back(node);
+  } else {
+    const auto& all = cluster.nodes();
+    nodes.reserve(all.size());
+    for (size_t i = 0; i < all.size(); ++i) nodes.push_back(all[(i + turn) % all.size()]);
+  }
+  std::vector<const NodeState*> candidates;
+  const size_t most = enough(nodes.size());
+  for (const NodeState* node : nodes) {
+    ++decision.looked_at;
+    if (cycle.check(*node, nullptr) != Verdict::fits) continue;
+    candidates.push_back(node);
+    if (candidates.size() == most) break;
+  }
+  if (candidates.empty()) explain(cycle, nodes, decision);
+  else decision.node = best_of(cycle, candidates);
+  return decision;
 }
 
 Decision decide(const Profile& profile, const Cluster& cluster, const Demand& pod, uint64_t turn) {
-  std::vector<const NodeState*> candidates;
-  const auto& nodes = cluster.nodes();
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    const NodeState* node = nodes[(i + turn) % nodes.size()];
-    if (fits(profile, pod, *node, nullptr)) candidates.push_back(node);
-  }
-  if (candidates.empty()) return {nullptr, explain(profile, cluster, pod)};
-  if (candidates.size() == 1) return {candidates[0], {}};
-  std::vector<int64_t> sums(candidates.size());
-  for (const ScorePlugin& plugin : profile.scores) add_scores(plugin, pod, candidates, sums);
-  const auto best = std::max_element(sums.begin(), sums.end());
-  return {candidates[size_t(best - sums.begin())], {}};
+  return decide(Cycle(profile, cluster, pod), turn);
 }
 
 }  // namespace estiba::scheduler

@@ -114,6 +114,7 @@ DemandPtr demand_of(const model::ObjectRef& object) {
   demand->scored_memory = with_defaults.memory;
   collect_ports(demand->ports, pod.spec.containers, pod.spec.hostNetwork.value_or(false), false);
   collect_ports(demand->ports, pod.spec.initContainers, pod.spec.hostNetwork.value_or(false), true);
+  demand->affinity = affinity_terms_of(object);
   return demand;
 }
 

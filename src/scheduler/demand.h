@@ -7,6 +7,7 @@
 
 #include "model/object.h"
 #include "model/types/core_v1.h"
+#include "scheduler/affinity_terms.h"
 
 namespace estiba::scheduler {
 
@@ -38,6 +39,7 @@ struct Demand {
   Amounts request;                            ///< containers, init containers' maximum, sidecars, overhead
   int64_t scored_cpu = 0, scored_memory = 0;  ///< the same with 100m and 200 MB for containers that ask for nothing
   std::vector<HostPort> ports;
+  std::shared_ptr<const AffinityTerms> affinity;  ///< null: none
 
   const model::core_v1::Pod& typed() const { return pod.as<model::core_v1::Pod>(); }
   int32_t priority() const { return typed().spec.priority.value_or(0); }

@@ -1,10 +1,13 @@
 // Extension points of a decision. A plugin is one file in plugins/ and one line in table.cpp.
 //
-//   filter  → which nodes can take the pod, and why the others cannot
+//   prepare → what a filter works out once about the pod; it may refuse it, or have nothing to say to it
+//   check   → which nodes can take the pod, and why the others cannot
 //   score   → which of them is best
 //   reserve → Cluster::assume: the place is taken before it is written (undone when binding fails)
 //   bind    → the placement is written
 #pragma once
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,24 +18,57 @@
 
 namespace estiba::scheduler {
 
-/// Whether the node can take the pod. When not, and `why` is not null, the reasons are appended, worded as Kubernetes does.
-struct FilterPlugin {
-  std::string_view name;
-  bool (*fits)(const Demand& pod, const NodeState& node, std::vector<std::string>* why);
+enum class Verdict : uint8_t {
+  fits,
+  unschedulable,  ///< it would if other pods went
+  unresolvable,   ///< whoever goes, it does not
 };
 
-/// How good the node is. `scale` says how raw scores become 0 … 100 over all candidates.
+/// Why nodes cannot take a pod, worded as Kubernetes does, with the number of nodes.
+class Reasons {
+ public:
+  void add(std::string_view reason, int64_t nodes = 1);
+  /// "1 Insufficient cpu, 2 Too many pods", sorted as text.
+  std::string print() const;
+
+ private:
+  std::vector<std::pair<std::string, int64_t>> counts_;
+};
+
+/// What a filter has worked out about the pod of one decision.
+class PluginState {
+ public:
+  virtual ~PluginState() = default;
+  /// For trying out what would be if pods were elsewhere.
+  virtual std::unique_ptr<PluginState> copy() const = 0;
+  /// As if `other` were on the node (`by` = 1) or no longer there (-1).
+  virtual void change(const Demand& other, const NodeState& node, int by) = 0;
+};
+
+struct Prepared {
+  bool skip = false;                             ///< the filter has nothing to say about this pod
+  std::unique_ptr<PluginState> state;            ///< may be null
+  std::optional<std::vector<std::string>> only;  ///< no other nodes come into question
+  std::string refusal;                           ///< when not empty: no node can take the pod, and this is why
+};
+
+struct FilterPlugin {
+  std::string_view name;
+  /// Whether the node can take the pod. When not, and `why` is not null, the reasons are added.
+  Verdict (*check)(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
+  Prepared (*prepare)(const Cluster& cluster, const Demand& pod) = nullptr;
+};
+
+/// How good each of the nodes is: 0 … 100, into `scores`. False when it makes no difference to this pod.
 struct ScorePlugin {
-  enum class Scale : uint8_t {
-    as_is,       ///< already 0 … 100
-    to_best,     ///< the best candidate has 100
-    from_worst,  ///< raw scores count what speaks against a node: the worst candidate has 0
-  };
   std::string_view name;
   int64_t weight;
-  Scale scale;
-  int64_t (*score)(const Demand& pod, const NodeState& node);
+  bool (*score)(const Cluster& cluster, const Demand& pod, std::span<const NodeState* const> nodes, std::span<int64_t> scores);
 };
+/// The best has 100, in proportion.
+void scale_to_best(std::span<int64_t> scores);
+/// What speaks against nodes becomes what speaks for them: the worst has 0, in proportion.
+void scale_from_worst(std::span<int64_t> scores);
 
 /// Writes the placement.
 struct BindPlugin {
@@ -45,7 +81,7 @@ struct Profile {
   std::span<const ScorePlugin> scores;
   BindPlugin bind;
 };
-/// All plugins (table.cpp), cheap filters first.
+/// All plugins (table.cpp), in Kubernetes' order: the first that refuses a node says why.
 const Profile& default_profile();
 
 }  // namespace estiba::scheduler

@@ -7,7 +7,6 @@
 #include "base/time.h"
 #include "client/selectors.h"
 #include "model/types/policy_v1.h"
-#include "scheduler/decide.h"
 
 namespace estiba::scheduler {
 
@@ -55,14 +54,21 @@ struct Candidate {
   size_t violations = 0;
 };
 
-std::optional<Candidate> try_node(const Profile& profile, const Demand& pod, const NodeState& node, client::Informer& informer) {
+std::optional<Candidate> try_node(const Cycle& cycle, const NodeState& node, client::Informer& informer, Reasons& why) {
   std::vector<DemandPtr> lower;
   for (const DemandPtr& other : node.placed)
-    if (other->priority() < pod.priority()) lower.push_back(other);
-  if (lower.empty()) return std::nullopt;
+    if (other->priority() < cycle.pod().priority()) lower.push_back(other);
+  if (lower.empty()) {
+    why.add("No preemption victims found for incoming pod");
+    return std::nullopt;
+  }
   NodeState without = node;
-  for (const DemandPtr& other : lower) without.take_off(*other);
-  if (!fits(profile, pod, without, nullptr)) return std::nullopt;
+  Cycle then = cycle.copy();
+  for (const DemandPtr& other : lower) {
+    without.take_off(*other);
+    then.change(*other, node, -1);
+  }
+  if (then.check(without, &why) != Verdict::fits) return std::nullopt;
   std::ranges::sort(lower, more_important);
 
   Budgets budgets(informer);
@@ -73,8 +79,10 @@ std::optional<Candidate> try_node(const Profile& profile, const Demand& pod, con
   const auto spare = [&](const std::vector<DemandPtr>& pods, bool violation) {
     for (const DemandPtr& other : pods) {
       without.put_on(other);
-      if (fits(profile, pod, without, nullptr)) continue;
+      then.change(*other, node, 1);
+      if (then.check(without, nullptr) == Verdict::fits) continue;
       without.take_off(*other);
+      then.change(*other, node, -1);
       candidate.victims.push_back(other);
       candidate.violations += violation;
     }
@@ -106,37 +114,30 @@ bool may_preempt(const Cluster& cluster, const Demand& pod) {
   if (typed.spec.preemptionPolicy == "Never") return false;
   const std::string& promised = typed.status.nominatedNodeName;
   if (promised.empty()) return true;
-  for (const NodeState* node : cluster.nodes()) {
-    if (node->name != promised) continue;
-    return std::ranges::none_of(node->placed, [&](const DemandPtr& other) {
-      return other->priority() < pod.priority() && !other->pod.meta().deletion_timestamp.empty();
-    });
-  }
-  return true;
+  const NodeState* node = cluster.find(promised);
+  return !node || std::ranges::none_of(node->placed, [&](const DemandPtr& other) {
+    return other->priority() < pod.priority() && !other->pod.meta().deletion_timestamp.empty();
+  });
 }
 
-Preemption find_victims(const Profile& profile, const Cluster& cluster, const Demand& pod, client::Informer& budgets) {
+Preemption find_victims(const Cycle& cycle, const std::vector<const NodeState*>& nodes, client::Informer& budgets, uint64_t turn) {
+  // As many candidates as Kubernetes compares: a tenth of the nodes, at least a hundred.
+  const size_t enough = std::max<size_t>(nodes.size() / 10, 100);
   std::optional<Candidate> best;
-  size_t hopeless = 0;
-  for (const NodeState* node : cluster.nodes()) {
-    auto candidate = try_node(profile, pod, *node, budgets);
-    if (!candidate) {
-      // Where an empty node would not do either, nobody's going helps.
-      NodeState empty = *node;
-      for (const DemandPtr& other : node->placed) empty.take_off(*other);
-      hopeless += !fits(profile, pod, empty, nullptr);
-      continue;
-    }
+  Reasons why;
+  size_t found = 0;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    auto candidate = try_node(cycle, *nodes[(i + turn) % nodes.size()], budgets, why);
+    if (!candidate) continue;
+    ++found;
     if (!best || cost_of(*candidate) < cost_of(*best) || (cost_of(*candidate) == cost_of(*best) && oldest(*candidate) > oldest(*best)))
       best = std::move(candidate);
+    if (found >= enough && best->violations == 0) break;
   }
   if (best) return {best->node, std::move(best->victims), {}};
-  const size_t all = cluster.nodes().size(), none = all - hopeless;
-  std::string message = "preemption: 0/" + std::to_string(all) + " nodes are available: ";
-  if (none > 0) message += std::to_string(none) + " No preemption victims found for incoming pod";
-  if (none > 0 && hopeless > 0) message += ", ";
-  if (hopeless > 0) message += std::to_string(hopeless) + " Preemption is not helpful for scheduling";
-  return {nullptr, {}, message + "."};
+  const size_t all = cycle.cluster().nodes().size();
+  if (all > nodes.size()) why.add("Preemption is not helpful for scheduling", int64_t(all - nodes.size()));
+  return {nullptr, {}, "preemption: 0/" + std::to_string(all) + " nodes are available: " + why.print() + "."};
 }
 
 }  // namespace estiba::scheduler

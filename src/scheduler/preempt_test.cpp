@@ -25,8 +25,8 @@ struct PreemptionTest : ::testing::Test {
   }
   void node(const std::string& name, const std::string& cpu) {
     server.add(client::nodes, "",
-               R"({"apiVersion":"v1","kind":"Node","metadata":{"name":")" + name + R"("},"spec":{},"status":{"allocatable":{"cpu":")" +
-                   cpu + R"(","memory":"64Gi","pods":"110"}}})");
+               R"({"apiVersion":"v1","kind":"Node","metadata":{"name":")" + name + R"(","labels":{"kubernetes.io/hostname":")" + name +
+                   R"("}},"spec":{},"status":{"allocatable":{"cpu":")" + cpu + R"(","memory":"64Gi","pods":"110"}}})");
   }
   void pod(const std::string& name, const std::string& cpu, int priority, const std::string& more = "", const std::string& label = "x") {
     server.add(client::pods, "x",
@@ -100,6 +100,28 @@ TEST_F(PreemptionTest, TheNodeWithTheCheaperVictimsIsChosen) {
   pod("high", "2", 9);
   EXPECT_TRUE(going("b1"));
   EXPECT_FALSE(going("a1"));
+}
+
+TEST_F(PreemptionTest, WhoCannotBeBorneIsPreempted) {
+  node("a", "4");
+  start();
+  pod("lonely", "1", 1,
+      R"(,"affinity":{"podAntiAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"kubernetes.io/hostname","labelSelector":{"matchLabels":{"app":"x"}}}]}})",
+      "lonely");
+  pod("other", "1", 1, "", "other");
+  pod("high", "1", 9);
+  EXPECT_TRUE(going("lonely"));
+  EXPECT_FALSE(going("other"));
+  EXPECT_EQ(find("high").as<Pod>().status.nominatedNodeName, "a");
+  end("lonely");
+  EXPECT_EQ(where("high"), "a");
+  // Whom a pod wants near is not who could go.
+  pod("friend", "1", 20,
+      R"(,"affinity":{"podAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"kubernetes.io/hostname","labelSelector":{"matchLabels":{"app":"nobody"}}}]}})",
+      "friend");
+  EXPECT_EQ(find("friend").as<Pod>().status.conditions[0].message,
+            "0/1 nodes are available: 1 node(s) didn't match pod affinity rules. preemption: 0/1 nodes are available: 1 Preemption is not "
+            "helpful for scheduling.");
 }
 
 TEST_F(PreemptionTest, BudgetsAreKeptWhereThereIsAChoice) {

@@ -72,8 +72,10 @@ Queue::Pod& Queue::put_back(std::string_view key, int64_t priority) {
   return it->second;
 }
 
-void Queue::put_back_unschedulable(std::string_view key, int64_t priority) {
+void Queue::put_back_unschedulable(std::string_view key, int64_t priority, std::initializer_list<std::pair<Awaited, bool>> awaits) {
   Pod& pod = put_back(key, priority);
+  for (const auto& [what, awaited] : awaits)
+    if (awaited) awaiting_[size_t(what)].emplace(key);
   wake_at(pods_.find(std::string(key))->first, pod, executor_.now() + longest_wait);
 }
 
@@ -82,11 +84,21 @@ void Queue::put_back_failed(std::string_view key, int64_t priority) {
   wake_at(pods_.find(std::string(key))->first, pod, pod.rested);
 }
 
+void Queue::end_rest(const std::string& key, Pod& pod) {
+  if (pod.ready || pod.in_hand) return;
+  if (pod.rested <= executor_.now()) make_ready(key, pod);
+  else wake_at(key, pod, pod.rested);
+}
+
 void Queue::wake_all() {
-  for (auto& [key, pod] : pods_) {
-    if (pod.ready || pod.in_hand) continue;
-    if (pod.rested <= executor_.now()) make_ready(key, pod);
-    else wake_at(key, pod, pod.rested);
+  for (auto& awaiting : awaiting_) awaiting.clear();
+  for (auto& [key, pod] : pods_) end_rest(key, pod);
+}
+
+void Queue::wake(Awaited what) {
+  for (const std::string& key : std::exchange(awaiting_[size_t(what)], {})) {
+    const auto pod = pods_.find(key);
+    if (pod != pods_.end()) end_rest(pod->first, pod->second);
   }
 }
 

@@ -5,10 +5,18 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 
 #include "base/task.h"
 
 namespace estiba::scheduler {
+
+/// What a pod waits for beside room, which all wait for.
+enum class Awaited : uint8_t {
+  neighbours,  ///< pods that it wants to be near, or that make room for another one elsewhere
+  volumes,     ///< claims, volumes, and what is known of storage
+};
 
 class Queue {
  public:
@@ -21,12 +29,14 @@ class Queue {
   void add(std::string_view key, int64_t priority);
   void remove(std::string_view key);
   bool contains(std::string_view key) const { return pods_.contains(std::string(key)); }
-  /// The pod just popped found no place: it waits for wake_all, at most five minutes.
-  void put_back_unschedulable(std::string_view key, int64_t priority);
+  /// The pod just popped found no place: it waits for wake_all, at most five minutes, or for `wake` of what it awaits.
+  void put_back_unschedulable(std::string_view key, int64_t priority, std::initializer_list<std::pair<Awaited, bool>> awaits = {});
   /// The pod just popped could not be written: it is tried again after its rest.
   void put_back_failed(std::string_view key, int64_t priority);
   /// Something has changed for the better: all who wait are tried again as soon as they have rested.
   void wake_all();
+  /// The same for those who await this.
+  void wake(Awaited what);
 
   /// The next pod's key; call only when not empty.
   std::string pop();
@@ -46,6 +56,7 @@ class Queue {
     Executor::Timer timer;
   };
   using Place = std::tuple<int64_t, uint64_t, std::string>;  // minus priority, order, key
+  void end_rest(const std::string& key, Pod& pod);
   void make_ready(const std::string& key, Pod& pod);
   void wake_at(const std::string& key, Pod& pod, Instant when);
   void stop_timer(Pod& pod);
@@ -54,6 +65,7 @@ class Queue {
   Executor& executor_;
   std::unordered_map<std::string, Pod> pods_;
   std::set<Place> ready_;
+  std::unordered_set<std::string> awaiting_[2];  // by Awaited; some may be gone or tried again meanwhile
   uint64_t next_order_ = 0;
   Event changed_;
 };

@@ -27,6 +27,7 @@ struct Scheduler::State {
   client::EventRecorder events{client, executor, options.name};
   client::Informer* pods = nullptr;
   client::Informer* nodes = nullptr;
+  client::Informer* namespaces = nullptr;
   client::Informer* budgets = nullptr;
   Cluster cluster;
   Queue queue{executor};
@@ -51,6 +52,12 @@ struct Scheduler::State {
            a.nodeSelector == b.nodeSelector;
   }
 
+  // What a placed pod asks for changes only with its spec; what it is to others, with its labels and its end.
+  static bool counts_the_same(const ObjectRef& before, const ObjectRef& after) {
+    const model::Meta &a = before.meta(), &b = after.meta();
+    return a.generation == b.generation && a.labels == b.labels && a.deletion_timestamp.empty() == b.deletion_timestamp.empty();
+  }
+
   void pod_changed(const ObjectRef& before, const ObjectRef& after) {
     const std::string key = client::key_of(after ? after : before);
     if (!after || is_finished(after.as<Pod>())) {
@@ -65,10 +72,10 @@ struct Scheduler::State {
     }
     if (!after.as<Pod>().spec.nodeName.empty()) {
       queue.remove(key);
-      // What a placed pod asks for changes only with its spec.
-      if (!before || before.as<Pod>().spec.nodeName.empty() || before.meta().generation != after.meta().generation ||
-          !cluster.knows(after.meta().uid))
+      if (!before || before.as<Pod>().spec.nodeName.empty() || !cluster.knows(after.meta().uid) || !counts_the_same(before, after)) {
         cluster.set_pod(after);
+        queue.wake(Awaited::neighbours);
+      }
       return;
     }
     if (!waits_for_us(after)) return queue.remove(key);
@@ -98,7 +105,14 @@ struct Scheduler::State {
     if (!before || !offers_the_same(before, after)) queue.wake_all();
   }
 
+  void namespace_changed(const ObjectRef& before, const ObjectRef& after) {
+    if (after) cluster.set_namespace(after);
+    else cluster.remove_namespace(before.meta().name);
+    if (after && (!before || before.meta().labels != after.meta().labels)) queue.wake(Awaited::neighbours);
+  }
+
   static Task<void> run(State* self) {
+    co_await self->namespaces->wait_synced();
     co_await self->pods->wait_synced();
     co_await self->nodes->wait_synced();
     co_await self->budgets->wait_synced();
@@ -113,17 +127,23 @@ struct Scheduler::State {
     }
   }
 
+  static bool awaits_neighbours(const Demand& demand) {
+    return (demand.affinity && !demand.affinity->required.empty()) || !demand.typed().spec.topologySpreadConstraints.empty();
+  }
+
   void place_one(const std::string& key) {
     const ObjectRef pod = pods->get(key);
     if (!pod || !waits_for_us(pod) || cluster.knows(pod.meta().uid)) return queue.remove(key);
     const DemandPtr demand = demand_of(pod);
-    const Decision decision = decide(profile, cluster, *demand, turn++);
+    const Cycle cycle(profile, cluster, *demand);
+    const Decision decision = decide(cycle, turn);
+    turn += decision.looked_at + 1;  // one more, so that equally good nodes take turns where all are looked at
     const int64_t priority = pod.as<Pod>().spec.priority.value_or(0);
     if (!decision.node) {
-      queue.put_back_unschedulable(key, priority);
+      queue.put_back_unschedulable(key, priority, {{Awaited::neighbours, awaits_neighbours(*demand)}});
       std::string message = decision.message, promised = pod.as<Pod>().status.nominatedNodeName;
       if (!cluster.nodes().empty() && may_preempt(cluster, *demand)) {
-        const Preemption preemption = find_victims(profile, cluster, *demand, *budgets);
+        const Preemption preemption = find_victims(cycle, decision.may_preempt, *budgets, turn);
         promised = preemption.node ? preemption.node->name : "";
         if (preemption.node) preempt(pod, demand, preemption);
         else message += " " + preemption.message;
@@ -133,6 +153,7 @@ struct Scheduler::State {
       return;
     }
     cluster.assume(demand, decision.node->name);
+    queue.wake(Awaited::neighbours);
     writes.start(bind(this, demand, decision.node->name, key, priority));
   }
 
@@ -237,9 +258,11 @@ void Scheduler::start() {
   State* state = state_.get();
   state->pods = &state->informers.of(client::pods);
   state->nodes = &state->informers.of(client::nodes);
+  state->namespaces = &state->informers.of(client::namespaces);
   state->budgets = &state->informers.of({"policy", "v1", "poddisruptionbudgets"});
   state->pods->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->pod_changed(before, after); });
   state->nodes->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->node_changed(before, after); });
+  state->namespaces->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->namespace_changed(before, after); });
   state->job = Job(State::run(state));
 }
 

@@ -113,6 +113,24 @@ TEST_F(SchedulerTest, PodsOfOtherSchedulersAndGatedPodsAreLeftAlone) {
   EXPECT_EQ(where("q"), "a");
 }
 
+TEST_F(SchedulerTest, WhoWantsToBeNearSomebodyIsTriedWhenThatOneComes) {
+  node("a", "4");
+  server.merge(client::nodes, "", "a", R"({"metadata":{"labels":{"zone":"1"}}})");
+  start();
+  pod("fan", "1",
+      R"(,"affinity":{"podAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"zone","namespaceSelector":{"matchLabels":{"stage":"yes"}},"labelSelector":{"matchLabels":{"app":"star"}}}]}})");
+  executor.advance(1s);
+  EXPECT_EQ(where("fan"), "");
+  pod("star", "1");
+  server.merge(client::pods, "x", "star", R"({"metadata":{"labels":{"app":"star"}}})");
+  executor.advance(1s);
+  EXPECT_EQ(where("star"), "a");
+  EXPECT_EQ(where("fan"), "") << "the namespace is not selected yet";
+  server.add(client::namespaces, "", R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"x","labels":{"stage":"yes"}}})");
+  executor.advance(1s);
+  EXPECT_EQ(where("fan"), "a");
+}
+
 TEST_F(SchedulerTest, AFailedBindingIsTriedAgainAndItsPlaceIsFreeMeanwhile) {
   node("a", "1");
   start();

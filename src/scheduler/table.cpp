@@ -3,16 +3,21 @@
 namespace estiba::scheduler {
 
 static constexpr FilterPlugin filters[] = {
-    {"NodeUnschedulable", filter_unschedulable}, {"NodeName", filter_node_name}, {"TaintToleration", filter_taints},
-    {"NodeAffinity", filter_node_affinity},      {"NodePorts", filter_ports},    {"NodeResourcesFit", filter_resources},
+    {"NodeUnschedulable", check_unschedulable},
+    {"NodeName", check_node_name, prepare_node_name},
+    {"TaintToleration", check_taints},
+    {"NodeAffinity", check_node_affinity, prepare_node_affinity},
+    {"NodePorts", check_ports, prepare_ports},
+    {"NodeResourcesFit", check_resources},
+    {"InterPodAffinity", check_pod_affinity, prepare_pod_affinity},
 };
 
-using Scale = ScorePlugin::Scale;
 static constexpr ScorePlugin scores[] = {
-    {"LeastAllocated", 1, Scale::as_is, score_least_allocated},
-    {"BalancedAllocation", 1, Scale::as_is, score_balanced},
-    {"NodeAffinity", 2, Scale::to_best, score_node_affinity},
-    {"TaintToleration", 3, Scale::from_worst, score_taints},
+    {"TaintToleration", 3, score_taints},
+    {"NodeAffinity", 2, score_node_affinity},
+    {"NodeResourcesFit", 1, score_least_allocated},
+    {"InterPodAffinity", 2, score_pod_affinity},
+    {"NodeResourcesBalancedAllocation", 1, score_balanced},
 };
 
 const Profile& default_profile() {

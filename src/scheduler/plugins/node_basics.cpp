@@ -4,20 +4,18 @@
 
 namespace estiba::scheduler {
 
-static bool refuse(std::vector<std::string>* why, const char* reason) {
-  if (why) why->emplace_back(reason);
-  return false;
-}
-
-bool filter_unschedulable(const Demand& pod, const NodeState& node, std::vector<std::string>* why) {
-  if (!node.typed().spec.unschedulable.value_or(false)) return true;
+Verdict check_unschedulable(const Demand& pod, const PluginState*, const NodeState& node, Reasons* why) {
+  if (!node.typed().spec.unschedulable.value_or(false)) return Verdict::fits;
   static const model::core_v1::Taint taint{.key = "node.kubernetes.io/unschedulable", .effect = "NoSchedule"};
-  return client::tolerates(pod.typed().spec.tolerations, taint) || refuse(why, "node(s) were unschedulable");
+  if (client::tolerates(pod.typed().spec.tolerations, taint)) return Verdict::fits;
+  return refuse(why, Verdict::unresolvable, "node(s) were unschedulable");
 }
 
-bool filter_node_name(const Demand& pod, const NodeState& node, std::vector<std::string>* why) {
-  const std::string& wanted = pod.typed().spec.nodeName;
-  return wanted.empty() || wanted == node.name || refuse(why, "node(s) didn't match the requested node name");
+Prepared prepare_node_name(const Cluster&, const Demand& pod) { return {.skip = pod.typed().spec.nodeName.empty()}; }
+
+Verdict check_node_name(const Demand& pod, const PluginState*, const NodeState& node, Reasons* why) {
+  if (pod.typed().spec.nodeName == node.name) return Verdict::fits;
+  return refuse(why, Verdict::unresolvable, "node(s) didn't match the requested node name");
 }
 
 }  // namespace estiba::scheduler

@@ -5,13 +5,13 @@
 
 namespace estiba::scheduler {
 
-bool filter_ports(const Demand& pod, const NodeState& node, std::vector<std::string>* why) {
-  for (const HostPort& wanted : pod.ports) {
-    if (std::none_of(node.ports.begin(), node.ports.end(), [&](const HostPort& taken) { return wanted.conflicts(taken); })) continue;
-    if (why) why->emplace_back("node(s) didn't have free ports for the requested pod ports");
-    return false;
-  }
-  return true;
+Prepared prepare_ports(const Cluster&, const Demand& pod) { return {.skip = pod.ports.empty()}; }
+
+Verdict check_ports(const Demand& pod, const PluginState*, const NodeState& node, Reasons* why) {
+  for (const HostPort& wanted : pod.ports)
+    if (std::ranges::any_of(node.ports, [&](const HostPort& taken) { return wanted.conflicts(taken); }))
+      return refuse(why, Verdict::unschedulable, "node(s) didn't have free ports for the requested pod ports");
+  return Verdict::fits;
 }
 
 }  // namespace estiba::scheduler

@@ -4,21 +4,26 @@
 
 namespace estiba::scheduler {
 
-bool filter_taints(const Demand& pod, const NodeState& node, std::vector<std::string>* why) {
+Verdict check_taints(const Demand& pod, const PluginState*, const NodeState& node, Reasons* why) {
   for (const auto& taint : node.typed().spec.taints) {
     if (taint.effect != "NoSchedule" && taint.effect != "NoExecute") continue;
     if (client::tolerates(pod.typed().spec.tolerations, taint)) continue;
-    if (why) why->push_back("node(s) had untolerated taint {" + taint.key + ": " + taint.value + "}");
-    return false;
+    if (why) why->add("node(s) had untolerated taint {" + taint.key + ": " + taint.value + "}");
+    return Verdict::unresolvable;
   }
-  return true;
+  return Verdict::fits;
 }
 
-int64_t score_taints(const Demand& pod, const NodeState& node) {
-  int64_t against = 0;
-  for (const auto& taint : node.typed().spec.taints)
-    if (taint.effect == "PreferNoSchedule" && !client::tolerates(pod.typed().spec.tolerations, taint)) ++against;
-  return against;
+bool score_taints(const Cluster&, const Demand& pod, Nodes nodes, std::span<int64_t> scores) {
+  bool any = false;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    scores[i] = 0;
+    for (const auto& taint : nodes[i]->typed().spec.taints)
+      if (taint.effect == "PreferNoSchedule" && !client::tolerates(pod.typed().spec.tolerations, taint)) ++scores[i];
+    any |= scores[i] > 0;
+  }
+  if (any) scale_from_worst(scores);
+  return any;
 }
 
 }  // namespace estiba::scheduler
