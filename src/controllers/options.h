@@ -16,9 +16,12 @@ struct ResourceKind {
   bool namespaced = true;
 };
 
+class CertificateAuthority;
+
 struct Options {
-  std::string root_ca_pem;           ///< into the ConfigMap kube-root-ca.crt of every namespace; empty: no such ConfigMap
-  std::vector<ResourceKind> kinds;   ///< what namespaces and the garbage collector cover; empty: every resource of the tables
+  std::string root_ca_pem;                          ///< into the ConfigMap kube-root-ca.crt of every namespace; empty: no such ConfigMap
+  const CertificateAuthority* authority = nullptr;  ///< signs certificate requests; null: nobody here does. Outlives the controllers
+  std::vector<ResourceKind> kinds;  ///< what namespaces and the garbage collector cover; empty: every resource of the tables
 
   // Node lifecycle, with the defaults of Kubernetes.
   Duration node_grace = std::chrono::seconds(40);          ///< without a heartbeat for so long a node is Unknown

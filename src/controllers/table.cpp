@@ -24,6 +24,9 @@ static constexpr ControllerEntry table[] = {
     {"event-expiry", make_event_expiry},
     {"resourcequota", make_resource_quota_controller},
     {"custom-resource-definition", make_custom_resource_controller},
+    {"csrapproving", make_certificate_approver},
+    {"csrsigning", make_certificate_signer},
+    {"csrcleaner", make_certificate_cleaner},
 };
 
 std::span<const ControllerEntry> controller_table() { return table; }

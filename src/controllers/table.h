@@ -27,5 +27,8 @@ std::unique_ptr<Controller> make_pod_collector(Context& context);
 std::unique_ptr<Controller> make_event_expiry(Context& context);
 std::unique_ptr<Controller> make_resource_quota_controller(Context& context);
 std::unique_ptr<Controller> make_custom_resource_controller(Context& context);
+std::unique_ptr<Controller> make_certificate_approver(Context& context);
+std::unique_ptr<Controller> make_certificate_signer(Context& context);
+std::unique_ptr<Controller> make_certificate_cleaner(Context& context);
 
 }  // namespace estiba::controllers

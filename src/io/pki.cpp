@@ -9,6 +9,8 @@
 #include <openssl/x509v3.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/strings.h"
 #include "io/openssl.h"
 
@@ -20,6 +22,8 @@ namespace {
 
 using ExtensionPtr = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
 using NamesPtr = std::unique_ptr<GENERAL_NAMES, Deleter<GENERAL_NAMES_free>>;
+void free_extensions(STACK_OF(X509_EXTENSION) * extensions) { sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free); }
+using ExtensionsPtr = std::unique_ptr<STACK_OF(X509_EXTENSION), Deleter<free_extensions>>;
 using RequestPtr = std::unique_ptr<X509_REQ, Deleter<X509_REQ_free>>;
 
 KeyPtr generate_key() { return KeyPtr(EVP_EC_gen("P-256")); }
@@ -70,10 +74,10 @@ Result<void> add_alternative_names(X509* certificate, const CertificateRequest& 
   return {};
 }
 
-void set_times(X509* certificate, WallTime now, Duration lifetime) {
+void set_times(X509* certificate, WallTime from, WallTime until) {
   auto seconds = [](WallTime t) { return time_t(std::chrono::duration_cast<std::chrono::seconds>(t.time_since_epoch()).count()); };
-  ASN1_TIME_set(X509_getm_notBefore(certificate), seconds(now - 5min));
-  ASN1_TIME_set(X509_getm_notAfter(certificate), seconds(now + lifetime));
+  ASN1_TIME_set(X509_getm_notBefore(certificate), seconds(from));
+  ASN1_TIME_set(X509_getm_notAfter(certificate), seconds(until));
 }
 
 void set_random_serial(X509* certificate) {
@@ -94,7 +98,7 @@ Result<std::string> issue(const KeyPair& ca, EVP_PKEY* key, const CertificateReq
   CertificatePtr certificate(X509_new());
   X509_set_version(certificate.get(), X509_VERSION_3);
   set_random_serial(certificate.get());
-  set_times(certificate.get(), now, request.lifetime);
+  set_times(certificate.get(), now - 5min, now + request.lifetime);
   X509_NAME* subject = X509_get_subject_name(certificate.get());
   bool good = true;
   for (const std::string& organization : request.organizations) good = good && add_name(subject, NID_organizationName, organization);
@@ -120,11 +124,18 @@ std::string ip_text(const ASN1_OCTET_STRING* bytes) {
   return text;
 }
 
-void read_alternative_names(const GENERAL_NAMES* names, std::vector<std::string>& dns, std::vector<std::string>& ips) {
+// E-mail addresses and URIs only where they are asked for.
+void read_alternative_names(const GENERAL_NAMES* names, std::vector<std::string>& dns, std::vector<std::string>& ips,
+                            std::vector<std::string>* emails = nullptr, std::vector<std::string>* uris = nullptr) {
   for (int i = 0; names && i < sk_GENERAL_NAME_num(names); ++i) {
     int type;
     auto* value = static_cast<ASN1_STRING*>(GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type));
-    if (type == GEN_DNS) dns.emplace_back(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)), size_t(ASN1_STRING_length(value)));
+    auto text = [value] {
+      return std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)), size_t(ASN1_STRING_length(value)));
+    };
+    if (type == GEN_DNS) dns.push_back(text());
+    if (type == GEN_EMAIL && emails) emails->push_back(text());
+    if (type == GEN_URI && uris) uris->push_back(text());
     int length = ASN1_STRING_length(value);
     if (type == GEN_IPADD && (length == 4 || length == 16)) ips.push_back(ip_text(value));
   }
@@ -144,7 +155,7 @@ Result<KeyPair> make_ca(std::string_view common_name, WallTime now, Duration lif
   if (!key || !certificate) return openssl_fail("generate a CA key");
   X509_set_version(certificate.get(), X509_VERSION_3);
   set_random_serial(certificate.get());
-  set_times(certificate.get(), now, lifetime);
+  set_times(certificate.get(), now - 5min, now + lifetime);
   X509_NAME* subject = X509_get_subject_name(certificate.get());
   bool good = add_name(subject, NID_commonName, common_name) && X509_set_issuer_name(certificate.get(), subject) == 1 &&
               X509_set_pubkey(certificate.get(), key.get()) == 1 &&
@@ -179,19 +190,89 @@ Result<std::string> sign_csr(const KeyPair& ca, std::string_view csr_pem, const 
   return issue(ca, X509_REQ_get0_pubkey(csr.get()), request, now);
 }
 
-Result<CertificateRequest> parse_csr(std::string_view csr_pem) {
+namespace {
+
+struct Usage {
+  std::string_view name;  // as certificates.k8s.io spells it
+  const char* openssl;    // as OpenSSL's configuration spells it
+  bool extended;
+};
+// clang-format off
+constexpr Usage usages[] = {
+    {"signing", "digitalSignature", false},           {"digital signature", "digitalSignature", false},
+    {"content commitment", "nonRepudiation", false},  {"key encipherment", "keyEncipherment", false},
+    {"key agreement", "keyAgreement", false},         {"data encipherment", "dataEncipherment", false},
+    {"cert sign", "keyCertSign", false},              {"crl sign", "cRLSign", false},
+    {"encipher only", "encipherOnly", false},         {"decipher only", "decipherOnly", false},
+    {"any", "anyExtendedKeyUsage", true},             {"server auth", "serverAuth", true},
+    {"client auth", "clientAuth", true},              {"code signing", "codeSigning", true},
+    {"email protection", "emailProtection", true},    {"s/mime", "emailProtection", true},
+    {"ipsec end system", "ipsecEndSystem", true},     {"ipsec tunnel", "ipsecTunnel", true},
+    {"ipsec user", "ipsecUser", true},                {"timestamping", "timeStamping", true},
+    {"ocsp signing", "OCSPSigning", true},            {"microsoft sgc", "msSGC", true},
+    {"netscape sgc", "nsSGC", true},
+};
+// clang-format on
+
+// The key usages ("critical,…") and the extended ones, as OpenSSL's configuration has them; empty where there is none.
+Result<std::pair<std::string, std::string>> key_usages(const std::vector<std::string>& wanted) {
+  std::string plain, extended;
+  for (const std::string& name : wanted) {
+    const auto row = std::find_if(std::begin(usages), std::end(usages), [&](const Usage& usage) { return usage.name == name; });
+    if (row == std::end(usages)) return fail(Code::invalid, "unrecognized usage values: [" + quoted(name) + "]");
+    std::string& into = row->extended ? extended : plain;
+    // Two words may mean the same.
+    if (!("," + into + ",").contains("," + std::string(row->openssl) + ",")) into += (into.empty() ? "" : ",") + std::string(row->openssl);
+  }
+  if (!plain.empty()) plain = "critical," + plain;
+  return std::pair(plain, extended);
+}
+
+}  // namespace
+
+Result<std::string> sign_csr_as_requested(const KeyPair& ca, std::string_view csr_pem, const SigningPolicy& policy, WallTime now) {
   auto csr = TRY(read_csr(csr_pem));
-  CertificateRequest request;
+  auto ca_chain = TRY_AS("CA certificate", certificates_from_pem(ca.certificate_pem));
+  auto ca_key = TRY_AS("CA key", key_from_pem(ca.key_pem));
+  const auto [plain, extended] = TRY(key_usages(policy.usages));
+  X509* issuer = ca_chain[0].get();
+  const WallTime ca_end = wall_time(X509_get0_notAfter(issuer));
+  if (now >= ca_end) return fail(Code::invalid, "the cluster's CA certificate has expired: make a new one");
+  CertificatePtr certificate(X509_new());
+  X509_set_version(certificate.get(), X509_VERSION_3);
+  set_random_serial(certificate.get());
+  set_times(certificate.get(), policy.not_before, std::min(policy.not_after, ca_end));
+  const X509_NAME* subject = X509_REQ_get_subject_name(csr.get());
+  bool good = X509_set_subject_name(certificate.get(), subject) == 1 &&
+              X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer)) == 1 &&
+              X509_set_pubkey(certificate.get(), X509_REQ_get0_pubkey(csr.get())) == 1;
+  if (!plain.empty()) good = good && add_extension(certificate.get(), issuer, NID_key_usage, plain.c_str());
+  if (!extended.empty()) good = good && add_extension(certificate.get(), issuer, NID_ext_key_usage, extended.c_str());
+  good = good && add_extension(certificate.get(), issuer, NID_basic_constraints, "critical,CA:FALSE");
+  good = good && add_extension(certificate.get(), issuer, NID_authority_key_identifier, "keyid");
+  // Who has no subject is known by the alternative names alone, which then are critical (RFC 5280, 4.2.1.6).
+  const ExtensionsPtr extensions(X509_REQ_get_extensions(csr.get()));
+  NamesPtr names(static_cast<GENERAL_NAMES*>(X509V3_get_d2i(extensions.get(), NID_subject_alt_name, nullptr, nullptr)));
+  const int critical = X509_NAME_entry_count(subject) == 0;
+  if (names) good = good && X509_add1_ext_i2d(certificate.get(), NID_subject_alt_name, names.get(), critical, X509V3_ADD_DEFAULT) == 1;
+  if (!good || X509_sign(certificate.get(), ca_key.get(), EVP_sha256()) == 0) return openssl_fail("sign the certificate request");
+  return certificate_pem(certificate.get());
+}
+
+Result<RequestedNames> parse_csr_names(std::string_view csr_pem) {
+  auto csr = TRY(read_csr(csr_pem));
+  RequestedNames asked;
   X509_NAME* subject = X509_REQ_get_subject_name(csr.get());
   auto names = name_entries(subject, NID_commonName);
-  if (!names.empty()) request.common_name = names.front();
-  request.organizations = name_entries(subject, NID_organizationName);
-  STACK_OF(X509_EXTENSION)* extensions = X509_REQ_get_extensions(csr.get());
-  NamesPtr alternative(static_cast<GENERAL_NAMES*>(X509V3_get_d2i(extensions, NID_subject_alt_name, nullptr, nullptr)));
-  read_alternative_names(alternative.get(), request.dns_names, request.ip_addresses);
-  sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
-  return request;
+  if (!names.empty()) asked.request.common_name = names.front();
+  asked.request.organizations = name_entries(subject, NID_organizationName);
+  const ExtensionsPtr extensions(X509_REQ_get_extensions(csr.get()));
+  NamesPtr alternative(static_cast<GENERAL_NAMES*>(X509V3_get_d2i(extensions.get(), NID_subject_alt_name, nullptr, nullptr)));
+  read_alternative_names(alternative.get(), asked.request.dns_names, asked.request.ip_addresses, &asked.emails, &asked.uris);
+  return asked;
 }
+
+Result<CertificateRequest> parse_csr(std::string_view csr_pem) { return std::move(TRY(parse_csr_names(csr_pem)).request); }
 
 Result<CertificateInfo> inspect_certificate(std::string_view pem) {
   auto chain = TRY(certificates_from_pem(pem));

@@ -41,6 +41,22 @@ Result<KeyPair> make_certificate(const KeyPair& ca, const CertificateRequest& re
 Result<std::string> sign_csr(const KeyPair& ca, std::string_view csr_pem, const CertificateRequest& request, WallTime now);
 /// Subject and names that a PKCS#10 request asks for; fails unless its signature holds.
 Result<CertificateRequest> parse_csr(std::string_view csr_pem);
+/// What a request asks for beyond CertificateRequest: it decides who may have the certificate.
+struct RequestedNames {
+  CertificateRequest request;
+  std::vector<std::string> emails, uris;
+};
+Result<RequestedNames> parse_csr_names(std::string_view csr_pem);
+
+/// What a certificate may be used for, in the words of certificates.k8s.io ("client auth", "digital signature"), and when.
+struct SigningPolicy {
+  std::vector<std::string> usages;
+  WallTime not_before, not_after;  ///< never beyond the CA's own end
+};
+/// Signs a PKCS#10 request (PEM) as it asks: its whole subject and all its alternative names. Invalid when a usage is unknown, the
+/// request's signature does not hold or the CA has expired.
+Result<std::string> sign_csr_as_requested(const KeyPair& ca, std::string_view csr_pem, const SigningPolicy& policy, WallTime now);
+
 /// The first certificate of a PEM text.
 Result<CertificateInfo> inspect_certificate(std::string_view pem);
 /// "sha256:<hex>" of the certificate's public key, as kubeadm's --discovery-token-ca-cert-hash wants.

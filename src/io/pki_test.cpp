@@ -39,6 +39,49 @@ TEST(Pki, ACertificateSaysWhatWasAskedFor) {
   EXPECT_FALSE(make_certificate(*ca, {.common_name = "x", .ip_addresses = {"localhost"}}, today()));
 }
 
+// Made by `openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj /C=DE/O=devs/CN=jane -addext
+// subjectAltName=DNS:a.example,IP:10.0.0.1,email:a@b.example,URI:spiffe://x/y`.
+constexpr std::string_view request_pem = R"(-----BEGIN CERTIFICATE REQUEST-----
+MIIBLjCB1QIBADArMQswCQYDVQQGEwJERTENMAsGA1UECgwEZGV2czENMAsGA1UE
+AwwEamFuZTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABHcy4+jz1kWjkUc9sejg
+Yn/ECeHzs0ywLePjEpRmKaHD4K+omVzbCnDBP/cfOPTKXow2Cersm6Ht6XE4OS/p
+MRSgSDBGBgkqhkiG9w0BCQ4xOTA3MDUGA1UdEQQuMCyCCWEuZXhhbXBsZYcECgAA
+AYELYUBiLmV4YW1wbGWGDHNwaWZmZTovL3gveTAKBggqhkjOPQQDAgNIADBFAiEA
+xDpAcFp7iDYkbSw1wzZrijTvG9o+X4/RwOir/9MEqGoCIH6kQavwx2vZzZZHSheY
+WaDcppRzrupZao/g/s165i3A
+-----END CERTIFICATE REQUEST-----
+)";
+
+TEST(Pki, ARequestIsSignedAsItAsks) {
+  auto ca = *make_ca("estiba-ca", today());
+  auto asked = parse_csr_names(request_pem);
+  ASSERT_TRUE(asked) << asked.error().message;
+  EXPECT_EQ(asked->request.common_name, "jane");
+  EXPECT_EQ(asked->request.dns_names, std::vector<std::string>{"a.example"});
+  EXPECT_EQ(asked->request.ip_addresses, std::vector<std::string>{"10.0.0.1"});
+  EXPECT_EQ(asked->emails, std::vector<std::string>{"a@b.example"});
+  EXPECT_EQ(asked->uris, std::vector<std::string>{"spiffe://x/y"});
+  auto pem =
+      sign_csr_as_requested(ca, request_pem, {{"client auth", "digital signature", "signing"}, today() - 5min, today() + 1h}, today());
+  ASSERT_TRUE(pem) << pem.error().message;
+  auto info = *inspect_certificate(*pem);
+  EXPECT_EQ(info.common_name, "jane");
+  EXPECT_EQ(info.organizations, std::vector<std::string>{"devs"});
+  EXPECT_EQ(info.dns_names, std::vector<std::string>{"a.example"});
+  EXPECT_EQ(info.issuer_common_name, "estiba-ca");
+  EXPECT_EQ(info.not_before, today() - 5min);
+  EXPECT_EQ(info.not_after, today() + 1h);
+  EXPECT_FALSE(info.ca);
+  auto cut = sign_csr_as_requested(ca, request_pem, {{"client auth"}, today(), today() + 24h * 365 * 50}, today());
+  EXPECT_EQ(inspect_certificate(*cut)->not_after, inspect_certificate(ca.certificate_pem)->not_after) << "it outlives its CA";
+  EXPECT_EQ(sign_csr_as_requested(ca, request_pem, {{"flying"}, today(), today() + 1h}, today()).error().message,
+            "unrecognized usage values: [\"flying\"]");
+  EXPECT_FALSE(sign_csr_as_requested(ca, request_pem, {{"client auth"}, today(), today()}, today() + 24h * 365 * 50));
+  std::string broken(request_pem);
+  broken[broken.find('\n') + 40] ^= 1;
+  EXPECT_FALSE(sign_csr_as_requested(ca, broken, {{"client auth"}, today(), today() + 1h}, today()));
+}
+
 TEST(Pki, FilesComeBackAndTheKeyIsPrivate) {
   std::string base = "/tmp/estiba-pki-test-" + std::to_string(getpid());
   auto ca = *make_ca("x", today());

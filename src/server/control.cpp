@@ -7,6 +7,7 @@
 #include "controllers/controllers.h"
 #include "io/thread.h"
 #include "scheduler/scheduler.h"
+#include "server/certificate_authority.h"
 #include "server/local_client.h"
 
 namespace estiba::server {
@@ -32,6 +33,7 @@ Task<void> end_on(io::LoopThread& thread, std::unique_ptr<T>& object) {
 struct Control::State {
   apiserver::Api& api;
   ControlOptions options;
+  ClusterAuthority authority{options.ca};
   io::LoopThread controllers_thread{"controllers"}, scheduler_thread{"scheduler"};
   std::unique_ptr<client::Client> controllers_client, scheduler_client;
   std::unique_ptr<controllers::Controllers> controllers;
@@ -49,8 +51,9 @@ struct Control::State {
   }
 
   void begin() {
-    controllers = std::make_unique<controllers::Controllers>(*controllers_client, controllers_thread.loop(),
-                                                             controllers::Options{.root_ca_pem = options.root_ca_pem});
+    controllers = std::make_unique<controllers::Controllers>(
+        *controllers_client, controllers_thread.loop(),
+        controllers::Options{.root_ca_pem = options.ca.certificate_pem, .authority = &authority});
     scheduler = std::make_unique<scheduler::Scheduler>(*scheduler_client, scheduler_thread.loop());
     controllers_thread.loop().post([this] {
       if (controllers) controllers->start();

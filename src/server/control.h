@@ -6,11 +6,12 @@
 
 #include "apiserver/server.h"
 #include "base/task.h"
+#include "io/pki.h"
 
 namespace estiba::server {
 
 struct ControlOptions {
-  std::string root_ca_pem;
+  io::KeyPair ca;        ///< the cluster's: published in every namespace, and what signs certificate requests
   bool elect = false;    ///< several servers may share the store
   std::string identity;  ///< the beginning of this server's name among the candidates
 };

@@ -187,9 +187,8 @@ Task<Result<void>> Server::start() {
     co_return fail(Code::invalid, "--docker-socket needs a node in this process: leave --node=false out, or run `estiba engine`");
   CO_TRY(s.open_store());
   CO_TRY(co_await s.start_api());
-  s.control = std::make_unique<Control>(s.api->api(), ControlOptions{.root_ca_pem = s.certificates.ca.certificate_pem,
-                                                                     .elect = s.store.freshness != nullptr,
-                                                                     .identity = s.options.node_name});
+  s.control = std::make_unique<Control>(
+      s.api->api(), ControlOptions{.ca = s.certificates.ca, .elect = s.store.freshness != nullptr, .identity = s.options.node_name});
   s.control->start();
   log::info("server", "the API answers", {{"address", s.options.listen}, {"kubeconfig", s.options.write_kubeconfig}});
   if (s.options.node) CO_TRY_AS("node " + s.options.node_name, co_await s.start_node());

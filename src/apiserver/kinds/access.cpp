@@ -3,11 +3,13 @@
 
 #include <algorithm>
 
+#include "apiserver/cluster.h"
 #include "apiserver/edit.h"
 #include "apiserver/kinds/field_rules.h"
 #include "apiserver/kinds/rules.h"
 #include "apiserver/kinds/value_checks.h"
 #include "base/strings.h"
+#include "base/time.h"
 #include "model/names.h"
 
 namespace estiba::apiserver::access {
@@ -137,7 +139,23 @@ void validate_signing_request(Draft& draft) {
                    "may not specify a duration less than 600 seconds (10 minutes)");
 }
 
+// Times that the writer left out: a condition that is not new keeps since when it holds.
+static void complete_condition_times(Draft& draft) {
+  Node* conditions = draft.status().find("conditions");
+  if (!present(conditions) || !conditions->is_array()) return;
+  const std::string now = format_rfc3339(draft.cluster.now());
+  for (Node& each : *conditions) {
+    if (!each.is_object()) continue;
+    if (!has_value(each, "lastUpdateTime")) draft.doc.set(each, "lastUpdateTime", now);
+    if (has_value(each, "lastTransitionTime")) continue;
+    const Node* before = condition(*draft.old, each.string_at("type"));
+    const bool held = before && before->string_at("status") == each.string_at("status") && has_value(*before, "lastTransitionTime");
+    draft.doc.set(each, "lastTransitionTime", held ? before->string_at("lastTransitionTime") : std::string_view(now));
+  }
+}
+
 void validate_signing_request_status(Draft& draft) {
+  complete_condition_times(draft);
   FieldErrors& errors = draft.errors;
   const bool approval = draft.action.subresource == "approval";
   validate_conditions(draft.object, errors);

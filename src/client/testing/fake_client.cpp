@@ -144,6 +144,14 @@ Result<ObjectRef> FakeClient::do_create(Resource resource, std::string_view ns, 
   return commit(resource, key, TRY(model::Object::make(document.root())), WatchEvent::Kind::added);
 }
 
+Result<ObjectRef> FakeClient::review_access(std::string_view body) const {
+  json::Document review = TRY(json::Document::parse(body));
+  const json::Node* spec = review.root().find("spec");
+  json::Node& status = review.ensure_object(review.root(), "status");
+  review.set(status, "allowed", review.make_bool(spec && may && may(*spec)));
+  return ObjectRef{TRY(model::Object::make(review.root())), 0};
+}
+
 // `next` is the whole object as it is wanted; what the subresource does not cover is taken from the present one.
 Result<ObjectRef> FakeClient::do_update(Resource resource, const std::string& key, json::Document next, std::string_view subresource) {
   const ObjectRef present = tables_[kind_of(resource)].at(key);
@@ -158,7 +166,7 @@ Result<ObjectRef> FakeClient::do_update(Resource resource, const std::string& ke
     if (const json::Node* node = from ? from->find(member) : nullptr) result.set(into, member, result.copy(*node));
     else result.remove(into, member);
   };
-  if (subresource == "status") {
+  if (subresource == "status" || subresource == "approval") {
     take(result.root(), &next.root(), "status");
   } else if (subresource == "finalize") {
     take(result.ensure_object(result.root(), "spec"), next.root().find("spec"), "finalizers");
@@ -327,6 +335,7 @@ Task<Result<std::unique_ptr<WatchStream>>> FakeClient::watch(Resource resource, 
 
 Task<Result<ObjectRef>> FakeClient::create(Resource resource, std::string ns, std::string body, WriteOptions) {
   CO_TRY(co_await arrive("create", resource, {}));
+  if (resource.name == "subjectaccessreviews") co_return review_access(body);
   auto made = do_create(resource, ns, body);
   co_await answer();
   co_return made;

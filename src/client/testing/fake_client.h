@@ -22,14 +22,17 @@ class FakeClient final : public Client {
   Task<Result<List>> list(Resource resource, std::string ns, ListOptions options = {}) override;
   Task<Result<std::unique_ptr<WatchStream>>> watch(Resource resource, std::string ns, int64_t revision, ListOptions options = {}) override;
   Task<Result<model::ObjectRef>> create(Resource resource, std::string ns, std::string body, WriteOptions options = {}) override;
-  Task<Result<model::ObjectRef>> update(Resource resource, std::string ns, std::string name, std::string body, WriteOptions options = {}) override;
-  Task<Result<model::ObjectRef>> patch(Resource resource, std::string ns, std::string name, PatchType type, std::string body, WriteOptions options = {}) override;
+  Task<Result<model::ObjectRef>> update(Resource resource, std::string ns, std::string name, std::string body,
+                                        WriteOptions options = {}) override;
+  Task<Result<model::ObjectRef>> patch(Resource resource, std::string ns, std::string name, PatchType type, std::string body,
+                                       WriteOptions options = {}) override;
   Task<Result<void>> remove(Resource resource, std::string ns, std::string name, DeleteOptions options = {}) override;
   Task<Result<std::string>> call(Resource resource, std::string ns, std::string name, std::string subresource, std::string body) override;
 
   // What a test does and sees, at once and without a coroutine. A body that cannot be used fails the test's run (abort).
   model::ObjectRef add(Resource resource, std::string_view ns, std::string_view body);
-  model::ObjectRef merge(Resource resource, std::string_view ns, std::string_view name, std::string_view patch, std::string_view subresource = {});
+  model::ObjectRef merge(Resource resource, std::string_view ns, std::string_view name, std::string_view patch,
+                         std::string_view subresource = {});
   void erase(Resource resource, std::string_view ns, std::string_view name, DeleteOptions options = {});
   /// A null reference when there is none.
   model::ObjectRef find(Resource resource, std::string_view ns, std::string_view name) const;
@@ -40,6 +43,8 @@ class FakeClient final : public Client {
   // Faults.
   /// Asked before each call; an error makes the call fail. `verb` is get, list, watch, create, update, patch, remove or call.
   std::function<Result<void>(std::string_view verb, Resource resource, std::string_view name)> before_call;
+  /// Answers a SubjectAccessReview, which is never kept; without it nobody may do anything.
+  std::function<bool(const json::Node& spec)> may;
   /// The answer to a write comes one turn after its watch events, not before them.
   bool answer_late = false;
   /// While held, watches deliver nothing.
@@ -65,8 +70,10 @@ class FakeClient final : public Client {
   Task<void> answer();
   Result<model::ObjectRef> do_create(Resource resource, std::string_view ns, std::string_view body);
   Result<model::ObjectRef> do_update(Resource resource, const std::string& key, json::Document next, std::string_view subresource);
-  Result<model::ObjectRef> do_patch(Resource resource, std::string_view ns, std::string_view name, std::string_view body, std::string_view subresource);
+  Result<model::ObjectRef> do_patch(Resource resource, std::string_view ns, std::string_view name, std::string_view body,
+                                    std::string_view subresource);
   Result<void> do_remove(Resource resource, std::string_view ns, std::string_view name, const DeleteOptions& options);
+  Result<model::ObjectRef> review_access(std::string_view body) const;
   Result<void> do_bind(std::string_view ns, std::string_view name, std::string_view body);
   model::ObjectRef commit(Resource resource, const std::string& key, model::ObjectPtr object, WatchEvent::Kind kind);
   Result<model::ObjectRef> require(Resource resource, std::string_view ns, std::string_view name) const;
