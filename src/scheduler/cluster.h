@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "scheduler/demand.h"
+#include "scheduler/listers.h"
 #include "scheduler/tallies.h"
 
 namespace estiba::scheduler {
@@ -32,6 +33,8 @@ struct NodeState {
 
 class Cluster : public NamespaceLabels {
  public:
+  Listers listers;
+
   Cluster() = default;
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;

@@ -116,6 +116,9 @@ struct Scheduler::State {
     co_await self->pods->wait_synced();
     co_await self->nodes->wait_synced();
     co_await self->budgets->wait_synced();
+    const Listers& listers = self->cluster.listers;
+    for (client::Informer* other : {listers.services, listers.replication_controllers, listers.replica_sets, listers.stateful_sets})
+      co_await other->wait_synced();
     for (;;) {
       co_await self->queue.changed().wait();
       self->queue.changed().reset();
@@ -260,6 +263,10 @@ void Scheduler::start() {
   state->nodes = &state->informers.of(client::nodes);
   state->namespaces = &state->informers.of(client::namespaces);
   state->budgets = &state->informers.of({"policy", "v1", "poddisruptionbudgets"});
+  state->cluster.listers = {.services = &state->informers.of(client::services),
+                            .replication_controllers = &state->informers.of({"", "v1", "replicationcontrollers"}),
+                            .replica_sets = &state->informers.of(client::replica_sets),
+                            .stateful_sets = &state->informers.of({"apps", "v1", "statefulsets"})};
   state->pods->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->pod_changed(before, after); });
   state->nodes->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->node_changed(before, after); });
   state->namespaces->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->namespace_changed(before, after); });

@@ -9,15 +9,14 @@ static constexpr FilterPlugin filters[] = {
     {"NodeAffinity", check_node_affinity, prepare_node_affinity},
     {"NodePorts", check_ports, prepare_ports},
     {"NodeResourcesFit", check_resources},
+    {"PodTopologySpread", check_spread, prepare_spread},
     {"InterPodAffinity", check_pod_affinity, prepare_pod_affinity},
 };
 
 static constexpr ScorePlugin scores[] = {
-    {"TaintToleration", 3, score_taints},
-    {"NodeAffinity", 2, score_node_affinity},
-    {"NodeResourcesFit", 1, score_least_allocated},
-    {"InterPodAffinity", 2, score_pod_affinity},
-    {"NodeResourcesBalancedAllocation", 1, score_balanced},
+    {"TaintToleration", 3, score_taints},           {"NodeAffinity", 2, score_node_affinity},
+    {"NodeResourcesFit", 1, score_least_allocated}, {"PodTopologySpread", 2, score_spread},
+    {"InterPodAffinity", 2, score_pod_affinity},    {"NodeResourcesBalancedAllocation", 1, score_balanced},
 };
 
 const Profile& default_profile() {

@@ -84,3 +84,30 @@ def test_pods_go_where_the_wanted_one_is(nodes, place):
 def test_the_first_of_a_group_may_come(nodes, place):
     spec = affinity("podAffinity", ZONE, "g")
     assert len({NODES[place(f"g{i}", {"app": "g"}, **spec)] for i in range(5)}) == 1
+
+
+def test_pods_spread_over_zones(nodes, place):
+    constraint = {"maxSkew": 1, "topologyKey": ZONE, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"app": "s"}}}
+    zones = [NODES[place(f"s{i}", {"app": "s"}, topologySpreadConstraints=[constraint])] for i in range(6)]
+    assert sorted(zones) == ["a"] * 3 + ["b"] * 3
+    one_more = place("s6", {"app": "s"}, topologySpreadConstraints=[constraint], nodeSelector={ZONE: "a"})
+    assert NODES[one_more] == "a", "the selector leaves one zone to compare"
+    message = place("s7", {"app": "s"}, topologySpreadConstraints=[{**constraint, "nodeAffinityPolicy": "Ignore"}], nodeSelector={ZONE: "a"})
+    assert message.startswith("0/4 nodes are available: 2 node(s) didn't match Pod's node affinity/selector, 2 node(s) didn't match pod topology "
+                              "spread constraints. preemption: "), message
+    message = place("s8", {"app": "s"}, topologySpreadConstraints=[{**constraint, "topologyKey": "rack"}])
+    assert message.startswith("0/4 nodes are available: 4 node(s) didn't match pod topology spread constraints (missing required label)."), message
+
+
+def test_replicas_go_apart_by_default(nodes, place):
+    labels = {"app": "r"}
+    deployment = {"metadata": {"name": "r"}, "spec": {"replicas": 4, "selector": {"matchLabels": labels}, "template": {
+        "metadata": {"labels": labels}, "spec": {"tolerations": [{"operator": "Exists"}], "containers": [{"name": "c", "image": "none"}]}}}}
+    assert nodes("POST", f"/apis/apps/v1/namespaces/{nodes.ns}/deployments", deployment).status == 201
+
+    def placed():
+        items = nodes.get(f"/api/v1/namespaces/{nodes.ns}/pods", labelSelector="app=r").body["items"]
+        names = [item["spec"].get("nodeName") for item in items]
+        return names if len(names) == 4 and all(names) else None
+
+    assert set(support.wait_for("four replicas", placed)) == set(NODES)

@@ -10,11 +10,13 @@ Verdict check_taints(const Demand& pod, const PluginState*, const NodeState& nod
 Verdict check_node_affinity(const Demand& pod, const PluginState*, const NodeState& node, Reasons* why);
 Verdict check_ports(const Demand& pod, const PluginState*, const NodeState& node, Reasons* why);
 Verdict check_resources(const Demand& pod, const PluginState*, const NodeState& node, Reasons* why);
+Verdict check_spread(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
 Verdict check_pod_affinity(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
 
 Prepared prepare_node_name(const Cluster& cluster, const Demand& pod);
 Prepared prepare_node_affinity(const Cluster& cluster, const Demand& pod);
 Prepared prepare_ports(const Cluster& cluster, const Demand& pod);
+Prepared prepare_spread(const Cluster& cluster, const Demand& pod);
 Prepared prepare_pod_affinity(const Cluster& cluster, const Demand& pod);
 
 using Nodes = std::span<const NodeState* const>;
@@ -22,6 +24,7 @@ bool score_least_allocated(const Cluster& cluster, const Demand& pod, Nodes node
 bool score_balanced(const Cluster& cluster, const Demand& pod, Nodes nodes, std::span<int64_t> scores);
 bool score_node_affinity(const Cluster& cluster, const Demand& pod, Nodes nodes, std::span<int64_t> scores);
 bool score_taints(const Cluster& cluster, const Demand& pod, Nodes nodes, std::span<int64_t> scores);
+bool score_spread(const Cluster& cluster, const Demand& pod, Nodes nodes, std::span<int64_t> scores);
 bool score_pod_affinity(const Cluster& cluster, const Demand& pod, Nodes nodes, std::span<int64_t> scores);
 
 Task<Result<void>> bind_by_api(client::Client& client, DemandPtr pod, std::string node);
