@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "network/dns/feed.h"
 #include "network/pod_network.h"
+#include "network/policy/policies.h"
 #include "network/proxy/proxy.h"
 #include "network/worker.h"
 
@@ -18,6 +19,7 @@ struct Network::Impl {
 
   Result<void> configure();
   Task<Result<void>> load_pods();
+  Task<Result<void>> start_policies();
   void watch_objects();
   void end_watches();
   Task<void> maintain();
@@ -31,24 +33,27 @@ struct Network::Impl {
   Prefix pod_cidr, cluster_cidr, service_cidr;
   Address dns_address, gateway;
 
-  std::unique_ptr<PodNetwork> pods;        // used by the worker's thread only
+  std::unique_ptr<PodNetwork> pods;                     // used by the worker's thread only
   std::map<std::string, PodNet, std::less<>> attached;  // what this thread knows of it
   std::unique_ptr<ServiceObjects> objects;
   std::unique_ptr<Proxy> proxy;
+  std::unique_ptr<policy::Policies> policies;
   std::unique_ptr<dns::Feed> dns;
   Event work;  // an attach or a detach: the pool wants filling, or something wants sweeping
   Worker worker;
   Job maintenance;  // last: ends first
 };
 
-Network::Network(Options options, client::Client& client, Executor& loop) : impl_(std::make_unique<Impl>(std::move(options), client, loop)) {}
+Network::Network(Options options, client::Client& client, Executor& loop)
+    : impl_(std::make_unique<Impl>(std::move(options), client, loop)) {}
 Network::~Network() = default;
 
 Result<void> Network::Impl::configure() {
   pod_cidr = TRY_AS("--pod-cidr", Prefix::parse(options.pod_cidr));
   cluster_cidr = options.cluster_cidr.empty() ? pod_cidr : TRY_AS("the cluster's pod CIDR", Prefix::parse(options.cluster_cidr));
   service_cidr = TRY_AS("--service-cidr", Prefix::parse(options.service_cidr));
-  if (pod_cidr.address.v6 || service_cidr.address.v6) return fail(Code::unsupported, "pod and service CIDRs must be IPv4: " + pod_cidr.text() + ", " + service_cidr.text());
+  if (pod_cidr.address.v6 || service_cidr.address.v6)
+    return fail(Code::unsupported, "pod and service CIDRs must be IPv4: " + pod_cidr.text() + ", " + service_cidr.text());
   if (service_cidr.contains(pod_cidr.address) || cluster_cidr.contains(service_cidr.address))
     return fail(Code::invalid, "the pod CIDR " + cluster_cidr.text() + " and the service CIDR " + service_cidr.text() + " overlap");
   gateway = TRY_AS("--pod-cidr", pod_cidr.nth(1));
@@ -61,19 +66,27 @@ Result<void> Network::Impl::configure() {
 Task<Result<void>> Network::start() {
   Impl& self = *impl_;
   CO_TRY(self.configure());
-  self.pods = std::make_unique<PodNetwork>(PodNetwork::Config{.run_dir = self.options.run_dir, .bridge = self.options.bridge, .pod_cidr = self.pod_cidr,
-                                                              .service_cidr = self.service_cidr, .dns = self.dns_address, .pool = self.options.pool});
+  self.pods = std::make_unique<PodNetwork>(PodNetwork::Config{.run_dir = self.options.run_dir,
+                                                              .bridge = self.options.bridge,
+                                                              .pod_cidr = self.pod_cidr,
+                                                              .service_cidr = self.service_cidr,
+                                                              .dns = self.dns_address,
+                                                              .pool = self.options.pool});
   if (auto started = co_await self.worker.run([&self] { return self.pods->start(); }); !started) {
     self.pods.reset();  // what is there may be another server's: stop() must not remove it
     co_return within("start the pod network", std::move(started));
   }
   self.watch_objects();
   CO_TRY(co_await self.load_pods());
+  if (self.options.policies) CO_TRY_AS("start the network policies", co_await self.start_policies());
   if (self.proxy) CO_TRY_AS("start the services", co_await self.proxy->start());
   self.maintenance = Job(self.maintain());
   self.work.set();
   log::info("network", "pod network is up",
-            {{"bridge", self.options.bridge}, {"pods", self.pod_cidr.text()}, {"services", self.service_cidr.text()}, {"attached", self.attached.size()}});
+            {{"bridge", self.options.bridge},
+             {"pods", self.pod_cidr.text()},
+             {"services", self.service_cidr.text()},
+             {"attached", self.attached.size()}});
   co_return {};
 }
 
@@ -82,7 +95,8 @@ void Network::Impl::watch_objects() {
   objects = std::make_unique<ServiceObjects>(client);
   if (options.proxy)
     proxy = std::make_unique<Proxy>(
-        ProxyTable::Config{.bridge = options.bridge, .pod_cidr = pod_cidr, .cluster_cidr = cluster_cidr, .service_cidr = service_cidr, .dns = dns_address},
+        ProxyTable::Config{
+            .bridge = options.bridge, .pod_cidr = pod_cidr, .cluster_cidr = cluster_cidr, .service_cidr = service_cidr, .dns = dns_address},
         options.node_name, *objects);
   if (options.dns)
     dns = std::make_unique<dns::Feed>(
@@ -95,6 +109,7 @@ void Network::Impl::watch_objects() {
 void Network::Impl::end_watches() {
   maintenance.cancel();
   dns.reset();
+  policies.reset();
   proxy.reset();
   objects.reset();
 }
@@ -111,6 +126,15 @@ Task<Result<void>> Network::Impl::load_pods() {
   co_return {};
 }
 
+Task<Result<void>> Network::Impl::start_policies() {
+  policies = std::make_unique<policy::Policies>(policy::PolicyTable::Config{.pod_cidr = pod_cidr, .gateway = gateway, .dns = dns_address},
+                                                options.node_name, client);
+  std::vector<std::pair<PodRequest, Address>> known;
+  for (const PodRequest& pod : co_await worker.run([this] { return pods->pods(); }))
+    if (auto net = attached.find(pod.uid); net != attached.end()) known.push_back({pod, CO_TRY(Address::parse(net->second.ips.front()))});
+  co_return co_await policies->start(known);
+}
+
 Task<Result<void>> Network::stop() {
   Impl& self = *impl_;
   if (!self.pods) co_return {};
@@ -124,12 +148,14 @@ Task<Result<void>> Network::remove_all() {
   if (!self.pods) co_return {};
   Result<void> table;
   if (self.proxy) table = co_await self.proxy->remove_all();
+  if (self.policies)
+    if (auto removed = co_await self.policies->remove_all(); !removed) table = std::move(removed);
   self.end_watches();
   self.attached.clear();
   auto links = co_await self.worker.run([&self] { return self.pods->remove_all(); });
   self.pods.reset();
   if (!links) co_return within("remove the pod network", std::move(links));
-  co_return within("remove the services", std::move(table));
+  co_return within("remove the packet filter's tables", std::move(table));
 }
 
 // --- pods ------------------------------------------------------------------------------------------------------------
@@ -148,10 +174,16 @@ void Network::Impl::forget(const std::string& uid) {
 Task<Result<PodNet>> Network::attach(PodRequest pod) {
   Impl& self = *impl_;
   if (!self.pods) co_return fail(Code::unavailable, "the pod network has not been started");
-  if (auto known = self.attached.find(pod.uid); known != self.attached.end()) co_return known->second;
-  PodNet net = CO_TRY_AS("network of pod " + pod.ns + "/" + pod.name, co_await self.worker.run([&self, pod] { return self.pods->attach(pod); }));
-  self.remember(pod, net);
-  self.work.set();
+  PodNet net;
+  if (auto known = self.attached.find(pod.uid); known != self.attached.end()) {
+    net = known->second;
+  } else {
+    net = CO_TRY_AS("network of pod " + pod.ns + "/" + pod.name, co_await self.worker.run([&self, pod] { return self.pods->attach(pod); }));
+    self.remember(pod, net);
+    self.work.set();
+  }
+  // Before anything runs in it, so that no packet is sooner than the policies; again if that failed the last time.
+  if (self.policies) CO_TRY(co_await self.policies->attach(std::move(pod), CO_TRY(Address::parse(net.ips.front()))));
   co_return net;
 }
 
@@ -159,8 +191,10 @@ Task<Result<void>> Network::detach(std::string uid) {
   Impl& self = *impl_;
   if (!self.pods) co_return {};
   self.forget(uid);
+  if (self.policies) co_await self.policies->detach(uid);
   auto noted = co_await self.worker.run([&self, uid] { return self.pods->detach(uid); });
   self.forget(uid);  // again: an attach that was under way may have come between
+  if (self.policies) co_await self.policies->detach(uid);
   self.work.set();
   co_return noted;
 }
@@ -210,7 +244,7 @@ std::string Network::dns_address() const { return impl_->dns_address.text(); }
 std::string Network::gateway() const { return impl_->gateway.text(); }
 bool Network::services_ready() const {
   const Impl& self = *impl_;
-  return (!self.proxy || self.proxy->ready()) && (!self.dns || self.dns->ready());
+  return (!self.proxy || self.proxy->ready()) && (!self.policies || self.policies->ready()) && (!self.dns || self.dns->ready());
 }
 
 }  // namespace estiba::network

@@ -1,4 +1,4 @@
-// The network of a node: pods' namespaces and addresses, Services by nftables, and the cluster's DNS, behind one door.
+// The network of a node: pods' namespaces and addresses, Services and NetworkPolicies by nftables, and the cluster's DNS, behind one door.
 //
 //   Network network({.run_dir = …, .pod_cidr = "10.42.0.0/24", …}, client, loop);
 //   co_await network.start();                          // bridge, table and DNS are there; watches begin
@@ -24,8 +24,8 @@ namespace estiba::network {
 struct Options {
   std::string run_dir = "/run/estiba";  ///< namespaces and allocations; gone after a reboot, as they are
   std::string data_dir = "/var/lib/estiba";
-  std::string pod_cidr = "10.42.0.0/24";          ///< this node's part, IPv4; its first address is the bridge's
-  std::string cluster_cidr;                       ///< all nodes' pods; not masqueraded. Empty: pod_cidr
+  std::string pod_cidr = "10.42.0.0/24";  ///< this node's part, IPv4; its first address is the bridge's
+  std::string cluster_cidr;               ///< all nodes' pods; not masqueraded. Empty: pod_cidr
   std::string service_cidr = "10.43.0.0/16";
   std::string cluster_domain = "cluster.local";
   std::string node_name;
@@ -33,6 +33,7 @@ struct Options {
   std::string resolv_conf = "/etc/resolv.conf";  ///< where the DNS finds the servers to forward to
   bool dns = true;
   bool proxy = true;
+  bool policies = true;
   unsigned pool = 4;  ///< pod networks made ahead of need
 };
 
@@ -48,7 +49,8 @@ class Network {
   /// Drops the networks of pods that are not in `uids`. Call once after start(), when it is known which pods live.
   Task<Result<void>> recover(std::vector<std::string> uids);
 
-  /// A network for the pod; the same answer when the pod has one already. Host-network pods need no call.
+  /// A network for the pod, with the policies for it in force; the same answer when the pod has one already. Host-network pods need no
+  /// call.
   Task<Result<PodNet>> attach(PodRequest pod);
   /// Removes it; success when there is none.
   Task<Result<void>> detach(std::string uid);
@@ -59,7 +61,7 @@ class Network {
   std::string dns_address() const;
   /// The bridge's address, which host processes are seen under by pods: "10.42.0.1".
   std::string gateway() const;
-  /// True when the first lists have been applied: services and the DNS answer.
+  /// True when the first lists have been applied: services and the DNS answer, policies are in force.
   bool services_ready() const;
 
   /// Ends watches and DNS. Pods and services keep working. When no pod is attached, removes everything.

@@ -15,10 +15,21 @@ struct HostPort {
   bool operator==(const HostPort&) const = default;
 };
 
+/// A port that a container has given a name (containers[].ports[].name).
+struct NamedPort {
+  Protocol protocol = Protocol::tcp;
+  std::string name;
+  uint16_t port = 0;
+  bool operator==(const NamedPort&) const = default;
+};
+
 struct PodRequest {
   std::string uid;       ///< identity of the attachment: letters, digits, '-', '.', '_'
-  std::string ns, name;  ///< for messages and logs
+  std::string ns, name;  ///< the namespace counts for network policies; both are in messages and logs
   std::vector<HostPort> host_ports;
+  // For network policies, until the watch of pods says the same. Not recorded.
+  std::vector<std::pair<std::string, std::string>> labels;
+  std::vector<NamedPort> named_ports;
 };
 
 struct PodNet {

@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "model/codec.h"
+#include "network/pod_ports.h"
 #include "node/sandbox_spec.h"
 
 namespace estiba::node {
@@ -361,7 +362,12 @@ Task<Result<void>> PodWorker::make_sandbox() {
   if (pod.spec.hostNetwork.value_or(false)) {
     ips_ = context_.options.node_ips;
   } else {
-    network::PodRequest request{.uid = uid_, .ns = pod.metadata.namespace_, .name = pod.metadata.name, .host_ports = host_ports(pod)};
+    network::PodRequest request{.uid = uid_,
+                                .ns = pod.metadata.namespace_,
+                                .name = pod.metadata.name,
+                                .host_ports = host_ports(pod),
+                                .labels = ref.meta().labels,
+                                .named_ports = network::named_ports(pod.spec)};
     auto net = CO_TRY_AS("network", co_await context_.network.attach(std::move(request)));
     ips_ = net.ips;
     netns = net.netns_path;

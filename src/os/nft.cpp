@@ -35,10 +35,14 @@ void Transaction::delete_table() {
   batch_.put_name(NFTA_TABLE_NAME, table_);
 }
 
-void Transaction::add_chain(std::string_view name) {
+void Transaction::add_chain(std::string_view name, std::string_view note) {
   begin(NFT_MSG_NEWCHAIN, NLM_F_CREATE, "add the chain " + std::string(name));
   batch_.put_name(NFTA_CHAIN_TABLE, table_);
   batch_.put_name(NFTA_CHAIN_NAME, name);
+  if (note.empty()) return;
+  // libnftnl's form: type 0 is a comment, its length, and the text with a zero byte.
+  std::string comment(note.substr(0, 120));
+  batch_.put(NFTA_CHAIN_USERDATA, std::string{'\0', char(comment.size() + 1)} + comment + '\0');
 }
 
 void Transaction::add_base_chain(std::string_view name, std::string_view type, Hook hook, int priority) {
@@ -74,6 +78,12 @@ void Transaction::add_set(const Set& set) {
     batch_.put_be32(NFTA_SET_DATA_TYPE, set.data_type);
     batch_.put_be32(NFTA_SET_DATA_LEN, set.data_size);
   }
+}
+
+void Transaction::delete_set(const Set& set) {
+  begin(NFT_MSG_DELSET, 0, "delete the set " + set.name);
+  batch_.put_name(NFTA_SET_TABLE, table_);
+  batch_.put_name(NFTA_SET_NAME, set.name);
 }
 
 // linux/netfilter/nf_tables.h: NFTA_DATA_VERDICT
@@ -183,6 +193,13 @@ Rule& Rule::load_mark(int reg) {
 Rule& Rule::load_ct_state(int reg) {
   open("ct");
   tx_.batch_.put_be32(NFTA_CT_KEY, NFT_CT_STATE);
+  tx_.batch_.put_be32(NFTA_CT_DREG, raw(reg));
+  close();
+  return *this;
+}
+Rule& Rule::load_ct_direction(int reg) {
+  open("ct");
+  tx_.batch_.put_be32(NFTA_CT_KEY, NFT_CT_DIRECTION);
   tx_.batch_.put_be32(NFTA_CT_DREG, raw(reg));
   close();
   return *this;

@@ -13,7 +13,7 @@
 
 namespace estiba::os::nft {
 
-enum class Family : uint8_t { inet = 1, ip = 2, ip6 = 10 };
+enum class Family : uint8_t { inet = 1, ip = 2, bridge = 7, ip6 = 10 };
 enum class Hook : uint8_t { prerouting, input, forward, output, postrouting };
 
 struct Verdict {
@@ -24,7 +24,7 @@ struct Verdict {
 };
 
 // What nft(8) calls its types: they matter only for how `nft list` prints a set. A concatenation is (a << 6 | b) and so on.
-enum Type : uint32_t { type_ipv4 = 7, type_ipv6 = 8, type_proto = 12, type_port = 13, type_mark = 19 };
+enum Type : uint32_t { type_ipv4 = 7, type_ipv6 = 8, type_ether = 9, type_proto = 12, type_port = 13, type_mark = 19, type_ifname = 41 };
 
 struct Set {
   std::string name;
@@ -48,11 +48,15 @@ class Transaction {
   void add_table();
   /// Removes the table and everything in it; it must exist (add_table() before makes sure).
   void delete_table();
-  void add_chain(std::string_view name);
+  /// `note` is shown by nft(8), up to 120 bytes.
+  void add_chain(std::string_view name, std::string_view note = {});
   /// `type` is "filter" or "nat"; packets that come to its end are accepted.
   void add_base_chain(std::string_view name, std::string_view type, Hook hook, int priority);
+  /// With its rules; nothing may lead to it any more.
   void delete_chain(std::string_view name);
   void add_set(const Set& set);
+  /// With its elements; no rule may use it any more.
+  void delete_set(const Set& set);
   void add_elements(const Set& set, const std::vector<Element>& elements);
   /// Each must be there.
   void delete_elements(const Set& set, const std::vector<Element>& elements);
@@ -90,6 +94,8 @@ class Rule {
   Rule& load_mark(int reg);
   /// NF_CT_STATE_BIT()s in host order: 2 established, 4 related, 8 new.
   Rule& load_ct_state(int reg);
+  /// One byte, IP_CT_DIR_*: 0 as the connection began, 1 replies.
+  Rule& load_ct_direction(int reg);
   /// IPS_* bits in host order: 32 destination translated.
   Rule& load_ct_status(int reg);
   Rule& load_input_name(int reg);

@@ -1,0 +1,203 @@
+#include "network/policy/policies.h"
+
+#include "base/log.h"
+#include "model/types/core_v1.h"
+#include "network/pod_ports.h"
+
+namespace estiba::network::policy {
+
+using model::ObjectRef;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+static constexpr client::Resource kNetworkPolicies{"networking.k8s.io", "v1", "networkpolicies"};
+static const std::string kDnsUid = "the cluster's DNS";  // no uid of a pod has spaces
+
+Policies::Policies(PolicyTable::Config config, std::string node_name, client::Client& client)
+    : table_(config),
+      ports_(config),
+      dns_(config.dns),
+      node_name_(std::move(node_name)),
+      client_(client),
+      policies_(client, kNetworkPolicies),
+      worker_("estiba-policy") {
+  policies_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
+    dirty_policies_.insert(client::key_of(after ? after : before));
+    changed();
+  });
+  state_.set_pod(kDnsUid, PodFacts{.ns = "kube-system",
+                                   .labels = {{"k8s-app", "kube-dns"}},
+                                   .ports = {{Protocol::udp, "dns", 53}, {Protocol::tcp, "dns-tcp", 53}},
+                                   .address = dns_.number()});
+}
+
+Policies::~Policies() = default;
+
+void Policies::changed() {
+  ++changes_;
+  wake_.set();
+}
+
+// --- pods of this node -----------------------------------------------------------------------------------------------
+
+Task<Result<void>> Policies::start(const std::vector<std::pair<PodRequest, Address>>& known) {
+  socket_ = CO_TRY(os::netlink::Socket::open(NETLINK_NETFILTER));
+  std::vector<Address> senders;
+  for (const auto& [pod, address] : known) {
+    attached_[pod.uid] = {pod, address};
+    dirty_pods_.insert(pod.uid);
+    senders.push_back(address);
+  }
+  auto fenced = co_await worker_.run([this, tx = ports_.replace(senders)]() mutable { return tx.commit(socket_); });
+  if (!fenced) {
+    log::warn("network", "pods on this node are not kept from sending each other raw frames: the kernel has no nf_tables for bridges",
+              {{"error", fenced.error()}});
+    fences_ports_ = false;
+  }
+  bool there = CO_TRY(co_await worker_.run([this] { return PolicyTable::exists(socket_); }));
+  if (!there) CO_TRY(co_await worker_.run([this, tx = table_.replace({})]() mutable { return tx.commit(socket_); }));
+  job_ = Job(run());
+  co_return {};
+}
+
+Task<Result<void>> Policies::attach(PodRequest pod, Address address) {
+  const bool fresh = !attached_.contains(pod.uid);
+  const std::string uid = pod.uid, name = pod.ns + "/" + pod.name;
+  if (fresh) {
+    attached_[uid] = {std::move(pod), address};
+    dirty_pods_.insert(uid);
+    changed();
+  }
+  const uint64_t wanted = changes_;
+  for (auto end = Executor::current()->now() + seconds(10); written_ < wanted;)
+    if (!co_await progress_.wait_until(end))
+      co_return fail(Code::unavailable, "the network policies for pod " + name + " could not be put into force");
+  if (!fresh || !fences_ports_) co_return {};
+  // Last: until now the pod could send nothing.
+  auto sends = co_await worker_.run([this, address] { return PortTable::add(address).commit(socket_); });
+  if (!sends && attached_.erase(uid)) dirty_pods_.insert(uid), changed();
+  co_return within("let pod " + name + " send", std::move(sends));
+}
+
+Task<void> Policies::detach(std::string uid) {
+  auto found = attached_.find(uid);
+  if (found == attached_.end()) co_return;
+  const Address address = found->second.address;
+  attached_.erase(found);
+  dirty_pods_.insert(uid);
+  changed();
+  if (!fences_ports_) co_return;
+  auto dropped = co_await worker_.run([this, address] { return PortTable::drop(address).commit(socket_); });
+  if (!dropped) log::warn("network", "a pod that is gone may still send", {{"address", address.text()}, {"error", dropped.error()}});
+}
+
+// --- what is watched -------------------------------------------------------------------------------------------------
+
+// Pods of other nodes have the addresses that their status says. Those of this node have the one they were given, as long as they have it.
+std::optional<PodFacts> Policies::facts_of(const std::string& uid) const {
+  PodFacts facts;
+  auto attached = attached_.find(uid);
+  if (attached != attached_.end()) {
+    facts.ns = attached->second.pod.ns;
+    facts.labels = attached->second.pod.labels;
+    facts.address = attached->second.address.number();
+    facts.local = true;
+    facts.ports = attached->second.pod.named_ports;
+  }
+  std::vector<ObjectRef> found = pods_ ? pods_->find(by_uid_, uid) : std::vector<ObjectRef>{};
+  if (found.empty()) return facts.local ? std::optional(std::move(facts)) : std::nullopt;
+  const model::Meta& meta = found[0].meta();
+  facts.ns = meta.ns;
+  facts.labels = meta.labels;
+  const auto& pod = found[0].as<model::core_v1::Pod>();
+  facts.ports = named_ports(pod.spec);
+  if (facts.local) return facts;
+  const bool ended = pod.status.phase == "Succeeded" || pod.status.phase == "Failed";
+  if (ended || pod.spec.hostNetwork.value_or(false) || pod.spec.nodeName == node_name_) return std::nullopt;
+  for (const auto& ip : pod.status.podIPs)
+    if (auto address = Address::parse(ip.ip); address && !address->v6) facts.address = address->number();
+  return facts;
+}
+
+Task<void> Policies::watch_pods() {
+  namespaces_ = std::make_unique<client::Informer>(client_, client::namespaces);
+  pods_ = std::make_unique<client::Informer>(client_, client::pods);
+  by_uid_ = pods_->add_index([](const model::Object& pod, std::vector<std::string>& values) { values.push_back(pod.meta().uid); });
+  namespaces_->on_change([this](const ObjectRef& before, const ObjectRef& after) {
+    dirty_namespaces_.insert((after ? after : before).meta().name);
+    changed();
+  });
+  pods_->on_change([this](const ObjectRef& before, const ObjectRef& after) {
+    dirty_pods_.insert((after ? after : before).meta().uid);
+    changed();
+  });
+  co_await namespaces_->wait_synced();
+  co_await pods_->wait_synced();
+}
+
+void Policies::take_in() {
+  for (const std::string& name : std::exchange(dirty_namespaces_, {})) {
+    ObjectRef ns = namespaces_->get(name);
+    state_.set_namespace(name, ns ? std::optional(ns.meta().labels) : std::nullopt);
+  }
+  for (const std::string& uid : std::exchange(dirty_pods_, {})) state_.set_pod(uid, facts_of(uid));
+  for (const std::string& name : std::exchange(dirty_policies_, {})) {
+    ObjectRef policy = policies_.get(name);
+    state_.set_policy(name, policy ? std::optional(rules_of(policy.as<model::networking_v1::NetworkPolicy>())) : std::nullopt);
+  }
+}
+
+// --- writing ---------------------------------------------------------------------------------------------------------
+
+Task<void> Policies::run() {
+  co_await policies_.wait_synced();
+  for (Duration delay = milliseconds(100);;) {
+    wake_.reset();
+    if (!pods_ && policies_.size()) co_await watch_pods();
+    take_in();
+    if (co_await write()) {
+      delay = milliseconds(100);
+      co_await wake_.wait();
+    } else {
+      co_await sleep_for(delay);
+      delay = std::min<Duration>(delay * 2, seconds(30));
+    }
+  }
+}
+
+// False when the kernel refused; then the whole table is written next time, which mends whatever it was.
+Task<bool> Policies::write() {
+  const uint64_t now = changes_;
+  const bool whole = whole_;
+  PolicyChange change = whole ? state_.take_whole() : state_.take_change();
+  if (whole || !change.empty()) {
+    auto began = Executor::current()->now();
+    whole_ = true;
+    auto written =
+        co_await worker_.run([this, tx = whole ? table_.replace(change) : table_.update(change)]() mutable { return tx.commit(socket_); });
+    if (!written) {
+      log::error("network", "the network policies could not be written to the packet filter; trying again", {{"error", written.error()}});
+      co_return false;
+    }
+    whole_ = false;
+    auto micros = (Executor::current()->now() - began) / std::chrono::microseconds(1);
+    log::debug("network", whole ? "policies written" : "policies changed", {{"chains", change.chains.added.size()}, {"us", micros}});
+  }
+  written_ = now;
+  progress_.set();
+  progress_.reset();
+  ready_.set();
+  co_return true;
+}
+
+Task<Result<void>> Policies::remove_all() {
+  job_.cancel();
+  co_return co_await worker_.run([]() -> Result<void> {
+    auto socket = TRY(os::netlink::Socket::open(NETLINK_NETFILTER));
+    TRY(PolicyTable::remove().commit(socket));
+    auto there = PortTable::exists(socket);
+    return there && *there ? PortTable::remove().commit(socket) : Result<void>();
+  });
+}
+
+}  // namespace estiba::network::policy

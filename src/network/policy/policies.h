@@ -1,0 +1,74 @@
+// Keeps the node's packet filter as the cluster's NetworkPolicies say. Lives on the loop's thread; the kernel is written to by a Worker,
+// one transaction for whatever has changed since the last.
+//
+// A pod of this node is made known by attach(), which returns when all policies that are for it are in force: it has sent nothing yet,
+// since no process of its own runs before. Its labels come with it, because the watch of pods may be behind; from then on the watch says
+// them. Pods and namespaces are watched from the first policy on; a cluster without policies pays for none of it.
+//
+// The cluster's DNS, which is a pod in other clusters, stands for one here: namespace kube-system, label k8s-app=kube-dns, ports dns and
+// dns-tcp. So the rules that people write to allow it mean it here too.
+#pragma once
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/task.h"
+#include "client/informer.h"
+#include "network/policy/table.h"
+#include "network/worker.h"
+
+namespace estiba::network::policy {
+
+class Policies {
+ public:
+  Policies(PolicyTable::Config config, std::string node_name, client::Client& client);
+  ~Policies();
+  Policies(const Policies&) = delete;
+
+  /// Makes the tables that are missing. `known` are the pods that a restart has found: those alone may send. Policies that an earlier run
+  /// has written stay in force until the lists have come, and are then replaced in one transaction.
+  Task<Result<void>> start(const std::vector<std::pair<PodRequest, Address>>& known);
+  /// The pod may send, and all policies for it are in force. When they cannot be written, an error; asking again tries again.
+  Task<Result<void>> attach(PodRequest pod, Address address);
+  /// The address may belong to another pod next.
+  Task<void> detach(std::string uid);
+  /// True once the table says what the lists say.
+  bool ready() const { return ready_.is_set(); }
+  Task<Result<void>> remove_all();
+
+ private:
+  struct Attached {
+    PodRequest pod;
+    Address address;
+  };
+
+  Task<void> run();
+  Task<bool> write();
+  Task<void> watch_pods();
+  void take_in();
+  std::optional<PodFacts> facts_of(const std::string& uid) const;
+  void changed();
+
+  const PolicyTable table_;
+  const PortTable ports_;
+  const Address dns_;
+  const std::string node_name_;
+  client::Client& client_;
+  client::Informer policies_;
+  std::unique_ptr<client::Informer> namespaces_, pods_;  // from the first policy on
+  client::Informer::Index by_uid_;
+
+  std::map<std::string, Attached> attached_;  // by uid
+  PolicyState state_;
+  std::set<std::string> dirty_policies_, dirty_namespaces_, dirty_pods_;  // names, names, uids
+  bool whole_ = true;                                                     // the next write replaces the table
+  bool fences_ports_ = true;                                              // the kernel has nf_tables for bridges
+  uint64_t changes_ = 0, written_ = 0;
+  Event wake_, progress_, ready_;
+  os::netlink::Socket socket_;  // used by the worker's thread only
+  Worker worker_;
+  Job job_;  // last: ends first
+};
+
+}  // namespace estiba::network::policy

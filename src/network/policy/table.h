@@ -1,0 +1,70 @@
+// The nftables tables "ip estiba_policy" and "bridge estiba_ports". `nft list table ip estiba_policy` shows the one.
+//
+// Every packet of a pod passes the node's network layer, also that to its neighbour on the bridge (pod_network.h), so the forward hook of
+// the family ip sees all there is between pods and between pods and the outside, after services' addresses have become pods' addresses and
+// before any source is masqueraded.
+//
+//   set/map     key → value                  holds
+//   egress      address → goto profile       pods of this node that are isolated towards others
+//   ingress     address → goto profile       pods of this node that are isolated from others
+//   self        address . address            isolated pods, which may reach themselves
+//   peers_N     address                      pods that some rule means
+//   ports_N     address . protocol . port    ports of pods that have one name
+//
+// A packet of a pod that is not isolated costs three look-ups. What the node itself sends and receives does not pass, as Kubernetes has it
+// (probes), with one exception: the cluster's DNS answers at the node, but is no part of it. Only replies are let through unseen, so a
+// policy that changes holds for connections that there are already.
+//
+// The bridge's table is what the other stands on: a pod's frames come with its own addresses and go to the node, else they are dropped.
+// Otherwise a process that may make raw sockets, which containers are given by default, could send its neighbour a frame past the node, or
+// in another's name. An address may send from the instant when it is a pod's.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "network/address.h"
+#include "network/policy/state.h"
+#include "os/nft.h"
+
+namespace estiba::network::policy {
+
+class PolicyTable {
+ public:
+  struct Config {
+    Prefix pod_cidr;  ///< the node's: its pods' interfaces are named by it
+    Address gateway;  ///< the bridge's
+    Address dns;
+  };
+  explicit PolicyTable(Config config) : config_(std::move(config)) {}
+
+  /// The table as it should be, in place of what there is.
+  os::nft::Transaction replace(const PolicyChange& whole) const;
+  /// Only the difference. The table must be there.
+  os::nft::Transaction update(const PolicyChange& change) const;
+  static os::nft::Transaction remove();
+  static Result<bool> exists(os::netlink::Socket& socket);
+
+ private:
+  void put_hooks(os::nft::Transaction& tx) const;
+  static void apply(os::nft::Transaction& tx, const PolicyChange& change);
+
+  Config config_;
+};
+
+/// What pods may put on the bridge.
+class PortTable {
+ public:
+  explicit PortTable(PolicyTable::Config config) : config_(std::move(config)) {}
+
+  os::nft::Transaction replace(const std::vector<Address>& pods) const;
+  static os::nft::Transaction add(const Address& pod);
+  static os::nft::Transaction drop(const Address& pod);
+  static os::nft::Transaction remove();
+  static Result<bool> exists(os::netlink::Socket& socket);
+
+ private:
+  PolicyTable::Config config_;
+};
+
+}  // namespace estiba::network::policy
