@@ -27,6 +27,9 @@ int32_t Cluster::free_number() {
 void Cluster::set_node(const model::ObjectRef& node) {
   NodeState& state = this->state(node.meta().name);
   const bool fresh = !state.node;
+  const auto& images = node.as<model::core_v1::Node>().status.images;
+  const auto same = [](const auto& a, const auto& b) { return a.names == b.names && a.sizeBytes == b.sizeBytes; };
+  if (fresh || !std::ranges::equal(state.typed().status.images, images, same)) set_images(state, images);
   const bool differs = fresh || state.node.meta().labels != node.meta().labels ||
                        !client::same_taints(state.typed().spec.taints, node.as<model::core_v1::Node>().spec.taints);
   if (fresh) known_.push_back(&state);
@@ -44,10 +47,27 @@ void Cluster::set_node(const model::ObjectRef& node) {
   state.allocatable_pods = pods == list.end() ? 0 : model::quantity_to_int64(pods->second);
 }
 
+void Cluster::set_images(NodeState& state, const std::vector<model::core_v1::ContainerImage>& images) {
+  for (const auto& [name, bytes] : state.images) {
+    const auto count = nodes_with_image_.find(name);
+    if (--count->second == 0) nodes_with_image_.erase(count);
+  }
+  state.images.clear();
+  for (const auto& image : images)
+    for (const std::string& name : image.names)
+      if (state.images.emplace(name, image.sizeBytes.value_or(0)).second) ++nodes_with_image_[name];
+}
+
+size_t Cluster::nodes_with_image(const std::string& name) const {
+  const auto count = nodes_with_image_.find(name);
+  return count == nodes_with_image_.end() ? 0 : count->second;
+}
+
 void Cluster::remove_node(std::string_view name) {
   auto it = states_.find(std::string(name));
   if (it == states_.end() || !it->second->node) return;
   tallies_.remove_node(*it->second);
+  set_images(*it->second, {});
   std::erase(known_, it->second.get());
   in_order_ = false;
   it->second->node = {};

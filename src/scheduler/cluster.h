@@ -21,9 +21,10 @@ struct NodeState {
   int64_t allocatable_pods = 0, pods = 0;
   int64_t scored_cpu = 0, scored_memory = 0;  ///< used, with defaults for containers that ask for nothing
   std::vector<HostPort> ports;
-  std::vector<DemandPtr> placed;     ///< what is there
-  std::vector<int32_t> domains;      ///< which of its values a topology has here, -1: none; by Tallies::topology
-  std::vector<DemandPtr> nominated;  ///< pods that have preempted others here and wait for them to go
+  std::unordered_map<std::string, int64_t> images;  ///< bytes, by name
+  std::vector<DemandPtr> placed;                    ///< what is there
+  std::vector<int32_t> domains;                     ///< which of its values a topology has here, -1: none; by Tallies::topology
+  std::vector<DemandPtr> nominated;                 ///< pods that have preempted others here and wait for them to go
 
   /// The pod is (no longer) there.
   void put_on(const DemandPtr& demand);
@@ -60,6 +61,8 @@ class Cluster : public NamespaceLabels {
   const std::vector<NodeState*>& nodes() const;
   /// Null when it is not known.
   const NodeState* find(std::string_view name) const;
+  /// How many nodes have an image of that name.
+  size_t nodes_with_image(const std::string& name) const;
   /// Counts of placed pods; asking may make new ones.
   Tallies& tallies() const { return tallies_; }
 
@@ -70,6 +73,7 @@ class Cluster : public NamespaceLabels {
   };
   NodeState& state(std::string_view name);
   void place(const DemandPtr& demand, std::string_view node);
+  void set_images(NodeState& state, const std::vector<model::core_v1::ContainerImage>& images);
   void drop_if_unused(NodeState& state);
 
   int32_t free_number();
@@ -78,6 +82,7 @@ class Cluster : public NamespaceLabels {
   mutable std::vector<NodeState*> known_;
   mutable bool in_order_ = true;
   std::vector<int32_t> free_numbers_;
+  std::unordered_map<std::string, size_t> nodes_with_image_;
   std::unordered_map<std::string, model::ObjectRef> namespaces_;
   mutable Tallies tallies_{known_, *this};          // mutable: what it keeps is what anybody could count
   std::unordered_map<std::string, Placed> placed_;  // by the pod's UID

@@ -24,6 +24,7 @@ bool score_least_allocated(const Cluster& cluster, const Demand& pod, Nodes node
 bool score_balanced(const Cluster& cluster, const Demand& pod, Nodes nodes, std::span<int64_t> scores);
 bool score_node_affinity(const Cluster& cluster, const Demand& pod, Nodes nodes, std::span<int64_t> scores);
 bool score_taints(const Cluster& cluster, const Demand& pod, Nodes nodes, std::span<int64_t> scores);
+bool score_images(const Cluster& cluster, const Demand& pod, Nodes nodes, std::span<int64_t> scores);
 bool score_spread(const Cluster& cluster, const Demand& pod, Nodes nodes, std::span<int64_t> scores);
 bool score_pod_affinity(const Cluster& cluster, const Demand& pod, Nodes nodes, std::span<int64_t> scores);
 
