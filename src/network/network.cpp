@@ -3,6 +3,7 @@
 #include <map>
 
 #include "base/log.h"
+#include "io/loop.h"
 #include "network/dns/feed.h"
 #include "network/pod_network.h"
 #include "network/policy/policies.h"
@@ -23,6 +24,8 @@ struct Network::Impl {
   void watch_objects();
   void end_watches();
   Task<void> maintain();
+  Task<void> mend();
+  Task<bool> gone(os::nft::Family family, const char* table);
   Task<void> quiet(Duration still, Duration at_most);
   void remember(const PodRequest& pod, const PodNet& net);
   void forget(const std::string& uid);
@@ -41,7 +44,7 @@ struct Network::Impl {
   std::unique_ptr<dns::Feed> dns;
   Event work;  // an attach or a detach: the pool wants filling, or something wants sweeping
   Worker worker;
-  Job maintenance;  // last: ends first
+  Job maintenance, mending;  // last: end first
 };
 
 Network::Network(Options options, client::Client& client, Executor& loop)
@@ -81,6 +84,7 @@ Task<Result<void>> Network::start() {
   if (self.options.policies) CO_TRY_AS("start the network policies", co_await self.start_policies());
   if (self.proxy) CO_TRY_AS("start the services", co_await self.proxy->start());
   self.maintenance = Job(self.maintain());
+  self.mending = Job(self.mend());
   self.work.set();
   log::info("network", "pod network is up",
             {{"bridge", self.options.bridge},
@@ -108,6 +112,7 @@ void Network::Impl::watch_objects() {
 
 void Network::Impl::end_watches() {
   maintenance.cancel();
+  mending.cancel();
   dns.reset();
   policies.reset();
   proxy.reset();
@@ -147,6 +152,7 @@ Task<Result<void>> Network::remove_all() {
   Impl& self = *impl_;
   if (!self.pods) co_return {};
   Result<void> table;
+  self.mending.cancel();  // it is we who take them away
   if (self.proxy) table = co_await self.proxy->remove_all();
   if (self.policies)
     if (auto removed = co_await self.policies->remove_all(); !removed) table = std::move(removed);
@@ -237,6 +243,41 @@ Task<void> Network::Impl::maintain() {
     co_await quiet(milliseconds(150), seconds(2));
     auto swept = co_await worker.run([this] { return pods->sweep(); });
     if (!swept) log::warn("network", "networks of pods that are gone could not be removed", {{"error", swept.error()}});
+  }
+}
+
+Task<bool> Network::Impl::gone(os::nft::Family family, const char* table) {
+  auto there = co_await worker.run([family, table]() -> Result<bool> {
+    auto socket = TRY(os::netlink::Socket::open(NETLINK_NETFILTER));
+    return os::nft::table_exists(socket, family, table);
+  });
+  co_return there && !*there;
+}
+
+// Other tools flush the packet filter (`nft flush ruleset`, a firewall's restart); the kernel tells of every change and whose it was.
+Task<void> Network::Impl::mend() {
+  using os::nft::Family;
+  auto watch = os::netlink::watch(NETLINK_NETFILTER, 7);  // NFNLGRP_NFTABLES
+  if (!watch) {
+    log::warn("network", "the packet filter is not watched", {{"error", watch.error()}});
+    co_return;
+  }
+  std::set<uint32_t> own;
+  if (proxy) own.insert(proxy->port());
+  if (policies) own.insert(policies->port());
+  for (;;) {
+    co_await io::Loop::current()->readable(watch->get());
+    co_await sleep_for(milliseconds(10));  // a change comes as many messages
+    auto changes = os::nft::read_changes(watch->get(), own);
+    // Too much news to be read, which our own first writing is too: whoever flushes removes tables.
+    if (changes.missed && co_await gone(Family::ip, ProxyTable::name)) changes.tables.insert(ProxyTable::name);
+    if (changes.missed && co_await gone(Family::ip, policy::PolicyTable::name)) changes.tables.insert(policy::PolicyTable::name);
+    const bool services = proxy && changes.tables.contains(ProxyTable::name);
+    const bool fences =
+        policies && (changes.tables.contains(policy::PolicyTable::name) || changes.tables.contains(policy::PortTable::name));
+    if (services) proxy->rewrite();
+    if (fences) policies->rewrite();
+    if (services || fences) log::warn("network", "another program had changed our packet filter: it is written again");
   }
 }
 

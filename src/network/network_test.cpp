@@ -163,6 +163,31 @@ TEST_F(NetworkTest, AServerThatCannotStartRemovesNothingOfAnothers) {
   ASSERT_TRUE(run(network.remove_all()));
 }
 
+TEST_F(NetworkTest, WhatOthersFlushComesBack) {
+  Network network(options(), api_, loop_);
+  ASSERT_TRUE(run(network.start()));
+  PodNet a = *run(network.attach({.uid = "a", .ns = "default"})), client = *run(network.attach({.uid = "client", .ns = "default"}));
+  serve(a, "a");
+  api_.add(client::services, "default", service("web", R"({"clusterIP":"10.43.0.5","ports":[{"port":80}]})"));
+  api_.add(client::endpoint_slices, "default",
+           slice("web", R"([{"addresses":[")" + a.ips[0] + R"("]}])", R"([{"name":"","port":80,"protocol":"TCP"}])"));
+  std::string get = "curl -s -m2 10.43.0.5", tables = "nft -s list ruleset | sort";
+  EXPECT_EQ(eventually("a\n", get, client.netns_path), "a\n");
+  turn(30);
+  std::string whole = sh(tables);
+  for (std::string flush : {"nft flush ruleset", "nft flush table ip estiba", "nft flush chain bridge estiba_ports ports",
+                            "nft delete table ip estiba_policy", "nft flush set bridge estiba_ports senders"}) {
+    EXPECT_EQ(sh(flush), "") << flush;
+    EXPECT_EQ(eventually(whole, tables), whole) << flush;
+    EXPECT_EQ(sh(get, client.netns_path), "a\n") << flush;
+  }
+  sh("nft add table ip keep");
+  turn(30);
+  EXPECT_TRUE(sh("nft list tables").contains("ip keep")) << "others' tables are theirs";
+  sh("nft delete table ip keep");
+  ASSERT_TRUE(run(network.remove_all()));
+}
+
 TEST_F(NetworkTest, WrongCidrsAreNamed) {
   auto overlapping = options();
   overlapping.service_cidr = "10.42.0.0/16";

@@ -114,6 +114,9 @@ Result<Socket> Socket::open(int family) {
   setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
   sockaddr_nl address{.nl_family = AF_NETLINK};
   if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return fail_errno("bind a netlink socket");
+  socklen_t length = sizeof address;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) < 0) return fail_errno("read the address of a netlink socket");
+  socket.port_ = address.nl_pid;
   socket.buffer_.resize(64 << 10);
   return socket;
 }
@@ -269,6 +272,28 @@ Result<Fd> watch(int family, unsigned group) {
   if (setsockopt(fd.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0)
     return fail_errno("join the netlink group " + std::to_string(group));
   return fd;
+}
+
+bool take(int fd, UniqueFunction<void(const Message&, uint32_t)> each) {
+  std::string buffer(64 << 10, '\0');
+  bool all = true;
+  for (;;) {
+    ssize_t size = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && errno != ENOBUFS) return all;
+    if (size <= 0 || size_t(size) > buffer.size()) {
+      all = false;
+      if (size == 0) return all;
+      continue;
+    }
+    for (std::string_view rest(buffer.data(), size_t(size)); rest.size() >= sizeof(nlmsghdr);) {
+      nlmsghdr header;
+      std::memcpy(&header, rest.data(), sizeof header);
+      if (header.nlmsg_len < sizeof header || header.nlmsg_len > rest.size()) break;
+      each({header.nlmsg_type, rest.substr(sizeof header, header.nlmsg_len - sizeof header)}, header.nlmsg_pid);
+      rest.remove_prefix(std::min<size_t>(NLMSG_ALIGN(header.nlmsg_len), rest.size()));
+    }
+  }
 }
 
 void drain(int fd) {

@@ -102,6 +102,8 @@ class Socket {
  public:
   /// `family` is NETLINK_ROUTE or NETLINK_NETFILTER.
   static Result<Socket> open(int family);
+  /// The number under which the kernel tells others of what this socket has changed.
+  uint32_t port() const { return port_; }
 
   /// Sends every request in one call and reads the answer to each. All are tried, whatever became of those before; the
   /// first error that is not tolerated is returned, with the request's name and what the kernel said beside the errno.
@@ -118,6 +120,7 @@ class Socket {
   Result<size_t> receive(int flags);
 
   Fd fd_;
+  uint32_t port_ = 0;
   uint32_t sequence_ = 0;
   std::string buffer_;
 };
@@ -127,5 +130,8 @@ class Socket {
 Result<Fd> watch(int family, unsigned group);
 /// Throws away what has come.
 void drain(int fd);
+/// Calls `each` for every message that has come, with the port of the socket that made the change. False when more came than there was room
+/// for, so that some are missing.
+bool take(int fd, UniqueFunction<void(const Message&, uint32_t port)> each);
 
 }  // namespace estiba::os::netlink

@@ -69,6 +69,7 @@ void Transaction::add_set(const Set& set) {
   uint32_t flags = 0;
   if (set.data_size || set.verdicts) flags |= NFT_SET_MAP;
   if (set.intervals) flags |= NFT_SET_INTERVAL;
+  if (set.timeouts) flags |= NFT_SET_TIMEOUT | NFT_SET_EVAL;
   batch_.put_be32(NFTA_SET_FLAGS, flags);
   batch_.put_be32(NFTA_SET_KEY_TYPE, set.key_type);
   batch_.put_be32(NFTA_SET_KEY_LEN, set.key_size);
@@ -107,6 +108,8 @@ void Transaction::elements(uint16_t type, uint16_t flags, std::string_view verb,
       size_t key = batch_.open(NFTA_SET_ELEM_KEY);
       batch_.put(NFTA_DATA_VALUE, element.key);
       batch_.close(key);
+      if (element.timeout_ms && type == NFT_MSG_NEWSETELEM) batch_.put_be64(NFTA_SET_ELEM_TIMEOUT, element.timeout_ms);
+      if (element.expires_ms && type == NFT_MSG_NEWSETELEM) batch_.put_be64(NFTA_SET_ELEM_EXPIRATION, element.expires_ms);
       if (element.interval_end) batch_.put_be32(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
       if (type == NFT_MSG_NEWSETELEM && !element.interval_end && (set.verdicts || set.data_size)) {
         size_t data = batch_.open(NFTA_SET_ELEM_DATA);
@@ -299,6 +302,17 @@ Rule& Rule::lookup(const Set& set, int reg, int to_raw, bool inverted) {
   return *this;
 }
 
+Rule& Rule::dynamic(const Set& set, uint32_t operation, int key, int data, uint64_t timeout_ms) {
+  open("dynset");
+  tx_.batch_.put_name(NFTA_DYNSET_SET_NAME, set.name);
+  tx_.batch_.put_be32(NFTA_DYNSET_OP, operation);
+  tx_.batch_.put_be32(NFTA_DYNSET_SREG_KEY, raw(key));
+  tx_.batch_.put_be32(NFTA_DYNSET_SREG_DATA, raw(data));
+  if (timeout_ms) tx_.batch_.put_be64(NFTA_DYNSET_TIMEOUT, timeout_ms);
+  close();
+  return *this;
+}
+
 Rule& Rule::in_set(const Set& set, int reg, bool inverted) { return lookup(set, reg, -1, inverted); }
 Rule& Rule::map(const Set& set, int reg, int to) { return lookup(set, reg, int(raw(to)), false); }
 Rule& Rule::verdict_map(const Set& set, int reg) { return lookup(set, reg, NFT_REG_VERDICT, false); }
@@ -350,6 +364,16 @@ Rule& Rule::verdict(const Verdict& verdict) {
 
 // --- looking ---------------------------------------------------------------------------------------------------------
 
+Changes read_changes(int fd, const std::set<uint32_t>& own) {
+  Changes changes;
+  changes.missed = !netlink::take(fd, [&](const netlink::Message& change, uint32_t port) {
+    if (change.type >> 8 != NFNL_SUBSYS_NFTABLES || change.type == message(NFT_MSG_NEWGEN) || own.contains(port)) return;
+    // The first attribute of everything that can be changed is its table (linux/netfilter/nf_tables.h: NFTA_*_TABLE).
+    changes.tables.insert(std::string(change.attributes(sizeof(nfgenmsg)).name(NFTA_TABLE_NAME)));
+  });
+  return changes;
+}
+
 Result<bool> table_exists(netlink::Socket& socket, Family family, std::string_view table) {
   netlink::Batch request;
   request.begin(message(NFT_MSG_GETTABLE), NLM_F_DUMP, "list the nftables tables");
@@ -358,6 +382,12 @@ Result<bool> table_exists(netlink::Socket& socket, Family family, std::string_vi
   TRY(socket.dump(request,
                   [&](const netlink::Message& answer) { found |= answer.attributes(sizeof(nfgenmsg)).name(NFTA_TABLE_NAME) == table; }));
   return found;
+}
+
+static uint64_t number(std::string_view big_endian) {
+  uint64_t value = 0;
+  for (char byte : big_endian) value = value << 8 | uint8_t(byte);
+  return value;
 }
 
 Result<std::vector<Element>> list_elements(netlink::Socket& socket, Family family, std::string_view table, std::string_view set) {
@@ -373,7 +403,9 @@ Result<std::vector<Element>> list_elements(netlink::Socket& socket, Family famil
       netlink::Attributes data = element.nested(NFTA_SET_ELEM_DATA);
       found.push_back({.key = std::string(element.nested(NFTA_SET_ELEM_KEY).find(NFTA_DATA_VALUE)),
                        .data = std::string(data.find(NFTA_DATA_VALUE)),
-                       .verdict = {.chain = std::string(data.nested(NFTA_DATA_VERDICT).name(NFTA_VERDICT_CHAIN))}});
+                       .verdict = {.chain = std::string(data.nested(NFTA_DATA_VERDICT).name(NFTA_VERDICT_CHAIN))},
+                       .timeout_ms = number(element.find(NFTA_SET_ELEM_TIMEOUT)),
+                       .expires_ms = number(element.find(NFTA_SET_ELEM_EXPIRATION))});
     });
   }));
   return found;

@@ -5,6 +5,7 @@
 // zero-padded to 4 bytes, in the order and byte order in which the packet has them.
 #pragma once
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,7 @@ struct Set {
   uint32_t key_type = 0, key_size = 0;
   uint32_t data_type = 0, data_size = 0;  ///< a map when data_size > 0
   bool verdicts = false;                  ///< a map of verdicts
+  bool timeouts = false;                  ///< elements may end by themselves; rules may add and delete them
   bool intervals = false;                 ///< keys are ranges: an element's start, and an element with interval_end after its end
 };
 struct Element {
@@ -38,6 +40,7 @@ struct Element {
   std::string data;  ///< of maps
   Verdict verdict;   ///< of verdict maps
   bool interval_end = false;
+  uint64_t timeout_ms = 0, expires_ms = 0;  ///< of sets with timeouts: what it began with, and what is left of it
 };
 
 /// A transaction on one table. Build it, then commit().
@@ -128,9 +131,15 @@ class Rule {
   Rule& reject_with_reset();
   Rule& reject_port_unreachable();
   Rule& verdict(const Verdict& verdict);
+  /// Adds the key at `key` with the data at `data` to a map with timeouts. When it is there already its time begins anew, and its data
+  /// stays. The rule ends when the set is full.
+  Rule& remember(const Set& set, int key, int data, uint64_t timeout_ms) { return dynamic(set, 1, key, data, timeout_ms); }
+  /// Removes the key; the data counts for nothing, but must be loaded.
+  Rule& forget(const Set& set, int key, int data) { return dynamic(set, 2, key, data, 0); }
 
  private:
   Rule& compare(int reg, bool equal, std::string_view bytes);
+  Rule& dynamic(const Set& set, uint32_t operation, int key, int data, uint64_t timeout_ms);
   Rule& lookup(const Set& set, int reg, int to_raw, bool inverted);
   void open(std::string_view name);
   void close();
@@ -138,6 +147,14 @@ class Rule {
   Transaction& tx_;
   size_t list_, element_ = 0, data_ = 0;
 };
+
+/// Which tables others have changed, as the kernel has told at a netlink::watch(NETLINK_NETFILTER, NFNLGRP_NFTABLES).
+struct Changes {
+  std::set<std::string> tables;
+  bool missed = false;  ///< more came than there was room for: it may be any
+};
+/// `own` are the sockets (Socket::port()) whose changes are no news.
+Changes read_changes(int fd, const std::set<uint32_t>& own);
 
 Result<bool> table_exists(netlink::Socket& socket, Family family, std::string_view table);
 /// The elements of a set or map, as raw keys and data.

@@ -42,13 +42,13 @@ void Policies::changed() {
 
 Task<Result<void>> Policies::start(const std::vector<std::pair<PodRequest, Address>>& known) {
   socket_ = CO_TRY(os::netlink::Socket::open(NETLINK_NETFILTER));
-  std::vector<Address> senders;
   for (const auto& [pod, address] : known) {
     attached_[pod.uid] = {pod, address};
     dirty_pods_.insert(pod.uid);
-    senders.push_back(address);
+    senders_.insert(address);
   }
-  auto fenced = co_await worker_.run([this, tx = ports_.replace(senders)]() mutable { return tx.commit(socket_); });
+  auto fenced =
+      co_await worker_.run([this, tx = ports_.replace({senders_.begin(), senders_.end()})]() mutable { return tx.commit(socket_); });
   if (!fenced) {
     log::warn("network", "pods on this node are not kept from sending each other raw frames: the kernel has no nf_tables for bridges",
               {{"error", fenced.error()}});
@@ -75,6 +75,7 @@ Task<Result<void>> Policies::attach(PodRequest pod, Address address) {
   if (!fresh || !fences_ports_) co_return {};
   // Last: until now the pod could send nothing.
   auto sends = co_await worker_.run([this, address] { return PortTable::add(address).commit(socket_); });
+  if (sends) senders_.insert(address);
   if (!sends && attached_.erase(uid)) dirty_pods_.insert(uid), changed();
   co_return within("let pod " + name + " send", std::move(sends));
 }
@@ -84,11 +85,13 @@ Task<void> Policies::detach(std::string uid) {
   if (found == attached_.end()) co_return;
   const Address address = found->second.address;
   attached_.erase(found);
+  senders_.erase(address);
   dirty_pods_.insert(uid);
   changed();
   if (!fences_ports_) co_return;
   auto dropped = co_await worker_.run([this, address] { return PortTable::drop(address).commit(socket_); });
-  if (!dropped) log::warn("network", "a pod that is gone may still send", {{"address", address.text()}, {"error", dropped.error()}});
+  if (!dropped && dropped.error().sys != ENOENT)
+    log::warn("network", "a pod that is gone may still send", {{"address", address.text()}, {"error", dropped.error()}});
 }
 
 // --- what is watched -------------------------------------------------------------------------------------------------
@@ -155,7 +158,11 @@ Task<void> Policies::run() {
     wake_.reset();
     if (!pods_ && policies_.size()) co_await watch_pods();
     take_in();
-    if (co_await write()) {
+    if (std::exchange(broken_, false)) {
+      whole_ = true;
+      broken_ = !co_await write_ports();
+    }
+    if (co_await write() && !broken_) {
       delay = milliseconds(100);
       co_await wake_.wait();
     } else {
@@ -163,6 +170,20 @@ Task<void> Policies::run() {
       delay = std::min<Duration>(delay * 2, seconds(30));
     }
   }
+}
+
+void Policies::rewrite() {
+  broken_ = true;
+  wake_.set();
+}
+
+Task<bool> Policies::write_ports() {
+  if (!fences_ports_) co_return true;
+  auto written =
+      co_await worker_.run([this, tx = ports_.replace({senders_.begin(), senders_.end()})]() mutable { return tx.commit(socket_); });
+  if (!written)
+    log::error("network", "what pods may send could not be written to the packet filter; trying again", {{"error", written.error()}});
+  co_return written.has_value();
 }
 
 // False when the kernel refused; then the whole table is written next time, which mends whatever it was.

@@ -35,6 +35,10 @@ class Policies {
   Task<void> detach(std::string uid);
   /// True once the table says what the lists say.
   bool ready() const { return ready_.is_set(); }
+  /// Somebody else has changed the tables: they are written whole again.
+  void rewrite();
+  /// Where changes of ours come from.
+  uint32_t port() const { return socket_.port(); }
   Task<Result<void>> remove_all();
 
  private:
@@ -45,6 +49,7 @@ class Policies {
 
   Task<void> run();
   Task<bool> write();
+  Task<bool> write_ports();
   Task<void> watch_pods();
   void take_in();
   std::optional<PodFacts> facts_of(const std::string& uid) const;
@@ -60,9 +65,11 @@ class Policies {
   client::Informer::Index by_uid_;
 
   std::map<std::string, Attached> attached_;  // by uid
+  std::set<Address> senders_;                 // those of them that may send
   PolicyState state_;
   std::set<std::string> dirty_policies_, dirty_namespaces_, dirty_pods_;  // names, names, uids
   bool whole_ = true;                                                     // the next write replaces the table
+  bool broken_ = false;                                                   // asked for meanwhile, of both tables
   bool fences_ports_ = true;                                              // the kernel has nf_tables for bridges
   uint64_t changes_ = 0, written_ = 0;
   Event wake_, progress_, ready_;

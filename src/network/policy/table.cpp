@@ -9,7 +9,6 @@ namespace estiba::network::policy {
 using namespace os::nft;
 using Line = os::nft::Rule;  // a Rule of this namespace is one of a policy
 
-static constexpr const char* kTable = "estiba_policy";
 static const Set kEgress{.name = "egress", .key_type = type_ipv4, .key_size = 4, .verdicts = true};
 static const Set kIngress{.name = "ingress", .key_type = type_ipv4, .key_size = 4, .verdicts = true};
 static const Set kSelf{.name = "self", .key_type = type_ipv4 << 6 | type_ipv4, .key_size = 8};
@@ -50,10 +49,10 @@ static std::vector<Element> intervals(const Ranges& ranges, uint32_t greatest, s
 
 // --- policies --------------------------------------------------------------------------------------------------------
 
-Result<bool> PolicyTable::exists(os::netlink::Socket& socket) { return table_exists(socket, Family::ip, kTable); }
+Result<bool> PolicyTable::exists(os::netlink::Socket& socket) { return table_exists(socket, Family::ip, name); }
 
 Transaction PolicyTable::remove() {
-  Transaction tx(Family::ip, kTable);
+  Transaction tx(Family::ip, PolicyTable::name);
   tx.add_table();
   tx.delete_table();
   return tx;
@@ -69,7 +68,7 @@ Transaction PolicyTable::replace(const PolicyChange& whole) const {
 }
 
 Transaction PolicyTable::update(const PolicyChange& change) const {
-  Transaction tx(Family::ip, kTable);
+  Transaction tx(Family::ip, PolicyTable::name);
   apply(tx, change);
   return tx;
 }
@@ -195,7 +194,6 @@ void PolicyTable::apply(Transaction& tx, const PolicyChange& change) {
 
 // --- ports of the bridge ---------------------------------------------------------------------------------------------
 
-static constexpr const char* kPortTable = "estiba_ports";
 static const Set kSenders{.name = "senders", .key_type = type_ipv4 << 12 | type_ether << 6 | type_ifname, .key_size = 4 + 8 + IFNAMSIZ};
 static const std::string kIpv4("\x08\x00", 2), kArp("\x08\x06", 2);  // linux/if_ether.h
 
@@ -206,10 +204,10 @@ static Element sender(const Address& pod) {
   return {.key = std::string(pod.raw()) + mac + port};
 }
 
-Result<bool> PortTable::exists(os::netlink::Socket& socket) { return table_exists(socket, Family::bridge, kPortTable); }
+Result<bool> PortTable::exists(os::netlink::Socket& socket) { return table_exists(socket, Family::bridge, name); }
 
 Transaction PortTable::remove() {
-  Transaction tx(Family::bridge, kPortTable);
+  Transaction tx(Family::bridge, PortTable::name);
   tx.add_table();
   tx.delete_table();
   return tx;
@@ -244,13 +242,13 @@ Transaction PortTable::replace(const std::vector<Address>& pods) const {
 }
 
 Transaction PortTable::add(const Address& pod) {
-  Transaction tx(Family::bridge, kPortTable);
+  Transaction tx(Family::bridge, PortTable::name);
   tx.add_elements(kSenders, {sender(pod)});
   return tx;
 }
 
 Transaction PortTable::drop(const Address& pod) {
-  Transaction tx(Family::bridge, kPortTable);
+  Transaction tx(Family::bridge, PortTable::name);
   tx.delete_elements(kSenders, {sender(pod)});
   return tx;
 }

@@ -36,6 +36,7 @@ class PolicyTable {
     Address gateway;  ///< the bridge's
     Address dns;
   };
+  static constexpr const char* name = "estiba_policy";
   explicit PolicyTable(Config config) : config_(std::move(config)) {}
 
   /// The table as it should be, in place of what there is.
@@ -55,6 +56,7 @@ class PolicyTable {
 /// What pods may put on the bridge.
 class PortTable {
  public:
+  static constexpr const char* name = "estiba_ports";
   explicit PortTable(PolicyTable::Config config) : config_(std::move(config)) {}
 
   os::nft::Transaction replace(const std::vector<Address>& pods) const;

@@ -16,6 +16,8 @@ Protocol parse_protocol(std::string_view text) {
 
 namespace {
 
+constexpr uint32_t kAffinity = 10800;  // core/v1 ClientIPConfig: three hours, unless said otherwise
+
 struct Choice {
   std::vector<Backend> ready, terminating;
 
@@ -65,7 +67,8 @@ std::vector<uint32_t> external_addresses(const Service& service) {
   auto addresses = ipv4_of(service.spec.externalIPs);
   if (service.spec.type == "LoadBalancer" && service.status.loadBalancer)
     for (const auto& ingress : service.status.loadBalancer->ingress)
-      if (auto address = Address::parse(ingress.ip); address && !address->v6 && ingress.ipMode != "Proxy") addresses.push_back(address->number());
+      if (auto address = Address::parse(ingress.ip); address && !address->v6 && ingress.ipMode != "Proxy")
+        addresses.push_back(address->number());
   return addresses;
 }
 
@@ -78,7 +81,9 @@ std::vector<Entry> entries_of(const Service& service, const std::vector<const En
   auto external = external_addresses(service);
   bool outside = spec.type == "NodePort" || spec.type == "LoadBalancer";
   bool local_inside = spec.internalTrafficPolicy == "Local", local_outside = spec.externalTrafficPolicy == "Local";
-  bool affinity = spec.sessionAffinity == "ClientIP";
+  uint32_t affinity = spec.sessionAffinity == "ClientIP" ? kAffinity : 0;
+  if (affinity && spec.sessionAffinityConfig && spec.sessionAffinityConfig->clientIP)
+    affinity = uint32_t(spec.sessionAffinityConfig->clientIP->timeoutSeconds.value_or(kAffinity));
 
   std::vector<Entry> entries;
   for (const ServicePort& port : spec.ports) {
@@ -87,14 +92,15 @@ std::vector<Entry> entries_of(const Service& service, const std::vector<const En
     auto outer = backends_of(port, slices, local_outside ? node_name : "");
     for (uint32_t address : cluster_ips) entries.push_back({{address, protocol, uint16_t(port.port)}, false, affinity, inner});
     for (uint32_t address : external) entries.push_back({{address, protocol, uint16_t(port.port)}, !local_outside, affinity, outer});
-    if (outside && port.nodePort.value_or(0) > 0) entries.push_back({{0, protocol, uint16_t(*port.nodePort)}, !local_outside, affinity, outer});
+    if (outside && port.nodePort.value_or(0) > 0)
+      entries.push_back({{0, protocol, uint16_t(*port.nodePort)}, !local_outside, affinity, outer});
   }
   return entries;
 }
 
 std::vector<Entry> entries_of(const std::vector<HostPort>& ports, const Address& pod) {
   std::vector<Entry> entries;
-  for (const HostPort& port : ports) entries.push_back({{0, port.protocol, port.host_port}, false, false, {{pod.number(), port.pod_port}}});
+  for (const HostPort& port : ports) entries.push_back({{0, port.protocol, port.host_port}, false, 0, {{pod.number(), port.pod_port}}});
   return entries;
 }
 

@@ -27,8 +27,8 @@ struct Backend {
 };
 struct Entry {
   Front front;
-  bool masquerade = false;  ///< backends see the node, so that their answers come back by it
-  bool affinity = false;    ///< a client keeps its backend
+  bool masquerade = false;        ///< backends see the node, so that their answers come back by it
+  uint32_t affinity = 0;          ///< seconds since its last connection for which a client keeps its backend; 0: it does not
   std::vector<Backend> backends;  ///< sorted; none: connections are rejected
   bool operator==(const Entry&) const = default;
 };

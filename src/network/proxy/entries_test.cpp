@@ -14,38 +14,53 @@ class EntriesTest : public testing::Test {
  protected:
   /// "10.43.0.5:80/tcp > 10.42.0.2:8080 …", one line an entry, with "masq" and "sticky".
   std::string entries(const std::string& spec, const std::string& endpoints, const std::string& status = "{}") {
-    auto service = model::Object::parse(R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":)" + spec + R"(,"status":)" + status + "}");
-    auto slice = model::Object::parse(R"({"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"web-x"},"addressType":"IPv4",)"
-                                      R"("ports":[{"name":"http","port":8080,"protocol":"TCP"},{"name":"dns","port":53,"protocol":"UDP"}],"endpoints":)" + endpoints + "}");
+    auto service = model::Object::parse(R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":)" + spec +
+                                        R"(,"status":)" + status + "}");
+    auto slice = model::Object::parse(
+        R"({"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"web-x"},"addressType":"IPv4",)"
+        R"("ports":[{"name":"http","port":8080,"protocol":"TCP"},{"name":"dns","port":53,"protocol":"UDP"}],"endpoints":)" +
+        endpoints + "}");
     std::string text;
     for (const Entry& entry : entries_of((*service)->as<Service>(), {&(*slice)->as<EndpointSlice>()}, "here")) {
-      text += Address::from_number(entry.front.address).text() + ":" + std::to_string(entry.front.port) + (entry.front.protocol == Protocol::udp ? "/udp" : "/tcp");
+      text += Address::from_number(entry.front.address).text() + ":" + std::to_string(entry.front.port) +
+              (entry.front.protocol == Protocol::udp ? "/udp" : "/tcp");
       if (entry.masquerade) text += " masq";
-      if (entry.affinity) text += " sticky";
-      for (const Backend& backend : entry.backends) text += " " + Address::from_number(backend.address).text() + ":" + std::to_string(backend.port);
+      if (entry.affinity) text += entry.affinity == 10800 ? " sticky" : " sticky " + std::to_string(entry.affinity);
+      for (const Backend& backend : entry.backends)
+        text += " " + Address::from_number(backend.address).text() + ":" + std::to_string(backend.port);
       text += "\n";
     }
     return text;
   }
-  static constexpr const char* kTwo = R"([{"addresses":["10.42.0.3"],"nodeName":"there"},{"addresses":["10.42.0.2"],"nodeName":"here","conditions":{"ready":true}}])";
+  static constexpr const char* kTwo =
+      R"([{"addresses":["10.42.0.3"],"nodeName":"there"},{"addresses":["10.42.0.2"],"nodeName":"here","conditions":{"ready":true}}])";
 };
 
 TEST_F(EntriesTest, PortsAreMatchedByNameAndProtocol) {
-  EXPECT_EQ(entries(R"({"clusterIP":"10.43.0.5","ports":[{"name":"http","port":80},{"name":"dns","port":53,"protocol":"UDP"},{"name":"other","port":1}]})", kTwo),
-            "10.43.0.5:80/tcp 10.42.0.2:8080 10.42.0.3:8080\n10.43.0.5:53/udp 10.42.0.2:53 10.42.0.3:53\n10.43.0.5:1/tcp\n");
+  EXPECT_EQ(
+      entries(
+          R"({"clusterIP":"10.43.0.5","ports":[{"name":"http","port":80},{"name":"dns","port":53,"protocol":"UDP"},{"name":"other","port":1}]})",
+          kTwo),
+      "10.43.0.5:80/tcp 10.42.0.2:8080 10.42.0.3:8080\n10.43.0.5:53/udp 10.42.0.2:53 10.42.0.3:53\n10.43.0.5:1/tcp\n");
 }
 
 TEST_F(EntriesTest, NodePortsAndExternalAddressesMasquerade) {
-  EXPECT_EQ(entries(R"({"type":"LoadBalancer","clusterIP":"10.43.0.5","externalIPs":["192.0.2.1"],"sessionAffinity":"ClientIP","ports":[{"name":"http","port":80,"nodePort":30080}]})", kTwo,
-                    R"({"loadBalancer":{"ingress":[{"ip":"192.0.2.2"},{"ip":"192.0.2.3","ipMode":"Proxy"}]}})"),
-            "10.43.0.5:80/tcp sticky 10.42.0.2:8080 10.42.0.3:8080\n192.0.2.1:80/tcp masq sticky 10.42.0.2:8080 10.42.0.3:8080\n"
-            "192.0.2.2:80/tcp masq sticky 10.42.0.2:8080 10.42.0.3:8080\n0.0.0.0:30080/tcp masq sticky 10.42.0.2:8080 10.42.0.3:8080\n");
+  EXPECT_EQ(
+      entries(
+          R"({"type":"LoadBalancer","clusterIP":"10.43.0.5","externalIPs":["192.0.2.1"],"sessionAffinity":"ClientIP","ports":[{"name":"http","port":80,"nodePort":30080}]})",
+          kTwo, R"({"loadBalancer":{"ingress":[{"ip":"192.0.2.2"},{"ip":"192.0.2.3","ipMode":"Proxy"}]}})"),
+      "10.43.0.5:80/tcp sticky 10.42.0.2:8080 10.42.0.3:8080\n192.0.2.1:80/tcp masq sticky 10.42.0.2:8080 10.42.0.3:8080\n"
+      "192.0.2.2:80/tcp masq sticky 10.42.0.2:8080 10.42.0.3:8080\n0.0.0.0:30080/tcp masq sticky 10.42.0.2:8080 10.42.0.3:8080\n");
 }
 
 TEST_F(EntriesTest, LocalPoliciesKeepToTheNodesOwnEndpoints) {
-  EXPECT_EQ(entries(R"({"type":"NodePort","clusterIP":"10.43.0.5","externalTrafficPolicy":"Local","ports":[{"name":"http","port":80,"nodePort":30080}]})", kTwo),
-            "10.43.0.5:80/tcp 10.42.0.2:8080 10.42.0.3:8080\n0.0.0.0:30080/tcp 10.42.0.2:8080\n");
-  EXPECT_EQ(entries(R"({"clusterIP":"10.43.0.5","internalTrafficPolicy":"Local","ports":[{"name":"http","port":80}]})", kTwo), "10.43.0.5:80/tcp 10.42.0.2:8080\n");
+  EXPECT_EQ(
+      entries(
+          R"({"type":"NodePort","clusterIP":"10.43.0.5","externalTrafficPolicy":"Local","ports":[{"name":"http","port":80,"nodePort":30080}]})",
+          kTwo),
+      "10.43.0.5:80/tcp 10.42.0.2:8080 10.42.0.3:8080\n0.0.0.0:30080/tcp 10.42.0.2:8080\n");
+  EXPECT_EQ(entries(R"({"clusterIP":"10.43.0.5","internalTrafficPolicy":"Local","ports":[{"name":"http","port":80}]})", kTwo),
+            "10.43.0.5:80/tcp 10.42.0.2:8080\n");
 }
 
 TEST_F(EntriesTest, TerminatingEndpointsServeOnlyWhenNothingElseDoes) {
@@ -57,6 +72,14 @@ TEST_F(EntriesTest, TerminatingEndpointsServeOnlyWhenNothingElseDoes) {
   EXPECT_EQ(entries(spec, "[" + down + "," + ending + "," + dead + "," + up + "]"), "10.43.0.5:80/tcp 10.42.0.7:8080\n");
   EXPECT_EQ(entries(spec, "[" + down + "," + ending + "," + dead + "]"), "10.43.0.5:80/tcp 10.42.0.5:8080\n");
   EXPECT_EQ(entries(spec, "[" + down + "]"), "10.43.0.5:80/tcp\n");
+}
+
+TEST_F(EntriesTest, AffinityHasATimeout) {
+  EXPECT_EQ(
+      entries(
+          R"({"clusterIP":"10.43.0.5","sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":5}},"ports":[{"name":"dns","port":53,"protocol":"UDP"}]})",
+          kTwo),
+      "10.43.0.5:53/udp sticky 5 10.42.0.2:53 10.42.0.3:53\n");
 }
 
 TEST_F(EntriesTest, HeadlessAndExternalNamesWantNothing) {
@@ -73,22 +96,22 @@ class ProxyStateTest : public testing::Test {
 };
 
 TEST_F(ProxyStateTest, OnlyDifferencesAreWritten) {
-  state_.set("x", {{front_, false, false, {a_, b_}}});
+  state_.set("x", {{front_, false, 0, {a_, b_}}});
   Change change = state_.take_change();
   EXPECT_EQ(change.picks.added.size(), 1u);
   EXPECT_EQ(change.backends.added.size(), 2u);
   EXPECT_EQ(change.pods.added.size(), 2u);
-  state_.set("x", {{front_, false, false, {a_, b_}}});
+  state_.set("x", {{front_, false, 0, {a_, b_}}});
   EXPECT_TRUE(state_.take_change().empty());
-  state_.set("x", {{front_, false, false, {a_}}});
-  state_.set("x", {{front_, false, false, {a_, outside_}}});
+  state_.set("x", {{front_, false, 0, {a_}}});
+  state_.set("x", {{front_, false, 0, {a_, outside_}}});
   change = state_.take_change();
   EXPECT_TRUE(change.picks.empty()) << "there are two again";
   EXPECT_EQ(change.backends.removed, (std::vector<std::pair<Slot, Backend>>{{{front_, 1}, b_}}));
   EXPECT_EQ(change.backends.added, (std::vector<std::pair<Slot, Backend>>{{{front_, 1}, outside_}}));
   EXPECT_EQ(change.pods.removed.size(), 1u);
   EXPECT_TRUE(change.pods.added.empty()) << "not in the pod network";
-  state_.set("x", {{front_, false, false, {}}});
+  state_.set("x", {{front_, false, 0, {}}});
   change = state_.take_change();
   EXPECT_EQ(change.rejected.added.size(), 1u);
   EXPECT_EQ(change.picks.removed.size(), 1u);
@@ -99,8 +122,8 @@ TEST_F(ProxyStateTest, OnlyDifferencesAreWritten) {
 }
 
 TEST_F(ProxyStateTest, AFrontHasOneOwnerAndGoesToTheNext) {
-  state_.set("first", {{front_, false, false, {a_}}});
-  state_.set("second", {{front_, false, false, {b_}}});
+  state_.set("first", {{front_, false, 0, {a_}}});
+  state_.set("second", {{front_, false, 0, {b_}}});
   EXPECT_EQ(state_.take_change().backends.added, (std::vector<std::pair<Slot, Backend>>{{{front_, 0}, a_}}));
   state_.set("first", {});
   Change change = state_.take_change();

@@ -52,19 +52,23 @@ Task<void> Proxy::run() {
 
 // False when the kernel refused; then the whole table is written next time, which mends whatever it was.
 Task<bool> Proxy::write() {
-  bool whole = whole_;
+  bool whole = whole_ = std::exchange(broken_, false) || whole_;
   Change change = whole ? state_.take_whole() : state_.take_change();
   if (!whole && change.empty()) co_return true;
   auto began = Executor::current()->now();
   whole_ = true;
-  auto written = co_await worker_.run([this, tx = whole ? table_.replace(change) : table_.update(change)]() mutable { return tx.commit(socket_); });
+  auto written = co_await worker_.run([this, whole, tx = whole ? table_.replace(change) : table_.update(change)]() mutable {
+    if (whole) ProxyTable::keep_clients(tx, socket_);
+    return tx.commit(socket_);
+  });
   if (!written) {
     log::error("network", "the services could not be written to the packet filter; trying again", {{"error", written.error()}});
     co_return false;
   }
   whole_ = false;
   auto micros = (Executor::current()->now() - began) / std::chrono::microseconds(1);
-  log::debug("network", whole ? "services written" : "services changed", {{"elements", change.picks.added.size() + change.backends.added.size()}, {"us", micros}});
+  log::debug("network", whole ? "services written" : "services changed",
+             {{"elements", change.picks.added.size() + change.backends.added.size()}, {"us", micros}});
   if (whole) co_await forget_stale_flows();
   else co_await forget_flows(change);
   ready_.set();
@@ -72,8 +76,6 @@ Task<bool> Proxy::write() {
 }
 
 // --- connections without an end of their own -------------------------------------------------------------------------
-
-using Lead = std::pair<Front, Backend>;
 
 static Lead lead_of(const os::conntrack::Flow& flow, bool any_address) {
   return {{any_address ? 0 : flow.destination, Protocol(flow.protocol), flow.destination_port}, {flow.server, flow.server_port}};
@@ -115,6 +117,11 @@ Task<void> Proxy::forget_stale_flows() {
     });
   });
   if (!forgotten) log::warn("network", "stale connections could not be forgotten", {{"error", forgotten.error()}});
+}
+
+void Proxy::rewrite() {
+  broken_ = true;
+  wake_.set();
 }
 
 void Proxy::stop() { job_.cancel(); }

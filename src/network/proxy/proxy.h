@@ -30,6 +30,10 @@ class Proxy {
 
   /// Leads ports of the node to a pod; none takes them away.
   void set_host_ports(const std::string& uid, const std::vector<HostPort>& ports, const Address& pod);
+  /// Somebody else has changed the table: it is written whole again.
+  void rewrite();
+  /// Where changes of ours come from.
+  uint32_t port() const { return socket_.port(); }
   /// Ends the watching; the table stays.
   void stop();
   Task<Result<void>> remove_all();
@@ -46,7 +50,8 @@ class Proxy {
   ServiceObjects& objects_;
   ProxyState state_;
   std::set<std::string> dirty_;
-  bool whole_ = true;  // the next write replaces the table
+  bool whole_ = true;    // the next write replaces the table
+  bool broken_ = false;  // asked for meanwhile
   Event wake_, ready_;
   os::netlink::Socket socket_;  // used by the worker's thread only
   Worker worker_;

@@ -8,7 +8,7 @@ std::string Pick::chain() const {
   std::string name = "pick";
   if (any_address) name += "_any";
   if (masquerade) name += "_masq";
-  if (affinity) name += "_sticky";
+  if (affinity) name += "_sticky_" + std::to_string(affinity);
   return name + "_" + std::to_string(count);
 }
 
@@ -35,6 +35,7 @@ void ProxyState::drop(const std::string& owner) {
     else picks_.erase(entry.front);
     for (uint32_t i = 0; i < entry.backends.size(); ++i) {
       backends_.erase({entry.front, i});
+      if (entry.affinity) kept_.erase({entry.front, entry.backends[i]});
       use_backend(entry.backends[i], -1);
     }
   }
@@ -46,7 +47,10 @@ void ProxyState::claim(const std::string& owner, const Entry& entry) {
   auto [holder, fresh] = holders_.try_emplace(entry.front, owner);
   if (!fresh) {
     log::warn("network", "a service's address and port belong to another service already",
-              {{"service", owner}, {"held_by", holder->second}, {"address", Address::from_number(entry.front.address).text()}, {"port", entry.front.port}});
+              {{"service", owner},
+               {"held_by", holder->second},
+               {"address", Address::from_number(entry.front.address).text()},
+               {"port", entry.front.port}});
     waiting_.insert(owner);
     return;
   }
@@ -54,6 +58,7 @@ void ProxyState::claim(const std::string& owner, const Entry& entry) {
   picks_.set(entry.front, {uint32_t(entry.backends.size()), entry.front.address == 0, entry.masquerade, entry.affinity});
   for (uint32_t i = 0; i < entry.backends.size(); ++i) {
     backends_.set({entry.front, i}, entry.backends[i]);
+    if (entry.affinity) kept_.set({entry.front, entry.backends[i]}, {});
     use_backend(entry.backends[i], 1);
   }
 }
@@ -79,11 +84,11 @@ void ProxyState::set(const std::string& owner, std::vector<Entry> entries) {
   }
 }
 
-Change ProxyState::take_change() { return {picks_.take(), backends_.take(), rejected_.take(), self_.take()}; }
+Change ProxyState::take_change() { return {picks_.take(), backends_.take(), rejected_.take(), kept_.take(), self_.take()}; }
 
 Change ProxyState::take_whole() {
   (void)take_change();
-  return {picks_.whole(), backends_.whole(), rejected_.whole(), self_.whole()};
+  return {picks_.whole(), backends_.whole(), rejected_.whole(), kept_.whole(), self_.whole()};
 }
 
 }  // namespace estiba::network

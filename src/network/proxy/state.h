@@ -13,9 +13,10 @@ namespace estiba::network {
 /// How a front chooses among its backends; each distinct one is a chain of the table.
 struct Pick {
   uint32_t count = 0;
-  bool any_address = false, masquerade = false, affinity = false;
+  bool any_address = false, masquerade = false;
+  uint32_t affinity = 0;  ///< seconds
   auto operator<=>(const Pick&) const = default;
-  /// "pick_3", "pick_any_masq_sticky_2"
+  /// "pick_3", "pick_any_masq_sticky_10800_2"
   std::string chain() const;
 };
 
@@ -59,6 +60,7 @@ class Tracked {
 };
 
 using Slot = std::pair<Front, uint32_t>;  // a front's n-th backend
+using Lead = std::pair<Front, Backend>;
 struct Nothing {
   bool operator==(const Nothing&) const = default;
 };
@@ -67,8 +69,9 @@ struct Change {
   Tracked<Front, Pick>::Changes picks;
   Tracked<Slot, Backend>::Changes backends;
   Tracked<Front, Nothing>::Changes rejected;  ///< fronts without backends
+  Tracked<Lead, Nothing>::Changes kept;       ///< where clients that keep their backend may go on to
   Tracked<uint32_t, Nothing>::Changes pods;   ///< backends in the pod network, which may reach themselves
-  bool empty() const { return picks.empty() && backends.empty() && rejected.empty() && pods.empty(); }
+  bool empty() const { return picks.empty() && backends.empty() && rejected.empty() && kept.empty() && pods.empty(); }
 };
 
 class ProxyState {
@@ -99,6 +102,7 @@ class ProxyState {
   Tracked<Front, Pick> picks_;
   Tracked<Slot, Backend> backends_;
   Tracked<Front, Nothing> rejected_;
+  Tracked<Lead, Nothing> kept_;
   Tracked<uint32_t, Nothing> self_;
 };
 

@@ -7,12 +7,22 @@ namespace estiba::network {
 
 using namespace os::nft;
 
-static constexpr const char* kTable = "estiba";
 static const Set kServices{.name = "services", .key_type = type_ipv4 << 12 | type_proto << 6 | type_port, .key_size = 12, .verdicts = true};
-static const Set kBackends{.name = "backends", .key_type = type_ipv4 << 18 | type_proto << 12 | type_port << 6 | type_mark, .key_size = 16,
-                           .data_type = type_ipv4 << 6 | type_port, .data_size = 8};
+static const Set kBackends{.name = "backends",
+                           .key_type = type_ipv4 << 18 | type_proto << 12 | type_port << 6 | type_mark,
+                           .key_size = 16,
+                           .data_type = type_ipv4 << 6 | type_port,
+                           .data_size = 8};
 static const Set kRejected{.name = "rejected", .key_type = type_ipv4 << 12 | type_proto << 6 | type_port, .key_size = 12};
 static const Set kSelf{.name = "self", .key_type = type_ipv4 << 6 | type_ipv4, .key_size = 8};
+static const Set kClients{.name = "clients",
+                          .key_type = type_ipv4 << 18 | type_ipv4 << 12 | type_proto << 6 | type_port,
+                          .key_size = 16,
+                          .data_type = type_ipv4 << 6 | type_port,
+                          .data_size = 8,
+                          .timeouts = true};
+static const Set kKept{
+    .name = "kept", .key_type = type_ipv4 << 24 | type_proto << 18 | type_port << 12 | type_ipv4 << 6 | type_port, .key_size = 20};
 
 // Marks a packet to be masqueraded on its way out; the bit that kube-proxy uses for the same.
 static constexpr uint32_t kMasqueradeMark = 0x4000;
@@ -33,20 +43,28 @@ static std::string key(const Front& front) {
 static std::string key(const Slot& slot) { return key(slot.first) + host32(slot.second); }
 static std::string key(uint32_t pod) { return net32(pod) + net32(pod); }
 static std::string data(const Backend& backend) { return net32(backend.address) + net16(backend.port) + std::string(2, '\0'); }
+static std::string key(const Lead& lead) { return key(lead.first) + data(lead.second); }
 
-Result<bool> ProxyTable::exists(os::netlink::Socket& socket) { return table_exists(socket, Family::ip, kTable); }
+Result<bool> ProxyTable::exists(os::netlink::Socket& socket) { return table_exists(socket, Family::ip, name); }
 
 Transaction ProxyTable::remove() {
-  Transaction tx(Family::ip, kTable);
+  Transaction tx(Family::ip, ProxyTable::name);
   tx.add_table();
   tx.delete_table();
   return tx;
 }
 
+void ProxyTable::keep_clients(Transaction& tx, os::netlink::Socket& socket) {
+  auto clients = list_elements(socket, Family::ip, name, kClients.name);
+  if (!clients) return;  // there is no such table
+  std::erase_if(*clients, [](const Element& client) { return client.timeout_ms == 0 || client.expires_ms == 0; });
+  tx.add_elements(kClients, *clients);
+}
+
 Transaction ProxyTable::replace(const Change& whole) {
   Transaction tx = remove();
   tx.add_table();
-  for (const Set* set : {&kServices, &kBackends, &kRejected, &kSelf}) tx.add_set(*set);
+  for (const Set* set : {&kServices, &kBackends, &kRejected, &kSelf, &kClients, &kKept}) tx.add_set(*set);
   put_hooks(tx);
   put_service_rules(tx);
   put_masquerade_rules(tx);
@@ -57,7 +75,7 @@ Transaction ProxyTable::replace(const Change& whole) {
 }
 
 Transaction ProxyTable::update(const Change& change) {
-  Transaction tx(Family::ip, kTable);
+  Transaction tx(Family::ip, ProxyTable::name);
   apply(tx, change);
   return tx;
 }
@@ -77,15 +95,27 @@ void ProxyTable::put_hooks(Transaction& tx) const {
   for (const char* chain : {"in", "out"}) Rule(tx, chain).verdict(services);
   for (const char* chain : {"refuse_input", "refuse_forward", "refuse_output"}) Rule(tx, chain).verdict(refuse);
   // route_localnet is on for the bridge, for node ports at 127.0.0.1. A pod must not reach what listens there.
-  Rule(tx, "raw").load_input_name(0).equal(0, device(config_.bridge)).load_ip_destination(4).and_xor(4, net32(0xff000000), net32(0)).equal(4, net32(0x7f000000))
+  Rule(tx, "raw")
+      .load_input_name(0)
+      .equal(0, device(config_.bridge))
+      .load_ip_destination(4)
+      .and_xor(4, net32(0xff000000), net32(0))
+      .equal(4, net32(0x7f000000))
       .verdict({Verdict::Kind::drop, {}});
 }
 
 void ProxyTable::put_service_rules(Transaction& tx) const {
   Rule(tx, "services").load_ip_destination(0).load_protocol(1).load_port_destination(2).verdict_map(kServices, 0);
   // The cluster's DNS answers on the node, but is not the node: no hostPort 53 may take its place.
-  Rule(tx, "services").load_ip_destination(0).differs(0, config_.dns.raw()).load_destination_type(0).equal(0, host32(RTN_LOCAL))
-      .load_value(0, net32(0)).load_protocol(1).load_port_destination(2).verdict_map(kServices, 0);
+  Rule(tx, "services")
+      .load_ip_destination(0)
+      .differs(0, config_.dns.raw())
+      .load_destination_type(0)
+      .equal(0, host32(RTN_LOCAL))
+      .load_value(0, net32(0))
+      .load_protocol(1)
+      .load_port_destination(2)
+      .verdict_map(kServices, 0);
 }
 
 void ProxyTable::put_masquerade_rules(Transaction& tx) const {
@@ -93,10 +123,23 @@ void ProxyTable::put_masquerade_rules(Transaction& tx) const {
   Rule(tx, "post").load_mark(0).and_xor(0, bit, host32(0)).equal(0, bit).masquerade();
   Rule(tx, "post").load_ip_source(0).load_ip_destination(1).in_set(kSelf, 0).masquerade();
   // A client at 127.0.0.1 that was led to a pod.
-  Rule(tx, "post").load_ip_source(0).and_xor(0, net32(0xff000000), net32(0)).equal(0, net32(0x7f000000)).load_output_name(4).differs(4, device("lo")).masquerade();
-  Rule(tx, "post").load_ip_source(0).and_xor(0, mask_of(config_.pod_cidr), net32(0)).equal(0, config_.pod_cidr.address.raw())
-      .load_ip_destination(0).and_xor(0, mask_of(config_.cluster_cidr), net32(0)).differs(0, config_.cluster_cidr.address.raw())
-      .load_output_name(4).differs(4, device(config_.bridge)).masquerade();
+  Rule(tx, "post")
+      .load_ip_source(0)
+      .and_xor(0, net32(0xff000000), net32(0))
+      .equal(0, net32(0x7f000000))
+      .load_output_name(4)
+      .differs(4, device("lo"))
+      .masquerade();
+  Rule(tx, "post")
+      .load_ip_source(0)
+      .and_xor(0, mask_of(config_.pod_cidr), net32(0))
+      .equal(0, config_.pod_cidr.address.raw())
+      .load_ip_destination(0)
+      .and_xor(0, mask_of(config_.cluster_cidr), net32(0))
+      .differs(0, config_.cluster_cidr.address.raw())
+      .load_output_name(4)
+      .differs(4, device(config_.bridge))
+      .masquerade();
 }
 
 void ProxyTable::put_reject_rules(Transaction& tx) const {
@@ -107,23 +150,62 @@ void ProxyTable::put_reject_rules(Transaction& tx) const {
   // Nearly every packet is of a connection that goes on.
   Rule(tx, "refuse").load_ct_state(0).and_xor(0, host32(2 | 4), host32(0)).differs(0, host32(0)).verdict({Verdict::Kind::accept, {}});
   Rule(tx, "refuse").load_ip_destination(0).load_protocol(1).load_port_destination(2).in_set(kRejected, 0).verdict(reject);
-  Rule(tx, "refuse").load_value(0, net32(0)).load_protocol(1).load_port_destination(2).in_set(kRejected, 0)
-      .load_destination_type(0).equal(0, host32(RTN_LOCAL)).verdict(reject);
+  Rule(tx, "refuse")
+      .load_value(0, net32(0))
+      .load_protocol(1)
+      .load_port_destination(2)
+      .in_set(kRejected, 0)
+      .load_destination_type(0)
+      .equal(0, host32(RTN_LOCAL))
+      .verdict(reject);
   // What is left with a service's address was led nowhere: no such service, or no such port.
-  Rule(tx, "refuse").load_ip_destination(0).and_xor(0, mask_of(config_.service_cidr), net32(0)).equal(0, config_.service_cidr.address.raw())
-      .load_destination_type(0).differs(0, host32(RTN_LOCAL)).verdict(reject);
+  Rule(tx, "refuse")
+      .load_ip_destination(0)
+      .and_xor(0, mask_of(config_.service_cidr), net32(0))
+      .equal(0, config_.service_cidr.address.raw())
+      .load_destination_type(0)
+      .differs(0, host32(RTN_LOCAL))
+      .verdict(reject);
+}
+
+// A client is remembered with its backend at each new connection. Known, it goes on to it if that is still one; else another is picked.
+void ProxyTable::put_sticky_pick(Transaction& tx, const Pick& pick) {
+  const std::string chain = pick.chain();
+  const uint64_t timeout = uint64_t(pick.affinity) * 1000;
+  // Client and front in r0 … r3, the backend in r4 and r5.
+  auto load = [&](Rule& rule) -> Rule& {
+    rule.load_ip_source(0);
+    if (pick.any_address) rule.load_value(1, net32(0));
+    else rule.load_ip_destination(1);
+    return rule.load_protocol(2).load_port_destination(3);
+  };
+  {
+    Rule known(tx, chain);
+    load(known).map(kClients, 0, 4).in_set(kKept, 1).remember(kClients, 0, 4, timeout).dnat(4, 5);
+  }
+  // Once more without being remembered, for the case that more clients are remembered than there is room for.
+  for (bool remembered : {true, false}) {
+    Rule other(tx, chain);
+    load(other);
+    if (remembered) other.load_value(4, std::string(8, '\0')).forget(kClients, 0, 4);
+    if (pick.count == 1) other.load_value(4, host32(0));
+    else other.load_random(4, pick.count);
+    other.map(kBackends, 1, 4);
+    if (remembered) other.remember(kClients, 0, 4, timeout);
+    other.dnat(4, 5);
+  }
 }
 
 void ProxyTable::put_pick(Transaction& tx, const Pick& pick) {
   std::string chain = pick.chain(), bit = host32(kMasqueradeMark);
   tx.add_chain(chain);
   if (pick.masquerade) Rule(tx, chain).load_mark(0).and_xor(0, host32(~kMasqueradeMark), bit).set_mark(0);
+  if (pick.affinity) return put_sticky_pick(tx, pick);
   Rule rule(tx, chain);
   if (pick.any_address) rule.load_value(0, net32(0));
   else rule.load_ip_destination(0);
   rule.load_protocol(1).load_port_destination(2);
   if (pick.count == 1) rule.load_value(3, host32(0));
-  else if (pick.affinity) rule.load_ip_source(4).load_hash(3, 4, 4, pick.count);
   else rule.load_random(3, pick.count);
   rule.map(kBackends, 0, 4).dnat(4, 5);
 }
@@ -148,8 +230,10 @@ void ProxyTable::apply(Transaction& tx, const Change& change) {
   for (const auto& [front, pick] : change.picks.added)
     if (chains_.insert(pick).second) put_pick(tx, pick);
   put_changes(tx, kBackends, change.backends, [](Element& element, const Backend& backend) { element.data = data(backend); });
-  put_changes(tx, kServices, change.picks, [](Element& element, const Pick& pick) { element.verdict = {Verdict::Kind::go_to, pick.chain()}; });
+  put_changes(tx, kServices, change.picks,
+              [](Element& element, const Pick& pick) { element.verdict = {Verdict::Kind::go_to, pick.chain()}; });
   put_changes(tx, kRejected, change.rejected, [](Element&, Nothing) {});
+  put_changes(tx, kKept, change.kept, [](Element&, Nothing) {});
   put_changes(tx, kSelf, change.pods, [](Element&, Nothing) {});
 }
 

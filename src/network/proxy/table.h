@@ -5,6 +5,8 @@
 //   backends    address . protocol . port . n → addr . port the n-th backend of each front
 //   rejected    address . protocol . port                   fronts without backends
 //   self        pod . pod                                   backends that may reach themselves
+//   clients     client . address . protocol . port → addr . port   who keeps which backend, for how long: written by the rules themselves
+//   kept        address . protocol . port . addr . port     backends that clients may go on to
 //
 // A packet for a service costs two look-ups, however many services there are: `services` names the chain that picks one
 // of N at random ("pick_N", one for each N in use), which looks the backend up by its number. A change of a service is a
@@ -27,6 +29,7 @@ class ProxyTable {
     Prefix service_cidr;
     Address dns;
   };
+  static constexpr const char* name = "estiba";
   explicit ProxyTable(Config config) : config_(std::move(config)) {}
 
   /// The table as it should be, in place of what there is.
@@ -34,6 +37,8 @@ class ProxyTable {
   /// Only the difference. The table must be there.
   os::nft::Transaction update(const Change& change);
   static os::nft::Transaction remove();
+  /// Adds the clients of the table that is there to the one that replaces it, so that they keep their backends.
+  static void keep_clients(os::nft::Transaction& tx, os::netlink::Socket& socket);
   static Result<bool> exists(os::netlink::Socket& socket);
 
  private:
@@ -41,6 +46,7 @@ class ProxyTable {
   void put_service_rules(os::nft::Transaction& tx) const;
   void put_masquerade_rules(os::nft::Transaction& tx) const;
   void put_reject_rules(os::nft::Transaction& tx) const;
+  static void put_sticky_pick(os::nft::Transaction& tx, const Pick& pick);
   static void put_pick(os::nft::Transaction& tx, const Pick& pick);
   void apply(os::nft::Transaction& tx, const Change& change);
 

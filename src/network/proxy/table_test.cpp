@@ -13,7 +13,8 @@ class ProxyTableTest : public NetTest {
   void SetUp() override {
     NetTest::SetUp();
     if (IsSkipped()) return;
-    net_ = std::make_unique<PodNetwork>(PodNetwork::Config{.run_dir = dir_, .bridge = "estiba0", .pod_cidr = pods_, .service_cidr = services_, .dns = dns_, .pool = 0});
+    net_ = std::make_unique<PodNetwork>(
+        PodNetwork::Config{.run_dir = dir_, .bridge = "estiba0", .pod_cidr = pods_, .service_cidr = services_, .dns = dns_, .pool = 0});
     ASSERT_TRUE(net_->start());
     for (std::string uid : {"a", "b", "client"}) netns_[uid] = net_->attach({.uid = uid})->netns_path;
     for (std::string uid : {"a", "b"}) {
@@ -51,7 +52,9 @@ class ProxyTableTest : public NetTest {
   /// The distinct answers of 24 requests.
   std::set<std::string> answers(const std::string& to, const std::string& from) {
     std::set<std::string> seen;
-    for (std::string_view line : split(sh("curl -s -m 20 -H \"Connection: close\" \"http://" + to + "/?[1-24]\" || echo failed", from.empty() ? "" : netns_[from]), '\n'))
+    for (std::string_view line :
+         split(sh("curl -s -m 20 -H \"Connection: close\" \"http://" + to + "/?[1-24]\" || echo failed", from.empty() ? "" : netns_[from]),
+               '\n'))
       if (!line.empty()) seen.insert(std::string(line));
     return seen;
   }
@@ -69,7 +72,7 @@ class ProxyTableTest : public NetTest {
 using Names = std::set<std::string>;
 
 TEST_F(ProxyTableTest, AClusterAddressLeadsToEveryBackend) {
-  set("default/web", {{front_, false, false, {a(), b()}}});
+  set("default/web", {{front_, false, 0, {a(), b()}}});
   EXPECT_EQ(answers("10.43.0.5:8080", "client"), (Names{"a", "b"}));
   EXPECT_EQ(answers("10.43.0.5:8080", ""), (Names{"a", "b"})) << "from the node itself";
   EXPECT_EQ(answers("10.43.0.5:8080", "a"), (Names{"a", "b"})) << "a pod reaches itself through its service";
@@ -82,11 +85,11 @@ TEST_F(ProxyTableTest, AClusterAddressLeadsToEveryBackend) {
 }
 
 TEST_F(ProxyTableTest, ChangesAreIncrements) {
-  set("default/web", {{front_, false, false, {a(), b()}}});
-  set("default/web", {{front_, false, false, {b()}}});
+  set("default/web", {{front_, false, 0, {a(), b()}}});
+  set("default/web", {{front_, false, 0, {b()}}});
   EXPECT_EQ(answers("10.43.0.5:8080", "client"), Names{"b"});
-  set("default/web", {{front_, false, false, {a(), b()}}});
-  set("default/web", {{front_, false, false, {a()}}});
+  set("default/web", {{front_, false, 0, {a(), b()}}});
+  set("default/web", {{front_, false, 0, {a()}}});
   EXPECT_EQ(answers("10.43.0.5:8080", "client"), Names{"a"});
   EXPECT_EQ(os::nft::list_elements(socket_, os::nft::Family::ip, "estiba", "backends")->size(), 1u);
   set("default/web", {});
@@ -95,7 +98,8 @@ TEST_F(ProxyTableTest, ChangesAreIncrements) {
 }
 
 TEST_F(ProxyTableTest, WithoutBackendsConnectionsAreRefusedAtOnce) {
-  set("default/web", {{front_, false, false, {}}, {{ip("192.0.2.9"), Protocol::tcp, 80}, false, false, {}}, {{0, Protocol::tcp, 30080}, true, false, {}}});
+  set("default/web",
+      {{front_, false, 0, {}}, {{ip("192.0.2.9"), Protocol::tcp, 80}, false, 0, {}}, {{0, Protocol::tcp, 30080}, true, 0, {}}});
   for (std::string from : {"client", ""})
     for (std::string to : {"10.43.0.5:8080", "10.43.0.77:1", "10.42.0.1:30080"})
       EXPECT_EQ(get(to, from), " 000[exit 7]") << to << " from " << from << "; 7 is refused, 28 a timeout";
@@ -104,7 +108,7 @@ TEST_F(ProxyTableTest, WithoutBackendsConnectionsAreRefusedAtOnce) {
 }
 
 TEST_F(ProxyTableTest, ANodePortAnswersOnEveryAddressOfTheNode) {
-  set("default/web", {{{0, Protocol::tcp, 30080}, true, false, {a(), b()}}});
+  set("default/web", {{{0, Protocol::tcp, 30080}, true, 0, {a(), b()}}});
   sh("ip addr add 192.0.2.1/32 dev lo");
   for (std::string to : {"127.0.0.1:30080", "10.42.0.1:30080", "192.0.2.1:30080"}) EXPECT_EQ(answers(to, ""), (Names{"a", "b"})) << to;
   EXPECT_EQ(answers("192.0.2.1:30080", "client"), (Names{"a", "b"}));
@@ -112,7 +116,7 @@ TEST_F(ProxyTableTest, ANodePortAnswersOnEveryAddressOfTheNode) {
 }
 
 TEST_F(ProxyTableTest, OutsideClientsReachNodePortsAndPodsReachOutside) {
-  set("default/web", {{{0, Protocol::tcp, 30080}, true, false, {a(), b()}}, {{ip("198.51.100.7"), Protocol::tcp, 80}, true, false, {a()}}});
+  set("default/web", {{{0, Protocol::tcp, 30080}, true, 0, {a(), b()}}, {{ip("198.51.100.7"), Protocol::tcp, 80}, true, 0, {a()}}});
   // A host beside the node that knows nothing of pods.
   sh("touch " + dir_ + "/outside; unshare --net=" + dir_ + "/outside true");
   std::string outside = dir_ + "/outside";
@@ -133,19 +137,52 @@ TEST_F(ProxyTableTest, TheNodesLoopbackIsClosedToPods) {
   sh("for i in $(seq 50); do socat -u /dev/null TCP4:127.0.0.1:8099 2>/dev/null && break; sleep 0.02; done");
   EXPECT_EQ(get("127.0.0.1:8099", ""), "a\n 200");
   // As an attacker would: a route for 127/8 over the bridge, from a pod.
-  sh("ip route del local 127.0.0.0/8 table local; ip route del local 127.0.0.1 table local; echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet; "
-     "ip route add 127.0.0.1 via 10.42.0.1 src 10.42.0.4", netns_["client"]);
+  sh("ip route del local 127.0.0.0/8 table local; ip route del local 127.0.0.1 table local; echo 1 > "
+     "/proc/sys/net/ipv4/conf/all/route_localnet; "
+     "ip route add 127.0.0.1 via 10.42.0.1 src 10.42.0.4",
+     netns_["client"]);
   EXPECT_EQ(get("127.0.0.1:8099", "client"), " 000[exit 28]");
 }
 
 TEST_F(ProxyTableTest, AStickyClientKeepsItsBackend) {
-  set("default/web", {{front_, false, true, {a(), b()}}});
-  EXPECT_EQ(answers("10.43.0.5:8080", "client").size(), 1u);
+  set("default/web", {{front_, false, 10800, {a(), b()}}, {{0, Protocol::tcp, 30080}, true, 10800, {a(), b()}}});
+  Names first = answers("10.43.0.5:8080", "client");
+  EXPECT_EQ(first.size(), 1u);
+  EXPECT_EQ(answers("10.42.0.1:30080", "client").size(), 1u);
+  EXPECT_EQ(answers("10.43.0.5:8080", "").size(), 1u);
+  // Another backend, another count, another table: it stays.
+  set("default/web", {{front_, false, 10800, {a(), b(), {ip("10.42.0.9"), 80}}}});
+  EXPECT_EQ(answers("10.43.0.5:8080", "client"), first);
+  ProxyTable again({.bridge = "estiba0", .pod_cidr = pods_, .cluster_cidr = pods_, .service_cidr = services_, .dns = dns_});
+  auto tx = again.replace(state_.take_whole());
+  ProxyTable::keep_clients(tx, socket_);
+  commit(std::move(tx));
+  EXPECT_EQ(answers("10.43.0.5:8080", "client"), first) << "after a restart";
+  // Its backend goes: another is kept.
+  const bool was_a = first == Names{"a"};
+  state_.set("default/web", {{front_, false, 10800, {was_a ? b() : a()}}});
+  commit(again.update(state_.take_change()));
+  EXPECT_EQ(answers("10.43.0.5:8080", "client"), Names{was_a ? "b" : "a"});
+  state_.set("default/web", {{front_, false, 10800, {a(), b()}}});
+  commit(again.update(state_.take_change()));
+  EXPECT_EQ(answers("10.43.0.5:8080", "client"), Names{was_a ? "b" : "a"}) << "it has not come back by itself";
+}
+
+TEST_F(ProxyTableTest, AffinityEndsAfterItsTimeout) {
+  set("default/web", {{front_, false, 1, {a(), b()}}});
+  Names seen;
+  for (int i = 0; i < 40 && seen.size() < 2; ++i) {
+    Names now = answers("10.43.0.5:8080", "client");
+    seen.insert(now.begin(), now.end());
+    usleep(1'100'000);
+  }
+  EXPECT_EQ(seen, (Names{"a", "b"}));
 }
 
 TEST_F(ProxyTableTest, ReplacingTheTableBreaksNoConnection) {
-  set("default/web", {{front_, false, false, {a(), b()}}});
-  std::string client = "{ printf \"GET / HTTP/1.0\\r\\n\"; sleep 0.5; printf \"\\r\\n\"; sleep 0.2; } | socat -T2 - TCP4:10.43.0.5:8080 | tail -n 1";
+  set("default/web", {{front_, false, 0, {a(), b()}}});
+  std::string client =
+      "{ printf \"GET / HTTP/1.0\\r\\n\"; sleep 0.5; printf \"\\r\\n\"; sleep 0.2; } | socat -T2 - TCP4:10.43.0.5:8080 | tail -n 1";
   std::string out = dir_ + "/answer";
   start(client + " > " + out, netns_["client"]);
   usleep(200'000);
@@ -159,7 +196,7 @@ TEST_F(ProxyTableTest, ReplacingTheTableBreaksNoConnection) {
 }
 
 TEST_F(ProxyTableTest, NoRequestFailsWhileServicesAndTableChange) {
-  set("default/web", {{front_, false, false, {a(), b()}}, {{0, Protocol::tcp, 30080}, true, false, {a(), b()}}});
+  set("default/web", {{front_, false, 0, {a(), b()}}, {{0, Protocol::tcp, 30080}, true, 0, {a(), b()}}});
   for (std::string loop : {"10.43.0.5:8080 >> " + dir_ + "/pod", "10.42.0.1:30080 >> " + dir_ + "/node"})
     start("while true; do curl -s -m 2 " + loop + " || echo failed; done", loop.starts_with("10.43") ? netns_["client"] : "");
   auto requests = [&](const char* who) {
@@ -169,7 +206,7 @@ TEST_F(ProxyTableTest, NoRequestFailsWhileServicesAndTableChange) {
   for (int i = 0; i < 400 && (i < 60 || requests("/pod") < 20 || requests("/node") < 20); ++i) {
     std::vector<Backend> backends{i % 2 ? a() : b()};
     if (i % 3) backends = {a(), b()};
-    set("default/web", {{front_, false, false, backends}, {{0, Protocol::tcp, 30080}, true, false, backends}});
+    set("default/web", {{front_, false, 0, backends}, {{0, Protocol::tcp, 30080}, true, 0, backends}});
     if (i % 10 == 0) commit(table_.replace(state_.take_whole()));
     usleep(10'000);
   }
@@ -182,9 +219,9 @@ TEST_F(ProxyTableTest, NoRequestFailsWhileServicesAndTableChange) {
 }
 
 TEST_F(ProxyTableTest, ARefusedChangeNamesWhatWasRefusedAndChangesNothing) {
-  set("default/web", {{front_, false, false, {a()}}});
+  set("default/web", {{front_, false, 0, {a()}}});
   ProxyState other(pods_);
-  other.set("x", {{{ip("10.43.0.6"), Protocol::tcp, 1}, false, false, {a()}}, {front_, false, false, {b()}}});
+  other.set("x", {{{ip("10.43.0.6"), Protocol::tcp, 1}, false, 0, {a()}}, {front_, false, 0, {b()}}});
   auto refused = table_.update(other.take_change()).commit(socket_);
   ASSERT_FALSE(refused);
   EXPECT_TRUE(refused.error().message.contains("nftables: add elements to the set backends: File exists")) << refused.error().message;
@@ -195,7 +232,8 @@ TEST_F(ProxyTableTest, Timing) {
   for (int services : {1, 1000}) {
     ProxyState state(pods_);
     for (int i = 1; i <= services; ++i)
-      state.set("ns/s" + std::to_string(i), {{{ip("10.43.1.0") + uint32_t(i), Protocol::tcp, 80}, false, false, {a(), b(), {a().address, 81}}}});
+      state.set("ns/s" + std::to_string(i),
+                {{{ip("10.43.1.0") + uint32_t(i), Protocol::tcp, 80}, false, 0, {a(), b(), {a().address, 81}}}});
     auto time = [] { return std::chrono::steady_clock::now(); };
     auto begin = time();
     commit(table_.replace(state.take_whole()));
@@ -204,11 +242,12 @@ TEST_F(ProxyTableTest, Timing) {
     for (int i = 0; i < 10; ++i) {
       std::vector<Backend> backends{a()};
       if (i % 2) backends.push_back(b());
-      state.set("ns/s1", {{{ip("10.43.1.1"), Protocol::tcp, 80}, false, false, backends}});
+      state.set("ns/s1", {{{ip("10.43.1.1"), Protocol::tcp, 80}, false, 0, backends}});
       commit(table_.update(state.take_change()));
     }
     auto change = (time() - begin) / 10;
-    printf("%d services: whole table %lld us, one change %lld us\n", services, (long long)(whole / std::chrono::microseconds(1)), (long long)(change / std::chrono::microseconds(1)));
+    printf("%d services: whole table %lld us, one change %lld us\n", services, (long long)(whole / std::chrono::microseconds(1)),
+           (long long)(change / std::chrono::microseconds(1)));
   }
 }
 
