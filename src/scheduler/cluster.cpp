@@ -39,6 +39,13 @@ void Cluster::set_node(const model::ObjectRef& node) {
     tallies_.add_node(state);
     in_order_ = false;
   }
+  const auto& spec = state.typed().spec;
+  const auto has = [&](std::string_view effect) {
+    return std::ranges::any_of(spec.taints, [&](const auto& taint) { return taint.effect == effect; });
+  };
+  state.unschedulable = spec.unschedulable.value_or(false);
+  state.keeps_away = has("NoSchedule") || has("NoExecute");
+  state.discourages = has("PreferNoSchedule");
   const auto& status = state.typed().status;
   // A node that does not say what may be used of it offers all it has.
   const auto& list = status.allocatable.empty() ? status.capacity : status.allocatable;
@@ -160,7 +167,7 @@ const std::vector<NodeState*>& Cluster::nodes() const {
   return known_;
 }
 
-const NodeState* Cluster::find(std::string_view name) const {
+NodeState* Cluster::find(std::string_view name) const {
   const auto it = states_.find(std::string(name));
   return it == states_.end() || !it->second->node ? nullptr : it->second.get();
 }

@@ -19,7 +19,8 @@ struct NodeState {
   model::ObjectRef node;  ///< null while only pods of it are known
   Amounts allocatable, used;
   int64_t allocatable_pods = 0, pods = 0;
-  int64_t scored_cpu = 0, scored_memory = 0;  ///< used, with defaults for containers that ask for nothing
+  bool unschedulable = false, keeps_away = false, discourages = false;  ///< by its spec: NoSchedule and NoExecute, PreferNoSchedule taints
+  int64_t scored_cpu = 0, scored_memory = 0;                            ///< used, with defaults for containers that ask for nothing
   std::vector<HostPort> ports;
   std::unordered_map<std::string, int64_t> images;  ///< bytes, by name
   std::vector<DemandPtr> placed;                    ///< what is there
@@ -60,7 +61,7 @@ class Cluster : public NamespaceLabels {
   /// Nodes that are known. Zones take turns, so that the first so many are of all zones.
   const std::vector<NodeState*>& nodes() const;
   /// Null when it is not known.
-  const NodeState* find(std::string_view name) const;
+  NodeState* find(std::string_view name) const;
   /// How many nodes have an image of that name.
   size_t nodes_with_image(const std::string& name) const;
   /// Counts of placed pods; asking may make new ones.

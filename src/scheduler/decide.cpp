@@ -1,6 +1,7 @@
 #include "scheduler/decide.h"
 
 #include <algorithm>
+#include <ranges>
 
 namespace estiba::scheduler {
 
@@ -61,6 +62,12 @@ void Cycle::change(const Demand& other, const NodeState& node, int by) {
 }
 
 Verdict Cycle::pass(const NodeState& node, Reasons* why) const {
+  if (!why) {
+    // The last ones read a few numbers, and are those that refuse the most nodes where there are many.
+    for (const Active& active : active_ | std::views::reverse)
+      if (const Verdict verdict = active.filter->check(pod_, active.state.get(), node, why); verdict != Verdict::fits) return verdict;
+    return Verdict::fits;
+  }
   for (const Active& active : active_) {
     const Verdict verdict = active.filter->check(pod_, active.state.get(), node, why);
     if (verdict != Verdict::fits) return verdict;
@@ -69,6 +76,7 @@ Verdict Cycle::pass(const NodeState& node, Reasons* why) const {
 }
 
 Verdict Cycle::check(const NodeState& node, Reasons* why) const {
+  if (node.nominated.empty()) return pass(node, why);
   std::vector<DemandPtr> expected;
   for (const DemandPtr& other : node.nominated)
     if (other->priority() >= pod_.priority() && other->pod.meta().uid != pod_.pod.meta().uid) expected.push_back(other);
@@ -91,7 +99,7 @@ static size_t enough(size_t nodes) {
   return std::max(least, nodes * percent / 100);
 }
 
-static void explain(const Cycle& cycle, const std::vector<const NodeState*>& nodes, Decision& decision) {
+static void explain(const Cycle& cycle, const std::vector<NodeState*>& nodes, Decision& decision) {
   const size_t all = cycle.cluster().nodes().size();
   if (all == 0) {
     decision.message = "no nodes available to schedule pods";
@@ -135,22 +143,17 @@ Decision decide(const Cycle& cycle, uint64_t turn) {
     if (node && (!only || std::ranges::find(*only, promised) != only->end()) && cycle.check(*node, nullptr) == Verdict::fits)
       return {.node = node, .looked_at = 1};
   }
-  std::vector<const NodeState*> nodes;
-  if (cycle.only()) {
+  std::vector<NodeState*> named;
+  if (cycle.only())
     for (const std::string& name : *cycle.only())
-      if (const NodeState* node = cluster.find(name)) nodes.push_back(node);
-  } else {
-    const auto& all = cluster.nodes();
-    nodes.reserve(all.size());
-    for (size_t i = 0; i < all.size(); ++i) nodes.push_back(all[(i + turn) % all.size()]);
-  }
+      if (NodeState* node = cluster.find(name)) named.push_back(node);
+  const std::vector<NodeState*>& nodes = cycle.only() ? named : cluster.nodes();
   std::vector<const NodeState*> candidates;
-  const size_t most = enough(nodes.size());
-  for (const NodeState* node : nodes) {
-    ++decision.looked_at;
-    if (cycle.check(*node, nullptr) != Verdict::fits) continue;
-    candidates.push_back(node);
-    if (candidates.size() == most) break;
+  const size_t most = enough(nodes.size()), first = nodes.empty() ? 0 : turn % nodes.size();
+  while (decision.looked_at < nodes.size() && candidates.size() < most) {
+    const size_t i = first + decision.looked_at++;
+    const NodeState* node = nodes[i < nodes.size() ? i : i - nodes.size()];
+    if (cycle.check(*node, nullptr) == Verdict::fits) candidates.push_back(node);
   }
   if (candidates.empty()) explain(cycle, nodes, decision);
   else decision.node = best_of(cycle, candidates);

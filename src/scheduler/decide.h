@@ -17,7 +17,8 @@ class Cycle {
   const std::optional<std::vector<std::string>>& only() const { return only_; }
   std::string_view only_by() const { return only_by_; }
 
-  /// Whether the node can take the pod, also when the pods that were promised room there have come.
+  /// Whether the node can take the pod, also when the pods that were promised room there have come. Without `why` the answer comes
+  /// sooner, and a verdict against is that of any of the filters that refuse the node, not of the first.
   Verdict check(const NodeState& node, Reasons* why) const;
 
   /// For trying out what would be if pods were not there: a copy to change, beside a copy of the node.

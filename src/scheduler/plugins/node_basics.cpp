@@ -5,7 +5,7 @@
 namespace estiba::scheduler {
 
 Verdict check_unschedulable(const Demand& pod, const PluginState*, const NodeState& node, Reasons* why) {
-  if (!node.typed().spec.unschedulable.value_or(false)) return Verdict::fits;
+  if (!node.unschedulable) return Verdict::fits;
   static const model::core_v1::Taint taint{.key = "node.kubernetes.io/unschedulable", .effect = "NoSchedule"};
   if (client::tolerates(pod.typed().spec.tolerations, taint)) return Verdict::fits;
   return refuse(why, Verdict::unresolvable, "node(s) were unschedulable");

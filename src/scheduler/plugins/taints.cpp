@@ -5,6 +5,7 @@
 namespace estiba::scheduler {
 
 Verdict check_taints(const Demand& pod, const PluginState*, const NodeState& node, Reasons* why) {
+  if (!node.keeps_away) return Verdict::fits;
   for (const auto& taint : node.typed().spec.taints) {
     if (taint.effect != "NoSchedule" && taint.effect != "NoExecute") continue;
     if (client::tolerates(pod.typed().spec.tolerations, taint)) continue;
@@ -18,6 +19,7 @@ bool score_taints(const Cluster&, const Demand& pod, Nodes nodes, std::span<int6
   bool any = false;
   for (size_t i = 0; i < nodes.size(); ++i) {
     scores[i] = 0;
+    if (!nodes[i]->discourages) continue;
     for (const auto& taint : nodes[i]->typed().spec.taints)
       if (taint.effect == "PreferNoSchedule" && !client::tolerates(pod.typed().spec.tolerations, taint)) ++scores[i];
     any |= scores[i] > 0;
