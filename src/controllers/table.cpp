@@ -27,6 +27,11 @@ static constexpr ControllerEntry table[] = {
     {"csrapproving", make_certificate_approver},
     {"csrsigning", make_certificate_signer},
     {"csrcleaner", make_certificate_cleaner},
+    {"persistentvolume-binder", make_volume_binder},
+    {"pvc-protection", make_claim_protection},
+    {"pv-protection", make_volume_protection},
+    {"ephemeral-volume", make_ephemeral_volume_controller},
+    {"local-provisioner", make_local_provisioner},
 };
 
 std::span<const ControllerEntry> controller_table() { return table; }

@@ -34,6 +34,7 @@ Task<Result<void>> Node::start() {
   auto& pods = informers_.of(client::pods, "", {.field_selector = "spec.nodeName=" + context_.options.node_name});
   auto& maps = informers_.of(client::configmaps);
   auto& secrets = informers_.of(client::secrets);
+  auto& claims = informers_.of({"", "v1", "persistentvolumeclaims"});
   auto& services = informers_.of(client::services);
   co_await services.wait_synced();
   co_await maps.wait_synced();
@@ -42,7 +43,11 @@ Task<Result<void>> Node::start() {
   maps.on_change([this](const model::ObjectRef& before, const model::ObjectRef& after) { source_changed(false, after ? after : before); });
   secrets.on_change(
       [this](const model::ObjectRef& before, const model::ObjectRef& after) { source_changed(true, after ? after : before); });
+  claims.on_change([this](const model::ObjectRef&, const model::ObjectRef& after) {
+    if (after) claim_changed(after);
+  });
   pods.on_change([this](const model::ObjectRef& before, const model::ObjectRef& after) { pod_changed(before, after); });
+  local_volumes_.start();
   running_ = true;
   co_await remove_orphans();
   co_return {};
@@ -52,6 +57,12 @@ void Node::source_changed(bool secret, const model::ObjectRef& object) {
   if (!running_) return;
   for (auto& [uid, worker] : workers_)
     if (worker->pod().meta().ns == object.meta().ns) worker->source_changed(secret, object.meta().name);
+}
+
+void Node::claim_changed(const model::ObjectRef& claim) {
+  if (!running_) return;
+  for (auto& [uid, worker] : workers_)
+    if (worker->pod().meta().ns == claim.meta().ns) worker->claim_changed(claim.meta().name);
 }
 
 void Node::pod_changed(const model::ObjectRef& before, const model::ObjectRef& after) {

@@ -8,6 +8,7 @@
 
 #include "base/task.h"
 #include "node/context.h"
+#include "node/local_volumes.h"
 #include "node/pod_worker.h"
 #include "node/registration.h"
 
@@ -40,12 +41,14 @@ class Node {
   void start_worker(const model::ObjectRef& pod);
   void worker_finished(const std::string& uid);
   void source_changed(bool secret, const model::ObjectRef& object);
+  void claim_changed(const model::ObjectRef& claim);
   Task<void> remove_orphans();
 
   client::Informers informers_;
   client::EventRecorder events_;
   Context context_;
   Registration registration_;
+  LocalVolumes local_volumes_{context_};
   std::unordered_map<std::string, std::unique_ptr<PodWorker>> workers_;  // by uid
   std::list<ExitWatch*> exit_watches_;
   Event worker_gone_;

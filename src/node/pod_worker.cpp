@@ -147,6 +147,13 @@ void PodWorker::source_changed(bool secret, std::string_view name) {
   wake();
 }
 
+void PodWorker::claim_changed(std::string_view name) {
+  if (volumes_ready_ || !PodVolumes::claims(spec(), name)) return;
+  volumes_stale_ = true;
+  volume_backoff_.reset();
+  wake();
+}
+
 // What a container's environment or paths name has changed: one that could not be made may be made now.
 void PodWorker::retry_configuration() {
   for (auto& c : containers_)

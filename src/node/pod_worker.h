@@ -32,6 +32,8 @@ class PodWorker {
   void gone();
   /// A ConfigMap or Secret has changed.
   void source_changed(bool secret, std::string_view name);
+  /// A PersistentVolumeClaim has changed: who waits for it looks again.
+  void claim_changed(std::string_view name);
   void engine_event(const engine::Event& event);
 
   const model::ObjectRef& pod() const { return pod_; }

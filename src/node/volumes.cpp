@@ -1,5 +1,7 @@
 #include "node/volumes.h"
 
+#include <algorithm>
+
 #include "base/strings.h"
 #include "base/time.h"
 #include "model/codec.h"
@@ -54,6 +56,7 @@ PodVolumes::PodVolumes(const Context& context, std::string uid) : context_(conte
 
 std::string PodVolumes::path_of(const Volume& volume) const {
   if (volume.hostPath) return volume.hostPath->path;
+  if (auto claimed = claimed_.find(volume.name); claimed != claimed_.end()) return claimed->second.path;
   if (volume.secret || volume.projected) return context_.options.run_dir + "/volumes/" + uid_ + "/" + volume.name;
   return context_.options.data_dir + "/pods/" + uid_ + "/volumes/" + volume.name;
 }
@@ -69,6 +72,11 @@ bool PodVolumes::uses(const Pod& pod, bool secret, std::string_view name) {
     }
   }
   return false;
+}
+
+bool PodVolumes::claims(const Pod& pod, std::string_view claim) {
+  return std::any_of(pod.spec.volumes.begin(), pod.spec.volumes.end(),
+                     [&](const Volume& volume) { return has_claim(volume) && claim_name(pod, volume) == claim; });
 }
 
 bool PodVolumes::uses_metadata(const Pod& pod) {
@@ -109,8 +117,14 @@ Task<Result<void>> PodVolumes::prepare_one(const Pod& pod, const Volume& volume)
     const std::string type = volume.hostPath->type;
     co_return co_await context_.pool.run([=] { return volume::check_host_path(path, type); });
   }
+  if (has_claim(volume)) {
+    // What a running pod has mounted stays, whatever becomes of its claim.
+    if (!claimed_.contains(volume.name)) claimed_[volume.name] = CO_TRY(co_await claimed_directory(context_, pod, volume, group));
+    co_return {};
+  }
   if (!has_files(volume))
-    co_return fail(Code::unsupported, "this node knows emptyDir, hostPath, configMap, secret, projected and downwardAPI volumes only");
+    co_return fail(Code::unsupported,
+                   "this node knows claims, ephemeral, emptyDir, hostPath, configMap, secret, projected and downwardAPI volumes only");
   volume::Files files;
   if (volume.configMap) {
     const auto& source = *volume.configMap;
@@ -208,7 +222,8 @@ Task<Result<std::vector<engine::Mount>>> PodVolumes::mounts(model::ObjectRef ref
     engine::Mount made;
     made.host_path = path_of(*volume);
     made.container_path = mount.mountPath.starts_with('/') ? mount.mountPath : "/" + mount.mountPath;
-    made.readonly = mount.readOnly.value_or(false);
+    const auto claimed = claimed_.find(volume->name);
+    made.readonly = mount.readOnly.value_or(false) || (claimed != claimed_.end() && claimed->second.readonly);
     if (mount.mountPropagation == "HostToContainer") made.propagation = engine::Mount::Propagation::host_to_container;
     if (mount.mountPropagation == "Bidirectional") made.propagation = engine::Mount::Propagation::bidirectional;
     const std::string sub = mount.subPathExpr.empty() ? mount.subPath : CO_TRY(expand_sub_path(mount.subPathExpr, environment));

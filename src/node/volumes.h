@@ -13,6 +13,7 @@
 #include "engine/spec.h"
 #include "model/object.h"
 #include "model/types/core_v1.h"
+#include "node/claims.h"
 #include "node/context.h"
 #include "node/env.h"
 #include "volume/atomic_writer.h"
@@ -28,13 +29,16 @@ class PodVolumes {
   Task<Result<void>> prepare(model::ObjectRef pod);
   /// Whether a volume of the pod reads this ConfigMap or Secret.
   static bool uses(const model::core_v1::Pod& pod, bool secret, std::string_view name);
+  /// Whether a volume of the pod has this claim, of its own or made for it.
+  static bool claims(const model::core_v1::Pod& pod, std::string_view claim);
   /// Whether the volumes follow the pod's own metadata (downwardAPI).
   static bool uses_metadata(const model::core_v1::Pod& pod);
   /// When a token must be renewed; the far future when there is none.
   Instant next_refresh() const;
 
   /// The engine's mounts for a container. Sub paths are resolved, and made where they are missing.
-  Task<Result<std::vector<engine::Mount>>> mounts(model::ObjectRef pod, const model::core_v1::Container& container, Environment environment);
+  Task<Result<std::vector<engine::Mount>>> mounts(model::ObjectRef pod, const model::core_v1::Container& container,
+                                                  Environment environment);
   Task<Result<void>> remove();
 
  private:
@@ -43,7 +47,8 @@ class PodVolumes {
     Instant refresh_at{};
   };
   Task<Result<void>> prepare_one(const model::core_v1::Pod& pod, const model::core_v1::Volume& volume);
-  Task<Result<bool>> add_source(const model::core_v1::Pod& pod, const model::core_v1::VolumeProjection& source, mode_t mode, volume::Files* files);
+  Task<Result<bool>> add_source(const model::core_v1::Pod& pod, const model::core_v1::VolumeProjection& source, mode_t mode,
+                                volume::Files* files);
   Task<Result<bool>> add_object(const model::core_v1::Pod& pod, bool secret, std::string name, std::vector<model::core_v1::KeyToPath> items,
                                 bool optional, mode_t mode, volume::Files* files);
   Task<Result<std::string>> token(const model::core_v1::Pod& pod, const model::core_v1::ServiceAccountTokenProjection& source);
@@ -51,7 +56,8 @@ class PodVolumes {
 
   const Context& context_;
   const std::string uid_;
-  std::map<std::string, Token> tokens_;  // by audience and path
+  std::map<std::string, Token> tokens_;              // by audience and path
+  std::map<std::string, ClaimedDirectory> claimed_;  // by the volume's name, once its claim was bound
 };
 
 }  // namespace estiba::node

@@ -36,6 +36,7 @@ Result<void> add_default_tolerations(Attributes& attributes);
 
 /// Claims without a class get the default one.
 Result<void> assign_storage_class(Attributes& attributes);
+Result<void> protect_storage_in_use(Attributes& attributes);
 
 /// Ingresses without a class get the default one.
 Result<void> assign_ingress_class(Attributes& attributes);

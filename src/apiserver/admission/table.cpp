@@ -14,6 +14,7 @@ static constexpr Plugin table[] = {
     {.name = "Priority", .mutate = assign_priority, .validate = check_priority_class},
     {.name = "DefaultTolerationSeconds", .mutate = add_default_tolerations},
     {.name = "DefaultStorageClass", .mutate = assign_storage_class},
+    {.name = "StorageObjectInUseProtection", .mutate = protect_storage_in_use},
     {.name = "PersistentVolumeClaimResize", .validate = check_claim_resize},
     {.name = "RuntimeClass", .mutate = apply_runtime_class, .validate = check_runtime_class},
     {.name = "CertificateApproval", .validate = check_certificate_approval},

@@ -1,0 +1,105 @@
+// Claims that a pod uses and volumes that a claim uses are not deleted before they are let go of: while their finalizers are
+// there, a deletion only marks them. (Admission adds the finalizers; they are added here to what was there before.)
+#include <algorithm>
+
+#include "client/json_writer.h"
+#include "controllers/claims.h"
+#include "controllers/framework.h"
+#include "controllers/table.h"
+
+namespace estiba::controllers {
+
+using model::ObjectRef;
+using model::core_v1::PersistentVolume;
+using model::core_v1::Pod;
+
+namespace {
+
+// With the finalizer or without.
+std::string finalizers_patch(const ObjectRef& object, std::string_view finalizer, bool with) {
+  client::JsonWriter json;
+  json.object().object("metadata").field("resourceVersion", object.resource_version()).array("finalizers");
+  for (const std::string& each : object.meta().finalizers)
+    if (each != finalizer) json.value(each);
+  if (with) json.value(finalizer);
+  json.end().end().end();
+  return json.take();
+}
+
+class Protection : public Controller {
+ protected:
+  Protection(Context& context, std::string name, client::Resource resource, std::string_view finalizer)
+      : Controller(context, std::move(name), {.workers = 4}), protected_(watch(resource)), finalizer_(finalizer) {}
+
+  virtual bool is_used(const ObjectRef& object) const = 0;
+
+  client::Informer& protected_;
+
+ private:
+  Task<Result<void>> reconcile(std::string key) override {
+    const ObjectRef object = protected_.get(key);
+    if (!object) co_return {};
+    const auto& all = object.meta().finalizers;
+    const bool there = std::find(all.begin(), all.end(), finalizer_) != all.end();
+    const bool ending = !object.meta().deletion_timestamp.empty();
+    if (there != ending || (ending && is_used(object))) co_return {};
+    auto written = co_await client_.patch(protected_.resource(), object.meta().ns, object.meta().name, client::PatchType::merge,
+                                          finalizers_patch(object, finalizer_, !ending));
+    if (written) protected_.observe(*written);
+    else if (written.error().code != Code::not_found)
+      co_return std::unexpected(std::move(written.error()).context("finalizer of " + object.meta().kind + " " + key));
+    co_return {};
+  }
+
+  const std::string_view finalizer_;
+};
+
+// A pod whose containers are gone and that only waits for its own removal.
+bool is_shut_down(const ObjectRef& pod) { return !pod.meta().deletion_timestamp.empty() && pod.meta().deletion_grace_seconds == 0; }
+
+class ClaimProtection final : public Protection {
+ public:
+  explicit ClaimProtection(Context& context)
+      : Protection(context, "pvc-protection-controller", persistent_volume_claims, "kubernetes.io/pvc-protection"),
+        pods_(informer(client::pods)),
+        pods_by_claim_(claim_index(pods_)) {
+    pods_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
+      if (after && after.meta().deletion_timestamp.empty()) return;
+      const ObjectRef& pod = after ? after : before;
+      for (const auto& volume : pod.as<Pod>().spec.volumes)
+        if (const std::string claim = claim_of(pod.meta(), volume); !claim.empty()) enqueue(client::key_of(pod.meta().ns, claim));
+    });
+  }
+
+ private:
+  /// A pod without a node has mounted nothing, and mounts no claim that is being deleted.
+  bool is_used(const ObjectRef& claim) const override {
+    bool used = false;
+    pods_.each(pods_by_claim_, client::key_of(claim), [&](const ObjectRef& pod) {
+      if (pod.as<Pod>().spec.nodeName.empty()) return;
+      for (const auto& volume : pod.as<Pod>().spec.volumes)
+        if (claim_of(pod.meta(), volume) == claim.meta().name)
+          used |= volume.persistentVolumeClaim || (!is_shut_down(pod) && is_made_for(claim.meta(), pod.meta()));
+    });
+    return used;
+  }
+
+  client::Informer& pods_;
+  const client::Informer::Index pods_by_claim_;
+};
+
+class VolumeProtection final : public Protection {
+ public:
+  explicit VolumeProtection(Context& context)
+      : Protection(context, "pv-protection-controller", persistent_volumes, "kubernetes.io/pv-protection") {}
+
+ private:
+  bool is_used(const ObjectRef& volume) const override { return volume.as<PersistentVolume>().status.phase == "Bound"; }
+};
+
+}  // namespace
+
+std::unique_ptr<Controller> make_claim_protection(Context& context) { return std::make_unique<ClaimProtection>(context); }
+std::unique_ptr<Controller> make_volume_protection(Context& context) { return std::make_unique<VolumeProtection>(context); }
+
+}  // namespace estiba::controllers
