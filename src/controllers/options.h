@@ -17,10 +17,13 @@ struct ResourceKind {
 };
 
 class CertificateAuthority;
+class ExtensionApi;
 
 struct Options {
   std::string root_ca_pem;                          ///< into the ConfigMap kube-root-ca.crt of every namespace; empty: no such ConfigMap
   const CertificateAuthority* authority = nullptr;  ///< signs certificate requests; null: nobody here does. Outlives the controllers
+  ExtensionApi* extensions =
+      nullptr;                      ///< asked for autoscalers' custom and external metrics; null: there are none. Outlives the controllers
   std::vector<ResourceKind> kinds;  ///< what namespaces and the garbage collector cover; empty: every resource of the tables
 
   // Node lifecycle, with the defaults of Kubernetes.

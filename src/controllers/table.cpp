@@ -32,6 +32,7 @@ static constexpr ControllerEntry table[] = {
     {"pv-protection", make_volume_protection},
     {"ephemeral-volume", make_ephemeral_volume_controller},
     {"local-provisioner", make_local_provisioner},
+    {"horizontal-pod-autoscaler", make_autoscaler},
 };
 
 std::span<const ControllerEntry> controller_table() { return table; }

@@ -53,7 +53,7 @@ struct Control::State {
   void begin() {
     controllers = std::make_unique<controllers::Controllers>(
         *controllers_client, controllers_thread.loop(),
-        controllers::Options{.root_ca_pem = options.ca.certificate_pem, .authority = &authority});
+        controllers::Options{.root_ca_pem = options.ca.certificate_pem, .authority = &authority, .extensions = options.extensions.get()});
     scheduler = std::make_unique<scheduler::Scheduler>(*scheduler_client, scheduler_thread.loop());
     controllers_thread.loop().post([this] {
       if (controllers) controllers->start();

@@ -6,14 +6,16 @@
 
 #include "apiserver/server.h"
 #include "base/task.h"
+#include "controllers/autoscaler_metrics.h"
 #include "io/pki.h"
 
 namespace estiba::server {
 
 struct ControlOptions {
-  io::KeyPair ca;        ///< the cluster's: published in every namespace, and what signs certificate requests
-  bool elect = false;    ///< several servers may share the store
-  std::string identity;  ///< the beginning of this server's name among the candidates
+  io::KeyPair ca;  ///< the cluster's: published in every namespace, and what signs certificate requests
+  std::unique_ptr<controllers::ExtensionApi> extensions;  ///< used on the controllers' thread
+  bool elect = false;                                     ///< several servers may share the store
+  std::string identity;                                   ///< the beginning of this server's name among the candidates
 };
 
 class Control {

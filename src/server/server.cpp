@@ -17,6 +17,7 @@
 #include "server/authentication.h"
 #include "server/certificates.h"
 #include "server/control.h"
+#include "server/extension_api.h"
 #include "server/local_client.h"
 #include "server/node_proxy.h"
 
@@ -41,6 +42,12 @@ std::string cgroup_root(const Options& options) {
   return "/estiba-" + hex_encode({reinterpret_cast<const char*>(&hash), 4});
 }
 
+// Where the API is reached from this machine.
+std::string own_host(const Options& options) {
+  const std::string& host = options.listen_host;
+  return host == "0.0.0.0" || host == "::" || host.empty() ? "127.0.0.1" : host;
+}
+
 }  // namespace
 
 struct Server::State {
@@ -57,6 +64,7 @@ struct Server::State {
 
   Result<void> open_store();
   Task<Result<void>> start_api();
+  Result<std::unique_ptr<OwnExtensionApi>> extension_api() const;
   Task<Result<void>> start_node();
   static Task<Result<void>> make_node(State* self);
   static Task<int> end_node(State* self);
@@ -102,9 +110,17 @@ Task<Result<void>> Server::State::start_api() {
   api->api().hold_ready(options.node && !options.docker_socket.empty());
   CO_TRY(api->listen());
   // The kubeconfig is there before /readyz says so.
-  const bool everywhere = options.listen_host == "0.0.0.0" || options.listen_host == "::" || options.listen_host.empty();
-  CO_TRY(write_kubeconfig(options.write_kubeconfig, certificates, everywhere ? "127.0.0.1" : options.listen_host, api->port()));
+  CO_TRY(write_kubeconfig(options.write_kubeconfig, certificates, own_host(options), api->port()));
   co_return co_await api->api().bootstrap();
+}
+
+Result<std::unique_ptr<OwnExtensionApi>> Server::State::extension_api() const {
+  io::TlsClientOptions tls;
+  tls.ca_pem = certificates.ca.certificate_pem;
+  tls.certificate_pem = certificates.admin.certificate_pem;
+  tls.key_pem = certificates.admin.key_pem;
+  return std::make_unique<OwnExtensionApi>("https://" + own_host(options) + ":" + std::to_string(api->port()),
+                                           TRY(io::make_tls_client(tls)));
 }
 
 Task<Result<void>> Server::State::start_node() {
@@ -187,8 +203,11 @@ Task<Result<void>> Server::start() {
     co_return fail(Code::invalid, "--docker-socket needs a node in this process: leave --node=false out, or run `estiba engine`");
   CO_TRY(s.open_store());
   CO_TRY(co_await s.start_api());
-  s.control = std::make_unique<Control>(
-      s.api->api(), ControlOptions{.ca = s.certificates.ca, .elect = s.store.freshness != nullptr, .identity = s.options.node_name});
+  auto extensions = CO_TRY(s.extension_api());
+  s.control = std::make_unique<Control>(s.api->api(), ControlOptions{.ca = s.certificates.ca,
+                                                                     .extensions = std::move(extensions),
+                                                                     .elect = s.store.freshness != nullptr,
+                                                                     .identity = s.options.node_name});
   s.control->start();
   log::info("server", "the API answers", {{"address", s.options.listen}, {"kubeconfig", s.options.write_kubeconfig}});
   if (s.options.node) CO_TRY_AS("node " + s.options.node_name, co_await s.start_node());
