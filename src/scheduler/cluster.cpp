@@ -117,6 +117,7 @@ void Cluster::place(const DemandPtr& demand, std::string_view node) {
   drop_nomination(demand->pod.meta().uid);
   NodeState& state = this->state(node);
   state.put_on(demand);
+  for (const std::string& claim : demand->claims) ++claim_users_[claim];
   if (state.node) tallies_.add_pod(*demand, state);
   placed_[demand->pod.meta().uid] = {demand, &state};
 }
@@ -127,6 +128,10 @@ void Cluster::remove_pod(std::string_view uid) {
   if (it == placed_.end()) return;
   const Placed placed = std::move(it->second);
   placed_.erase(it);
+  for (const std::string& claim : placed.demand->claims) {
+    const auto users = claim_users_.find(claim);
+    if (--users->second == 0) claim_users_.erase(users);
+  }
   if (placed.node->node) tallies_.remove_pod(*placed.demand, *placed.node);
   placed.node->take_off(*placed.demand);
   drop_if_unused(*placed.node);
@@ -147,6 +152,21 @@ const model::Labels& Cluster::labels_of(std::string_view ns) const {
   static const model::Labels none;
   const auto it = namespaces_.find(std::string(ns));
   return it == namespaces_.end() ? none : it->second.meta().labels;
+}
+
+size_t Cluster::users_of_claim(const std::string& claim) const {
+  const auto users = claim_users_.find(claim);
+  return users == claim_users_.end() ? 0 : users->second;
+}
+
+bool Cluster::is_free(const model::ObjectRef& volume, const model::ObjectRef& claim) const {
+  const auto reserved = reserved_volumes_.find(volume.meta().name);
+  return reserved == reserved_volumes_.end() || reserved->second == claim.meta().uid;
+}
+
+std::string Cluster::node_of_claim(const model::ObjectRef& claim) const {
+  const auto provision = provisions_.find(claim.meta().uid);
+  return provision != provisions_.end() ? provision->second : std::string(claim.meta().annotation("volume.kubernetes.io/selected-node"));
 }
 
 static std::string zone_of(const NodeState& node) {

@@ -62,6 +62,20 @@ class Cluster : public NamespaceLabels {
   const std::vector<NodeState*>& nodes() const;
   /// Null when it is not known.
   NodeState* find(std::string_view name) const;
+  /// How many placed pods use the claim, "ns/name".
+  size_t users_of_claim(const std::string& claim) const;
+  /// What is being written for a pod's claims counts until it is known to be so, or given up.
+  void reserve_volume(const model::ObjectRef& volume, const model::ObjectRef& claim) {
+    reserved_volumes_[volume.meta().name] = claim.meta().uid;
+  }
+  void release_volume(const std::string& volume) { reserved_volumes_.erase(volume); }
+  void reserve_provision(const model::ObjectRef& claim, const std::string& node) { provisions_[claim.meta().uid] = node; }
+  void release_provision(const std::string& claim_uid) { provisions_.erase(claim_uid); }
+  /// Nobody but the claim has the volume in view.
+  bool is_free(const model::ObjectRef& volume, const model::ObjectRef& claim) const;
+  /// The node at which the claim's volume is to be made; empty when there is none yet.
+  std::string node_of_claim(const model::ObjectRef& claim) const;
+
   /// How many nodes have an image of that name.
   size_t nodes_with_image(const std::string& name) const;
   /// Counts of placed pods; asking may make new ones.
@@ -84,6 +98,9 @@ class Cluster : public NamespaceLabels {
   mutable bool in_order_ = true;
   std::vector<int32_t> free_numbers_;
   std::unordered_map<std::string, size_t> nodes_with_image_;
+  std::unordered_map<std::string, size_t> claim_users_;
+  std::unordered_map<std::string, std::string> reserved_volumes_;  // by name: the claim's UID
+  std::unordered_map<std::string, std::string> provisions_;        // by the claim's UID: the node
   std::unordered_map<std::string, model::ObjectRef> namespaces_;
   mutable Tallies tallies_{known_, *this};          // mutable: what it keeps is what anybody could count
   std::unordered_map<std::string, Placed> placed_;  // by the pod's UID

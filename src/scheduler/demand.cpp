@@ -114,6 +114,8 @@ DemandPtr demand_of(const model::ObjectRef& object) {
   demand->scored_memory = with_defaults.memory;
   collect_ports(demand->ports, pod.spec.containers, pod.spec.hostNetwork.value_or(false), false);
   collect_ports(demand->ports, pod.spec.initContainers, pod.spec.hostNetwork.value_or(false), true);
+  for (const auto& volume : pod.spec.volumes)
+    if (volume.persistentVolumeClaim) demand->claims.push_back(object.meta().ns + "/" + volume.persistentVolumeClaim->claimName);
   demand->affinity = affinity_terms_of(object);
   return demand;
 }

@@ -39,6 +39,7 @@ struct Demand {
   Amounts request;                            ///< containers, init containers' maximum, sidecars, overhead
   int64_t scored_cpu = 0, scored_memory = 0;  ///< the same with 100m and 200 MB for containers that ask for nothing
   std::vector<HostPort> ports;
+  std::vector<std::string> claims;                ///< persistentVolumeClaims that its volumes name, as "ns/name"
   std::shared_ptr<const AffinityTerms> affinity;  ///< null: none
 
   const model::core_v1::Pod& typed() const { return pod.as<model::core_v1::Pod>(); }

@@ -10,6 +10,13 @@ struct Listers {
   client::Informer* replication_controllers = nullptr;
   client::Informer* replica_sets = nullptr;
   client::Informer* stateful_sets = nullptr;
+  client::Informer* claims = nullptr;
+  client::Informer* volumes = nullptr;
+  client::Informer* classes = nullptr;
+  client::Informer* csi_nodes = nullptr;
+  client::Informer* csi_drivers = nullptr;
+  client::Informer* capacities = nullptr;
+  client::Informer* attachments = nullptr;
 };
 
 }  // namespace estiba::scheduler

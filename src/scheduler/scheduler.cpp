@@ -6,6 +6,7 @@
 #include "client/informer.h"
 #include "client/json_writer.h"
 #include "client/tolerations.h"
+#include "scheduler/bind_volumes.h"
 #include "scheduler/cluster.h"
 #include "scheduler/decide.h"
 #include "scheduler/preempt.h"
@@ -31,6 +32,7 @@ struct Scheduler::State {
   client::Informer* budgets = nullptr;
   Cluster cluster;
   Queue queue{executor};
+  VolumeWriter volumes{client, executor, cluster};
   uint64_t turn = 0;
   TaskGroup writes;
   Job job;
@@ -68,6 +70,7 @@ struct Scheduler::State {
         queue.wake_all();
       }
       cluster.drop_nomination(uid);
+      volumes.changed();
       return;
     }
     if (!after.as<Pod>().spec.nodeName.empty()) {
@@ -117,7 +120,9 @@ struct Scheduler::State {
     co_await self->nodes->wait_synced();
     co_await self->budgets->wait_synced();
     const Listers& listers = self->cluster.listers;
-    for (client::Informer* other : {listers.services, listers.replication_controllers, listers.replica_sets, listers.stateful_sets})
+    for (client::Informer* other :
+         {listers.services, listers.replication_controllers, listers.replica_sets, listers.stateful_sets, listers.claims, listers.volumes,
+          listers.classes, listers.csi_nodes, listers.csi_drivers, listers.capacities, listers.attachments})
       co_await other->wait_synced();
     for (;;) {
       co_await self->queue.changed().wait();
@@ -134,6 +139,11 @@ struct Scheduler::State {
     return (demand.affinity && !demand.affinity->required.empty()) || !demand.typed().spec.topologySpreadConstraints.empty();
   }
 
+  static bool awaits_volumes(const Demand& demand) {
+    return std::ranges::any_of(demand.typed().spec.volumes,
+                               [](const auto& volume) { return volume.persistentVolumeClaim || volume.ephemeral; });
+  }
+
   void place_one(const std::string& key) {
     const ObjectRef pod = pods->get(key);
     if (!pod || !waits_for_us(pod) || cluster.knows(pod.meta().uid)) return queue.remove(key);
@@ -143,7 +153,8 @@ struct Scheduler::State {
     turn += decision.looked_at + 1;  // one more, so that equally good nodes take turns where all are looked at
     const int64_t priority = pod.as<Pod>().spec.priority.value_or(0);
     if (!decision.node) {
-      queue.put_back_unschedulable(key, priority, {{Awaited::neighbours, awaits_neighbours(*demand)}});
+      queue.put_back_unschedulable(key, priority,
+                                   {{Awaited::neighbours, awaits_neighbours(*demand)}, {Awaited::volumes, awaits_volumes(*demand)}});
       std::string message = decision.message, promised = pod.as<Pod>().status.nominatedNodeName;
       if (!cluster.nodes().empty() && may_preempt(cluster, *demand)) {
         const Preemption preemption = find_victims(cycle, decision.may_preempt, *budgets, turn);
@@ -157,7 +168,10 @@ struct Scheduler::State {
     }
     cluster.assume(demand, decision.node->name);
     queue.wake(Awaited::neighbours);
-    writes.start(bind(this, demand, decision.node->name, key, priority));
+    VolumePlan plan;
+    if (awaits_volumes(*demand)) PodVolumes(cluster, *demand).fits(*decision.node, nullptr, &plan);
+    volumes.reserve(plan, decision.node->name);
+    writes.start(bind(this, demand, decision.node->name, key, priority, std::move(plan)));
   }
 
   /// The victims go, each with its own grace; the pod is tried again as they do. Pods of lower priority that were promised room there look
@@ -200,8 +214,15 @@ struct Scheduler::State {
     (void)written;  // the pod may be gone, or have a place
   }
 
-  static Task<void> bind(State* self, DemandPtr demand, std::string node, std::string key, int64_t priority) {
-    Result<void> bound = co_await self->profile.bind.bind(self->client, demand, node);
+  static Task<void> bind(State* self, DemandPtr demand, std::string node, std::string key, int64_t priority, VolumePlan plan) {
+    Result<void> bound;
+    if (!plan.empty()) {
+      bound = co_await self->volumes.write(std::move(plan), node, self->pods, demand->pod);
+      if (!bound)
+        self->events.record(demand->pod, EventType::warning, "FailedScheduling",
+                            "running PreBind plugin \"VolumeBinding\": " + bound.error().message);
+    }
+    if (bound) bound = co_await self->profile.bind.bind(self->client, demand, node);
     const model::Meta& meta = demand->pod.meta();
     const ObjectRef now = self->pods->get(key);
     const bool same = now && now.meta().uid == meta.uid;
@@ -266,7 +287,21 @@ void Scheduler::start() {
   state->cluster.listers = {.services = &state->informers.of(client::services),
                             .replication_controllers = &state->informers.of({"", "v1", "replicationcontrollers"}),
                             .replica_sets = &state->informers.of(client::replica_sets),
-                            .stateful_sets = &state->informers.of({"apps", "v1", "statefulsets"})};
+                            .stateful_sets = &state->informers.of({"apps", "v1", "statefulsets"}),
+                            .claims = &state->informers.of({"", "v1", "persistentvolumeclaims"}),
+                            .volumes = &state->informers.of({"", "v1", "persistentvolumes"}),
+                            .classes = &state->informers.of({"storage.k8s.io", "v1", "storageclasses"}),
+                            .csi_nodes = &state->informers.of({"storage.k8s.io", "v1", "csinodes"}),
+                            .csi_drivers = &state->informers.of({"storage.k8s.io", "v1", "csidrivers"}),
+                            .capacities = &state->informers.of({"storage.k8s.io", "v1", "csistoragecapacities"}),
+                            .attachments = &state->informers.of({"storage.k8s.io", "v1", "volumeattachments"})};
+  const Listers& listers = state->cluster.listers;
+  for (client::Informer* storage :
+       {listers.claims, listers.volumes, listers.classes, listers.csi_nodes, listers.csi_drivers, listers.capacities, listers.attachments})
+    storage->on_change([state](const ObjectRef&, const ObjectRef&) {
+      state->volumes.changed();
+      state->queue.wake(Awaited::volumes);
+    });
   state->pods->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->pod_changed(before, after); });
   state->nodes->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->node_changed(before, after); });
   state->namespaces->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->namespace_changed(before, after); });

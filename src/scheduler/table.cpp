@@ -9,6 +9,10 @@ static constexpr FilterPlugin filters[] = {
     {"NodeAffinity", check_node_affinity, prepare_node_affinity},
     {"NodePorts", check_ports, prepare_ports},
     {"NodeResourcesFit", check_resources},
+    {"VolumeRestrictions", check_volume_restrictions, prepare_volume_restrictions},
+    {"NodeVolumeLimits", check_volume_limits, prepare_volume_limits},
+    {"VolumeBinding", check_volume_binding, prepare_volume_binding},
+    {"VolumeZone", check_volume_zone, prepare_volume_zone},
     {"PodTopologySpread", check_spread, prepare_spread},
     {"InterPodAffinity", check_pod_affinity, prepare_pod_affinity},
 };

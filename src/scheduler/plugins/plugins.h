@@ -10,12 +10,20 @@ Verdict check_taints(const Demand& pod, const PluginState*, const NodeState& nod
 Verdict check_node_affinity(const Demand& pod, const PluginState*, const NodeState& node, Reasons* why);
 Verdict check_ports(const Demand& pod, const PluginState*, const NodeState& node, Reasons* why);
 Verdict check_resources(const Demand& pod, const PluginState*, const NodeState& node, Reasons* why);
+Verdict check_volume_restrictions(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
+Verdict check_volume_limits(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
+Verdict check_volume_binding(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
+Verdict check_volume_zone(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
 Verdict check_spread(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
 Verdict check_pod_affinity(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
 
 Prepared prepare_node_name(const Cluster& cluster, const Demand& pod);
 Prepared prepare_node_affinity(const Cluster& cluster, const Demand& pod);
 Prepared prepare_ports(const Cluster& cluster, const Demand& pod);
+Prepared prepare_volume_restrictions(const Cluster& cluster, const Demand& pod);
+Prepared prepare_volume_limits(const Cluster& cluster, const Demand& pod);
+Prepared prepare_volume_binding(const Cluster& cluster, const Demand& pod);
+Prepared prepare_volume_zone(const Cluster& cluster, const Demand& pod);
 Prepared prepare_spread(const Cluster& cluster, const Demand& pod);
 Prepared prepare_pod_affinity(const Cluster& cluster, const Demand& pod);
 
