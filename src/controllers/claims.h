@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "client/claims.h"
 #include "client/informer.h"
 #include "controllers/stateful_claims.h"
 #include "model/types/core_v1.h"
@@ -13,33 +14,24 @@ namespace estiba::controllers {
 inline constexpr client::Resource persistent_volumes{"", "v1", "persistentvolumes"};
 inline constexpr client::Resource storage_classes{"storage.k8s.io", "v1", "storageclasses"};
 
-// Annotations by which binder, scheduler and provisioners understand each other.
-inline constexpr std::string_view bind_completed = "pv.kubernetes.io/bind-completed";
-inline constexpr std::string_view bound_by_controller = "pv.kubernetes.io/bound-by-controller";
-inline constexpr std::string_view provisioned_by = "pv.kubernetes.io/provisioned-by";
-inline constexpr std::string_view selected_node = "volume.kubernetes.io/selected-node";
-inline constexpr std::string_view storage_provisioner = "volume.kubernetes.io/storage-provisioner";
-inline constexpr std::string_view beta_storage_provisioner = "volume.beta.kubernetes.io/storage-provisioner";
-inline constexpr std::string_view beta_storage_class = "volume.beta.kubernetes.io/storage-class";
-
-/// The class's name, of the old annotation where it is set; empty for none.
-std::string class_of_claim(const model::ObjectRef& claim);
-std::string class_of_volume(const model::ObjectRef& volume);
-
-/// spec.claimRef names the claim, with its UID or before that is known.
-bool is_bound_to(const model::ObjectRef& volume, const model::ObjectRef& claim);
-
-/// Bytes asked for and there.
-int64_t requested_bytes(const model::ObjectRef& claim);
-int64_t capacity_bytes(const model::ObjectRef& volume);
+using client::beta_storage_class;
+using client::beta_storage_provisioner;
+using client::bind_completed;
+using client::bound_by_controller;
+using client::capacity_bytes;
+using client::claim_of;
+using client::class_of_claim;
+using client::class_of_volume;
+using client::is_bound_to;
+using client::is_made_for;
+using client::provisioned_by;
+using client::requested_bytes;
+using client::selected_node;
+using client::storage_provisioner;
 
 /// The class that new claims without one get: of several the newest, then the first by name. A null reference for none.
 model::ObjectRef default_class(const client::Informer& classes);
 
-/// The claim that a volume of a pod uses, or empty.
-std::string claim_of(const model::Meta& pod, const model::core_v1::Volume& volume);
-/// A claim of a generic ephemeral volume belongs to the pod it was made for.
-bool is_made_for(const model::Meta& claim, const model::Meta& pod);
 /// Pods by the claims they use, as "ns/claim".
 client::Informer::Index claim_index(client::Informer& pods);
 

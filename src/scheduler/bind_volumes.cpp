@@ -32,7 +32,7 @@ static std::string claim_reference(const VolumePlan::Binding& binding) {
   json.object().object("metadata").field("resourceVersion", binding.volume.resource_version());
   // A volume that somebody made for the claim goes back to that one; what was chosen here may be given to another later.
   if (!binding.volume.as<model::core_v1::PersistentVolume>().spec.claimRef)
-    json.object("annotations").field(bound_by_controller, "yes").end();
+    json.object("annotations").field(client::bound_by_controller, "yes").end();
   json.end().object("spec").object("claimRef").field("apiVersion", "v1").field("kind", "PersistentVolumeClaim").field("name", claim.name);
   json.field("namespace", claim.ns).field("uid", claim.uid).field("resourceVersion", binding.claim.resource_version());
   json.end().end().end();
@@ -53,7 +53,11 @@ Task<Result<void>> VolumeWriter::bind(VolumeWriter* self, VolumePlan plan, std::
   }
   for (const ObjectRef& claim : plan.provisions) {
     client::JsonWriter json;
-    json.object().object("metadata").field("resourceVersion", claim.resource_version()).object("annotations").field(selected_node, node);
+    json.object()
+        .object("metadata")
+        .field("resourceVersion", claim.resource_version())
+        .object("annotations")
+        .field(client::selected_node, node);
     json.end().end().end();
     const ObjectRef written =
         CO_TRY(co_await self->client_.patch(claims, claim.meta().ns, claim.meta().name, client::PatchType::merge, json.take()));
@@ -93,7 +97,7 @@ Result<bool> VolumeWriter::bound(const VolumePlan& plan, const std::string& node
   }
   for (const ObjectRef& claim : plan.provisions) {
     const ObjectRef present = TRY(now(claim));
-    if (present.meta().annotation(selected_node) != node)
+    if (present.meta().annotation(client::selected_node) != node)
       return fail(Code::conflict, "provisioning failed for PVC " + quoted(claim.meta().name));
     all &= is_bound(present);
   }

@@ -14,42 +14,8 @@ using model::core_v1::PersistentVolume;
 using model::core_v1::PersistentVolumeClaim;
 using model::storage_v1::StorageClass;
 
-std::string claim_name(const model::Meta& pod, const model::core_v1::Volume& volume) {
-  if (volume.persistentVolumeClaim) return volume.persistentVolumeClaim->claimName;
-  if (volume.ephemeral) return pod.name + "-" + volume.name;
-  return {};
-}
-
 bool is_bound(const ObjectRef& claim) {
-  return !claim.as<PersistentVolumeClaim>().spec.volumeName.empty() && client::find_label(claim.meta().annotations, bind_completed);
-}
-
-static constexpr std::string_view old_class = "volume.beta.kubernetes.io/storage-class";
-
-std::string class_of_claim(const ObjectRef& claim) {
-  if (const std::string* old = client::find_label(claim.meta().annotations, old_class)) return *old;
-  return claim.as<PersistentVolumeClaim>().spec.storageClassName.value_or("");
-}
-
-static std::string class_of_volume(const ObjectRef& volume) {
-  if (const std::string* old = client::find_label(volume.meta().annotations, old_class)) return *old;
-  return volume.as<PersistentVolume>().spec.storageClassName;
-}
-
-static int64_t storage_in(const std::map<std::string, std::string>& amounts) {
-  const auto found = amounts.find("storage");
-  return found == amounts.end() ? 0 : model::quantity_to_int64(found->second);
-}
-
-static int64_t requested(const ObjectRef& claim) {
-  const auto& resources = claim.as<PersistentVolumeClaim>().spec.resources;
-  return resources ? storage_in(resources->requests) : 0;
-}
-
-static bool is_for(const ObjectRef& volume, const ObjectRef& claim) {
-  const auto& reference = volume.as<PersistentVolume>().spec.claimRef;
-  return reference && reference->name == claim.meta().name && reference->namespace_ == claim.meta().ns &&
-         (reference->uid.empty() || reference->uid == claim.meta().uid);
+  return !claim.as<PersistentVolumeClaim>().spec.volumeName.empty() && client::find_label(claim.meta().annotations, client::bind_completed);
 }
 
 bool reaches(const NodeState& node, const ObjectRef& volume) {
@@ -63,12 +29,12 @@ PodVolumes::PodVolumes(const Cluster& cluster, const Demand& pod) : cluster_(clu
   for (const auto& volume : pod.typed().spec.volumes)
     if (refusal_.empty()) add(volume);
   if (refusal_.empty() && waits_) refusal_ = "pod has unbound immediate PersistentVolumeClaims";
-  std::ranges::stable_sort(delayed_, {}, requested);
+  std::ranges::stable_sort(delayed_, {}, client::requested_bytes);
 }
 
 void PodVolumes::add(const model::core_v1::Volume& volume) {
   const model::Meta& meta = pod_.pod.meta();
-  const std::string name = claim_name(meta, volume);
+  const std::string name = client::claim_of(meta, volume);
   if (name.empty()) return;
   const Listers& listers = cluster_.listers;
   const ObjectRef claim = listers.claims ? listers.claims->get(meta.ns, name) : ObjectRef{};
@@ -82,12 +48,12 @@ void PodVolumes::add(const model::core_v1::Volume& volume) {
     refusal_ = "persistentvolumeclaim \"" + name + "\" bound to non-existent persistentvolume \"" + typed.spec.volumeName + "\"";
   } else if (!claim.meta().deletion_timestamp.empty()) {
     refusal_ = "persistentvolumeclaim \"" + name + "\" is being deleted";
-  } else if (const model::Owner* owner = claim.meta().controller(); volume.ephemeral && (!owner || owner->uid != meta.uid)) {
+  } else if (volume.ephemeral && !client::is_made_for(claim.meta(), meta)) {
     refusal_ = "PVC " + meta.ns + "/" + name + " was not created for pod " + meta.ns + "/" + meta.name + " (pod is not owner)";
   } else if (is_bound(claim)) {
     bound_.push_back(claim);
   } else {
-    const ObjectRef of = listers.classes ? listers.classes->get(class_of_claim(claim)) : ObjectRef{};
+    const ObjectRef of = listers.classes ? listers.classes->get(client::class_of_claim(claim)) : ObjectRef{};
     const bool delayed = of && of.as<StorageClass>().volumeBindingMode == "WaitForFirstConsumer";
     if (delayed && typed.spec.volumeName.empty()) delayed_.push_back(claim);
     else waits_ = true;
@@ -145,16 +111,16 @@ ObjectRef PodVolumes::match(const ObjectRef& claim, const NodeState& node, const
   if (!cluster_.listers.volumes) return {};
   const auto& asks = claim.as<PersistentVolumeClaim>();
   const auto mode = [](const std::string& text) { return text.empty() ? std::string_view("Filesystem") : std::string_view(text); };
-  const std::string wanted = class_of_claim(claim);
-  const int64_t bytes = requested(claim);
+  const std::string wanted = client::class_of_claim(claim);
+  const int64_t bytes = client::requested_bytes(claim);
   ObjectRef best, own;
   bool own_elsewhere = false;
   cluster_.listers.volumes->each([&](const ObjectRef& volume) {
     const auto& has = volume.as<PersistentVolume>();
-    const bool ours = is_for(volume, claim);
+    const bool ours = client::is_bound_to(volume, claim);
     if ((has.spec.claimRef && !ours) || !cluster_.is_free(volume, claim)) return;
     if (std::ranges::any_of(taken.bindings, [&](const auto& binding) { return binding.volume.meta().name == volume.meta().name; })) return;
-    if (storage_in(has.spec.capacity) < bytes || mode(has.spec.volumeMode) != mode(asks.spec.volumeMode) ||
+    if (client::capacity_bytes(volume) < bytes || mode(has.spec.volumeMode) != mode(asks.spec.volumeMode) ||
         has.spec.volumeAttributesClassName != asks.spec.volumeAttributesClassName || !volume.meta().deletion_timestamp.empty())
       return;
     if (ours) {
@@ -162,9 +128,9 @@ ObjectRef PodVolumes::match(const ObjectRef& claim, const NodeState& node, const
       else own_elsewhere = true;
       return;
     }
-    if (has.status.phase != "Available" || class_of_volume(volume) != wanted || !has_modes(has, asks)) return;
+    if (has.status.phase != "Available" || client::class_of_volume(volume) != wanted || !has_modes(has, asks)) return;
     if (asks.spec.selector && !client::matches(*asks.spec.selector, volume.meta().labels)) return;
-    if (best && storage_in(best.as<PersistentVolume>().spec.capacity) <= storage_in(has.spec.capacity)) return;
+    if (best && client::capacity_bytes(best) <= client::capacity_bytes(volume)) return;
     if (reaches(node, volume)) best = volume;
   });
   if (own) return own;
@@ -172,7 +138,7 @@ ObjectRef PodVolumes::match(const ObjectRef& claim, const NodeState& node, const
 }
 
 PodVolumes::Provision PodVolumes::can_provision(const ObjectRef& claim, const NodeState& node) const {
-  const ObjectRef of = cluster_.listers.classes->get(class_of_claim(claim));
+  const ObjectRef of = cluster_.listers.classes->get(client::class_of_claim(claim));
   const auto& typed = of.as<StorageClass>();
   if (typed.provisioner.empty() || typed.provisioner == "kubernetes.io/no-provisioner") return Provision::impossible;
   const auto& labels = node.node.meta().labels;
@@ -190,7 +156,7 @@ PodVolumes::Provision PodVolumes::can_provision(const ObjectRef& claim, const No
 bool PodVolumes::has_capacity(const ObjectRef& claim, const ObjectRef& storage_class, const NodeState& node) const {
   const Listers& listers = cluster_.listers;
   const ObjectRef driver = listers.csi_drivers ? listers.csi_drivers->get(storage_class.as<StorageClass>().provisioner) : ObjectRef{};
-  const int64_t bytes = requested(claim);
+  const int64_t bytes = client::requested_bytes(claim);
   if (bytes == 0 || !driver || !driver.as<model::storage_v1::CSIDriver>().spec.storageCapacity.value_or(false) || !listers.capacities)
     return true;
   bool enough = false;

@@ -6,20 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "client/claims.h"
 #include "scheduler/plugin.h"
 
 namespace estiba::scheduler {
 
-inline constexpr std::string_view selected_node = "volume.kubernetes.io/selected-node";
-inline constexpr std::string_view bind_completed = "pv.kubernetes.io/bind-completed";
-inline constexpr std::string_view bound_by_controller = "pv.kubernetes.io/bound-by-controller";
-
-/// The name of the claim that a pod's volume stands for; empty for others.
-std::string claim_name(const model::Meta& pod, const model::core_v1::Volume& volume);
-
 /// spec.volumeName is set and the binder has finished.
 bool is_bound(const model::ObjectRef& claim);
-std::string class_of_claim(const model::ObjectRef& claim);
 
 /// What is to be written for the claims of a pod that goes to a node.
 struct VolumePlan {

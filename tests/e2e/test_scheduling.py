@@ -111,3 +111,32 @@ def test_replicas_go_apart_by_default(nodes, place):
         return names if len(names) == 4 and all(names) else None
 
     assert set(support.wait_for("four replicas", placed)) == set(NODES)
+
+
+def test_claims_that_wait_get_a_volume_where_the_pod_goes(nodes, place):
+    name = nodes.ns  # what is of the cluster is of this test by its name
+    storage = {"metadata": {"name": name}, "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}
+    assert nodes("POST", "/apis/storage.k8s.io/v1/storageclasses", storage).status == 201
+    in_b = {"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": ZONE, "operator": "In", "values": ["b"]}]}]}}
+    volume = {"metadata": {"name": name}, "spec": {"storageClassName": name, "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOncePod"],
+                                                   "hostPath": {"path": "/none"}, "nodeAffinity": in_b}}
+    claim = {"metadata": {"name": "c"}, "spec": {"storageClassName": name, "accessModes": ["ReadWriteOncePod"], "resources": {"requests": {"storage": "1Gi"}}}}
+    uses = {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}
+    message = place("p", **uses)
+    assert message.startswith('0/4 nodes are available: persistentvolumeclaim "c" not found. preemption: 0/4 nodes are available: 4 Preemption is not'), message
+    assert nodes("POST", f"/api/v1/namespaces/{nodes.ns}/persistentvolumeclaims", claim).status == 201
+
+    def says(text):
+        return lambda: any(text in message for message in reasons(nodes, "p"))
+
+    support.wait_for("the lack of a volume", says("4 node(s) didn't find available persistent volumes to bind"))
+    assert nodes("POST", "/api/v1/persistentvolumes", volume).status == 201
+    where = support.wait_for("the pod's node", lambda: nodes.get(f"/api/v1/namespaces/{nodes.ns}/pods/p").body["spec"].get("nodeName"))
+    assert NODES[where] == "b"
+    assert nodes.get(f"/api/v1/namespaces/{nodes.ns}/persistentvolumeclaims/c").body["spec"]["volumeName"] == name
+    message = place("q", **uses)
+    assert message.startswith("0/4 nodes are available: 4 node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode "
+                              "already in-use by another pod."), message
+    for path in (f"/api/v1/namespaces/{nodes.ns}/pods/p?gracePeriodSeconds=0", f"/api/v1/persistentvolumes/{name}",
+                 f"/apis/storage.k8s.io/v1/storageclasses/{name}"):
+        nodes("DELETE", path)

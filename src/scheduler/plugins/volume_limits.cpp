@@ -44,7 +44,7 @@ class LimitState : public PluginState {
   void collect(const Demand& pod, Attached& out) const {
     const model::Meta& meta = pod.pod.meta();
     for (const auto& volume : pod.typed().spec.volumes) {
-      const std::string name = claim_name(meta, volume);
+      const std::string name = client::claim_of(meta, volume);
       if (name.empty()) continue;
       if (const ObjectRef claim = listers_.claims->get(meta.ns, name)) add(claim, out);
     }
@@ -72,7 +72,7 @@ class LimitState : public PluginState {
     const std::string& name = claim.as<PersistentVolumeClaim>().spec.volumeName;
     if (const ObjectRef volume = name.empty() ? ObjectRef{} : listers_.volumes->get(name)) {
       add_volume(volume, out);
-    } else if (const ObjectRef of = listers_.classes->get(class_of_claim(claim))) {
+    } else if (const ObjectRef of = listers_.classes->get(client::class_of_claim(claim))) {
       out[of.as<model::storage_v1::StorageClass>().provisioner].insert("\n" + client::key_of(claim));
     }
   }

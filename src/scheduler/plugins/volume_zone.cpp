@@ -57,7 +57,7 @@ Prepared prepare_volume_zone(const Cluster& cluster, const Demand& pod) {
   const model::Meta& meta = pod.pod.meta();
   for (const auto& volume : pod.typed().spec.volumes) {
     if (!volume.persistentVolumeClaim || !cluster.listers.claims) continue;
-    const model::ObjectRef claim = cluster.listers.claims->get(meta.ns, claim_name(meta, volume));
+    const model::ObjectRef claim = cluster.listers.claims->get(meta.ns, client::claim_of(meta, volume));
     if (!claim) continue;  // refused by VolumeBinding
     const std::string& name = claim.as<model::core_v1::PersistentVolumeClaim>().spec.volumeName;
     if (name.empty()) continue;
