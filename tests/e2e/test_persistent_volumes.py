@@ -84,7 +84,7 @@ def test_a_volume_made_by_hand_is_kept(cluster):
 
 def test_a_pod_whose_claim_cannot_be_had_says_so(cluster):
     create(cluster, claim("never", storageClassName="no-such-class"), pod("waits", "true", of_claim("never")))
-    support.wait_for("the reason", lambda: "not bound" in cluster.kubectl("-n", cluster.ns, "get", "events"))
+    support.wait_for("the reason", lambda: "pod has unbound immediate PersistentVolumeClaims" in cluster.kubectl("-n", cluster.ns, "get", "events"))
     assert phase(cluster, "pod", "waits") == "Pending"
     support.wait_for("the claim's", lambda: 'storageclass.storage.k8s.io "no-such-class" not found' in cluster.kubectl("-n", cluster.ns, "describe", "pvc", "never"))
     cluster.kubectl("-n", cluster.ns, "delete", "pod", "waits")
