@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""./dev bench [--no-peers] [start|pods|memory|api|objects|scheduler|engine|engine-build|engine-images …]: measures and prints medians with their spread; bench/results/ keeps them.
+"""./dev bench [--no-peers] [start|pods|memory|api|objects|network|scheduler|engine|engine-build|engine-images …]: measures and prints medians with their spread; bench/results/ keeps them.
 
 Each benchmark makes a cluster in namespaces of its own. Nothing else should run on the machine meanwhile: the load at the end is
 written down beside the numbers."""
@@ -14,13 +14,14 @@ import engine  # noqa: E402
 import engine_build  # noqa: E402
 import engine_images  # noqa: E402
 import measure  # noqa: E402
+import network  # noqa: E402
 import objects  # noqa: E402
 import pods  # noqa: E402
 import scheduler  # noqa: E402
 import start  # noqa: E402
 
 BENCHMARKS = {"start": start.measure, "pods": pods.measure, "memory": pods.measure_memory, "api": api.measure, "objects": objects.measure,
-              "scheduler": scheduler.measure, "engine": engine.measure, "engine-build": engine_build.measure, "engine-images": engine_images.measure}
+              "network": network.measure, "scheduler": scheduler.measure, "engine": engine.measure, "engine-build": engine_build.measure, "engine-images": engine_images.measure}
 
 
 def main():

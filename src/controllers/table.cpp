@@ -17,6 +17,7 @@ static constexpr ControllerEntry table[] = {
     {"clusterrole-aggregation", make_cluster_role_aggregation},
     {"endpointslice", make_endpoint_slice_controller},
     {"endpoints", make_endpoints_controller},
+    {"service-lb", make_service_load_balancer},
     {"namespace", make_namespace_controller},
     {"node-lifecycle", make_node_lifecycle_controller},
     {"pod-garbage-collector", make_pod_collector},

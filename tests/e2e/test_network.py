@@ -38,6 +38,17 @@ def test_node_port_from_outside_and_inside(cluster):
     assert cluster.sandbox.inside(["curl", "-sS", "--max-time", "3", f"http://127.0.0.1:{port}/"]).stdout
 
 
+def test_a_load_balancer_has_the_nodes_address(cluster):
+    cluster.apply(deployment("web", 2, *WEB, readinessProbe={"tcpSocket": {"port": 8080}, "periodSeconds": 1}), service("web", port=8088, type="LoadBalancer"))
+    cluster.k("rollout", "status", "deployment/web", "--timeout=30s")
+    status = lambda: cluster.get("-n", cluster.ns, "service", "web")["status"]["loadBalancer"]
+    wait_for("the address", lambda: status().get("ingress") == [{"ip": NODE_ADDRESS, "ipMode": "VIP"}], 10)
+    wait_for("both pods to answer", lambda: len({cluster.fetch(f"http://{NODE_ADDRESS}:8088/") for _ in range(12)} - {None}) == 2, 10)
+    cluster.k("patch", "service", "web", "-p", '{"spec": {"type": "ClusterIP"}}')
+    wait_for("no address", lambda: not status().get("ingress"), 10)
+    wait_for("the port to be closed", lambda: cluster.fetch(f"http://{NODE_ADDRESS}:8088/", 1) is None, 10)
+
+
 def test_services_without_endpoints_refuse(cluster):
     cluster.apply(service("nobody"))
     ip = cluster.get("-n", cluster.ns, "service", "nobody")["spec"]["clusterIP"]

@@ -1,0 +1,189 @@
+// Services of type LoadBalancer without a load balancer around: their addresses are those of the nodes, where the proxy leads them to the
+// endpoints. With externalTrafficPolicy Local only nodes that have a ready endpoint.
+//
+// Only Services without a loadBalancerClass; and a Service whose status another controller has written is left to that one. What is written
+// here is known by a condition in the status. Two Services cannot have one port: the older keeps it. Nor can one have a port at which the
+// API server or a node answers, since those would be reached no more.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/time.h"
+#include "client/json_writer.h"
+#include "controllers/framework.h"
+#include "controllers/table.h"
+#include "model/types/core_v1.h"
+#include "model/types/discovery_v1.h"
+
+namespace estiba::controllers {
+
+using model::ObjectRef;
+using model::core_v1::Node;
+using model::core_v1::Service;
+using model::discovery_v1::EndpointSlice;
+
+namespace {
+
+constexpr std::string_view ours = "estiba.dev/NodeAddresses";
+constexpr std::string_view excluded = "node.kubernetes.io/exclude-from-external-load-balancers";  // well-known label
+
+using Port = std::pair<std::string, int32_t>;  // protocol, number
+
+class ServiceLoadBalancer final : public Controller {
+ public:
+  explicit ServiceLoadBalancer(Context& context)
+      : Controller(context, "service-lb-controller", {.workers = 1}),
+        services_(watch(client::services)),
+        nodes_(informer(client::nodes)),
+        slices_(informer(client::endpoint_slices)),
+        by_service_(slices_.shared_index("service key", [](const model::Object& slice, std::vector<std::string>& values) {
+          values.push_back(client::key_of(slice.meta().ns, slice.meta().label("kubernetes.io/service-name")));
+        })) {
+    // A port that one gives up may be what another waits for; a node's address concerns all.
+    services_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
+      if (wants(before) || wants(after)) enqueue_all();
+    });
+    nodes_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
+      if (!before || !after || addresses_of(before) != addresses_of(after)) enqueue_all();
+    });
+    slices_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
+      const model::Meta& meta = (after ? after : before).meta();
+      enqueue(client::key_of(meta.ns, meta.label("kubernetes.io/service-name")));
+    });
+  }
+
+ private:
+  static bool wants(const ObjectRef& service) {
+    if (!service || !service.meta().deletion_timestamp.empty()) return false;
+    const auto& spec = service.as<Service>().spec;
+    return spec.type == "LoadBalancer" && spec.loadBalancerClass.empty();
+  }
+  void enqueue_all() {
+    services_.each([&](const ObjectRef& service) {
+      if (wants(service)) enqueue(service);
+    });
+  }
+
+  /// Those of a node that takes part: what it has for the outside, else what it has.
+  static std::vector<std::string> addresses_of(const ObjectRef& node) {
+    const auto& status = node.as<Node>().status;
+    const bool ready = std::ranges::any_of(status.conditions, [](const auto& c) { return c.type == "Ready" && c.status == "True"; });
+    const bool out = std::ranges::any_of(node.meta().labels, [](const auto& label) { return label.first == excluded; });
+    if (!ready || out || !node.meta().deletion_timestamp.empty()) return {};
+    for (std::string_view type : {"ExternalIP", "InternalIP"}) {
+      std::vector<std::string> found;
+      for (const auto& address : status.addresses)
+        if (address.type == type) found.push_back(address.address);
+      if (!found.empty()) return found;
+    }
+    return {};
+  }
+
+  std::set<Port> taken_by_the_cluster() const {
+    std::set<Port> ports;
+    nodes_.each([&](const ObjectRef& node) {
+      const auto& daemons = node.as<Node>().status.daemonEndpoints;
+      if (daemons && daemons->kubeletEndpoint) ports.insert({"TCP", daemons->kubeletEndpoint->Port});
+    });
+    slices_.each(by_service_, "default/kubernetes", [&](const ObjectRef& slice) {
+      for (const auto& port : slice.as<EndpointSlice>().ports)
+        ports.insert({port.protocol.empty() ? "TCP" : port.protocol, port.port.value_or(0)});
+    });
+    return ports;
+  }
+
+  static std::vector<Port> ports_of(const ObjectRef& service) {
+    std::vector<Port> ports;
+    for (const auto& port : service.as<Service>().spec.ports) ports.push_back({port.protocol.empty() ? "TCP" : port.protocol, port.port});
+    return ports;
+  }
+
+  /// Why the service cannot have its ports at the nodes, or nothing.
+  std::string obstacle(const ObjectRef& service) const {
+    const std::set<Port> taken = taken_by_the_cluster();
+    const std::vector<Port> mine = ports_of(service);
+    for (const auto& [protocol, number] : mine)
+      if (taken.contains({protocol, number})) return "port " + std::to_string(number) + " of the nodes is the cluster's own";
+    auto age = [](const ObjectRef& object) { return std::pair(object.meta().creation_timestamp, client::key_of(object)); };
+    std::string found;
+    services_.each([&](const ObjectRef& other) {
+      if (!wants(other) || age(other) >= age(service)) return;
+      for (const Port& port : ports_of(other))
+        if (std::ranges::contains(mine, port))
+          found = "port " + std::to_string(port.second) + " of the nodes is that of the service " + client::key_of(other);
+    });
+    return found;
+  }
+
+  std::vector<std::string> wanted(const ObjectRef& service) const {
+    std::set<std::string, std::less<>> serving;
+    const bool local = service.as<Service>().spec.externalTrafficPolicy == "Local";
+    if (local)
+      slices_.each(by_service_, client::key_of(service), [&](const ObjectRef& slice) {
+        for (const auto& endpoint : slice.as<EndpointSlice>().endpoints)
+          if (!endpoint.conditions || endpoint.conditions->ready.value_or(true)) serving.insert(endpoint.nodeName);
+      });
+    std::vector<std::string> addresses;
+    nodes_.each([&](const ObjectRef& node) {
+      if (!local || serving.contains(node.meta().name)) std::ranges::copy(addresses_of(node), std::back_inserter(addresses));
+    });
+    std::ranges::sort(addresses);
+    return addresses;
+  }
+
+  Task<Result<void>> reconcile(std::string key) override {
+    const ObjectRef service = services_.get(key);
+    if (!service || !service.meta().deletion_timestamp.empty()) co_return {};
+    const auto& status = service.as<Service>().status;
+    const bool written = std::ranges::any_of(status.conditions, [](const auto& condition) { return condition.type == ours; });
+    std::vector<std::string> now;
+    if (status.loadBalancer)
+      for (const auto& ingress : status.loadBalancer->ingress) now.push_back(ingress.ip);
+    if (!written && (!wants(service) || !now.empty())) co_return {};
+    std::vector<std::string> next;
+    if (wants(service)) {
+      const std::string why_not = obstacle(service);
+      if (why_not.empty()) next = wanted(service);
+      else if (!now.empty() || !written)
+        events_.record(service, client::EventType::warning, "LoadBalancerPortTaken", "No node address can be given: " + why_not);
+    }
+    if (wants(service) ? written && next == now : !written) co_return {};
+    co_return co_await patch_status(services_, service, status_of(service, next));
+  }
+
+  std::string status_of(const ObjectRef& service, const std::vector<std::string>& addresses) const {
+    client::JsonWriter json;
+    json.object().object("status").object("loadBalancer").array("ingress");
+    for (const std::string& address : addresses) json.object().field("ip", address).field("ipMode", "VIP").end();
+    json.end().end().array("conditions");
+    for (const auto& condition : service.as<Service>().status.conditions) {
+      if (condition.type == ours) continue;
+      json.object()
+          .field("type", condition.type)
+          .field("status", condition.status)
+          .field("reason", condition.reason)
+          .field("message", condition.message)
+          .field("lastTransitionTime", condition.lastTransitionTime)
+          .end();
+    }
+    if (wants(service))
+      json.object()
+          .field("type", ours)
+          .field("status", addresses.empty() ? "False" : "True")
+          .field("reason", addresses.empty() ? "NoAddress" : "Assigned")
+          .field("message", addresses.empty() ? "no node's address can be given" : "the addresses are those of the nodes")
+          .field("lastTransitionTime", format_rfc3339(wall_now()))
+          .end();
+    json.end().end().end();
+    return json.take();
+  }
+
+  client::Informer &services_, &nodes_, &slices_;
+  client::Informer::Index by_service_;
+};
+
+}  // namespace
+
+std::unique_ptr<Controller> make_service_load_balancer(Context& context) { return std::make_unique<ServiceLoadBalancer>(context); }
+
+}  // namespace estiba::controllers
