@@ -1,4 +1,6 @@
-// Namespace: when one is deleted, deletes all that is in it, waits until it is gone, then lets the namespace go.
+// Namespace: when one is deleted, deletes all that is in it, waits until it is gone, then lets the namespace go. The pods go first: until
+// the last one has ended it keeps what it lives by, its network policies above all.
+#include <algorithm>
 #include <map>
 
 #include "base/time.h"
@@ -35,6 +37,7 @@ class NamespaceController final : public Controller {
         definitions_(informer(custom_resource_definitions)),
         kinds_(context.options.kinds.empty() ? stored_kinds() : context.options.kinds) {
     std::erase_if(kinds_, [](const ResourceKind& kind) { return !kind.namespaced; });
+    std::ranges::stable_partition(kinds_, is_pods);
     // Pods take longest to go; the last one's end is what a namespace waits for.
     const auto by_namespace = pods_.namespace_index();
     pods_.on_change([this, by_namespace](const ObjectRef& before, const ObjectRef& after) {
@@ -45,6 +48,8 @@ class NamespaceController final : public Controller {
   }
 
  private:
+  static bool is_pods(const ResourceKind& kind) { return kind.resource.group.empty() && kind.resource.name == "pods"; }
+
   Task<Result<void>> reconcile(std::string name) override {
     const ObjectRef object = namespaces_.get(name);
     if (!object || object.meta().deletion_timestamp.empty()) {
@@ -66,7 +71,7 @@ class NamespaceController final : public Controller {
     co_return {};
   }
 
-  /// Deletes everything in the namespace and tells what is left after that.
+  /// Deletes everything in the namespace, nothing beside the pods while there are any, and tells what is left after that.
   Task<Remains> clear(std::string ns) {
     Remains remains;
     std::vector<ResourceKind> kinds = kinds_;
@@ -92,6 +97,7 @@ class NamespaceController final : public Controller {
       remains.objects[called] += left->items.size();
       for (const ObjectRef& object : left->items)
         for (const std::string& finalizer : object.meta().finalizers) ++remains.finalizers[finalizer];
+      if (is_pods(kind)) co_return remains;
     }
     co_return remains;
   }

@@ -9,7 +9,10 @@ using model::ObjectRef;
 
 struct NamespaceTest : ControllerTest {
   void begin() {
-    options.kinds = {{client::configmaps, "ConfigMap", true}, {client::pods, "Pod", true}, {client::service_accounts, "ServiceAccount", true}, {client::nodes, "Node", false}};
+    options.kinds = {{client::configmaps, "ConfigMap", true},
+                     {client::pods, "Pod", true},
+                     {client::service_accounts, "ServiceAccount", true},
+                     {client::nodes, "Node", false}};
     options.root_ca_pem = "PEM";
     start({make_namespace_controller, make_service_account_controller, make_root_ca_controller});
   }
@@ -53,7 +56,8 @@ TEST_F(NamespaceTest, ADeletedNamespaceTakesItsContentWithIt) {
 TEST_F(NamespaceTest, ItWaitsForPodsToEndAndSaysWhatRemains) {
   begin();
   add_namespace("x");
-  server.add(client::pods, "x", R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"nodeName":"n","terminationGracePeriodSeconds":30}})");
+  server.add(client::pods, "x",
+             R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"nodeName":"n","terminationGracePeriodSeconds":30}})");
   server.erase(client::namespaces, "", "x");
   executor.advance(3s);
   ASSERT_TRUE(has_namespace("x"));
@@ -65,6 +69,23 @@ TEST_F(NamespaceTest, ItWaitsForPodsToEndAndSaysWhatRemains) {
   server.erase(client::pods, "x", "p", {.grace_seconds = 0});
   executor.run();  // at once, not after a wait
   EXPECT_FALSE(has_namespace("x"));
+}
+
+TEST_F(NamespaceTest, PodsGoBeforeEverythingElse) {
+  begin();
+  add_namespace("x");
+  add_map("a", {}, "x");
+  server.add(client::pods, "x",
+             R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","finalizers":["test/hold"]},"spec":{"nodeName":"n"}})");
+  server.erase(client::namespaces, "", "x");
+  executor.advance(1min);
+  EXPECT_TRUE(has_map("a", "x"));
+  EXPECT_EQ(server.find(client::namespaces, "", "x").as<model::core_v1::Namespace>().status.conditions[2].type,
+            "NamespaceDeletionContentFailure");
+  server.merge(client::pods, "x", "p", R"({"metadata":{"finalizers":null}})");
+  server.erase(client::pods, "x", "p", {.grace_seconds = 0});
+  executor.advance(11s);
+  EXPECT_FALSE(has_map("a", "x") || has_namespace("x"));
 }
 
 TEST_F(NamespaceTest, FinalizersOfOthersHoldIt) {
