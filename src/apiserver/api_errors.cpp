@@ -80,6 +80,7 @@ Code code_of(int64_t status) {
     case 403: return Code::forbidden;
     case 404: return Code::not_found;
     case 409: return Code::conflict;
+    case 410: return Code::gone;
     case 413: return Code::too_large;
     case 429: return Code::exhausted;
     case 503: return Code::unavailable;
@@ -101,7 +102,8 @@ std::unexpected<Error> verbatim_status(const json::Node& status) {
   doc.set_root(out);
   doc.set(out, "kind", "Status");
   doc.set(out, "apiVersion", "v1");
-  doc.set(out, "metadata", doc.make_object());
+  json::Node& metadata = doc.set(out, "metadata", doc.make_object());
+  if (std::string_view more = status.string_at("metadata", "continue"); !more.empty()) doc.set(metadata, "continue", more);
   for (std::string_view key : {"status", "message", "reason", "details", "code"})
     if (const json::Node* value = status.find(key); value && !value->is_null()) doc.set(out, key, doc.copy(*value));
   details->json = json::print(out);

@@ -13,19 +13,20 @@ std::string ContinueToken::encode() const {
 }
 
 Result<ContinueToken> ContinueToken::decode(std::string_view text) {
-  auto refuse = [](std::string_view why) { return bad_request("continue key is not valid: " + std::string(why)); };
+  auto refuse = [](std::string_view why) { return bad_request("invalid continue token: continue key is not valid: " + std::string(why)); };
   auto bytes = base64url_decode(text);
   if (!bytes) return refuse("illegal base64 data");
   auto doc = json::Document::parse(*bytes);
   if (!doc || !doc->root().is_object()) return refuse("it is not JSON");
   if (doc->root().string_at("v") != "meta.k8s.io/v1")
-    return refuse("server does not recognize this encoded version " + quoted(doc->root().string_at("v")));
+    return refuse("server does not recognize this encoded version " + std::string(doc->root().string_at("v")));
   const json::Node* revision = doc->root().find("rv");
   ContinueToken out;
   out.revision = revision ? revision->as_int().value_or(0) : 0;
   out.start = doc->root().string_at("start");
-  if (out.revision <= 0 || out.start.empty() || out.start.find("..") != std::string::npos)
-    return refuse("incorrect encoded start resourceVersion");
+  if (out.revision == 0) return refuse("incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
+  if (out.start.empty()) return refuse("encoded start key empty (version meta.k8s.io/v1)");
+  if (out.start.find("..") != std::string::npos) return refuse(out.start);
   return out;
 }
 

@@ -39,28 +39,28 @@ bool set_encoding(std::string_view type, Wanted& wanted) {
   return true;
 }
 
-bool set_shape(const MediaRange& range, bool shapes, Wanted& wanted) {
+bool set_shape(const MediaRange& range, bool tables, Wanted& wanted) {
   if (range.as.empty()) return true;
-  if (!shapes || range.group != "meta.k8s.io" || (range.version != "v1" && range.version != "v1beta1")) return false;
+  if (range.group != "meta.k8s.io" || (range.version != "v1" && range.version != "v1beta1")) return false;
   if (range.as == "Table") wanted.shape = Shape::table;
   else if (range.as == "PartialObjectMetadata" || range.as == "PartialObjectMetadataList") wanted.shape = Shape::partial;
   else return false;
   // The server makes Tables as JSON and YAML only.
-  if (wanted.shape == Shape::table && wanted.encoding == Encoding::protobuf) return false;
+  if (wanted.shape == Shape::table && (!tables || wanted.encoding == Encoding::protobuf)) return false;
   wanted.shape_v1beta1 = range.version == "v1beta1";
   return true;
 }
 
 }  // namespace
 
-std::optional<Wanted> negotiate(std::string_view accept, bool shapes) {
+std::optional<Wanted> negotiate(std::string_view accept, bool tables) {
   if (accept.empty() || accept == "application/json" || accept == "application/json, */*") return Wanted{};
   std::optional<Wanted> best;
   double quality = 0;
   for (std::string_view part : split(accept, ',')) {
     MediaRange range = parse_range(trim(part));
     Wanted wanted;
-    if (range.quality <= quality || !set_encoding(range.type, wanted) || !set_shape(range, shapes, wanted)) continue;
+    if (range.quality <= quality || !set_encoding(range.type, wanted) || !set_shape(range, tables, wanted)) continue;
     best = wanted;
     quality = range.quality;
   }

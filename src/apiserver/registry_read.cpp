@@ -24,32 +24,40 @@ Result<Range> range_of(const Action& action) {
       return bad_request("specifying resource version is not allowed when using continue");
     }
     auto token = TRY(ContinueToken::decode(list.continue_token));
-    out.options.revision = token.revision;
+    if (token.revision > 0) out.options.revision = token.revision;
     out.options.start_after = prefix_of(*action.resource) + token.start;
     return out;
   }
   store::Revision asked = TRY(parse_resource_version(list.resource_version));
   const std::string& match = list.resource_version_match;
-  if (!match.empty() && list.resource_version.empty()) {
-    return bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided");
-  }
-  if (!match.empty() && match != "Exact" && match != "NotOlderThan") {
-    return bad_request("resourceVersionMatch: Unsupported value: " + quoted(match) + ": supported values: \"Exact\", \"NotOlderThan\"");
-  }
-  if (match == "Exact" && asked == 0) return bad_request("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
   if (match == "Exact" || (match.empty() && asked > 0 && list.limit > 0)) out.options.revision = asked;
   else out.at_least = asked;
   return out;
 }
 
+// 410 with the token by which the list may go on as things are now.
+std::unexpected<Error> expired_page(std::string_view continue_token) {
+  auto token = ContinueToken::decode(continue_token);
+  if (!token) return std::unexpected(std::move(token.error()));
+  json::Document status;
+  status.set_root(status.make_object());
+  status.set(status.ensure_object(status.root(), "metadata"), "continue", ContinueToken{-1, std::move(token->start)}.encode());
+  status.set(status.root(), "status", "Failure");
+  status.set(
+      status.root(), "message",
+      "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue "
+      "parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided "
+      "token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was "
+      "returned and now may show up in the list.");
+  status.set(status.root(), "reason", "Expired");
+  status.set(status.root(), "code", status.make_int(410));
+  return verbatim_status(status.root());
+}
+
 std::unexpected<Error> list_error(Error error, const Action& action, store::Revision asked, store::Revision current) {
-  if (error.code == Code::gone) {
-    return expired(
-        action.list.continue_token.empty()
-            ? "The resourceVersion for the provided list is too old."
-            : "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
-              "continue parameter.");
-  }
+  if (error.code == Code::gone && action.list.continue_token.empty())
+    return expired("The resourceVersion for the provided list is too old.");
+  if (error.code == Code::gone) return expired_page(action.list.continue_token);
   if (error.code == Code::invalid && asked > current) return resource_version_too_large(asked, current);
   return std::unexpected(std::move(error));
 }
@@ -100,16 +108,13 @@ Result<Page> Registry::list(const Action& action) {
 Result<std::unique_ptr<Watcher>> Registry::watch(const Action& action) {
   Selection selection = TRY(Selection::make(action));
   store::Revision asked = TRY(parse_resource_version(action.list.resource_version));
-  bool initial = action.list.send_initial_events.value_or(false);
-  if (initial && action.list.resource_version_match != "NotOlderThan") {
-    return bad_request("sendInitialEvents requires resourceVersionMatch to be NotOlderThan");
-  }
+  // A watch from no revision shows what is there and says when that was all, as if it had asked for it.
+  const bool initial = action.list.send_initial_events.value_or(asked == 0);
   if (asked > store_.revision()) return resource_version_too_large(asked, store_.revision());
-  bool synthetic = action.list.send_initial_events.value_or(asked == 0);
   std::string prefix = prefix_of(*action.resource, action.ns);
   std::vector<model::ObjectRef> objects;
   store::Revision start = asked;
-  if (synthetic || asked == 0) {
+  if (initial || asked == 0) {
     Action all = action;
     all.list.limit = 0;
     all.list.continue_token.clear();
@@ -117,7 +122,7 @@ Result<std::unique_ptr<Watcher>> Registry::watch(const Action& action) {
     all.list.resource_version_match.clear();
     Page page = TRY(list(all));
     start = page.revision;
-    if (synthetic) objects = std::move(page.items);
+    if (initial) objects = std::move(page.items);
   }
   auto events = store_.watch(prefix, start);
   if (!events) {

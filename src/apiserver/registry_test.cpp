@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "apiserver/api_errors.h"
 #include "apiserver/testing/api_fixture.h"
 
 namespace estiba::apiserver {
@@ -175,6 +176,28 @@ TEST_F(RegistryTest, lists_go_on_where_they_stopped_at_the_same_revision) {
     ASSERT_TRUE(create("", "v1", "configmaps", "default", R"({"metadata":{"generateName":"z"}})"));
   }
   EXPECT_EQ(names, "abcde");
+}
+
+TEST_F(RegistryTest, a_list_whose_revision_is_compacted_may_go_on_as_things_are_now) {
+  for (char c : std::string("abc"))
+    ASSERT_TRUE(create("", "v1", "configmaps", "default", std::string(R"({"metadata":{"name":")") + c + "\"}}"));
+  Action action = make(Verb::list, "", "v1", "configmaps", "default");
+  action.list.limit = 2;
+  action.list.continue_token = registry().list(action)->continue_token;
+  ASSERT_TRUE(create("", "v1", "configmaps", "default", R"({"metadata":{"name":"d"}})"));
+  store::Store& store = registry().cluster().store();
+  ASSERT_TRUE(store.compact(store.revision()));
+  auto late = registry().list(action);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(http_status(late.error()), 410);
+  auto status = json::Document::parse(status_json(late.error()));
+  EXPECT_EQ(status->root().string_at("reason"), "Expired");
+  action.list.continue_token = status->root().string_at("metadata", "continue");
+  auto rest = registry().list(action);
+  ASSERT_TRUE(rest) << rest.error().message;
+  ASSERT_EQ(rest->items.size(), 2u);
+  EXPECT_EQ(std::string(rest->items[0].meta().name) + std::string(rest->items[1].meta().name), "cd");
+  EXPECT_EQ(rest->revision, store.revision());
 }
 
 TEST_F(RegistryTest, watches_show_objects_that_start_and_stop_matching) {

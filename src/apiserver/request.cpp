@@ -144,6 +144,14 @@ Result<void> place(const std::vector<std::string>& parts, size_t i, const Cluste
   return {};
 }
 
+// What is only answered, never listed, has no columns.
+bool has_table(const Action& action) {
+  const std::string_view sub = action.subresource;
+  if (sub == "binding" || sub == "eviction" || sub == "token") return false;
+  const std::string_view group = action.resource->group;
+  return action.resource->plural != "bindings" && group != "authentication.k8s.io" && group != "authorization.k8s.io";
+}
+
 bool is_list_form(const Target& target) {
   const Action& action = target.action;
   return action.subresource.empty() && (action.verb == Verb::list || action.verb == Verb::watch || action.verb == Verb::remove_collection);
@@ -181,13 +189,16 @@ Result<Target> parse_request(const io::Request& request, const Cluster* cluster)
   if (action.verb == Verb::get && action.subresource.empty() && watch) {
     action.verb = Verb::watch;
     TRY(read_list_options(request.query, action.list));
-    if (!action.list.field_selector.empty()) action.list.field_selector += ",";
-    action.list.field_selector += "metadata.name=" + action.name;
+    const std::string own = "metadata.name=" + action.name;
+    if (!action.list.field_selector.empty() && action.list.field_selector != own)
+      return bad_request("fieldSelector metadata.name doesn't match requested name");
+    action.list.field_selector = own;
     action.name.clear();
   } else {
     TRY(read_list_options(request.query, action.list));
   }
   if (!offered(action)) return method_not_allowed();
+  if (is_list_form(target)) TRY(check_list_options(action));
   if (action.resource->namespaced && action.ns.empty() && !is_list_form(target) && action.resource->group != "authorization.k8s.io") {
     // A creation without a namespace in the URL.
     return method_not_allowed();
@@ -199,7 +210,7 @@ Result<Target> parse_request(const io::Request& request, const Cluster* cluster)
   bool streams =
       action.subresource == "exec" || action.subresource == "attach" || action.subresource == "portforward" || action.subresource == "log";
   if (!streams) {
-    auto wanted = negotiate(request.headers.get("Accept"), true);
+    auto wanted = negotiate(request.headers.get("Accept"), has_table(action));
     if (!wanted) return not_acceptable();
     action.wanted = *wanted;
     action.wanted.pretty = request.query.flag("pretty");

@@ -28,8 +28,11 @@ Result<Target> parse_request(const io::Request& request, const Cluster* cluster 
 
 /// Content-Type to BodyType; nullopt when it is none of ours. Empty is JSON.
 std::optional<BodyType> body_type_of(std::string_view content_type);
-/// The best of an Accept header that we can make for this shape; nullopt gives 406.
-std::optional<Wanted> negotiate(std::string_view accept, bool shapes);
+/// The best of an Accept header that we can make, as a Table only where there are `tables`; nullopt gives 406.
+std::optional<Wanted> negotiate(std::string_view accept, bool tables);
+
+/// What cannot be asked of a list or a watch: 422 as Kubernetes words it (ListOptions), 400 for a name that is asked twice.
+Result<void> check_list_options(const Action& action);
 
 /// fieldManager and force, once the kind of body is known: 422 for what does not go with it.
 Result<void> check_write_options(const Action& action);

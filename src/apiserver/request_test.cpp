@@ -104,6 +104,8 @@ TEST(Request, the_form_is_negotiated_as_kubectl_asks) {
   EXPECT_EQ(negotiate("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", true)->shape, Shape::partial);
   EXPECT_EQ(negotiate("application/json;q=0.1,application/yaml", true)->encoding, Encoding::yaml);
   EXPECT_FALSE(negotiate("image/png", true));
+  EXPECT_FALSE(negotiate("application/json;as=Table;g=meta.k8s.io;v=v1", false));
+  EXPECT_EQ(negotiate(kubectl, false)->shape, Shape::object);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 """Lists and watches: selectors, pages, revisions."""
+import base64
 import itertools
+import json
 import threading
 import time
 
@@ -92,8 +94,14 @@ def test_pages_with_a_selector_are_full(api, maps):
 
 
 def test_broken_continue_tokens_are_400(api, maps):
-    for token in ("nonsense", "e30", "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6LTUsInN0YXJ0IjoieCJ9"):
-        assert api.get(maps, **{"limit": 1, "continue": token}).status == 400, token
+    token = lambda **members: base64.urlsafe_b64encode(json.dumps(members).encode()).decode().rstrip("=")
+    v = {"v": "meta.k8s.io/v1"}
+    for broken, why in (("nonsense", ""), ("e30", "server does not recognize this encoded version"), (token(**v, rv=0, start="x"), "incorrect encoded start resourceVersion"),
+                        (token(**v, rv=1), "encoded start key empty"), (token(**v, rv=1, start="../secrets/x"), "")):
+        answer = api.get(maps, **{"limit": 1, "continue": broken})
+        assert answer.status == 400 and f"invalid continue token: continue key is not valid: {why}" in answer.body["message"], (broken, answer.data)
+    good = token(**v, rv=revision(create(api, maps, "a")), start="x")
+    assert "specifying resource version is not allowed when using continue" in api.get(maps, **{"continue": good, "resourceVersion": "5"}).body["message"]
 
 
 def test_lists_of_a_revision(api, maps):
@@ -104,11 +112,39 @@ def test_lists_of_a_revision(api, maps):
     assert names(api.get(maps, resourceVersion=before, resourceVersionMatch="NotOlderThan")) == ["a", "b"]
     assert names(api.get(maps, resourceVersion="0")) == names(api.get(maps)) == ["a", "b"]
     assert names(api.get(maps, resourceVersion="0", limit=1)) == ["a"] or names(api.get(maps, resourceVersion="0", limit=1)) == ["a", "b"]
-    assert api.get(maps, resourceVersionMatch="Exact").status in (400, 422)
-    assert api.get(maps, resourceVersion="0", resourceVersionMatch="Exact").status in (400, 422)
     assert api.get(maps, resourceVersion="x").status == 400
     late = api.get(maps, resourceVersion=before + 1_000_000)
     assert late.status == 504 and "Too large resource version" in late.body["message"]
+
+
+FORBIDDEN, LIST_MATCHES = "resourceVersionMatch: Forbidden: ", '"Exact", "NotOlderThan", ""'
+
+
+@pytest.mark.parametrize("query,why", [
+    ("resourceVersionMatch=Exact", FORBIDDEN + "resourceVersionMatch is forbidden unless resourceVersion is provided"),
+    ("resourceVersionMatch=NotOlderThan", FORBIDDEN + "resourceVersionMatch is forbidden unless resourceVersion is provided"),
+    ("resourceVersion=0&resourceVersionMatch=Exact", FORBIDDEN + 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'),
+    ("resourceVersion=1&resourceVersionMatch=Newest", f'resourceVersionMatch: Unsupported value: "Newest": supported values: {LIST_MATCHES}'),
+    ("resourceVersion=1&resourceVersionMatch=Exact&continue=x", FORBIDDEN + "resourceVersionMatch is forbidden when continue is provided"),
+    ("sendInitialEvents=true", "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list"),
+    ("watch=1&sendInitialEvents=true", FORBIDDEN + "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
+    ("watch=1&sendInitialEvents=false", FORBIDDEN + "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
+    ("watch=1&resourceVersion=1&resourceVersionMatch=NotOlderThan", FORBIDDEN + "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"),
+    ("watch=1&sendInitialEvents=true&resourceVersionMatch=Exact", 'resourceVersionMatch: Unsupported value: "Exact": supported values: "NotOlderThan"'),
+    ("watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&continue=x", FORBIDDEN + "resourceVersionMatch is forbidden when continue is provided"),
+])
+def test_what_does_not_go_together_is_refused(api, maps, query, why):
+    answer = api.get(f"{maps}?{query}")
+    assert answer.status == 422 and answer.body["details"]["kind"] == "ListOptions", answer.data
+    assert answer.body["message"].startswith('ListOptions.meta.k8s.io "" is invalid: ') and why in answer.body["message"]
+    if "watch" not in query:
+        assert api("DELETE", f"{maps}?{query}").status == 422
+
+
+def test_an_object_and_a_selector_of_another_do_not_go_together(api, maps):
+    create(api, maps, "a")
+    answer = api.get(f"{maps}/a", watch=1, fieldSelector="metadata.name=b")
+    assert answer.status == 400 and "fieldSelector metadata.name doesn't match requested name" in answer.body["message"]
 
 
 # -- watches ------------------------------------------------------------------------------------------------------------
@@ -140,6 +176,28 @@ def test_a_watch_from_nowhere_begins_with_what_is_there(api, maps, query):
     assert facts(take(events, 1)) == [("ADDED", "c")]
 
 
+def test_a_watch_from_nowhere_says_when_that_was_all(api, maps):
+    create(api, maps, "a")
+    seen = take(api.watch(maps, allowWatchBookmarks="true", fieldSelector="metadata.name=a", timeoutSeconds=10), 2)
+    assert facts(seen[:1]) == [("ADDED", "a")]
+    assert seen[1]["type"] == "BOOKMARK" and seen[1]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+    events = api.watch(maps, sendInitialEvents="false", resourceVersionMatch="NotOlderThan", allowWatchBookmarks="true", timeoutSeconds=10)
+    begun = threading.Timer(0.5, lambda: Api(api.cluster)("POST", maps, config_map("b")))
+    begun.start()
+    assert facts(take(events, 1)) == [("ADDED", "b")]
+
+
+@pytest.mark.parametrize("form,kind", [("Table", "Table"), ("PartialObjectMetadata", "PartialObjectMetadata")])
+def test_other_forms_are_watched_with_bookmarks(api, maps, form, kind):
+    create(api, maps, "a", app="x")
+    seen = take(api.watch(maps, {"Accept": f"application/json;as={form};v=v1;g=meta.k8s.io"}, labelSelector="app=x", sendInitialEvents="true",
+                          resourceVersionMatch="NotOlderThan", allowWatchBookmarks="true", timeoutSeconds=10), 2)
+    assert [(event["type"], event["object"]["kind"]) for event in seen] == [("ADDED", kind), ("BOOKMARK", kind)]
+    objects = [event["object"]["rows"][0]["object"] if form == "Table" else event["object"] for event in seen]
+    assert objects[0]["metadata"]["name"] == "a" and "data" not in objects[0]
+    assert objects[1]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+
+
 def test_a_streamed_list_ends_with_a_bookmark(api, maps):
     create(api, maps, "a")
     events = api.watch(maps, sendInitialEvents="true", resourceVersionMatch="NotOlderThan", allowWatchBookmarks="true", timeoutSeconds=10)
@@ -147,7 +205,6 @@ def test_a_streamed_list_ends_with_a_bookmark(api, maps):
     assert sorted(facts(seen[:2])) == [("ADDED", "a"), ("ADDED", "kube-root-ca.crt")]
     assert seen[2]["type"] == "BOOKMARK" and seen[2]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
     assert seen[2]["object"]["kind"] == "ConfigMap" and revision(seen[2]["object"]) >= revision(seen[0]["object"])
-    assert take(api.watch(maps, sendInitialEvents="true"), 1)[0]["object"]["code"] in (400, 422)
 
 
 def test_selectors_turn_changes_into_coming_and_going(api, maps):
