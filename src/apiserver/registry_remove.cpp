@@ -2,6 +2,7 @@
 #include "apiserver/admission/admission.h"
 #include "apiserver/api_errors.h"
 #include "apiserver/convert.h"
+#include "apiserver/custom/converted_selection.h"
 #include "apiserver/edit.h"
 #include "apiserver/registry.h"
 #include "base/strings.h"
@@ -186,7 +187,9 @@ Task<Result<Outcome>> Registry::remove(Action action) {
 
 Task<Result<Page>> Registry::remove_collection(Action action) {
   CO_TRY(check_options(action.remove));
-  Page page = CO_TRY(list(action));
+  // What a webhook cannot convert can still be deleted, unless its fields have to be looked at.
+  const bool converted = CO_TRY(ConvertedSelection::make(action)).has_value();
+  Page page = CO_TRY(converted ? co_await list_custom(*this, action) : list(action));
   Page removed;
   removed.revision = page.revision;
   for (model::ObjectRef& object : page.items) {

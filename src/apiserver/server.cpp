@@ -3,6 +3,7 @@
 #include "apiserver/admission/extensions.h"
 #include "apiserver/api_errors.h"
 #include "apiserver/continue_token.h"
+#include "apiserver/custom/converted_selection.h"
 #include "apiserver/encodings.h"
 #include "apiserver/impersonation.h"
 #include "apiserver/request.h"
@@ -158,9 +159,8 @@ Task<Result<void>> Api::act(Action& action, io::Request& request, io::Response& 
     co_return {};
   }
   if (plain && action.verb == Verb::list && !special_action(action)) {
-    auto page = registry_.list(action);
+    auto page = model::custom_of(*action.resource) ? co_await list_custom(registry_, action) : registry_.list(action);
     if (!page) co_return std::unexpected(std::move(page.error()));
-    if (model::custom_of(*action.resource)) CO_TRY(co_await registry_.present(action, page->items));
     send(response, 200, CO_TRY(render_list(action, *page)));
     co_return {};
   }

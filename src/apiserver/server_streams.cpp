@@ -1,10 +1,13 @@
 // Api: answers that go on: watches, and what a pod's node serves.
 #include "apiserver/admission/admission.h"
 #include "apiserver/api_errors.h"
+#include "apiserver/continue_token.h"
+#include "apiserver/custom/converted_selection.h"
 #include "apiserver/edit.h"
 #include "apiserver/respond.h"
 #include "apiserver/server.h"
 #include "base/strings.h"
+#include "io/gzip.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -12,6 +15,13 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration bookmark_interval = 60s;
+// As Kubernetes does it: less is sent sooner than it is compressed.
+constexpr size_t packed_above = 128 * 1024;
+
+Task<void> serve_packed(Api& api, io::Request& request, io::Response& response) {
+  co_await api.serve(request, response);
+  if (io::may_compress(request, response, packed_above)) co_await io::compress_answer(response);
+}
 
 // Where a watch without timeoutSeconds ends: after half an hour to an hour, so that clients do not all come back at once.
 Duration default_watch_time() {
@@ -37,6 +47,20 @@ Task<Result<void>> present_items(Registry& registry, const Action& action, std::
   auto next = objects.begin();
   for (WatchItem& item : items)
     if (item.object) item.object = std::move(*next++);
+  co_return {};
+}
+
+// What matches at the revision that a watch goes on from.
+Task<Result<void>> begin_from(Registry& registry, const Action& action, ConvertedSelection& selection) {
+  const store::Revision start = CO_TRY(parse_resource_version(action.list.resource_version));
+  if (start == 0 || action.list.send_initial_events.value_or(false)) co_return {};
+  Action then = action;
+  then.verb = Verb::list;
+  then.list.resource_version_match = "Exact";
+  auto page = co_await list_custom(registry, then);
+  if (page) selection.begin(page->items);
+  else if (page.error().code == Code::gone) co_return too_old_resource_version(start, registry.cluster().store().revision());
+  else co_return std::unexpected(std::move(page.error()));
   co_return {};
 }
 
@@ -96,7 +120,9 @@ json::Document connect_options(const Action& action, const io::Request& request)
 
 Task<Result<void>> Api::stream_watch(const Action& action, io::Request& request, io::Response& response) {
   (void)request;
-  auto watcher = CO_TRY(registry_.watch(action));
+  auto selection = CO_TRY(ConvertedSelection::make(action));
+  if (selection) CO_TRY(co_await begin_from(registry_, action, *selection));
+  auto watcher = CO_TRY(registry_.watch(selection ? selection->wider() : action));
   CO_TRY(co_await response.start(
       200, {{"Content-Type", std::string(watch_content_type(action.wanted))}, {"Cache-Control", "no-cache, private"}}));
   Executor& executor = *Executor::current();
@@ -117,6 +143,8 @@ Task<Result<void>> Api::stream_watch(const Action& action, io::Request& request,
     if (items->empty()) continue;
     if (model::custom_of(*action.resource)) CO_TRY(co_await present_items(registry_, action, *items));
     told = std::max(told, items->back().revision);
+    if (selection) selection->choose(*items);
+    if (items->empty()) continue;
     if (auto sent = co_await send_items(action, *items, response); !sent) co_return {};
   }
   co_return {};
@@ -163,9 +191,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::make(store::Store& store, std::vec
   out->options_ = options;
   out->api_ = TRY(Api::make(store, options));
   Api* api = out->api_.get();
-  out->http_ =
-      std::make_unique<io::HttpServer>(std::move(loops), io::HttpServerOptions{},
-                                       [api](io::Request& request, io::Response& response) { return api->serve(request, response); });
+  out->http_ = std::make_unique<io::HttpServer>(
+      std::move(loops), io::HttpServerOptions{},
+      [api](io::Request& request, io::Response& response) { return serve_packed(*api, request, response); });
   return out;
 }
 

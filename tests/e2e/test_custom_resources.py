@@ -261,6 +261,33 @@ def test_a_webhook_converts_between_versions(plane, api, group, ns, tmp_path):
     wait_for("the definition to go", lambda: api.get(f"{CRDS}/crontabs.{group}").status == 404)
 
 
+def test_fields_are_selected_in_the_version_that_is_asked_for(plane, api, group, ns, tmp_path):
+    spec = lambda **properties: {"type": "object", "properties": {"spec": {"type": "object", "properties": properties}}}
+    v1, v2 = spec(host={"type": "string"}), spec(hosts={"type": "array", "items": {"type": "string"}})
+    with webhook(plane, tmp_path) as config:
+        conversion = {"strategy": "Webhook", "webhook": {"clientConfig": config, "conversionReviewVersions": ["v1"]}}
+        asked = {**version("v1", False, v1), "selectableFields": [{"jsonPath": ".spec.host"}]}
+        assert api("POST", CRDS, definition(group, asked, version("v2", True, v2), conversion=conversion)).status == 201
+        one, two = (f"/apis/{group}/{v}/namespaces/{ns}/crontabs" for v in ("v1", "v2"))
+        put = lambda name, *hosts: api("POST", two, {"apiVersion": f"{group}/v2", "kind": "CronTab", "metadata": {"name": name}, "spec": {"hosts": hosts}})
+        start = [put("a", "x", "y"), put("b", "z"), put("c", "x", "y")][-1].body["metadata"]["resourceVersion"]
+        names = lambda **query: [item["metadata"]["name"] for item in api.get(one, **query).body["items"]]
+        assert names(fieldSelector="spec.host=x") == [] and names(fieldSelector="spec.host=x\\,y") == ["a", "c"]
+        assert names(fieldSelector="spec.host!=z,metadata.name!=c") == ["a"]
+        seen = [api.watch(one, fieldSelector="spec.host=z", timeoutSeconds=20, **query) for query in ({}, {"resourceVersion": start})]
+        assert facts([next(seen[0])]) == [("ADDED", "b")]
+        api.patch(f"{two}/a", {"spec": {"hosts": ["z"]}})
+        api.patch(f"{two}/b", {"metadata": {"labels": {"k": "v"}}})
+        api.patch(f"{two}/b", {"spec": {"hosts": ["q"]}})
+        api("DELETE", one, fieldSelector="spec.host=z")
+        assert names() == ["b", "c"]
+        for events in seen:
+            told = [next(events) for _ in range(4)]
+            assert facts(told) == [("ADDED", "a"), ("MODIFIED", "b"), ("DELETED", "b"), ("DELETED", "a")]
+            assert [event["object"]["spec"]["host"] for event in told] == ["z"] * 4
+        api("DELETE", f"{CRDS}/crontabs.{group}")
+
+
 def test_deprecated_versions_warn(api, group, ns):
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     made = definition(group, version("v1", True, schema), version("v1beta1", False, schema, deprecated=True, deprecationWarning="use v1"))
