@@ -15,12 +15,9 @@ namespace {
 
 Result<json::Document> parse_configuration(const Action& action, std::vector<std::string>& duplicates) {
   const std::string_view body = trim(action.body);
-  // JSON is YAML; reading it as JSON is quicker.
-  if (body.starts_with('{')) {
-    auto doc = json::Document::parse(body, {.allow_duplicate_keys = true, .duplicates = &duplicates});
-    if (doc) return doc;
-    duplicates.clear();
-  }
+  // JSON is YAML; reading it as JSON is quicker. What says a key twice is told by its line.
+  if (body.starts_with('{'))
+    if (auto doc = json::Document::parse(body)) return doc;
   auto doc = model::parse_yaml(body, {.allow_duplicate_keys = true, .duplicates = &duplicates});
   if (!doc) return bad_request("error decoding YAML: " + doc.error().message);
   if (!doc->root().is_object())
@@ -66,11 +63,9 @@ Result<json::Document> decode_configuration(const Action& action, const Resource
   std::vector<std::string> duplicates;
   json::Document doc = TRY(parse_configuration(action, duplicates));
   if (!duplicates.empty() && action.write.validation != FieldValidation::ignore) {
-    std::vector<std::string> problems;
-    for (const std::string& field : duplicates) problems.push_back("key " + quoted(field) + " already set in map");
-    if (action.write.validation == FieldValidation::strict)
-      return bad_request("error strict decoding YAML: yaml: unmarshal errors: " + join(problems, ", "));
-    warnings.insert(warnings.end(), problems.begin(), problems.end());
+    const std::string problem = "error converting YAML to JSON: yaml: unmarshal errors:\n  " + join(duplicates, "\n  ");
+    if (action.write.validation == FieldValidation::strict) return bad_request("error strict decoding YAML: " + problem);
+    warnings.push_back(problem);
   }
   TRY(check_kind(kind, doc.root()));
   TRY(check_configuration(kind, doc.root()));

@@ -175,7 +175,8 @@ class Reader {
       const auto [it, fresh] = seen.try_emplace(key, false);
       if (!fresh && !it->second) {
         if (!options_.allow_duplicate_keys) return stop(mark, "key " + quoted(key) + " already set in map");
-        if (options_.duplicates) options_.duplicates->push_back(path_);
+        if (options_.duplicates)
+          options_.duplicates->push_back("line " + std::to_string(mark.line + 1) + ": key " + quoted(key) + " already set in map");
       }
       path_.resize(here);
       it->second = false;

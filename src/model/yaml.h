@@ -24,7 +24,7 @@ struct YamlOptions {
   size_t max_copied_bytes = 4u << 20;  ///< of keys and texts
   bool allow_duplicate_keys = false;   ///< the last one wins
   bool yes_is_text = false;            ///< "yes", "no", "on", "off", "y" and "n" are texts, as YAML 1.2 (and Compose) reads them
-  std::vector<std::string>* duplicates = nullptr;  ///< the paths of duplicates, when they are allowed
+  std::vector<std::string>* duplicates = nullptr;  ///< "line 9: key \"a\" already set in map" for each, when they are allowed
   std::vector<YamlTag>* local_tags = nullptr;      ///< when set, tags that begin with one "!" are listed here and mean nothing else
 };
 
