@@ -188,11 +188,29 @@ Task<Result<Outcome>> Registry::update(Action action) {
 
 namespace {
 
+// JSON patches are written against what Kubernetes shows, where a spec or a status without anything in it is an empty object.
+std::vector<std::string_view> show_empty_parts(json::Document& doc, const model::schema::Type& type) {
+  std::vector<std::string_view> added;
+  for (const model::schema::Field& field : type.fields) {
+    const bool part = field.shape == model::schema::Shape::single && field.kind == model::schema::Kind::message && !field.pointer;
+    if (!part || field.type->form != model::schema::Form::message || present(doc.root().find(field.name))) continue;
+    doc.set(doc.root(), field.name, doc.make_object());
+    added.push_back(field.name);
+  }
+  return added;
+}
+
 Result<json::Document> apply_patch(const Action& action, const json::Node& old, const json::Node& patch) {
   json::Document doc;
   doc.set_root(doc.copy(old));
   switch (action.body_type) {
-    case BodyType::json_patch: TRY(model::apply_json_patch(doc, patch)); break;
+    case BodyType::json_patch: {
+      const std::vector<std::string_view> added = show_empty_parts(doc, *action.resource->type);
+      TRY(model::apply_json_patch(doc, patch));
+      for (std::string_view name : added)
+        if (const json::Node* part = doc.root().find(name); part && part->empty()) doc.remove(doc.root(), name);
+      break;
+    }
     case BodyType::merge_patch: TRY(model::apply_merge_patch(doc, patch)); break;
     case BodyType::strategic_patch:
       if (model::custom_of(*action.resource))

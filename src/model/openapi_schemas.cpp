@@ -3,6 +3,7 @@
 #include "base/strings.h"
 #include "model/custom/definition.h"
 #include "model/openapi_routes.h"
+#include "model/openapi_texts.h"
 
 namespace estiba::model::openapi {
 
@@ -50,6 +51,7 @@ class Schemas {
       scalar(out, type);
       return out;
     }
+    describe(out, &type, "");
     document_.set(out, "type", "object");
     std::vector<std::string_view> required;
     std::vector<std::pair<std::string_view, const Field*>> members;
@@ -64,7 +66,8 @@ class Schemas {
     std::ranges::sort(members);
     if (!members.empty()) {
       Node& properties = document_.set(out, "properties", document_.make_object());
-      for (const auto& [name, field] : members) document_.add(properties, name, field ? property(*field) : plain("string", ""));
+      for (const auto& [name, field] : members)
+        document_.add(properties, name, described(field ? property(*field) : plain("string", ""), &type, name));
     }
     if (!required.empty()) document_.set(out, "required", strings(document_, required));
     if (type.kind) document_.set(out, "x-kubernetes-group-version-kind", kinds(type));
@@ -73,6 +76,16 @@ class Schemas {
   }
 
  private:
+  // `member` empty: the type itself.
+  void describe(Node& out, const Type* type, std::string_view member) {
+    if (std::string_view text = description_of(type, member); !text.empty()) document_.set(out, "description", text);
+  }
+
+  Node& described(Node& out, const Type* type, std::string_view member) {
+    describe(out, type, member);
+    return out;
+  }
+
   Node& plain(std::string_view type, std::string_view format) {
     Node& out = document_.make_object();
     document_.set(out, "type", type);
@@ -123,8 +136,8 @@ class Schemas {
   void common(Node& out) {
     static const Type& metadata = *schema::find_type("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
     Node& properties = document_.ensure_object(out, "properties");
-    document_.set(properties, "apiVersion", plain("string", ""));
-    document_.set(properties, "kind", plain("string", ""));
+    document_.set(properties, "apiVersion", described(plain("string", ""), nullptr, "apiVersion"));
+    document_.set(properties, "kind", described(plain("string", ""), nullptr, "kind"));
     if (references_) references_->push_back(&metadata);
     document_.set(properties, "metadata", reference_to(document_, metadata, dialect_));
   }

@@ -152,18 +152,33 @@ void validate_config_map(Draft& draft) {
 
 // Event
 
+// Both groups store the same objects, each as it was written: the paths are of both, and the positions are the same.
 const SelectableField event_fields[11] = {
-    {"involvedObject.kind", "", ""},
-    {"involvedObject.namespace", "", ""},
-    {"involvedObject.name", "", ""},
-    {"involvedObject.uid", "", ""},
-    {"involvedObject.apiVersion", "", ""},
-    {"involvedObject.resourceVersion", "", ""},
-    {"involvedObject.fieldPath", "", ""},
+    {"involvedObject.kind", "involvedObject.kind|regarding.kind", ""},
+    {"involvedObject.namespace", "involvedObject.namespace|regarding.namespace", ""},
+    {"involvedObject.name", "involvedObject.name|regarding.name", ""},
+    {"involvedObject.uid", "involvedObject.uid|regarding.uid", ""},
+    {"involvedObject.apiVersion", "involvedObject.apiVersion|regarding.apiVersion", ""},
+    {"involvedObject.resourceVersion", "involvedObject.resourceVersion|regarding.resourceVersion", ""},
+    {"involvedObject.fieldPath", "involvedObject.fieldPath|regarding.fieldPath", ""},
     {"reason", "", ""},
-    {"reportingComponent", "", ""},
-    {"source", "source.component", ""},
+    {"reportingComponent", "reportingComponent|reportingController", ""},
     {"type", "", ""},
+    {"source", "source.component|deprecatedSource.component|reportingComponent|reportingController", ""},
+};
+
+const SelectableField new_event_fields[11] = {
+    {"regarding.kind", "involvedObject.kind|regarding.kind", ""},
+    {"regarding.namespace", "involvedObject.namespace|regarding.namespace", ""},
+    {"regarding.name", "involvedObject.name|regarding.name", ""},
+    {"regarding.uid", "involvedObject.uid|regarding.uid", ""},
+    {"regarding.apiVersion", "involvedObject.apiVersion|regarding.apiVersion", ""},
+    {"regarding.resourceVersion", "involvedObject.resourceVersion|regarding.resourceVersion", ""},
+    {"regarding.fieldPath", "involvedObject.fieldPath|regarding.fieldPath", ""},
+    {"reason", "", ""},
+    {"reportingController", "reportingComponent|reportingController", ""},
+    {"type", "", ""},
+    {"", "source.component|deprecatedSource.component|reportingComponent|reportingController", ""},
 };
 
 void validate_event(Draft& draft) {

@@ -21,7 +21,7 @@ extern const SelectableField secret_fields[1];
 
 // Event
 void validate_event(Draft& draft);
-extern const SelectableField event_fields[11];
+extern const SelectableField event_fields[11], new_event_fields[11];
 
 // Endpoints, EndpointSlice
 void default_endpoints(json::Document& doc, json::Node& object);

@@ -37,7 +37,7 @@ const Strategy rows[] = {
     {.group = "", .resource = "secrets", .defaults = default_secret, .validate = validate_secret, .fields = secret_fields},
     {.group = "", .resource = "configmaps", .validate = validate_config_map},
     {.group = "", .resource = "events", .validate = validate_event, .fields = event_fields, .create_on_update = true},
-    {.group = "events.k8s.io", .resource = "events", .validate = core::validate_new_event, .fields = event_fields, .create_on_update = true},
+    {.group = "events.k8s.io", .resource = "events", .validate = core::validate_new_event, .fields = new_event_fields, .create_on_update = true},
     {.group = "", .resource = "endpoints", .defaults = default_endpoints, .validate = networking::validate_endpoints, .create_on_update = true},
     {.group = "discovery.k8s.io", .resource = "endpointslices", .defaults = default_endpoint_slice, .validate = networking::validate_endpoint_slice, .generation = true},
     {.group = "", .resource = "persistentvolumeclaims", .defaults = default_volume_claim, .prepare = prepare_volume_claim, .validate = storage::validate_volume_claim, .validate_status = storage::validate_volume_claim_status},
