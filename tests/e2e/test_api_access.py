@@ -126,7 +126,7 @@ def test_anonymous_callers_see_health_alone(plane):
 def test_roles_allow_what_they_say_and_no_more(plane, api, account, maps, ns):
     mine = Api(plane, token=request_token(api, account))
     assert mine.get(maps).status == 403 and mine.get("/api/v1/nodes").status == 403
-    rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create"], "resourceNames": []}, {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["one"], "verbs": ["get"]},
+    rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create"], "resourceNames": []}, {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["one"], "verbs": ["get", "list", "watch"]},
              {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["*"]}]
     assert api("POST", f"{RBAC}/namespaces/{ns}/roles", {"metadata": {"name": "r"}, "rules": rules}).status == 201
     binding = {"metadata": {"name": "b"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"}, "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": ns}]}
@@ -135,6 +135,9 @@ def test_roles_allow_what_they_say_and_no_more(plane, api, account, maps, ns):
     assert mine.get(maps).status == 403 and mine("DELETE", f"{maps}/a").status == 403 and mine("PUT", f"{maps}/a", config_map("a")).status == 403
     base = f"/api/v1/namespaces/{ns}/secrets"
     assert mine.get(f"{base}/one").status == 404 and mine.get(f"{base}/two").status == 403 and mine.get(base).status == 403
+    # Who may read one name may list and watch that name, as extension servers and nodes do.
+    for query, status in (({"fieldSelector": "metadata.name=one"}, 200), ({"fieldSelector": "metadata.name=two"}, 403), ({"fieldSelector": "metadata.name!=two"}, 403)):
+        assert mine.get(base, **query).status == status and mine.get(base, watch=1, timeoutSeconds=1, **query).status == status, query
     scale = f"/apis/apps/v1/namespaces/{ns}/deployments/x"
     assert mine.get(f"{scale}/scale").status == 404 and mine.get(scale).status == 403
     assert mine.get("/api/v1/namespaces/default/configmaps/a").status == 403
