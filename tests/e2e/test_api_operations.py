@@ -250,8 +250,8 @@ def published(api, group):
     v2 = api.get("/openapi/v2").body["definitions"]
     found = {(k["version"], k["kind"]) for one in v2.values() for k in one.get("x-kubernetes-group-version-kind", []) if k["group"] == group and not k["kind"].endswith("List")}
     v3 = {path.rpartition("/")[2] for path in api.get("/openapi/v3").body["paths"] if path.startswith(f"apis/{group}/")}
-    assert v3 == {version for version, _ in found}
-    return {pair for pair in found if pair[1] in ("Foo", "Bar")}
+    # The two documents are read one after the other: while a change is on its way they may differ.
+    return {pair for pair in found if pair[1] in ("Foo", "Bar")} if v3 == {version for version, _ in found} else None
 
 
 def test_definitions_are_published_as_they_are_served(api, ns):
