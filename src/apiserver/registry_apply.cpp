@@ -18,7 +18,7 @@ Result<json::Document> parse_configuration(const Action& action, std::vector<std
   // JSON is YAML; reading it as JSON is quicker. What says a key twice is told by its line.
   if (body.starts_with('{'))
     if (auto doc = json::Document::parse(body)) return doc;
-  auto doc = model::parse_yaml(body, {.allow_duplicate_keys = true, .duplicates = &duplicates});
+  auto doc = model::parse_yaml(action.body, {.allow_duplicate_keys = true, .duplicates = &duplicates});
   if (!doc) return bad_request("error decoding YAML: " + doc.error().message);
   if (!doc->root().is_object())
     return bad_request("error decoding YAML: expected an object, got " + std::string(json::to_string(doc->root().type())));

@@ -137,10 +137,7 @@ class Reader {
       TRY(next(event));
       if (event.raw.type == YAML_SEQUENCE_END_EVENT) return &out;
       ++lists_;
-      const size_t here = path_.size();
-      path_ += "[" + std::to_string(out.size()) + "]";
       Node* element = TRY(node(event, depth + 1));
-      path_.resize(here);
       --lists_;
       document_->append(out, *element);
     }
@@ -162,13 +159,10 @@ class Reader {
       const std::string key(yaml::key_text(*key_node));
       Event value_event;
       TRY(next(value_event));
-      const size_t here = path_.size();
-      path_ += (here ? "." : "") + key;
       if (!merge) keys_.push_back(key);
       Node* value = TRY(node(value_event, depth + 1));
       if (!merge) keys_.pop_back();
       if (merge) {
-        path_.resize(here);
         TRY(merge_into(out, *value, seen, mark));
         continue;
       }
@@ -178,7 +172,6 @@ class Reader {
         if (options_.duplicates)
           options_.duplicates->push_back("line " + std::to_string(mark.line + 1) + ": key " + quoted(key) + " already set in map");
       }
-      path_.resize(here);
       it->second = false;
       if (fresh) add(out, key, *value);
       else document_->set(out, key, *value);
@@ -204,7 +197,6 @@ class Reader {
   Document* document_ = nullptr;
   std::map<std::string, const Node*> anchors_;
   size_t copied_ = 0, copied_bytes_ = 0;
-  std::string path_;               // of the value that is read
   std::vector<std::string> keys_;  // of the mappings that the value is in
   int lists_ = 0;                  // how many lists it is in
 };
