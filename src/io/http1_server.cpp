@@ -230,11 +230,19 @@ Task<Result<void>> Http1Connection::write(Chunk chunk) {
   if (upgraded_) co_return fail(Code::internal, "the connection was upgraded");
   if (head_only_ || chunk.size() == 0) co_return {};
   unsent_ -= std::min<uint64_t>(unsent_, chunk.size());
-  if (!chunked_) co_return co_await stream_->write(chunk.bytes());
-  char size[24];
-  int length = snprintf(size, sizeof size, "%zx\r\n", chunk.size());
-  std::string_view parts[] = {{size, size_t(length)}, chunk.bytes(), "\r\n"};
-  co_return co_await stream_->write_parts(parts);
+  const bool limited = response_->patience_ > Duration::zero();
+  if (limited) watchdog_.within(response_->patience_);
+  Result<void> written;
+  if (!chunked_) {
+    written = co_await stream_->write(chunk.bytes());
+  } else {
+    char size[24];
+    int length = snprintf(size, sizeof size, "%zx\r\n", chunk.size());
+    std::string_view parts[] = {{size, size_t(length)}, chunk.bytes(), "\r\n"};
+    written = co_await stream_->write_parts(parts);
+  }
+  if (limited) watchdog_.off();
+  co_return written;
 }
 
 Task<Result<void>> Http1Connection::finish(Response& response) {

@@ -20,7 +20,14 @@ struct Http2ServerConnection::ServerStream final : Http2Stream, Exchange {
   }
   Task<Result<void>> write(Chunk chunk) override {
     if (request.method == "HEAD") co_return {};
-    CO_TRY(co_await wait_room(server.context_.options.max_buffered_response));
+    const size_t most = server.context_.options.max_buffered_response;
+    if (response.patience_ > Duration::zero() && out_bytes >= most && !closed) {
+      if (!co_await with_timeout(response.patience_, wait_room(most))) {
+        server.reset(*this, NGHTTP2_CANCEL);
+        co_return fail(Code::timeout, "the client takes nothing of the answer");
+      }
+    }
+    CO_TRY(co_await wait_room(most));
     push(std::move(chunk));
     co_return {};
   }
@@ -53,6 +60,12 @@ void Http2ServerConnection::drain() {
 }
 
 void Http2ServerConnection::on_streams_changed() {
+  if (opening_ > 0) {
+    // Nothing else can come before that head's end, so that the limit is the connection's.
+    if (!std::exchange(limits_head_, true)) watchdog_.within(context_.options.header_timeout);
+    return;
+  }
+  limits_head_ = false;
   if (stream_count() > 0) {
     watchdog_.off();
   } else {
@@ -61,7 +74,10 @@ void Http2ServerConnection::on_streams_changed() {
   }
 }
 
-std::unique_ptr<Http2Stream> Http2ServerConnection::make_stream() { return std::make_unique<ServerStream>(*this); }
+std::unique_ptr<Http2Stream> Http2ServerConnection::make_stream() {
+  ++opening_;
+  return std::make_unique<ServerStream>(*this);
+}
 
 bool Http2ServerConnection::pseudo_header(Http2Stream& base, std::string_view name, std::string_view value) {
   auto& stream = static_cast<ServerStream&>(base);
@@ -73,10 +89,12 @@ bool Http2ServerConnection::pseudo_header(Http2Stream& base, std::string_view na
 
 void Http2ServerConnection::on_head(Http2Stream& stream) {
   stream.head_complete = true;
+  --opening_;
   ready_.push_back(stream.id);
 }
 
 void Http2ServerConnection::after_receive() {
+  if (opening_ > 0 || limits_head_) on_streams_changed();
   auto ready = std::exchange(ready_, {});
   for (int32_t id : ready) {
     auto* stream = static_cast<ServerStream*>(nghttp2_session_get_stream_user_data(session(), id));
@@ -87,6 +105,7 @@ void Http2ServerConnection::after_receive() {
 bool Http2ServerConnection::may_forget(Http2Stream& base) {
   auto& stream = static_cast<ServerStream&>(base);
   stream.job.cancel();  // the client has gone, or the handler has ended
+  if (!std::exchange(stream.head_complete, true)) --opening_;
   return true;
 }
 

@@ -28,6 +28,8 @@ class Http2ServerConnection final : public ServerConnection, Http2Connection {
   Watchdog watchdog_;
   std::vector<int32_t> ready_;  // heads that came in this read
   bool draining_ = false;
+  size_t opening_ = 0;        // streams whose head has begun and not ended
+  bool limits_head_ = false;  // the watchdog waits for the end of a head
 };
 
 }  // namespace estiba::io

@@ -60,6 +60,24 @@ TEST(Http2, AFloodOfContinuationsEndsTheConnection) {
   EXPECT_EQ(counts.started, 0);
 }
 
+TEST(Http2, AHeadThatDoesNotEndEndsTheConnection) {
+  Counts counts;
+  TestServer s([&](Request&, Response& response) { return Forever::go(response, &counts); }, false, {.header_timeout = 20ms});
+  // A watch goes on meanwhile: that there are streams is no excuse.
+  const std::string before = opening() + frame(headers, end_stream | end_headers, 1, get_request);
+  EXPECT_FALSE(s.raw(before + frame(headers, end_stream, 3, get_request)).starts_with("ERROR the server did not close"));
+  EXPECT_FALSE(
+      s.raw(before + frame(headers, end_stream | end_headers, 3, get_request).substr(0, 12)).starts_with("ERROR the server did not close"));
+  struct Wait {
+    static Task<Result<void>> go(Counts* counts) {
+      while (counts->dropped < counts->started) co_await sleep_for(100us);
+      co_return {};
+    }
+  };
+  EXPECT_TRUE(s.run(Wait::go(&counts)));
+  EXPECT_EQ(counts.started, 2);
+}
+
 TEST(Http2, GarbageEndsTheConnection) {
   TestServer s([](Request&, Response& response) -> Task<void> {
     response.send(200);
@@ -139,6 +157,33 @@ TEST(Http2, AWriterWaitsForASlowReader) {
     auto size = s.run(Run::go(&s, &counts, http2));
     ASSERT_TRUE(size) << size.error().message;
     EXPECT_EQ(*size, 6'553'600u);
+  }
+}
+
+TEST(Http2, AWriterGivesUpOnAClientThatTakesNothing) {
+  for (bool http2 : {true, false}) {
+    Event given_up;
+    TestServer s([&](Request&, Response& response) -> Task<void> {
+      struct Run {
+        static Task<void> go(Response& response, Event* given_up) {
+          response.give_up_after(20ms);
+          EXPECT_TRUE(co_await response.start(200));
+          while (co_await response.write(std::string(64 * 1024, 'w'))) continue;
+          given_up->set();
+        }
+      };
+      return Run::go(response, &given_up);
+    });
+    struct Run {
+      static Task<Result<bool>> go(TestServer* s, Event* given_up, bool http2) {
+        HttpClient client({.http2_prior_knowledge = http2});
+        auto answer = CO_TRY(co_await client.send({.url = s->url("/")}));
+        co_return co_await given_up->wait_for(5s);
+      }
+    };
+    auto ended = s.run(Run::go(&s, &given_up, http2));
+    ASSERT_TRUE(ended) << ended.error().message;
+    EXPECT_TRUE(*ended) << http2;
   }
 }
 

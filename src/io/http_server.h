@@ -98,6 +98,8 @@ class Response {
   Task<Result<void>> write(Chunk chunk);
   Task<Result<void>> write(std::string text) { return write(Chunk(std::move(text))); }
   // The streamed answer ends when the handler returns.
+  /// A write() of the streamed answer fails once the client has taken nothing for so long; without this it waits for ever.
+  void give_up_after(Duration patience) { patience_ = patience; }
   /// What was streamed is not the whole: the client finds the answer broken off instead of ended.
   void break_off() { broken_ = true; }
   bool broken() const { return broken_; }
@@ -127,6 +129,7 @@ class Response {
   int status_ = 0;
   Headers headers_, always_, trailers_;
   Body body_;
+  Duration patience_{};  // zero: none
 };
 
 using Handler = std::function<Task<void>(Request&, Response&)>;
