@@ -124,6 +124,25 @@ std::string warning_header(std::string_view text) {
   return out + '"';
 }
 
+void add_warnings(io::Response& response, const std::vector<std::string>& warnings) {
+  constexpr size_t most = 4096, longest = 256;
+  size_t total = 0;
+  for (const std::string& warning : warnings) total += warning.size();
+  const bool cut = total > most;
+  total = 0;
+  for (const std::string& warning : warnings) {
+    std::string_view text = warning;
+    if (cut && text.size() > longest) {
+      size_t end = longest;
+      while (end > 0 && (text[end] & 0xc0) == 0x80) --end;  // no half of a character
+      text = text.substr(0, end);
+    }
+    total += text.size();
+    if (total > most) return;
+    response.always("Warning", warning_header(text));
+  }
+}
+
 Rendered render_error(const Wanted& wanted, const Error& error) { return render_json(wanted, status_json(error)); }
 
 Result<Rendered> render_object(const Action& action, const model::ObjectRef& object) {

@@ -8,6 +8,7 @@
 #include "apiserver/registry.h"
 #include "base/result.h"
 #include "io/http.h"
+#include "io/http_server.h"
 
 namespace estiba::apiserver {
 
@@ -23,6 +24,8 @@ Rendered render_json(const Wanted& wanted, std::string json);
 Rendered render_error(const Wanted& wanted, const Error& error);
 /// A Warning header's value, quoted as RFC 9110 wants; what cannot stand in a header is left out.
 std::string warning_header(std::string_view text);
+/// Adds Warning headers, as far as Kubernetes does: 4 KiB in all, and long ones are cut where the whole would be more.
+void add_warnings(io::Response& response, const std::vector<std::string>& warnings);
 
 /// One line of a watch stream: {"type":…,"object":…}, or a length-prefixed frame in protobuf.
 Result<std::string> render_event(const Action& action, const WatchItem& item);

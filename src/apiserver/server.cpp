@@ -51,6 +51,13 @@ Task<void> run_to_end(Api& api, Action action, OneShot<Result<Outcome>>::Sender 
   sender.send(co_await api.run(std::move(action)));
 }
 
+Task<Result<Outcome>> answer_of(OneShot<Result<Outcome>>* done) {
+  auto answered = co_await *done;
+  co_return answered ? std::move(*answered) : fail(Code::cancelled, "the server is stopping");
+}
+
+std::unexpected<Error> timed_out() { return fail(Code::timeout, "Timeout: request did not complete within the allotted timeout"); }
+
 bool is_stream(const Action& action) {
   return action.resource->plural == "pods" && (action.subresource == "log" || action.subresource == "exec" ||
                                                action.subresource == "attach" || action.subresource == "portforward");
@@ -69,6 +76,7 @@ Api::Api(std::unique_ptr<Cluster> cluster, std::unique_ptr<Authenticator> authen
       openapi_(*cluster_, aggregator_, options.git_version),
       version_json_(version_json(options.git_version)),
       node_proxy_(options.node_proxy),
+      request_timeout_(options.request_timeout),
       freshness_(options.freshness) {
   cluster_->extensions().authorize_with(authorizer_);
 }
@@ -221,6 +229,15 @@ Result<BodyType> write_body_type(const Action& action, std::string_view content_
 
 }  // namespace
 
+Task<Result<void>> Api::remove_collection(Action action, io::Response& response) {
+  Action shown = action;
+  CO_TRY(co_await refresh(action));
+  Page page = CO_TRY(co_await registry_.remove_collection(std::move(action)));
+  CO_TRY(co_await registry_.present(shown, page.items));
+  send(response, 200, CO_TRY(render_list(shown, page)));
+  co_return {};
+}
+
 Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response& response) {
   if (action.verb == Verb::get || action.verb == Verb::list) {
     // A read of a subresource that is another kind (scale), or of something that nothing stores.
@@ -240,7 +257,10 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
     create.verb = "create";
     if (!authorizer_.authorize(action.user, create).allowed) action.write.create_denied = denial(action.user, create);
   }
-  action.body = CO_TRY(co_await request.body());
+  const Instant end = Executor::current()->now() + request_timeout_;
+  auto body = co_await with_timeout(request_timeout_, request.body());
+  if (!body) co_return timed_out();
+  action.body = CO_TRY(std::move(*body));
   Wanted wanted = action.wanted;
   Action shown = action;  // what the answer is rendered for
   shown.body.clear();
@@ -249,24 +269,19 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
     if (type == BodyType::yaml && !action.body.empty()) action.body = CO_TRY(decode_yaml(action.body));
     CO_TRY(read_delete_options(action));
   }
-  if (action.verb == Verb::remove_collection) {
-    CO_TRY(co_await refresh(action));
-    Page page = CO_TRY(co_await registry_.remove_collection(std::move(action)));
-    CO_TRY(co_await registry_.present(shown, page.items));
-    send(response, 200, CO_TRY(render_list(shown, page)));
-    co_return {};
-  }
+  if (action.verb == Verb::remove_collection) co_return co_await remove_collection(std::move(action), response);
   // A write goes on to its end when the client leaves meanwhile: what it took must be kept or given back.
   OneShot<Result<Outcome>> done;
   spawn(run_to_end(*this, std::move(action), done.sender()));
-  auto answered = co_await done;
-  auto outcome = answered ? std::move(*answered) : fail(Code::cancelled, "the server is stopping");
+  auto ended = co_await with_timeout(end - Executor::current()->now(), answer_of(&done));
+  if (!ended) co_return timed_out();
+  Result<Outcome> outcome = std::move(*ended);
   if (!outcome) {
     if (!outcome.error().details) outcome.error().context(to_string(shown.verb));
     co_return std::unexpected(std::move(outcome.error()));
   }
   if (outcome->object && shown.verb == Verb::remove) CO_TRY(co_await registry_.present(shown, outcome->object));
-  for (const std::string& warning : outcome->warnings) response.always("Warning", warning_header(warning));
+  add_warnings(response, outcome->warnings);
   if (outcome->object) send(response, outcome->status, CO_TRY(render_object(shown, outcome->object)));
   else send(response, outcome->status, render_json(wanted, std::move(outcome->json)));
   co_return {};

@@ -27,9 +27,10 @@ struct ServerOptions {
   std::string client_ca_pem;             ///< signs clients' certificates
   AuthnOptions authn;                    ///< service accounts' keys, OpenID Connect
   std::string git_version = "v1.36.0+estiba";
-  NodeProxy* node_proxy = nullptr;        ///< null: logs and exec answer 503
-  store::Freshness* freshness = nullptr;  ///< of a store that other servers write too
-  FrontProxy front_proxy;                 ///< how extension servers know this one
+  NodeProxy* node_proxy = nullptr;                     ///< null: logs and exec answer 503
+  store::Freshness* freshness = nullptr;               ///< of a store that other servers write too
+  FrontProxy front_proxy;                              ///< how extension servers know this one
+  Duration request_timeout = std::chrono::minutes(1);  ///< of what does not go on for long; then 504
 };
 
 /// Answers HTTP requests; HttpServer's handler. Any loop.
@@ -69,6 +70,7 @@ class Api {
   Task<void> serve_resource(Action action, io::Request& request, io::Response& response);
   Task<Result<void>> act(Action& action, io::Request& request, io::Response& response);
   Task<Result<void>> write(Action& action, io::Request& request, io::Response& response);
+  Task<Result<void>> remove_collection(Action action, io::Response& response);
   Task<Result<void>> stream_watch(const Action& action, io::Request& request, io::Response& response);
   Task<Result<void>> forward_to_node(const Action& action, io::Request& request, io::Response& response);
   Task<void> serve_remote(RemotePtr remote, User user, io::Request& request, io::Response& response);
@@ -89,6 +91,7 @@ class Api {
   OpenApiDocs openapi_;
   std::string version_json_;
   NodeProxy* node_proxy_;
+  Duration request_timeout_;
   store::Freshness* freshness_;
   std::atomic<bool> ready_ = false, held_ = false;
 };

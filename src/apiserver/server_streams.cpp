@@ -22,6 +22,8 @@ Task<void> serve_packed(Api& api, io::Request& request, io::Response& response) 
   co_await api.serve(request, response);
   if (io::may_compress(request, response, packed_above)) co_await io::compress_answer(response);
 }
+// A watcher that has taken nothing for so long, though there was something, is given up: it would hold what it was to be told.
+constexpr Duration watch_patience = 60s;
 
 // Where a watch without timeoutSeconds ends: after half an hour to an hour, so that clients do not all come back at once.
 Duration default_watch_time() {
@@ -64,10 +66,17 @@ Task<Result<void>> begin_from(Registry& registry, const Action& action, Converte
   co_return {};
 }
 
+// In pieces, so that who reads slowly holds no more than one of them.
 Task<Result<void>> send_items(const Action& action, const std::vector<WatchItem>& items, io::Response& response) {
+  constexpr size_t piece = 64 * 1024;
   std::string out;
-  for (const WatchItem& item : items) out += CO_TRY(render_event(action, item));
-  co_return co_await response.write(std::move(out));
+  for (const WatchItem& item : items) {
+    out += CO_TRY(render_event(action, item));
+    if (out.size() < piece) continue;
+    CO_TRY(co_await response.write(std::exchange(out, {})));
+  }
+  if (!out.empty()) CO_TRY(co_await response.write(std::move(out)));
+  co_return {};
 }
 
 // The container to show when none was asked for: the annotated default, else the first.
@@ -123,6 +132,7 @@ Task<Result<void>> Api::stream_watch(const Action& action, io::Request& request,
   auto selection = CO_TRY(ConvertedSelection::make(action));
   if (selection) CO_TRY(co_await begin_from(registry_, action, *selection));
   auto watcher = CO_TRY(registry_.watch(selection ? selection->wider() : action));
+  response.give_up_after(std::min(watch_patience, request_timeout_));
   CO_TRY(co_await response.start(
       200, {{"Content-Type", std::string(watch_content_type(action.wanted))}, {"Cache-Control", "no-cache, private"}}));
   Executor& executor = *Executor::current();
@@ -155,7 +165,7 @@ Task<Result<void>> Api::forward_to_node(const Action& action, io::Request& reque
     json::Document options = connect_options(action, request);
     std::vector<std::string> warnings;
     CO_TRY(co_await admission::admit_act(*cluster_, action, admission::Operation::connect, options, warnings));
-    for (const std::string& warning : warnings) response.always("Warning", warning_header(warning));
+    add_warnings(response, warnings);
   }
   auto object = registry_.get(action);
   if (!object) co_return std::unexpected(std::move(object.error()));
@@ -191,9 +201,10 @@ Result<std::unique_ptr<ApiServer>> ApiServer::make(store::Store& store, std::vec
   out->options_ = options;
   out->api_ = TRY(Api::make(store, options));
   Api* api = out->api_.get();
+  io::HttpServerOptions http;
+  http.header_timeout = std::min(http.header_timeout, options.request_timeout);
   out->http_ = std::make_unique<io::HttpServer>(
-      std::move(loops), io::HttpServerOptions{},
-      [api](io::Request& request, io::Response& response) { return serve_packed(*api, request, response); });
+      std::move(loops), http, [api](io::Request& request, io::Response& response) { return serve_packed(*api, request, response); });
   return out;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "base/time.h"
+#include "image/changes.h"
 #include "model/json.h"
 #include "model/yaml.h"
 #include "os/file.h"
@@ -42,6 +43,8 @@ void declare(cli::Flags& flags, Options& o) {
   flags.add("oidc-ca-file", &o.oidc_ca_file, "PEM file of the CA of the provider; the system's when empty");
   flags.add("oidc-signing-algs", &o.oidc_signing_algs,
             "algorithms that tokens may be signed by, RS256 when empty; may be repeated, or a list with commas");
+  flags.add("request-timeout", &o.request_timeout,
+            "how long a request to the Kubernetes API may take that is no watch, log or stream; then it is answered 504");
   flags.add("docker-socket", &o.docker_socket, "path of a socket on which the Docker Engine API is answered; not without one");
   flags.add("log-format", &o.log_format, "text or json");
   flags.add("verbosity,v", &o.verbosity, "0 logs what happens, 1 and more also details");
@@ -72,6 +75,10 @@ Result<void> check(Options& o) {
   o.listen_port = *port;
   if (o.log_format != "text" && o.log_format != "json")
     return fail(Code::invalid, "--log-format is text or json, not " + quoted(o.log_format));
+  const auto timeout = image::parse_go_duration(o.request_timeout);
+  if (!timeout || *timeout <= 0)
+    return fail(Code::invalid, "--request-timeout must be a duration above zero like 1m0s, not " + quoted(o.request_timeout));
+  o.request_limit = Duration(std::chrono::nanoseconds(*timeout));
   TRY(o.datastore.check());
   for (const auto* dir : {&o.data_dir, &o.run_dir})
     if (!dir->starts_with('/')) return fail(Code::invalid, "--data-dir and --run-dir must be absolute paths, not " + quoted(*dir));

@@ -30,6 +30,8 @@ struct Options {
   std::string oidc_issuer_url, oidc_client_id, oidc_username_claim = "sub", oidc_username_prefix, oidc_groups_claim, oidc_groups_prefix,
                                                oidc_ca_file;
   std::vector<std::string> oidc_required_claims, oidc_signing_algs;
+  std::string request_timeout = "1m0s";  ///< as flags have it; request_limit is its value
+  Duration request_limit{};
   std::string docker_socket;  ///< empty: the Docker Engine API is not served
   std::string log_format = "text";
   int64_t verbosity = 0;

@@ -30,7 +30,8 @@ TEST_F(ServerOptions, FlagsWinOverTheFile) {
 }
 
 TEST_F(ServerOptions, BadFilesNameFileLineAndKey) {
-  EXPECT_EQ(read("node-name: x\npod-cdir: y\n").error().message, file + ":2: pod-cdir: unknown flag --pod-cdir; did you mean --pod-cidr? (--help lists them)");
+  EXPECT_EQ(read("node-name: x\npod-cdir: y\n").error().message,
+            file + ":2: pod-cdir: unknown flag --pod-cdir; did you mean --pod-cidr? (--help lists them)");
   EXPECT_EQ(read("\nnode: perhaps\n").error().message, file + ":2: node: --node is true or false, not \"perhaps\"");
   EXPECT_TRUE(read("a: [\n").error().message.starts_with(file));
   EXPECT_EQ(read("- a\n").error().message, file + ": it must be a mapping of flag names to values");
@@ -40,6 +41,8 @@ TEST_F(ServerOptions, BadFilesNameFileLineAndKey) {
 TEST_F(ServerOptions, BadFlagsSayWhatIsAllowed) {
   EXPECT_EQ(read("", {"--listen=6443"}).error().message, "--listen must be ADDRESS:PORT, not \"6443\"");
   EXPECT_EQ(read("", {"--log-format=xml"}).error().message, "--log-format is text or json, not \"xml\"");
+  EXPECT_EQ(read("", {"--request-timeout=60"}).error().message, "--request-timeout must be a duration above zero like 1m0s, not \"60\"");
+  EXPECT_EQ(read("", {"--request-timeout=1m30s"})->request_limit, std::chrono::seconds(90));
   EXPECT_FALSE(read("", {"extra"}));
 }
 

@@ -104,6 +104,7 @@ Task<Result<void>> Server::State::start_api() {
   made.front_proxy = {certificates.front_proxy_client.certificate_pem, certificates.front_proxy_client.key_pem,
                       certificates.front_proxy_ca.certificate_pem};
   made.node_proxy = node_proxy.get();
+  made.request_timeout = options.request_limit;
   made.freshness = store.freshness;
   api = CO_TRY(apiserver::ApiServer::make(*store.store, std::move(pointers), made));
   // /readyz waits for the Docker API, where there is one.

@@ -39,7 +39,7 @@ Task<Result<void>> Api::proxy(const Action& action, std::string tail, io::Reques
     json::Document options = proxy_options(action, tail);
     std::vector<std::string> warnings;
     CO_TRY(co_await admission::admit_act(*cluster_, action, admission::Operation::connect, options, warnings));
-    for (const std::string& warning : warnings) response.always("Warning", warning_header(warning));
+    add_warnings(response, warnings);
   }
   ProxyLocation location = CO_TRY(proxy_location(*cluster_, action.resource->plural, action.ns, action.name));
   const bool reading = request.method == "GET" || request.method == "HEAD";
