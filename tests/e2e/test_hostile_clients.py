@@ -1,16 +1,26 @@
 """Clients that send or read as no proper one does: each gets what it deserves, the others notice nothing, and memory stays bounded."""
 import concurrent.futures
 import contextlib
+import json
 import re
 
 import pytest
 
 from api import Api
-from cluster import pss_kib, wait_for
+from cluster import Cluster, pss_kib, wait_for
 from manifests import config_map
 from raw_http import CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, Raw, RawHttp2, frame, request_block
 
 MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def hasty():
+    """A control plane that waits no longer than four seconds for a client."""
+    with Cluster(node="false", **{"request-timeout": "4s"}) as cluster:
+        cluster.start()
+        cluster.api = Api(cluster)
+        yield cluster
 
 
 @contextlib.contextmanager
@@ -24,6 +34,11 @@ def bounded(cluster, mib):
 
 def statuses(text):
     return [int(status) for status in re.findall(rb"^HTTP/1\.1 (\d{3}) ", text, re.M)]
+
+
+def sockets(cluster):
+    """Connections that the server has open on its port."""
+    return int(cluster.sandbox.inside(["sh", "-c", "ss -Htn state established sport = :6443 | wc -l"]).stdout)
 
 
 # -- paths ------------------------------------------------------------------------------------------------------------
@@ -142,6 +157,49 @@ def test_http2_cannot_smuggle_either(api, ns):
         assert ended[-1][0] in (GOAWAY, RST_STREAM), (more, ended)
 
 
+# -- requests that do not come to their end ---------------------------------------------------------------------------
+
+
+def test_half_sent_requests_are_answered_or_ended(hasty):
+    path = "/api/v1/namespaces/default/configmaps"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        enter = lambda raw, text: (raw.send(text), stack.enter_context(raw))[1]
+        silent = [enter(Raw(hasty.api), text) for text in ("G", f"GET {path} HTTP/1.1\r\nHost: x\r\nX: ")]
+        bodies = [enter(Raw(hasty.api), text) for text in (head, head + '{"metadata":', head.replace("Content-Length: 1000", "Transfer-Encoding: chunked") + "5\r\n{")]
+        heads = [enter(RawHttp2(hasty.api), text) for text in (frame(HEADERS, END_STREAM, 1, request_block(path)[:20]), frame(HEADERS, END_STREAM | END_HEADERS, 1, request_block(path))[:30])]
+        half = enter(RawHttp2(hasty.api), frame(HEADERS, END_HEADERS, 1, request_block(path, "POST", content_type="application/json")) + frame(DATA, 0, 1, b'{"metadata":'))
+        # Others are served meanwhile.
+        assert hasty.api("POST", path, config_map("meanwhile")).status == 201
+        for raw in silent:
+            assert raw.read_all() == b""
+        for raw in bodies:
+            text = raw.read_all()
+            assert statuses(text) == [504] and b'"reason":"Timeout"' in text, text
+        for raw in heads:
+            list(raw.read_frames())  # to its end
+        for kind, _, stream, payload in half.read_frames():
+            if kind == DATA and stream == 1:
+                break
+        assert json.loads(payload)["code"] == 504
+    assert [item["metadata"]["name"] for item in hasty.api.get(path).body["items"] if item["metadata"]["name"] != "kube-root-ca.crt"] == ["meanwhile"]
+    hasty.api("DELETE", f"{path}/meanwhile")
+
+
+def test_many_half_sent_requests_leave_room_for_others(hasty):
+    """More than all seats of a level: what waits for its body gives way after the time limit."""
+    path = "/api/v1/namespaces/default/configmaps"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 3000000\r\n\r\n" + '{"metadata":{"name":"x'
+    with contextlib.ExitStack() as stack, bounded(hasty, 48):
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            raws = list(pool.map(lambda _: stack.enter_context(Raw(hasty.api)), range(800)))
+        for raw in raws:
+            raw.send(head)
+        assert hasty.api("POST", path, config_map("room")).status == 201
+        assert {tuple(statuses(raw.read_all())) for raw in raws} <= {(504,), (429,), ()}
+    hasty.api("DELETE", f"{path}/room")
+
+
 # -- floods -----------------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +252,33 @@ def test_frames_that_cost_answers_are_bounded(plane, what):
 
 
 # -- watchers ---------------------------------------------------------------------------------------------------------
+
+
+def test_clients_that_never_read_hold_little(hasty):
+    """Watches whose events nobody takes: each holds a piece, not all that it was to be told, and is given up after a while."""
+    path = "/api/v1/namespaces/default/configmaps"
+    assert hasty.api("POST", path, config_map("busy", k="x")).status == 201
+    with contextlib.ExitStack() as stack:
+        with bounded(hasty, 64):
+            one = [stack.enter_context(Raw(hasty.api, buffer=4096)) for _ in range(60)]
+            for raw in one:
+                raw.send(f"GET {path}?watch=1&resourceVersion=0 HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert b"200" in raw.line()
+            many = stack.enter_context(RawHttp2(hasty.api, buffer=4096, window=16_384))
+            for i in range(100):
+                many.request(2 * i + 1, f"{path}?watch=1&resourceVersion=0")
+            lists = stack.enter_context(RawHttp2(hasty.api, buffer=4096, window=0))
+            events = hasty.api.watch(path, fieldSelector="metadata.name=busy", timeoutSeconds=60)
+            next(events)
+            before = sockets(hasty)
+            for i in range(120):
+                assert hasty.api.patch(f"{path}/busy", {"data": {"k": str(i) * 100_000}}).status == 200
+            for i in range(100):
+                lists.request(2 * i + 1, path)
+            seen = [next(events) for _ in range(120)]
+            assert seen[-1]["object"]["data"]["k"].startswith("119")
+        wait_for("the end of those who never read", lambda: sockets(hasty) <= before - 60, 20, 0.2)
+    hasty.api("DELETE", f"{path}/busy")
 
 
 WATCHERS, STREAMS = 5_000, 250
