@@ -12,14 +12,17 @@ import tempfile
 
 from measure import KUBERNETES, Api, cpu_by_thread, pod, program, running_cluster, spent, support
 
-NAMESPACE = "/api/v1/namespaces/default"
+NAMESPACE, LOADED = "/api/v1/namespaces/default", "/api/v1/namespaces/loaded"
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "load-@N"}, "data": {"text": "x" * 900}}
 CREATIONS = ((1, 1000), (16, 4000), (64, 8000))  # at a time, in all
+CONFIG_MAPS, PODS = 10_000, 5_000  # what is there meanwhile
+PUBLISHED_CREATES = {1: "231/s", 16: "716/s", 64: "894/s"}
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
 class Generator:
     def __init__(self, cluster):
-        self.cluster, self.path, self.next = cluster, program("api_load"), 0
+        self.cluster, self.path, self.next, self.made_first = cluster, program("api_load"), 0, 0
 
     def run(self, path, watch=0, popen=False, base="https://127.0.0.1:6443", **options):
         files = {"ca": "ca.crt", "cert": "admin.crt", "key": "admin.key"} if base.startswith("https") else {}
@@ -39,11 +42,14 @@ class Generator:
         result["cpu_us"] = spent(before, pids) / result["requests"] * 1e6
         return result
 
-    def creating(self, connections, requests):
-        body = self.cluster.dir / "body.json"
-        body.write_text(json.dumps(CONFIG_MAP))
+    def creating(self, connections, requests, path=f"{LOADED}/configmaps", content=CONFIG_MAP):
         first, self.next = self.next, self.next + requests
-        return self.costed(f"{NAMESPACE}/configmaps", method="POST", body=body, connections=connections, requests=requests, first=first)
+        return self.sending("POST", path, content, connections=connections, requests=requests, first=first)
+
+    def sending(self, method, path, content, **options):
+        body = self.cluster.dir / "body.json"
+        body.write_text(json.dumps(content))
+        return self.costed(path, method=method, body=body, **options)
 
 
 def rate(result):
@@ -54,42 +60,78 @@ def get(table, load):
     path = f"{NAMESPACE}/services/kubernetes"
     load.run(path, requests=2000)
     one = [load.costed(path, requests=5000) for _ in range(5)]
-    table.add("GET of one object: CPU of the server", [r["cpu_us"] for r in one], "µs", "40 µs", f"1,000 µs ({KUBERNETES})")
-    table.add("GET of one object, one connection: p50", [r["p50_us"] for r in one], "µs")
+    table.add("GET of one object: CPU of the server", [r["cpu_us"] for r in one], "µs", "25 µs", f"1,000 µs ({KUBERNETES})")
+    table.add("GET of one object, one connection: p50", [r["p50_us"] for r in one], "µs", "100 µs", "1,100-1,900 µs")
     many = [load.costed(path, requests=20000, connections=16) for _ in range(3)]
-    table.add("GET of one object, 16 connections", [rate(r) for r in many], "/s")
+    table.add("GET of one object, 16 connections", [rate(r) for r in many], "/s", "43,000/s", "1,077/s")
     table.add("GET of one object, 16 connections: CPU of the server", [r["cpu_us"] for r in many], "µs")
 
 
-def list_pods(table, load, api):
-    for i in range(500):
-        body = pod(f"waiting-{i}")
-        body["spec"]["schedulerName"] = "nobody"
-        api.create(f"{NAMESPACE}/pods", body)
-    load.run(f"{NAMESPACE}/pods", requests=10)
-    results = [load.costed(f"{NAMESPACE}/pods", requests=50) for _ in range(3)]
-    table.add("LIST of 500 pods: p50", [r["p50_us"] / 1000 for r in results], "ms")
-    table.add("LIST of 500 pods: CPU of the server", [r["cpu_us"] / 1000 for r in results], "ms")
-    api.call("DELETE", f"{NAMESPACE}/pods?gracePeriodSeconds=0")
+def waiting_pod(name):
+    """A pod as kubectl apply makes it, which no scheduler takes: some 2 KB as it is stored."""
+    body = pod(name)
+    body["metadata"]["labels"] = {"app": "many", "pod-template-hash": "569479fd49"}
+    body["spec"] |= {"schedulerName": "nobody", "containers": [body["spec"]["containers"][0] | {"ports": [{"containerPort": 8080, "name": "http"}], "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}}}]}
+    body["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(body)}
+    return body
+
+
+def pss(cluster):
+    return support.pss_kib(cluster.server_pid()) / 1024
+
+
+def fill(load):
+    """What is there while the rest is measured."""
+    load.creating(16, CONFIG_MAPS, f"{NAMESPACE}/configmaps")
+    load.creating(16, PODS, f"{NAMESPACE}/pods", waiting_pod("waiting-@N"))
+
+
+def lists(table, load):
+    path = f"{NAMESPACE}/pods"
+    for what, goal, published, limit, rounds, accept in (("500 pods", "1 ms", "27 ms", 500, 50, "application/json"), ("5,000 pods", "8 ms", "210 ms", PODS, 8, "application/json"),
+                                                         ("5,000 pods as Table", "15 ms", "270 ms", PODS, 8, TABLE)):
+        load.run(f"{path}?limit={limit}", requests=2, accept=accept)
+        results = [load.costed(f"{path}?limit={limit}", requests=rounds, accept=accept) for _ in range(3)]
+        size = results[0]["bytes"] / results[0]["requests"] / 1e6
+        table.add(f"LIST of {what} ({size:.1f} MB): CPU of the server", [r["cpu_us"] / 1000 for r in results], "ms", goal, published)
+        table.add(f"LIST of {what}: p50", [r["p50_us"] / 1000 for r in results], "ms")
 
 
 def create(table, load):
     for connections, requests in CREATIONS:
         results = [load.creating(connections, requests) for _ in range(3)]
-        table.add(f"CREATE of 1 KiB, durable, {connections} at a time", [rate(r) for r in results], "/s")
-        table.add(f"CREATE of 1 KiB, durable, {connections} at a time: CPU", [r["cpu_us"] for r in results], "µs")
+        table.add(f"CREATE of 1 KiB, durable, {connections} at a time", [rate(r) for r in results], "/s", {1: "460/s", 16: "5,700/s", 64: "13,400/s"}[connections], PUBLISHED_CREATES[connections])
+        table.add(f"CREATE of 1 KiB, durable, {connections} at a time: CPU", [r["cpu_us"] for r in results], "µs", "100 µs", "1,450-2,950 µs")
 
 
-def fan_out(table, load, api, connections=100, events=500):
-    version = api.call("GET", f"{NAMESPACE}/configmaps?limit=1")[1]["metadata"]["resourceVersion"]
-    watchers = load.run(f"{NAMESPACE}/configmaps?watch=1&resourceVersion={version}", watch=events, popen=True, connections=connections)
+def patch(table, load, requests=1500):
+    """Each patch changes an object that create() made."""
+    url, first = f"{LOADED}/configmaps/load-@N", load.made_first
+    change = {"metadata": {"labels": {"round": "@N"}}, "data": {"text": "y" * 900}}
+    applied = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "load-@N", "labels": {"round": "@N"}}, "data": {"applied": "z" * 100}}
+    for what, media, content, query, goal, published in (("merge", "application/merge-patch+json", change, "", "150 µs", "3,400 µs"), ("strategic", "application/strategic-merge-patch+json", change, "", "200 µs", "4,600 µs"),
+                                                         ("apply", "application/apply-patch+yaml", applied, "?fieldManager=bench&force=true", "300 µs", "4,000 µs")):
+        results = []
+        for _ in range(3):
+            results.append(load.sending("PATCH", url + query, content, type=media, connections=4, requests=requests, first=first))
+            first += requests
+        table.add(f"PATCH ({what}), 4 at a time: CPU of the server", [r["cpu_us"] for r in results], "µs", goal, published)
+
+
+def fan_out(table, load, api, connections=1000, events=1000):
+    """One object is changed again and again while many watch it. Delays are those from the sending of the change to the event's arrival."""
+    path = f"{LOADED}/secrets"
+    api.create(path, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "watched"}, "stringData": {"text": "x" * 700}})
+    version = api.call("GET", f"{path}?limit=1")[1]["metadata"]["resourceVersion"]
+    watchers = load.run(f"{path}?watch=1&resourceVersion={version}", watch=events, popen=True, connections=connections)
     assert watchers.stdout.readline() == "watching\n"
     before = cpu_by_thread([load.cluster.server_pid()])
-    load.creating(8, events)
-    result = json.loads(watchers.communicate(timeout=60)[0])
+    load.sending("PATCH", f"{path}/watched", {"metadata": {"annotations": {"sent": "@T"}}}, type="application/merge-patch+json", requests=events)
+    result = json.loads(watchers.communicate(timeout=300)[0])
     cpu = spent(before, [load.cluster.server_pid()])
-    table.add(f"WATCH, {events} creations seen by {connections} watches", result["events"] / result["seconds"], "/s")
-    table.add("  CPU of the server for each event delivered", cpu / result["events"] * 1e6, "µs")
+    table.add(f"WATCH, {events:,} updates seen by {connections:,} watches", result["events"] / result["seconds"], "/s", "300,000/s", "14,300/s")
+    table.add("  delay of an event: p99", result["p99_us"] / 1000, "ms", "20 ms", "244 ms")
+    table.add("  CPU of the server for each event delivered", cpu / result["events"] * 1e6, "µs", "1.5 µs", "33 µs")
 
 
 def nginx(table, cluster, load, size):
@@ -155,10 +197,18 @@ def measure(table):
     with running_cluster(image=False) as cluster:
         api = Api(cluster)
         load = Generator(cluster)
+        api.call("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "loaded"}})
+        fill(load)
+        what = f"memory (PSS) of the server with {PODS:,} pods and {CONFIG_MAPS:,} ConfigMaps"
+        table.add(what, pss(cluster), "MiB", "60 MB", "665 MB")
         size = len(json.dumps(api.call("GET", f"{NAMESPACE}/services/kubernetes")[1]))
         get(table, load)
         nginx(table, cluster, load, size)
+        lists(table, load)
+        load.made_first = load.next
         create(table, load)
-        etcd(table, cluster, load)
+        patch(table, load)
         fan_out(table, load, api)
-        list_pods(table, load, api)
+        api.call("DELETE", f"{LOADED}/configmaps")
+        table.add("the same after the whole load", pss(cluster), "MiB", "80 MB", "915 MB")
+        etcd(table, cluster, load)
