@@ -54,17 +54,6 @@ TEST_F(SpecialTest, a_pod_is_bound_once) {
   EXPECT_EQ(http_status(again.error()), 409);
 }
 
-TEST_F(SpecialTest, eviction_obeys_budgets) {
-  ASSERT_TRUE(create("policy", "v1", "poddisruptionbudgets", "default",
-                     R"({"metadata":{"name":"b"},"spec":{"minAvailable":1,"selector":{"matchLabels":{"a":"b"}}}})"));
-  auto refused = post("", "pods", "default", "p", "eviction", R"({"metadata":{"name":"p"}})");
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(http_status(refused.error()), 429);
-  ASSERT_TRUE(remove("policy", "v1", "poddisruptionbudgets", "default", "b"));
-  ASSERT_TRUE(post("", "pods", "default", "p", "eviction", R"({"metadata":{"name":"p"}})"));
-  EXPECT_FALSE(get("", "v1", "pods", "default", "p"));
-}
-
 TEST_F(SpecialTest, tokens_hold_until_what_they_are_bound_to_is_gone) {
   auto answered = post("", "serviceaccounts", "default", "default", "token",
                        R"({"spec":{"expirationSeconds":600,"boundObjectRef":{"kind":"Pod","apiVersion":"v1","name":"p"}}})");

@@ -1,7 +1,7 @@
 """StatefulSets, DaemonSets and ReplicationControllers, as kubectl users know them."""
 
 from cluster import wait_for
-from manifests import pod
+from manifests import deployment, pod
 
 
 def workload(kind, name, *command, spec=(), version="apps/v1", **pod_spec):
@@ -95,3 +95,35 @@ def test_replication_controller_keeps_its_number(cluster):
     wait_for("another one", lambda: field(cluster, "rc/rc", ".status.readyReplicas") == "2" and lost not in pods(cluster, "rc"), 30)
     cluster.k("scale", "rc/rc", "--replicas=1")
     wait_for("one pod", lambda: len(pods(cluster, "rc")) == 1, 30)
+
+
+def test_disruption_budget_lets_go_one_after_the_other(cluster):
+    cluster.apply(deployment("web", 2), {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"},
+                                         "spec": {"minAvailable": "50%", "selector": {"matchLabels": {"app": "web"}}}})
+    cluster.k("rollout", "status", "deployment/web", "--timeout=60s")
+    wait_for("one allowed", lambda: field(cluster, "pdb/web", ".status.disruptionsAllowed") == "1", 10)
+    first, second = (name.removeprefix("pod/") for name in pods(cluster, "web"))
+    evict = lambda name, **options: cluster.request(
+        "POST", f"/api/v1/namespaces/{cluster.ns}/pods/{name}/eviction", {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}, "deleteOptions": options})
+    assert evict(first, dryRun=["All"])[0] == 201
+    assert evict(first)[0] == 201
+    status, refused = evict(second)
+    assert status == 429 and refused["message"] == "Cannot evict pod as it would violate the pod's disruption budget."
+    assert refused["details"]["causes"][0]["message"] == "The disruption budget web needs 1 healthy pods and has 1 currently"
+    wait_for("one allowed again", lambda: field(cluster, "pdb/web", ".status.disruptionsAllowed") == "1", 30)
+    assert field(cluster, "pdb/web", ".status.conditions[0].reason") == "SufficientPods"
+
+
+def test_custom_kinds_bring_their_permissions_into_edit(cluster):
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": cluster.ns, "labels": {"rbac.authorization.k8s.io/aggregate-to-edit": "true"}},
+            "rules": [{"apiGroups": [cluster.ns], "resources": ["farms"], "verbs": ["get"]}]}
+    has = lambda name: cluster.ns in cluster.kubectl("get", "clusterrole", name, "-o", "jsonpath={.rules[*].apiGroups}")
+    cluster.apply(role)
+    try:
+        for name in ("edit", "admin"):
+            wait_for(f"the rule in {name}", lambda: has(name), 10)
+        assert not has("view")
+    finally:
+        cluster.kubectl("delete", "clusterrole", cluster.ns)
+    wait_for("the rule gone", lambda: not has("admin"), 10)
+    assert "configmaps" in cluster.kubectl("get", "clusterrole", "admin", "-o", "jsonpath={.rules[*].resources}")

@@ -50,7 +50,7 @@ const Strategy rows[] = {
     {.group = apps, .resource = "controllerrevisions", .validate = validate_controller_revision},
     {.group = apps, .resource = "replicasets", .defaults = default_replica_set, .prepare = reset_status, .validate = validate_replica_set, .validate_status = validate_replica_status, .fields = replica_fields, .generation = true},
     {.group = apps, .resource = "statefulsets", .defaults = default_stateful_set, .prepare = reset_status, .validate = validate_stateful_set, .validate_status = validate_stateful_set_status, .generation = true},
-    {.group = apps, .resource = "daemonsets", .defaults = default_daemon_set, .prepare = reset_status, .validate = validate_daemon_set, .validate_status = validate_daemon_set_status, .generation = true},
+    {.group = apps, .resource = "daemonsets", .defaults = default_daemon_set, .prepare = prepare_daemon_set, .validate = validate_daemon_set, .validate_status = validate_daemon_set_status, .generation = true},
     {.group = batch, .resource = "jobs", .defaults = default_job, .prepare = prepare_job, .validate = validate_job, .validate_status = validate_job_status, .fields = job_fields, .generation = true},
     {.group = batch, .resource = "cronjobs", .defaults = default_cron_job, .prepare = reset_status, .validate = validate_cron_job, .generation = true},
     {.group = networking_group, .resource = "ingresses", .prepare = reset_status, .validate = networking::validate_ingress, .validate_status = networking::validate_ingress_status, .generation = true},

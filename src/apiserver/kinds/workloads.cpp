@@ -2,6 +2,7 @@
 
 #include "apiserver/edit.h"
 #include "apiserver/kinds/pod_spec.h"
+#include "apiserver/kinds/simple.h"
 #include "base/strings.h"
 
 namespace estiba::apiserver::workload {
@@ -119,6 +120,18 @@ void default_cron_job(json::Document& doc, json::Node& object) {
 }
 
 void default_pod_template_object(json::Document& doc, json::Node& object) { default_pod_template(doc, object); }
+
+void prepare_daemon_set(Draft& draft) {
+  constexpr std::string_view annotation = "deprecated.daemonset.template.generation";
+  simple::reset_status(draft);
+  int64_t generation = 1;
+  if (!draft.creating()) {
+    generation = parse_number<int64_t>(draft.old->string_at("metadata", "annotations", annotation)).value_or(0);
+    if (!same(draft.old->at("spec", "template"), draft.object.at("spec", "template"))) ++generation;
+    if (generation == 0) return;  // made before templates were counted
+  }
+  draft.doc.set(ensure(draft.doc, draft.metadata(), "annotations"), annotation, std::to_string(generation));
+}
 
 void prepare_job(Draft& draft) {
   if (!draft.creating()) return draft.keep_old("status");

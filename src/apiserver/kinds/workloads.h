@@ -29,6 +29,8 @@ void validate_stateful_set_status(Draft& draft);
 void validate_daemon_set_status(Draft& draft);
 void validate_job_status(Draft& draft);
 
+/// Counts the templates that a DaemonSet has had in an annotation, as Kubernetes does: its pods carry the number as a label.
+void prepare_daemon_set(Draft& draft);
 /// A new job's selector and labels, by its uid.
 void prepare_job(Draft& draft);
 

@@ -1,4 +1,4 @@
-// Pods: binding to a node, eviction, ephemeral containers, resize.
+// Pods: binding to a node, ephemeral containers, resize. Eviction has a file of its own.
 #include "apiserver/admission/admission.h"
 #include "apiserver/api_errors.h"
 #include "apiserver/body.h"
@@ -10,7 +10,6 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "model/patch.h"
-#include "model/selector.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -20,17 +19,11 @@ constexpr std::string_view success = R"({"kind":"Status","apiVersion":"v1","meta
 // Binding
 
 void set_scheduled(json::Document& doc, json::Node& pod, WallTime now) {
-  json::Node& conditions = ensure_array(doc, doc.ensure_object(pod, "status"), "conditions");
-  json::Node* condition = nullptr;
-  for (json::Node& c : conditions) {
-    if (c.string_at("type") == "PodScheduled") condition = &c;
-  }
-  if (!condition) condition = &doc.append(conditions, doc.make_object());
-  doc.set(*condition, "type", "PodScheduled");
-  doc.set(*condition, "status", "True");
-  doc.set(*condition, "lastTransitionTime", format_rfc3339(now));
-  doc.remove(*condition, "reason");
-  doc.remove(*condition, "message");
+  json::Node& condition = condition_of(doc, doc.ensure_object(pod, "status"), "PodScheduled");
+  doc.set(condition, "status", "True");
+  doc.set(condition, "lastTransitionTime", format_rfc3339(now));
+  doc.remove(condition, "reason");
+  doc.remove(condition, "message");
 }
 
 Result<json::Document> bound(const Action& action, const json::Node& old, const json::Node& binding, WallTime now) {
@@ -78,58 +71,6 @@ Task<Result<Outcome>> bind_pod(Api& api, Action action) {
   auto outcome = co_await api.registry().modify(
       std::move(action), Part::any, [shared, now](const json::Node& old) { return bound(shared->first, old, shared->second.root(), now); });
   if (!outcome) co_return outcome;
-  co_return Outcome{201, {}, std::string(success), std::move(warnings)};
-}
-
-// Eviction
-
-// The budgets that cover a pod and allow no disruption now; empty when it may go.
-Result<std::string> blocking_budget(const Cluster& cluster, const model::ObjectRef& pod) {
-  for (const model::ObjectRef& budget : TRY(cluster.all("policy", "poddisruptionbudgets", pod.meta().ns))) {
-    json::Document doc = TRY(json::Document::parse(budget.object->json()));
-    const json::Node* labels = doc.root().at("spec", "selector", "matchLabels");
-    if (!present(labels) || labels->empty()) continue;
-    bool covers =
-        std::all_of(labels->begin(), labels->end(), [&](const json::Node& l) { return pod.meta().label(l.key()) == l.as_string(); });
-    const json::Node* allowed = doc.root().at("status", "disruptionsAllowed");
-    if (covers && (!allowed || allowed->as_int().value_or(0) <= 0)) return budget.meta().name;
-  }
-  return std::string{};
-}
-
-Task<Result<Outcome>> evict(Api& api, Action action) {
-  Decoded decoded = CO_TRY(decode_as(action, *model::schema::find_type("policy", "v1", "Eviction")));
-  decoded.doc.set(decoded.doc.root(), "kind", "Eviction");
-  decoded.doc.set(decoded.doc.root(), "apiVersion", "policy/v1");
-  std::vector<std::string> warnings;
-  CO_TRY(co_await admission::admit_act(api.cluster(), action, admission::Operation::create, decoded.doc, warnings));
-  const json::Node& options = decoded.doc.root();
-  auto pod = api.registry().get(action);
-  if (!pod) co_return std::unexpected(std::move(pod.error()));
-  json::Document parsed = CO_TRY(json::Document::parse(pod->object->json()));
-  std::string_view phase = parsed.root().string_at("status", "phase");
-  if (phase == "Running" || phase == "Pending") {
-    if (std::string budget = CO_TRY(blocking_budget(api.cluster(), *pod)); !budget.empty()) {
-      auto error = too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", 10);
-      error.error().details->causes.push_back(
-          {"DisruptionBudget", "The disruption budget " + budget + " does not allow a disruption now", ""});
-      co_return error;
-    }
-  }
-  Action removal = action;
-  removal.verb = Verb::remove;
-  removal.subresource.clear();
-  removal.body.clear();
-  if (const json::Node* given = options.find("deleteOptions"); present(given)) {
-    removal.body = json::print(*given);
-    const json::Node* grace = given->find("gracePeriodSeconds");
-    if (present(grace)) removal.remove.grace_seconds = grace->as_int();
-    removal.remove.uid = given->string_at("preconditions", "uid");
-    removal.remove.resource_version = given->string_at("preconditions", "resourceVersion");
-    removal.remove.propagation = given->string_at("propagationPolicy");
-  }
-  removal.remove.dry_run |= removal.write.dry_run;
-  CO_TRY(co_await api.registry().remove(std::move(removal)));
   co_return Outcome{201, {}, std::string(success), std::move(warnings)};
 }
 
@@ -203,6 +144,15 @@ constexpr Special rows[] = {
 };
 
 }  // namespace
+
+json::Node& condition_of(json::Document& doc, json::Node& status, std::string_view type) {
+  json::Node& conditions = ensure_array(doc, status, "conditions");
+  for (json::Node& condition : conditions)
+    if (condition.string_at("type") == type) return condition;
+  json::Node& condition = doc.append(conditions, doc.make_object());
+  doc.set(condition, "type", type);
+  return condition;
+}
 
 std::span<const Special> pod_actions() { return rows; }
 

@@ -23,6 +23,10 @@ json::Document scale_of(const Action& action, const json::Node& object);
 /// … and the number of replicas that a Scale says, put into the object.
 void take_scale(const Action& action, json::Document& doc, const json::Node& scale);
 std::span<const Special> pod_actions();
+/// The element of status.conditions of this type, made when it is missing.
+json::Node& condition_of(json::Document& doc, json::Node& status, std::string_view type);
+/// pods/eviction: deletes a pod as far as the disruption budget that covers it allows.
+Task<Result<Outcome>> evict(Api& api, Action action);
 std::span<const Special> namespace_actions();
 std::span<const Special> token_actions();
 std::span<const Special> review_actions();
