@@ -53,13 +53,16 @@ struct Write {
   /// The key's mod_revision must be this: 0 means the key must not exist; `any` means no comparison.
   Revision expect = any;
   std::shared_ptr<const Attachment> attachment;
+  /// Writes that happen together with this one or not at all: no reader sees the one without the others. All keys differ, at
+  /// most 100 of them. When one of their comparisons fails, nothing is written and the error is Code::conflict.
+  std::vector<Write> with = {};
   static constexpr Revision any = -1;
 };
 
 struct WriteResult {
-  Revision revision = 0;
-  EntryPtr entry;     ///< the new version; for a removal the last version before it
-  EntryPtr previous;  ///< the version before, or null; for a removal the same as `entry`
+  Revision revision = 0;  ///< no write of its `with` has a later one
+  EntryPtr entry;         ///< the new version; for a removal the last version before it
+  EntryPtr previous;      ///< the version before, or null; for a removal the same as `entry`
 };
 
 struct ListOptions {

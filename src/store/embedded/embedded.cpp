@@ -56,17 +56,25 @@ class Batch {
   explicit Batch(const History& history) : history_(history), revision_(history.revision()) {}
 
   Result<WriteResult> stage(Write& write) {
+    TRY(compare(write, current(write.key).get()));
+    for (const Write& other : write.with) {
+      if (auto holds = compare(other, current(other.key).get()); !holds)
+        return fail(Code::conflict, "write " + write.key + " with others: " + holds.error().message);
+    }
+    for (Write& other : write.with) (void)append(other);
+    return append(write);
+  }
+  const std::vector<Event>& events() const { return events_; }
+
+ private:
+  WriteResult append(Write& write) {
     EntryPtr now = current(write.key);
-    TRY(compare(write, now.get()));
     Event event{write.kind == Write::Kind::put ? Event::Kind::put : Event::Kind::remove, ++revision_, now, now};
     if (event.kind == Event::Kind::put) event.entry = next_version(write, now.get());
     staged_[event.entry->key] = event.kind == Event::Kind::put ? event.entry : nullptr;
     events_.push_back(event);
     return WriteResult{revision_, event.entry, event.previous};
   }
-  const std::vector<Event>& events() const { return events_; }
-
- private:
   EntryPtr current(const std::string& key) const {
     if (auto found = staged_.find(key); found != staged_.end()) return found->second;
     const EntryPtr* entry = history_.tree().find(key);
@@ -117,10 +125,9 @@ class Embedded final : public EmbeddedStore {
   Result<void> compact(Revision revision) override { return note_compaction(*memory_, revision); }
 
   void write(Write write, UniqueFunction<void(Result<WriteResult>)> done) override {
-    if (write.key.empty()) return done(fail(Code::invalid, "write: the key is empty"));
-    if (write.value.size() > options_.value_bytes) {
-      return done(fail(Code::too_large, "write " + write.key + ": the value has " + std::to_string(write.value.size()) +
-                                            " bytes, at most " + std::to_string(options_.value_bytes) + " are allowed"));
+    if (auto good = check(write); !good) return done(std::unexpected(std::move(good.error())));
+    for (const Write& other : write.with) {
+      if (auto good = check(other); !good) return done(std::unexpected(std::move(good.error())));
     }
     bool first;
     {
@@ -134,6 +141,13 @@ class Embedded final : public EmbeddedStore {
   EmbeddedCounters counters() const override { return {writes_.load(std::memory_order_relaxed), batches_.load(std::memory_order_relaxed)}; }
 
  private:
+  Result<void> check(const Write& write) const {
+    if (write.key.empty()) return fail(Code::invalid, "write: the key is empty");
+    if (write.value.size() <= options_.value_bytes) return {};
+    return fail(Code::too_large, "write " + write.key + ": the value has " + std::to_string(write.value.size()) + " bytes, at most " +
+                                     std::to_string(options_.value_bytes) + " are allowed");
+  }
+
   void run() {
     pthread_setname_np(pthread_self(), "store");
     std::vector<Request> requests;

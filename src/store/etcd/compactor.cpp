@@ -18,9 +18,12 @@ Task<Result<Compactor::Turn>> Compactor::take(Turn turn) {
   Compare compare{.target = Compare::Target::version, .key = key, .operand = turn.version};
   const std::string text = std::to_string(turn.revision);
   Put put{key, text};
-  std::string bytes = CO_TRY(co_await client_.txn(encode_txn(key, &compare, &put)));
+  std::string bytes = CO_TRY(co_await client_.txn(encode_txn({{key, &compare, &put}})));
   TxnAnswer answer = CO_TRY(decode_txn(bytes));
-  if (!answer.succeeded) co_return Turn{answer.found ? answer.found->version : 0, answer.revision};
+  if (!answer.succeeded) {
+    const bool there = !answer.found.empty() && answer.found[0];
+    co_return Turn{there ? answer.found[0]->version : 0, answer.revision};
+  }
   if (turn.revision > 0) co_await compact(turn.revision);
   co_return Turn{turn.version + 1, answer.revision};
 }

@@ -144,9 +144,10 @@ class Etcd final : public EtcdStore {
   }
 
   void write(Write write, UniqueFunction<void(Result<WriteResult>)> done) override {
-    if (!write.key.starts_with('/') || write.key.starts_with(own_keys))
-      return done(
-          fail(Code::invalid, "write: the key " + quoted(write.key) + " must begin with '/', and not with " + std::string(own_keys)));
+    if (auto good = check_key(write.key); !good) return done(std::unexpected(std::move(good.error())));
+    for (const Write& other : write.with) {
+      if (auto good = check_key(other.key); !good) return done(std::unexpected(std::move(good.error())));
+    }
     thread_.loop().post(
         [this, write = std::move(write), done = std::move(done)]() mutable { core_->writer().write(std::move(write), std::move(done)); });
   }
@@ -160,6 +161,10 @@ class Etcd final : public EtcdStore {
   }
 
  private:
+  static Result<void> check_key(const std::string& key) {
+    if (key.starts_with('/') && !key.starts_with(own_keys)) return {};
+    return fail(Code::invalid, "write: the key " + quoted(key) + " must begin with '/', and not with " + std::string(own_keys));
+  }
   static Task<void> begin(Etcd* self, std::promise<Result<void>>* out) {
     auto started = co_await self->core_->start();
     if (!started) self->core_.reset();

@@ -111,20 +111,23 @@ std::string encode(const RangeRequest& request) {
   return out;
 }
 
-std::string encode_txn(std::string_view key, const Compare* compare, const Put* put) {
+std::string encode_txn(const std::vector<Step>& steps) {
   std::string out;
-  if (put) out.reserve(2 * key.size() + put->value.size() + 64);
-  if (compare) {
+  size_t bytes = 0;
+  for (const Step& step : steps) bytes += 3 * step.key.size() + (step.put ? step.put->value.size() : 0) + 64;
+  out.reserve(bytes);
+  for (const Step& step : steps) {
+    if (!step.compare) continue;
     std::string inner;
-    put_number(inner, 1, int64_t(compare->relation));
-    put_number(inner, 2, int64_t(compare->target));
-    put_bytes(inner, 3, compare->key);
-    put_int(inner, 4 + uint32_t(compare->target), compare->operand);  // a member of a oneof: zero is written too
+    put_number(inner, 1, int64_t(step.compare->relation));
+    put_number(inner, 2, int64_t(step.compare->target));
+    put_bytes(inner, 3, step.compare->key);
+    put_int(inner, 4 + uint32_t(step.compare->target), step.compare->operand);  // a member of a oneof: zero is written too
     put_bytes(out, 1, inner);
   }
-  if (put) put_bytes(out, 2, one_of(op_put, put_request(*put)));
-  else put_bytes(out, 2, one_of(op_delete, one_of(1, key)));
-  put_bytes(out, 3, one_of(op_range, encode(RangeRequest{.key = key, .keys_only = true})));
+  for (const Step& step : steps)
+    put_bytes(out, 2, step.put ? one_of(op_put, put_request(*step.put)) : one_of(op_delete, one_of(1, step.key)));
+  for (const Step& step : steps) put_bytes(out, 3, one_of(op_range, encode(RangeRequest{.key = step.key, .keys_only = true})));
   return out;
 }
 
@@ -167,7 +170,7 @@ Result<TxnAnswer> decode_txn(std::string_view bytes) {
       if (op.number != op_range) return true;
       RangeAnswer range;
       if (!read_range(op.bytes, range)) return false;
-      if (!range.kvs.empty()) out.found = range.kvs[0];
+      out.found.push_back(range.kvs.empty() ? std::optional<KeyValue>() : range.kvs[0]);
       return true;
     });
   });

@@ -22,7 +22,7 @@ struct RangeRequest {
 };
 std::string encode(const RangeRequest& request);
 
-/// A transaction that compares one key's revision and, if that holds, writes; else it reads the key without its value.
+/// A transaction that compares each key's revision and, if all hold, writes all; else it reads the keys without their values.
 struct Compare {
   enum class Target : uint8_t { version = 0, create = 1, mod = 2 };
   enum class Relation : uint8_t { equal = 0, greater = 1 };
@@ -34,8 +34,13 @@ struct Compare {
 struct Put {
   std::string_view key, value;
 };
-/// `compare` null: no comparison. `put` null: deletes the key.
-std::string encode_txn(std::string_view key, const Compare* compare, const Put* put);
+/// What a transaction does with one key. `compare` null: no comparison. `put` null: deletes the key.
+struct Step {
+  std::string_view key;
+  const Compare* compare = nullptr;
+  const Put* put = nullptr;
+};
+std::string encode_txn(const std::vector<Step>& steps);
 /// Puts without a comparison, all at one revision.
 std::string encode_puts(const std::vector<Put>& puts);
 std::string encode_delete(std::string_view key);
@@ -58,7 +63,7 @@ struct RangeAnswer {
 struct TxnAnswer {
   Revision revision = 0;
   bool succeeded = false;
-  std::optional<KeyValue> found;  ///< when it did not succeed and the key exists
+  std::vector<std::optional<KeyValue>> found;  ///< when it did not succeed: each step's key, if it exists
 };
 struct WatchEvent {
   bool removed = false;

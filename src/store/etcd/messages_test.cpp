@@ -19,10 +19,17 @@ TEST(EtcdMessages, RequestsAreEtcdsBytes) {
   // mod_revision == 0 is written out: a member of a oneof.
   Compare compare{.target = Compare::Target::mod, .key = "k"};
   Put put{"k", "v"};
-  EXPECT_EQ(hex(encode_txn("k", &compare, &put)),
+  EXPECT_EQ(hex(encode_txn({{"k", &compare, &put}})),
             "0a0710021a016b3000"
             "120812060a016b120176"
             "1a070a050a016b4001");
+  // All comparisons, then all that is done, then all that is read otherwise.
+  EXPECT_EQ(hex(encode_txn({{"k", &compare, &put}, {"l"}})),
+            "0a0710021a016b3000"
+            "120812060a016b120176"
+            "12051a030a016c"
+            "1a070a050a016b4001"
+            "1a070a050a016c4001");
 }
 
 TEST(EtcdMessages, PrefixesEndBehindTheirLastKey) {

@@ -43,7 +43,7 @@ struct Restore {
   Task<Result<void>> create(std::string key, SharedText value) {
     Compare compare{.target = Compare::Target::mod, .key = key};
     Put put{key, value};
-    std::string bytes = CO_TRY(co_await client->txn(encode_txn(key, &compare, &put)));
+    std::string bytes = CO_TRY(co_await client->txn(encode_txn({{key, &compare, &put}})));
     if (!CO_TRY(decode_txn(bytes)).succeeded)
       co_return fail(Code::conflict, "etcd's key " + key + " is there already: somebody else writes here");
     co_return {};
@@ -69,7 +69,7 @@ struct Restore {
     for (int i = 0; i < workers; ++i) group.start(work(this));
     co_await group.join();
     CO_TRY(std::move(result));
-    CO_TRY(co_await client->txn(encode_txn(note(), nullptr, nullptr)));
+    CO_TRY(co_await client->txn(encode_txn({{note()}})));
     co_return {};
   }
 };

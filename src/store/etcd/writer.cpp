@@ -22,11 +22,54 @@ Meters& meters() {
   return all;
 }
 
-std::unexpected<Error> refused(const Write& write, const TxnAnswer& answer) {
-  if (!answer.found) return fail(Code::not_found, "key " + write.key + " does not exist");
-  const std::string now = std::to_string(answer.found->mod_revision);
+// A write's part of a transaction: what it points to lives here.
+struct Part {
+  const std::string key;
+  const Compare compare;
+  const Put put;
+  const bool removes, compares;
+
+  Part(const std::string& prefix, const Write& write)
+      : key(prefix + write.key),
+        compare(write.expect == Write::any ? Compare{Compare::Target::version, Compare::Relation::greater, key, 0}
+                                           : Compare{.target = Compare::Target::mod, .key = key, .operand = write.expect}),
+        put{key, write.value},
+        removes(write.kind == Write::Kind::remove),
+        compares(removes || write.expect != Write::any) {}
+  Part(const Part&) = delete;
+  Step step() const { return {key, compares ? &compare : nullptr, removes ? nullptr : &put}; }
+};
+
+std::string encode_write(const std::string& prefix, const Write& write) {
+  std::deque<Part> parts;
+  std::vector<Step> steps;
+  steps.push_back(parts.emplace_back(prefix, write).step());
+  for (const Write& other : write.with) steps.push_back(parts.emplace_back(prefix, other).step());
+  return encode_txn(steps);
+}
+
+// Why a write's own comparison failed, when it did.
+Result<void> compared(const Write& write, const std::optional<KeyValue>& found) {
+  const bool needed = write.expect > 0 || write.kind == Write::Kind::remove;
+  if (!found) {
+    if (needed) return fail(Code::not_found, "key " + write.key + " does not exist");
+    return {};
+  }
+  const std::string now = std::to_string(found->mod_revision);
   if (write.expect == 0) return fail(Code::already_exists, "key " + write.key + " exists already (revision " + now + ")");
-  return fail(Code::conflict, "key " + write.key + " has revision " + now + ", not " + std::to_string(write.expect));
+  if (write.expect > 0 && found->mod_revision != write.expect)
+    return fail(Code::conflict, "key " + write.key + " has revision " + now + ", not " + std::to_string(write.expect));
+  return {};
+}
+
+std::unexpected<Error> refused(const Write& write, const TxnAnswer& answer) {
+  const auto found = [&](size_t i) { return i < answer.found.size() ? answer.found[i] : std::optional<KeyValue>(); };
+  if (auto own = compared(write, found(0)); !own) return std::unexpected(std::move(own.error()));
+  for (size_t i = 0; i < write.with.size(); ++i) {
+    if (auto other = compared(write.with[i], found(i + 1)); !other)
+      return fail(Code::conflict, "write " + write.key + " with others: " + other.error().message);
+  }
+  return fail(Code::internal, "write " + write.key + ": etcd refused it and does not show why");
 }
 
 }  // namespace
@@ -82,15 +125,9 @@ void Writer::finished(Keys::value_type& slot) {
 }
 
 Task<Result<WriteResult>> Writer::perform(const Write& write, Expected& expected) {
-  const std::string key = prefix_ + write.key;
-  const bool removal = write.kind == Write::Kind::remove;
-  Compare compare{.target = Compare::Target::mod, .key = key, .operand = write.expect};
-  if (write.expect == Write::any) compare = {Compare::Target::version, Compare::Relation::greater, key, 0};
-  const bool compared = removal || write.expect != Write::any;
   const EntryPtr* known = replica_.find(write.key);
   EntryPtr before = known ? *known : nullptr;
-  Put put{key, write.value};
-  auto bytes = co_await client_.txn(encode_txn(key, compared ? &compare : nullptr, removal ? nullptr : &put));
+  auto bytes = co_await client_.txn(encode_write(prefix_, write));
   if (!bytes) {
     meters().failed.add();
     co_return std::unexpected(std::move(bytes.error()).context("write " + write.key));

@@ -54,6 +54,59 @@ TEST_P(StoreSuite, PreconditionsNameWhatIsWrong) {
   EXPECT_TRUE(remove("/k", created->revision + 1));
 }
 
+TEST_P(StoreSuite, WritesHappenTogetherOrNotAtAll) {
+  const Revision start = set("/t/old", "1");
+  auto seen = watch("/t/", start);
+  const auto together = [&](Write main, std::vector<Write> with) {
+    main.with = std::move(with);
+    return write(std::move(main));
+  };
+  const auto put_of = [](std::string key, std::string value, Revision expect) {
+    return Write{Write::Kind::put, std::move(key), std::move(value), expect, nullptr, {}};
+  };
+  const auto removal_of = [](std::string key, Revision expect = Write::any) {
+    return Write{Write::Kind::remove, std::move(key), {}, expect, nullptr, {}};
+  };
+  auto made = together(put_of("/t/main", "m", 0), {put_of("/t/side", "s", 0), removal_of("/t/old", start)});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->entry->key, "/t/main");
+  EXPECT_EQ(made->revision, made->entry->mod_revision);
+  EXPECT_EQ(store_->revision(), made->revision);
+  EXPECT_EQ(keys("/t/"), (Strings{"/t/main", "/t/side"}));
+  Strings events;
+  for (std::string& event : drain(*seen)) events.push_back(event.substr(0, event.find('@')));
+  std::sort(events.begin(), events.end());
+  EXPECT_EQ(events, (Strings{"+/t/main=m", "+/t/side=s", "-/t/old=1"}));
+
+  // What fails: a key that is there, one that is not, another revision. The write's own failure keeps its code.
+  const Revision before = store_->revision();
+  auto taken = together(put_of("/t/other", "o", 0), {put_of("/t/more", "s", 0), put_of("/t/side", "t", 0)});
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, Code::conflict);
+  EXPECT_NE(taken.error().message.find("/t/side"), std::string::npos) << taken.error().message;
+  EXPECT_EQ(together(put_of("/t/other", "o", 0), {removal_of("/t/absent")}).error().code, Code::conflict);
+  EXPECT_EQ(together(put_of("/t/other", "o", 0), {put_of("/t/side", "t", before + 1)}).error().code, Code::conflict);
+  EXPECT_EQ(together(put_of("/t/main", "o", 0), {put_of("/t/more", "t", 0)}).error().code, Code::already_exists);
+  EXPECT_EQ(together(removal_of("/t/absent"), {put_of("/t/more", "t", 0)}).error().code, Code::not_found);
+  EXPECT_EQ(together(put_of("/t/other", "o", 0), {put_of("", "t", 0)}).error().code, Code::invalid);
+  EXPECT_EQ(keys("/t/"), (Strings{"/t/main", "/t/side"}));
+  EXPECT_EQ(store_->revision(), before);
+  EXPECT_EQ(drain(*seen), Strings{});
+
+  auto gone = together(removal_of("/t/main", made->revision), {removal_of("/t/side")});
+  ASSERT_TRUE(gone) << gone.error().message;
+  EXPECT_EQ(gone->entry->value, "m");
+  EXPECT_EQ(keys("/t/"), Strings{});
+}
+
+TEST_P(StoreSuite, ManyWritesFitTogether) {
+  Write write{Write::Kind::put, "/t/main", "m", 0, nullptr, {}};
+  for (int i = 0; i < 100; ++i) write.with.push_back({Write::Kind::put, "/t/" + std::to_string(i), "s", 0, nullptr, {}});
+  auto made = this->write(std::move(write));
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(keys("/t/").size(), 101u);
+}
+
 TEST_P(StoreSuite, ListsAPrefixInKeyOrder) {
   for (const char* key : {"/b/2", "/a/1", "/b/1", "/b/10", "/b", "/c/1", "/b0"}) set(key, key);
   EXPECT_EQ(keys("/b/"), (Strings{"/b/1", "/b/10", "/b/2"}));
