@@ -3,8 +3,8 @@
 #include "apiserver/bootstrap_rbac.h"
 #include "apiserver/own_action.h"
 #include "apiserver/server.h"
+#include "apiserver/service_repair.h"
 #include "base/log.h"
-#include "base/time.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -61,29 +61,9 @@ static Task<Result<void>> publish_endpoints(Registry& registry, const ClusterOpt
   co_return {};
 }
 
-// The range of cluster addresses as an object; of another --service-cidr than before it is made anew, since it cannot be changed.
-static Task<Result<void>> publish_service_cidr(Registry& registry, const std::string& cidr) {
-  constexpr std::string_view group = "networking.k8s.io", name = "kubernetes";
-  const Resource& resource = *model::schema::find_resource(group, "v1", "servicecidrs");
-  if (auto there = registry.cluster().find(group, "servicecidrs", {}, name)) {
-    auto doc = CO_TRY(json::Document::parse(there->object->json()));
-    const json::Node* cidrs = doc.root().at("spec", "cidrs");
-    if (cidrs && cidrs->size() == 1 && (*cidrs)[0].as_string() == cidr) co_return {};
-    CO_TRY(co_await registry.remove(own_action(Verb::remove, resource, {}, std::string(name))));
-  }
-  CO_TRY(co_await create_once(registry, group, "v1", "servicecidrs", {}, std::string(name),
-                              R"({"metadata":{"name":"kubernetes"},"spec":{"cidrs":[")" + cidr + "\"]}}"));
-  Action action = own_action(Verb::patch, resource, {}, std::string(name));
-  action.subresource = "status";
-  action.body_type = BodyType::merge_patch;
-  action.body = R"({"status":{"conditions":[{"type":"Ready","status":"True","reason":"","message":"Services get their addresses from it",)"
-                R"("lastTransitionTime":")" +
-                format_rfc3339(registry.cluster().now()) + "\"}]}}";
-  CO_TRY(co_await registry.patch(std::move(action)));
-  co_return {};
-}
-
 Task<Result<void>> Api::publish_service() {
+  CO_TRY(co_await create_once(registry_, "networking.k8s.io", "v1", "servicecidrs", {}, "kubernetes",
+                              R"({"metadata":{"name":"kubernetes"},"spec":{"cidrs":[")" + cluster_->services().cidr() + "\"]}}"));
   CO_TRY(co_await create_once(registry_, "", "v1", "services", "default", "kubernetes",
                               kubernetes_service(cluster_->services().first_address())));
   co_return co_await publish_endpoints(registry_, cluster_->options());
@@ -94,7 +74,8 @@ Task<Result<void>> Api::bootstrap() {
     CO_TRY(co_await create_once(registry_, "", "v1", "namespaces", {}, std::string(name),
                                 "{\"metadata\":{\"name\":\"" + std::string(name) + "\"}}"));
   }
-  CO_TRY(co_await publish_service_cidr(registry_, cluster_->services().cidr()));
+  // What an older version has stored has no reservations.
+  CO_TRY_AS("check the Services' addresses", co_await repair_reservations(registry_));
   // Of several servers the one that leads says where the service leads to.
   if (!freshness_ || !registry_.cluster().find("", "endpoints", "default", "kubernetes")) CO_TRY(co_await publish_service());
   for (const SystemClass& one : system_classes) {

@@ -36,13 +36,8 @@ model::ResourceRef Cluster::find_resource(std::string_view group, std::string_vi
 }
 
 Result<std::unique_ptr<Cluster>> Cluster::open(store::Store& store, ClusterOptions options) {
-  auto services = TRY(ServiceAllocator::make(options.service_cidr, options.first_node_port, options.last_node_port));
-  std::unique_ptr<Cluster> out(new Cluster(store, std::move(options), std::move(services)));
-  for (const model::ObjectRef& service : TRY(out->all("", "services"))) {
-    json::Document doc = TRY(json::Document::parse(service.object->json()));
-    out->services_.adopt(doc.root());
-  }
-  return out;
+  auto services = TRY(ServiceAllocator::make(store, options.service_cidr, options.first_node_port, options.last_node_port));
+  return std::unique_ptr<Cluster>(new Cluster(store, std::move(options), std::move(services)));
 }
 
 Result<model::ObjectRef> Cluster::find(std::string_view group, std::string_view resource, std::string_view ns,

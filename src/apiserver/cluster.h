@@ -31,7 +31,6 @@ struct ClusterOptions {
 class Cluster {
  public:
   ~Cluster();
-  /// Reads the stored Services to know what is allocated.
   static Result<std::unique_ptr<Cluster>> open(store::Store& store, ClusterOptions options);
 
   /// An object by group, resource and name, in its preferred version; Code::not_found worded as the API does.
@@ -40,7 +39,7 @@ class Cluster {
   Result<std::vector<model::ObjectRef>> all(std::string_view group, std::string_view resource, std::string_view ns = {}) const;
 
   store::Store& store() const { return store_; }
-  ServiceAllocator& services() { return services_; }
+  const ServiceAllocator& services() const { return services_; }
   const ClusterOptions& options() const { return options_; }
   /// What is served now: the built-in kinds and the custom ones.
   model::CatalogPtr catalog() const { return definitions_->catalog(); }

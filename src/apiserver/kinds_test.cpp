@@ -16,9 +16,6 @@ class KindsTest : public ApiFixture {
   static std::string pod(const std::string& name, const std::string& more = {}) {
     return R"({"metadata":{"name":")" + name + R"("},"spec":{"containers":[{"name":"c","image":"busybox:1"}])" + more + "}}";
   }
-  static std::string service(const std::string& name, const std::string& more = {}) {
-    return R"({"metadata":{"name":")" + name + R"("},"spec":{"selector":{"a":"b"},"ports":[{"port":80}])" + more + "}}";
-  }
 };
 
 TEST_F(KindsTest, a_pod_gets_what_kubernetes_gives_it) {
@@ -92,45 +89,6 @@ TEST_F(KindsTest, a_deployments_selector_never_changes) {
   EXPECT_NE(refused.error().message.find("field is immutable"), std::string::npos);
 }
 
-TEST_F(KindsTest, services_get_addresses_and_give_them_back) {
-  auto made = create("", "v1", "services", "default", service("s"));
-  ASSERT_TRUE(made) << made.error().message;
-  std::string address(json_of(made->object).string_at("spec", "clusterIP"));
-  EXPECT_TRUE(address.starts_with("10.43.")) << address;
-  auto second = create("", "v1", "services", "default", service("t", ",\"clusterIP\":\"" + address + "\""));
-  ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().code, Code::invalid);
-  EXPECT_NE(second.error().message.find("already allocated"), std::string::npos);
-  ASSERT_TRUE(remove("", "v1", "services", "default", "s"));
-  EXPECT_TRUE(create("", "v1", "services", "default", service("t", ",\"clusterIP\":\"" + address + "\"")));
-}
-
-TEST_F(KindsTest, node_ports_are_in_range_and_free) {
-  auto asked = create("", "v1", "services", "default",
-                      R"({"metadata":{"name":"s"},"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":30080}]}})");
-  ASSERT_TRUE(asked) << asked.error().message;
-  auto taken = create("", "v1", "services", "default",
-                      R"({"metadata":{"name":"t"},"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":30080}]}})");
-  ASSERT_FALSE(taken);
-  EXPECT_EQ(taken.error().details->causes[0].field, "spec.ports[0].nodePort");
-  auto outside = create("", "v1", "services", "default",
-                        R"({"metadata":{"name":"t"},"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":80}]}})");
-  EXPECT_FALSE(outside);
-  // Back to ClusterIP: the port is free again.
-  ASSERT_TRUE(patch("", "v1", "services", "default", "s", BodyType::merge_patch, R"({"spec":{"type":"ClusterIP"}})"));
-  EXPECT_TRUE(create("", "v1", "services", "default",
-                     R"({"metadata":{"name":"t"},"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":30080}]}})"));
-}
-
-TEST_F(KindsTest, a_restart_knows_what_services_hold) {
-  auto made = create("", "v1", "services", "default", service("s"));
-  ASSERT_TRUE(made);
-  std::string address(json_of(made->object).string_at("spec", "clusterIP"));
-  auto again = Api::make(*store_, options_);
-  ASSERT_TRUE(again);
-  EXPECT_FALSE((*again)->cluster().services().take_address(address));
-}
-
 TEST_F(KindsTest, the_servers_own_service_comes_back_when_it_is_deleted) {
   std::string before = get("", "v1", "services", "default", "kubernetes")->meta().uid;
   ASSERT_TRUE(remove("", "v1", "services", "default", "kubernetes"));
@@ -139,16 +97,6 @@ TEST_F(KindsTest, the_servers_own_service_comes_back_when_it_is_deleted) {
   EXPECT_NE(again->meta().uid, before);
   EXPECT_EQ(json_of(*again).string_at("spec", "clusterIP"), api_->cluster().services().first_address());
   EXPECT_TRUE(get("discovery.k8s.io", "v1", "endpointslices", "default", "kubernetes"));
-}
-
-TEST_F(KindsTest, headless_and_external_services_have_no_address) {
-  auto headless = create("", "v1", "services", "default", service("h", R"(,"clusterIP":"None")"));
-  ASSERT_TRUE(headless) << headless.error().message;
-  EXPECT_EQ(json_of(headless->object).string_at("spec", "clusterIP"), "None");
-  auto external =
-      create("", "v1", "services", "default", R"({"metadata":{"name":"e"},"spec":{"type":"ExternalName","externalName":"a.b"}})");
-  ASSERT_TRUE(external) << external.error().message;
-  EXPECT_EQ(json_of(external->object).at("spec", "clusterIP"), nullptr);
 }
 
 TEST_F(KindsTest, a_namespace_ends_when_its_finalizer_is_gone) {

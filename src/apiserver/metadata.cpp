@@ -96,6 +96,17 @@ bool spec_changed(const json::Node& before, const json::Node& now, bool with_sta
   return false;
 }
 
+namespace {
+
+// Some metadata counts like the spec: what controllers copy from a Deployment, and whom an EndpointSlice belongs to.
+bool metadata_changed(const Draft& draft) {
+  const std::string_view kind = draft.action.resource->kind;
+  const std::string_view counted = kind == "Deployment" ? "annotations" : kind == "EndpointSlice" ? "labels" : "";
+  return !counted.empty() && !same(draft.old->at("metadata", counted), draft.object.at("metadata", counted));
+}
+
+}  // namespace
+
 void keep_metadata(Draft& draft, bool generation) {
   json::Node& metadata = draft.metadata();
   const json::Node* old = draft.old->find("metadata");
@@ -109,7 +120,8 @@ void keep_metadata(Draft& draft, bool generation) {
     if (value && (value->is_null() || value->empty())) draft.doc.remove(metadata, field);
   }
   const model::CustomVersion* custom = model::custom_of(*draft.action.resource);
-  if (!generation || !spec_changed(*draft.old, draft.object, custom && !custom->status)) return;
+  const bool changed = spec_changed(*draft.old, draft.object, custom && !custom->status) || (!custom && metadata_changed(draft));
+  if (!generation || !changed) return;
   const json::Node* count = metadata.find("generation");
   set_int(draft.doc, metadata, "generation", (count ? count->as_int().value_or(0) : 0) + 1);
 }

@@ -79,7 +79,8 @@ class Registry {
   Task<Result<std::shared_ptr<const Kept>>> to_store(const Action& action, const json::Node& object);
   Task<Result<model::ObjectRef>> commit(const Action& action, store::Write write, std::shared_ptr<const Kept> facts);
   Task<Result<Outcome>> modify_once(const Action& action, Part part, const store::EntryPtr& entry, Mutation& mutate);
-  Task<Result<Outcome>> write_changed(const Action& action, Part part, const store::EntryPtr& entry, Draft& draft, const json::Node& old);
+  Task<Result<model::ObjectRef>> write_new(const Action& action, Draft& draft, store::Write write, const json::Node* asked);
+  Task<Result<Outcome>> write_changed(const Action& action, Draft& draft, store::Write write);
   Task<Result<Outcome>> remove_now(const Action& action, store::EntryPtr entry);
   Task<Result<Outcome>> remove_entry(const Action& action, store::EntryPtr entry);
 

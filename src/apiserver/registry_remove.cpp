@@ -120,16 +120,17 @@ Task<Result<Outcome>> Registry::remove_entry(const Action& action, store::EntryP
   auto facts = CO_TRY(kept(*entry, strategy));
   model::ObjectRef object = CO_TRY(object_of(*entry, *action.resource));
   if (!action.write.dry_run && !action.remove.dry_run) {
-    auto gone = co_await store_.commit({.kind = store::Write::Kind::remove, .key = entry->key, .expect = entry->mod_revision});
+    store::Write removal{.kind = store::Write::Kind::remove, .key = entry->key, .expect = entry->mod_revision};
+    if (strategy.release) {
+      json::Document last = CO_TRY(json::Document::parse(entry->value));
+      CO_TRY(strategy.release(cluster_, last.root(), removal.with));
+    }
+    auto gone = co_await store_.commit(std::move(removal));
     if (!gone) {
       if (gone.error().code == Code::not_found) co_return not_found(*action.resource, action.name);
       co_return std::unexpected(std::move(gone.error()));
     }
     object.revision = gone->revision;
-    if (strategy.committed) {
-      json::Document last = CO_TRY(json::Document::parse(entry->value));
-      strategy.committed(cluster_, last.root(), nullptr);
-    }
   }
   co_return Outcome{200, std::move(object), {}, {}};
 }

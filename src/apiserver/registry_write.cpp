@@ -1,4 +1,7 @@
 // Registry: create, update and patch.
+#include <algorithm>
+#include <span>
+
 #include "apiserver/admission/admission.h"
 #include "apiserver/api_errors.h"
 #include "apiserver/body.h"
@@ -126,6 +129,21 @@ const json::Node& nothing() {
 
 }  // namespace
 
+// What was chosen for the object may be taken at the same moment: then it is chosen anew.
+Task<Result<model::ObjectRef>> Registry::write_new(const Action& action, Draft& draft, store::Write write, const json::Node* asked) {
+  const Strategy& strategy = strategy_of(*action.resource);
+  if (action.write.dry_run && store_.get(write.key)) co_return already_exists(*action.resource, draft.name());
+  for (int attempt = 1;; attempt++) {
+    auto facts = CO_TRY(co_await to_store(action, draft.object));
+    std::string key = write.key;
+    auto written = co_await commit(action, std::move(write), std::move(facts));
+    if (written || !asked || written.error().code != Code::conflict || attempt == max_attempts) co_return written;
+    set_copy(draft.doc, draft.object, "spec", asked);
+    write = {.key = std::move(key), .expect = 0};
+    CO_TRY(strategy.allocate(draft, write.with));
+  }
+}
+
 Task<Result<Outcome>> Registry::create_named(const Action& action, json::Document& doc, std::vector<std::string>& warnings) {
   const Strategy& strategy = strategy_of(*action.resource);
   FieldErrors errors;
@@ -139,18 +157,13 @@ Task<Result<Outcome>> Registry::create_named(const Action& action, json::Documen
   CO_TRY(co_await admission::mutate(attributes));
   if (strategy.prepare) strategy.prepare(draft);
   CO_TRY(validate(draft, strategy, true));
+  store::Write write{.key = key_of(*action.resource, action.ns, draft.name()), .expect = 0};
+  const json::Node* asked = strategy.allocate ? &doc.copy(draft.spec()) : nullptr;
+  if (strategy.allocate) CO_TRY(strategy.allocate(draft, write.with));
   CO_TRY(co_await admission::validate(attributes));
-  if (strategy.allocate) CO_TRY(strategy.allocate(draft));
   owners.write(doc);
 
-  auto facts = co_await to_store(action, doc.root());
-  Result<model::ObjectRef> written = facts ? Result<model::ObjectRef>{} : std::unexpected(facts.error());
-  if (facts) {
-    std::string key = key_of(*action.resource, action.ns, draft.name());
-    if (action.write.dry_run && store_.get(key)) written = already_exists(*action.resource, draft.name());
-    else written = co_await commit(action, {.key = std::move(key), .expect = 0}, *facts);
-  }
-  if (strategy.undo && (!written || action.write.dry_run)) strategy.undo(draft);
+  auto written = co_await write_new(action, draft, std::move(write), asked);
   if (!written) {
     if (written.error().code == Code::already_exists) co_return already_exists(*action.resource, draft.name());
     co_return std::unexpected(std::move(written.error()));
@@ -260,6 +273,28 @@ Task<Result<Outcome>> Registry::patch(Action action) {
 
 namespace {
 
+// The metadata of a built-in kind that a write of the status does not change; of older kinds it may change most.
+std::span<const std::string_view> metadata_kept_by_status(std::string_view kind) {
+  static constexpr std::string_view labels[] = {"labels"}, owners[] = {"ownerReferences"},
+                                    all[] = {"labels", "annotations", "finalizers", "ownerReferences"};
+  static constexpr std::string_view strict[] = {"APIService",
+                                                "DeviceTaintRule",
+                                                "FlowSchema",
+                                                "PodCertificateRequest",
+                                                "PodGroup",
+                                                "PriorityLevelConfiguration",
+                                                "ResourceClaim",
+                                                "ResourcePoolStatusRequest",
+                                                "ServiceCIDR",
+                                                "StorageVersion",
+                                                "StorageVersionMigration",
+                                                "ValidatingAdmissionPolicy",
+                                                "VolumeAttachment"};
+  if (kind == "Deployment") return labels;
+  if (kind == "Pod") return owners;
+  return std::ranges::find(strict, kind) != std::end(strict) ? std::span<const std::string_view>(all) : std::span<const std::string_view>();
+}
+
 // What a write of the status keeps from the stored object: all but the status and, of the kinds that are built in, most
 // metadata.
 void keep_all_but_status(Draft& draft) {
@@ -269,8 +304,8 @@ void keep_all_but_status(Draft& draft) {
   const Resource& resource = *draft.action.resource;
   if (is_built_in(resource)) {
     set_copy(doc, fresh, "metadata", draft.object.find("metadata"));
-    std::string_view kept = resource.kind == "Deployment" ? "labels" : resource.kind == "Pod" ? "ownerReferences" : "";
-    if (!kept.empty()) set_copy(doc, doc.ensure_object(fresh, "metadata"), kept, draft.old->at("metadata", kept));
+    for (std::string_view kept : metadata_kept_by_status(resource.kind))
+      set_copy(doc, doc.ensure_object(fresh, "metadata"), kept, draft.old->at("metadata", kept));
   }
   doc.assign(draft.object, fresh);
 }
@@ -342,19 +377,11 @@ bool lost_a_race(const Error& error) { return error.code == Code::conflict && !e
 
 }  // namespace
 
-Task<Result<Outcome>> Registry::write_changed(const Action& action, Part part, const store::EntryPtr& entry, Draft& draft,
-                                              const json::Node& old) {
-  const Strategy& strategy = strategy_of(*action.resource);
-  bool allocates = strategy.allocate && part == Part::main;
-  if (allocates) CO_TRY(strategy.allocate(draft));
-  auto facts = co_await to_store(action, draft.object);
-  Result<model::ObjectRef> written = facts ? Result<model::ObjectRef>{} : std::unexpected(facts.error());
-  if (facts) written = co_await commit(action, {.key = entry->key, .expect = entry->mod_revision}, *facts);
-  if (allocates && strategy.undo && (!written || action.write.dry_run)) strategy.undo(draft);
-  if (!written) co_return std::unexpected(std::move(written.error()));
-  if (allocates && strategy.committed && !action.write.dry_run) strategy.committed(cluster_, old, &draft.object);
-  if (model::custom_of(*action.resource)) written->object = CO_TRY(model::Object::make(draft.object));
-  co_return Outcome{200, std::move(*written), {}, std::move(draft.warnings)};
+Task<Result<Outcome>> Registry::write_changed(const Action& action, Draft& draft, store::Write write) {
+  auto facts = CO_TRY(co_await to_store(action, draft.object));
+  auto written = CO_TRY(co_await commit(action, std::move(write), std::move(facts)));
+  if (model::custom_of(*action.resource)) written.object = CO_TRY(model::Object::make(draft.object));
+  co_return Outcome{200, std::move(written), {}, std::move(draft.warnings)};
 }
 
 Task<Result<Outcome>> Registry::modify_once(const Action& action, Part part, const store::EntryPtr& entry, Mutation& mutate) {
@@ -372,6 +399,8 @@ Task<Result<Outcome>> Registry::modify_once(const Action& action, Part part, con
   CO_TRY(co_await admission::mutate(attributes));
   if (attributes.changed && part == Part::status) keep_all_but_status(draft);
   CO_TRY(apply_rules(draft, strategy, part));
+  store::Write write{.key = entry->key, .expect = entry->mod_revision};
+  if (strategy.allocate && part == Part::main) CO_TRY(strategy.allocate(draft, write.with));
   CO_TRY(co_await admission::validate(attributes));
   doc.remove(doc.ensure_object(doc.root(), "metadata"), "resourceVersion");
   old.remove(old.ensure_object(old.root(), "metadata"), "resourceVersion");
@@ -382,7 +411,7 @@ Task<Result<Outcome>> Registry::modify_once(const Action& action, Part part, con
     co_return Outcome{200, std::move(same), {}, std::move(warnings)};
   }
   owners.write(doc);
-  co_return co_await write_changed(action, part, entry, draft, old.root());
+  co_return co_await write_changed(action, draft, std::move(write));
 }
 
 Task<Result<Outcome>> Registry::modify(Action action, Part part, Mutation mutate) {

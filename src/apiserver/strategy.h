@@ -11,6 +11,10 @@
 #include "apiserver/field_errors.h"
 #include "model/json.h"
 
+namespace estiba::store {
+struct Write;
+}
+
 namespace estiba::apiserver {
 
 class Cluster;
@@ -53,11 +57,11 @@ struct Strategy {
   void (*validate)(Draft&) = nullptr;
   /// Of a write of the status, in place of `validate`.
   void (*validate_status)(Draft&) = nullptr;
-  /// Takes what must be unique (addresses, ports) as the last step before the write; `undo` gives it back.
-  Result<void> (*allocate)(Draft&) = nullptr;
-  void (*undo)(Draft&) = nullptr;
-  /// After the write: gives back what `old` held and `now` does not. `now` is null when the object is gone.
-  void (*committed)(Cluster&, const json::Node& old, const json::Node* now) = nullptr;
+  /// Chooses what must be unique (addresses, ports) after validation. The writes it adds reserve that, together with the object's
+  /// own write; when somebody else was quicker, it is called again with the spec as it was.
+  Result<void> (*allocate)(Draft&, std::vector<store::Write>& with) = nullptr;
+  /// What is given back together with the removal of an object.
+  Result<void> (*release)(Cluster&, const json::Node& old, std::vector<store::Write>& with) = nullptr;
 
   /// At the first deletion of an object, before it is decided whether it can go at once.
   void (*ending)(Cluster&, json::Document&, json::Node&) = nullptr;

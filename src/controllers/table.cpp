@@ -34,6 +34,7 @@ static constexpr ControllerEntry table[] = {
     {"ephemeral-volume", make_ephemeral_volume_controller},
     {"local-provisioner", make_local_provisioner},
     {"horizontal-pod-autoscaler", make_autoscaler},
+    {"service-cidr", make_service_cidr_controller},
 };
 
 std::span<const ControllerEntry> controller_table() { return table; }

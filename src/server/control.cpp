@@ -1,6 +1,7 @@
 #include "server/control.h"
 
 #include "apiserver/bootstrap_tokens.h"
+#include "apiserver/service_repair.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "client/leader_election.h"
@@ -105,6 +106,7 @@ void Control::start() {
     state->always.start(state->api.aggregator().run());
     state->always.start(state->api.fairness().run());
     state->always.start(apiserver::clean_bootstrap_tokens(state->api.registry()));
+    state->always.start(apiserver::keep_reservations(state->api.registry()));
   });
   if (!state->options.elect) return state->begin();
   state->controllers_thread.loop().post([state] { state->elect(); });

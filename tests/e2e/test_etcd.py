@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import cluster as support
+from api import Api
 from etcd import Etcd, Sibling
 from manifests import config_map, deployment
 
@@ -82,6 +83,53 @@ def test_one_server_leads_and_the_other_takes_over_when_it_is_killed(own_cluster
         first.start()
         second.stop()
         support.wait_for("the first again", lambda: holder(first) == "node-1", 10, 0.1)
+
+
+def test_services_made_at_two_servers_at_once_share_no_address_and_no_port(own_cluster, etcd):
+    own_cluster.flags["service-cidr"] = "10.43.0.0/25"  # few enough that servers choose the same ones
+    first = without_node(own_cluster)
+    services, wanted = "/api/v1/namespaces/default/services", 40
+    made, refused, winners = [], [], [0] * wanted
+
+    def make(server, name):
+        client = Api(server)
+        for number in range(wanted):
+            spec = {"type": "NodePort", "ports": [{"port": 80}]}
+            answer = client("POST", services, {"metadata": {"name": f"{name}-{number}"}, "spec": spec})
+            (made if answer.status == 201 else refused).append(answer.body)
+            # One port that both ask for.
+            asked = {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30000 + number}]}
+            answer = client("POST", services, {"metadata": {"name": f"{name}-asked-{number}"}, "spec": asked})
+            winners[number] += answer.status == 201
+            if answer.status == 201:
+                client("DELETE", f"{services}/{name}-asked-{number}")
+            elif "provided port is already allocated" not in answer.body["message"]:
+                refused.append(answer.body)
+
+    with Sibling(first, "second", 7443) as second:
+        second.start()
+        workers = [threading.Thread(target=make, args=(server, name)) for server, name in ((first, "a"), (second, "b"))]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert len(made) == 2 * wanted and not refused and all(winners), refused[:2]
+        for server in (first, second):
+            there = server.get("-n", "default", "services")["items"]
+            addresses = [item["spec"]["clusterIP"] for item in there]
+            ports = [port["nodePort"] for item in there for port in item["spec"]["ports"] if "nodePort" in port]
+            assert len(set(addresses)) == len(addresses) and len(set(ports)) == len(ports)
+            assert {item["metadata"]["name"] for item in server.get("ipaddresses")["items"]} == set(addresses)
+        keys = etcd.ctl("get", "--prefix", "--keys-only", "/estiba/registry/ranges/nodeports/").stdout.split()
+        assert {int(key.rpartition("/")[2]) for key in keys} == set(ports)
+        # What a server that knows nothing of reservations has left behind is made at the next start.
+        lost = addresses[0]
+        etcd.ctl("del", f"/estiba/registry/networking.k8s.io/ipaddresses/{lost}")
+        etcd.ctl("del", keys[0])
+        support.wait_for("the address again", lambda: lost in {item["metadata"]["name"] for item in second.get("ipaddresses")["items"]})
+        first.stop()
+        first.start()
+        assert keys[0] in etcd.ctl("get", "--keys-only", keys[0]).stdout
 
 
 def test_no_acknowledged_write_is_lost_when_etcd_is_killed(own_cluster, etcd):

@@ -32,8 +32,8 @@ class Answer:
 class Connection(http.client.HTTPSConnection):
     """Connects, at first and again, in the sandbox's network."""
 
-    def __init__(self, sandbox, **options):
-        super().__init__("127.0.0.1", 6443, **options)
+    def __init__(self, sandbox, port=6443, **options):
+        super().__init__("127.0.0.1", port, **options)
         self.sandbox = sandbox
 
     def connect(self):
@@ -64,7 +64,7 @@ class Api:
         return context
 
     def connect(self):
-        return Connection(self.cluster.sandbox, timeout=self.timeout, context=self.context)
+        return Connection(self.cluster.sandbox, getattr(self.cluster, "port", 6443), timeout=self.timeout, context=self.context)
 
     def _send(self, connection, method, path, body, headers):
         if body is not None and not isinstance(body, (bytes, str)):

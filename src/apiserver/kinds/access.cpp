@@ -10,6 +10,7 @@
 #include "apiserver/kinds/value_checks.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "io/pki.h"
 #include "model/names.h"
 
 namespace estiba::apiserver::access {
@@ -94,6 +95,15 @@ const Node* condition(const Node& object, std::string_view type) {
   return nullptr;
 }
 
+// The type of a text's first PEM block; "" when there is none.
+std::string_view first_block(std::string_view pem) {
+  constexpr std::string_view begin = "-----BEGIN ", end = "-----";
+  const size_t at = pem.find(begin);
+  if (at == std::string_view::npos) return {};
+  pem.remove_prefix(at + begin.size());
+  return pem.substr(0, pem.find(end));
+}
+
 void validate_conditions(const Node& object, FieldErrors& errors) {
   const Node* status = object.find("status");
   if (!present(status)) return;
@@ -118,8 +128,9 @@ void validate_signing_request(Draft& draft) {
   FieldErrors& errors = draft.errors;
   if (!draft.creating()) return;  // the spec stays as it is
   const auto decoded = base64_decode(spec.string_at("request"));
-  if (!decoded || !decoded->contains("-----BEGIN CERTIFICATE REQUEST-----"))
+  if (!decoded || first_block(*decoded) != "CERTIFICATE REQUEST")
     errors.invalid("spec.request", spec.find("request"), "PEM block type must be CERTIFICATE REQUEST");
+  else if (auto parsed = io::parse_csr(*decoded); !parsed) errors.invalid("spec.request", spec.find("request"), parsed.error().message);
   if (!has_value(spec, "usages")) errors.required("spec.usages");
   std::set<std::string, std::less<>> seen;
   each(spec, "usages", "spec", [&](const Node& usage, const std::string& here) {
@@ -172,8 +183,11 @@ void validate_signing_request_status(Draft& draft) {
   if (approval) return errors.forbidden("status.certificate", "updates may not set certificate content");
   if (present(before)) return errors.forbidden("status.certificate", "updates may not modify existing certificate content");
   const auto decoded = base64_decode(now ? now->as_string() : std::string_view{});
-  if (!decoded || !decoded->contains("-----BEGIN CERTIFICATE-----"))
-    errors.invalid_string("status.certificate", "<certificate data>", "must contain at least one CERTIFICATE PEM block");
+  const std::string_view block = decoded ? first_block(*decoded) : std::string_view{};
+  const std::string field = "status.certificate", shown = "<certificate data>";
+  if (block.empty()) errors.invalid_string(field, shown, "must contain at least one CERTIFICATE PEM block");
+  else if (block != "CERTIFICATE") errors.invalid_string(field, shown, "only CERTIFICATE PEM blocks are allowed, found " + quoted(block));
+  else if (auto parsed = io::inspect_certificate(*decoded); !parsed) errors.invalid_string(field, shown, parsed.error().message);
 }
 
 void validate_trust_bundle(Draft& draft) {

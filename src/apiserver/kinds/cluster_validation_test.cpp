@@ -1,5 +1,6 @@
 // The kinds that an administrator writes: storage, access, policies, nodes, priorities, devices.
 #include "apiserver/testing/rules_fixture.h"
+#include "base/strings.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -111,9 +112,27 @@ TEST_F(ClusterRules, roles_and_requests) {
       {"'signerName':'example.com/s','expirationSeconds':5",
        "spec.expirationSeconds: Invalid value: 5: may not specify a duration less than 600 seconds (10 minutes)"},
   };
+  // openssl req -new -subj /O=g/CN=u, of a P-256 key.
+  const std::string request =
+      "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIU01Ib0NBUUF3R0RFS01BZ0dBMVVFQ2d3Qlp6RUtNQWdHQTFVRUF3d0JkVEJaTUJNR0J5cUdTTTQ5QWdF"
+      "RwpDQ3FHU000OUF3RUhBMElBQkpBcXpxeHFSSkduTXBZbGlwQVV2TlBoT0I4Z2ZDVUx0TXdSQ01STDlqSTQrTm9ZCmlibTFiQmpiMFk2aDQxR0xlTTc4bjh0cS9tT2tScTZG"
+      "NVMvRXJZK2dBREFLQmdncWhrak9QUVFEQWdOSUFEQkYKQWlFQXZBTFhaS3lYQWhuU0JVdE9yZGtaczdZcnNiOXVNR2tnNE5sbUwxYndsaGtDSUMwMUVZaXdIMTVkWHlLYgpR"
+      "blhxT3dWWk5VN1ROek11NEt6bDV3QlJiUUFFCi0tLS0tRU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo=";
   creations("certificates.k8s.io", "v1", "certificatesigningrequests",
-            "{'metadata':{'name':'c'},'spec':{'usages':['client auth'],'request':'LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K',$}}",
-            requests);
+            "{'metadata':{'name':'c'},'spec':{'usages':['client auth'],'request':'" + request + "',$}}", requests);
+  std::string forged = *base64_decode(request);
+  forged[forged.find("MHoC") + 8] = 'B';
+  const std::string texts[] = {base64_encode("nothing"),
+                               base64_encode("-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n"),
+                               base64_encode(forged)};
+  const std::string told[] = {"spec.request: Invalid value: \"" + texts[0] + "\": PEM block type must be CERTIFICATE REQUEST",
+                              "spec.request: Invalid value: \"" + texts[1] + "\": the text holds no certificate request in PEM",
+                              "spec.request: Invalid value: \"" + texts[2] + "\": the text holds no certificate request in PEM"};
+  for (size_t i = 0; i < std::size(texts); ++i) {
+    const RuleRow row[] = {{texts[i], told[i]}};
+    creations("certificates.k8s.io", "v1", "certificatesigningrequests",
+              "{'metadata':{'name':'c'},'spec':{'usages':['client auth'],'signerName':'example.com/s','request':'$'}}", row);
+  }
 }
 
 TEST_F(ClusterRules, nodes_and_namespaces) {

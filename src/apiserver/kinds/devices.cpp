@@ -1,14 +1,17 @@
-// pkg/apis/resource/validation/validation.go. The expressions of selectors are compiled where devices are chosen.
+// pkg/apis/resource/validation/validation.go
 #include "apiserver/kinds/devices.h"
 
 #include <algorithm>
 
 #include "apiserver/edit.h"
+#include "apiserver/kinds/device_checks.h"
 #include "apiserver/kinds/field_rules.h"
 #include "apiserver/kinds/pod_check.h"
 #include "apiserver/kinds/resource_names.h"
 #include "apiserver/kinds/rules.h"
+#include "base/executor.h"
 #include "base/strings.h"
+#include "base/time.h"
 
 namespace estiba::apiserver::devices {
 namespace {
@@ -27,6 +30,7 @@ constexpr FieldRule request_rules[] = {{"deviceClassName", Check::required},
 // One request that says what it wants itself (`exactly`, a subrequest, or the whole of a request in v1beta1).
 void validate_wish(const Node& request, const std::string& path, FieldErrors& errors) {
   check_fields(request, request_rules, path, errors);
+  validate_selectors(request, nullptr, path, errors);
   const std::string_view mode = request.string_at("allocationMode");
   const int64_t count = int_at(request, "count").value_or(0);
   const std::string field = path + ".count";
@@ -112,9 +116,75 @@ void validate_devices(const Node& spec, const std::string& path, bool flat, Fiel
   });
 }
 
+void default_wish(json::Document& doc, Node& wish) {
+  default_string(doc, wish, "allocationMode", "ExactCount");
+  if (wish.string_at("allocationMode") == "ExactCount" && !has_value(wish, "count")) set_int(doc, wish, "count", 1);
+}
+
+// A request of v1beta1 says what it wants itself, unless it leaves a choice.
+void default_requests(json::Document& doc, Node* spec, bool flat) {
+  Node* devices = present(spec) ? spec->find("devices") : nullptr;
+  Node* requests = present(devices) ? devices->find("requests") : nullptr;
+  if (!present(requests)) return;
+  for (Node& request : *requests) {
+    Node *exact = request.find("exactly"), *choices = request.find("firstAvailable");
+    if (present(choices))
+      for (Node& choice : *choices) default_wish(doc, choice);
+    if (flat && !has_value(request, "firstAvailable")) default_wish(doc, request);
+    else if (!flat && present(exact)) default_wish(doc, *exact);
+  }
+}
+
+WallTime wall_now() {
+  if (Executor* executor = Executor::current()) return executor->wall_now();
+  return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+}
+
+bool is_flat(const Node& object) { return object.string_at("apiVersion") == "resource.k8s.io/v1beta1"; }
 bool is_flat(const Draft& draft) { return draft.action.resource->version == "v1beta1"; }
 
 }  // namespace
+
+void default_claim(json::Document& doc, Node& object) { default_requests(doc, object.find("spec"), is_flat(object)); }
+
+void default_claim_template(json::Document& doc, Node& object) {
+  Node* spec = object.find("spec");
+  if (present(spec)) default_requests(doc, spec->find("spec"), is_flat(object));
+}
+
+void default_taint_rule(json::Document& doc, Node& object) {
+  Node* spec = object.find("spec");
+  Node* taint = present(spec) ? spec->find("taint") : nullptr;
+  if (present(taint)) default_string(doc, *taint, "timeAdded", format_rfc3339(wall_now()));
+}
+
+void prepare_taint_rule(Draft& draft) {
+  if (draft.creating()) {
+    draft.doc.remove(draft.object, "status");
+    return;
+  }
+  draft.keep_old("status");
+  Node* taint = draft.spec().find("taint");
+  const Node* before = draft.old->at("spec", "taint");
+  if (present(taint) && present(before) && taint->string_at("effect") != before->string_at("effect") &&
+      same(taint->find("timeAdded"), before->find("timeAdded")))
+    draft.doc.set(*taint, "timeAdded", format_rfc3339(wall_now()));
+}
+
+void default_slice(json::Document& doc, Node& object) {
+  Node* spec = object.find("spec");
+  Node* devices = present(spec) ? spec->find("devices") : nullptr;
+  if (!present(devices)) return;
+  const WallTime now = wall_now();
+  for (Node& device : *devices) {
+    Node* basic = device.find("basic");  // v1beta1
+    Node& facts = present(basic) ? *basic : device;
+    if (Node* taints = facts.find("taints"); present(taints))
+      for (Node& taint : *taints) default_string(doc, taint, "timeAdded", format_rfc3339(now));
+    if (Node* mappings = facts.find("nodeAllocatableResourceMappings"); present(mappings))
+      for (Node& mapping : *mappings) default_string(doc, mapping, "allocationMultiplier", "1");
+  }
+}
 
 void validate_claim(Draft& draft) {
   if (!draft.creating()) return require_unchanged(draft, "spec");
@@ -160,6 +230,7 @@ void validate_class(Draft& draft) {
                                  {"selectors[].cel.expression", Check::max_bytes, "10240"},
                                  {"config", Check::max_items, "32"}};
   check_fields(spec, rules, "spec", errors);
+  validate_selectors(spec, draft.old ? draft.old->find("spec") : nullptr, "spec", errors);
   each(spec, "config", "spec", [&](const Node& config, const std::string& here) { validate_config(config, here, errors); });
   const std::string_view name = spec.string_at("extendedResourceName");
   if (!name.empty() && !is_extended_resource(name))
@@ -189,7 +260,18 @@ void validate_slice(Draft& draft) {
   if (has(spec, "sharedCounters") && has(spec, "devices"))
     errors.invalid_string("spec", "", "only one of `sharedCounters` or `devices` is allowed");
   Names names;
-  each(spec, "devices", "spec", [&](const Node& device, const std::string& here) { require_name(device, here, names, errors); });
+  const bool per_device = bool_at(spec, "perDeviceNodeSelection");
+  each(spec, "devices", "spec", [&](const Node& device, const std::string& here) {
+    require_name(device, here, names, errors);
+    const Node* basic = device.find("basic");  // v1beta1 has the facts a level deeper
+    validate_device(present(basic) ? *basic : device, per_device, here, errors);
+  });
+  check_value(spec.find("sharedCounters"), Check::max_items, "8", "spec.sharedCounters", errors);
+  Names sets;
+  each(spec, "sharedCounters", "spec", [&](const Node& set, const std::string& here) {
+    require_name(set, here, sets, errors);
+    validate_counter_set(set, here, errors);
+  });
   if (draft.creating()) return;
   for (std::string_view field : {"spec.pool.name", "spec.driver", "spec.nodeName"}) require_unchanged(draft, field);
 }

@@ -4,6 +4,8 @@
 #include "apiserver/kinds/pod_spec.h"
 #include "apiserver/kinds/pod_update.h"
 #include "apiserver/kinds/pod_warnings.h"
+#include "apiserver/kinds/resource_names.h"
+#include "model/quota.h"
 
 namespace estiba::apiserver::pod {
 namespace {
@@ -25,6 +27,42 @@ void default_requests(json::Document& doc, json::Node& spec) {
   }
 }
 
+// With the host's network, the ports of containers are the host's. Pods only: a template stays as it was written.
+void default_host_ports(json::Document& doc, json::Node& spec) {
+  for (std::string_view list : {"containers", "initContainers"}) {
+    json::Node* containers = spec.find(list);
+    if (!containers) continue;
+    for (json::Node& container : *containers) {
+      json::Node* ports = container.find("ports");
+      if (!ports) continue;
+      for (json::Node& port : *ports)
+        if (!has_value(port, "hostPort") && has(port, "containerPort")) set_copy(doc, port, "hostPort", port.find("containerPort"));
+    }
+  }
+}
+
+// What a pod asks for as a whole, where it says something of that: huge pages as its containers limit them, requests as its
+// containers make them, or else as the pod's own limits.
+void default_pod_resources(json::Document& doc, json::Node& spec) {
+  json::Node* resources = spec.find("resources");
+  if (!present(resources) || (!has_value(*resources, "limits") && !has_value(*resources, "requests"))) return;
+  for (const auto& [name, amount] : model::pod_resources(spec, "limits", false)) {
+    const bool known = present(resources->at("limits", name)) || present(resources->at("requests", name));
+    if (is_hugepage(name) && !known) doc.set(ensure(doc, *resources, "limits"), name, amount.print());
+  }
+  const json::Node* limits = resources->find("limits");
+  if (!present(limits) || limits->empty()) return;
+  for (const auto& [name, amount] : model::pod_resources(spec, "requests", false)) {
+    if ((name == "cpu" || name == "memory") && !present(resources->at("requests", name)))
+      doc.set(ensure(doc, *resources, "requests"), name, amount.print());
+  }
+  for (const json::Node& limit : *limits) {
+    const std::string_view name = limit.key();
+    const bool supported = name == "cpu" || name == "memory" || is_hugepage(name);
+    if (supported && !present(resources->at("requests", name))) set_copy(doc, ensure(doc, *resources, "requests"), name, &limit);
+  }
+}
+
 }  // namespace
 
 const SelectableField fields[8] = {
@@ -36,6 +74,8 @@ void defaults(json::Document& doc, json::Node& object) {
   json::Node& spec = ensure(doc, object, "spec");
   default_pod_spec(doc, spec);
   default_requests(doc, spec);
+  default_pod_resources(doc, spec);
+  if (has_value(spec, "hostNetwork")) default_host_ports(doc, spec);
   default_bool(doc, spec, "enableServiceLinks", true);
 }
 

@@ -8,6 +8,7 @@
 #include "apiserver/kinds/rules.h"
 #include "base/strings.h"
 #include "model/quantity.h"
+#include "model/quota.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -91,6 +92,35 @@ void validate_divisor(const Node& ref, const std::string& path, FieldErrors& err
   }
 }
 
+// Together the containers may not ask for more than the pod, and none may be limited to more than it.
+void validate_pod_sums(const PodScope& pod, const Node& resources, const std::string& path) {
+  json::Document doc;
+  Node& own = doc.copy(pod.spec);
+  doc.remove(own, "resources");
+  const auto compare = [&](std::string_view part, std::string_view what, bool pages_only) {
+    const model::ResourceList whole = model::read_resources(resources.find(part));
+    for (const auto& [name, sum] : model::pod_resources(own, part, false)) {
+      const auto limit = whole.find(name);
+      if (limit == whole.end() || sum <= limit->second || (pages_only && !is_hugepage(name))) continue;
+      pod.errors.invalid_string(at(path + "." + std::string(part), name), limit->second.print(),
+                                "must be greater than or equal to aggregate container " + std::string(what) + " of " + sum.print());
+    }
+  };
+  compare("requests", "requests", false);
+  compare("limits", "limits", true);
+  const model::ResourceList most = model::read_resources(resources.find("limits"));
+  size_t i = 0;
+  each(pod.spec, "containers", path, [&](const Node& container, const std::string&) {
+    const std::string here = at(path + ".containers", i++);
+    for (const auto& [name, limit] : model::read_resources(container.at("resources", "limits"))) {
+      const auto pod_limit = most.find(name);
+      if (pod_limit != most.end() && limit > pod_limit->second)
+        pod.errors.invalid_string(at(here, name) + ".limits", limit.print(),
+                                  "must be less than or equal to pod limits of " + pod_limit->second.print());
+    }
+  });
+}
+
 }  // namespace
 
 void validate_resources(const PodScope& pod, const Node& resources, const std::string& path, bool of_pod) {
@@ -109,6 +139,7 @@ void validate_resources(const PodScope& pod, const Node& resources, const std::s
   if (pages && !compute) errors.forbidden(path, "HugePages require cpu or memory");
   if (!of_pod) return validate_claims(pod, resources, path);
   if (has_value(resources, "claims")) errors.forbidden(path + ".claims", "claims may not be set for Resources at pod-level");
+  validate_pod_sums(pod, resources, path);
 }
 
 void validate_field_ref(const Node& ref, const std::string& path, bool volume, FieldErrors& errors) {

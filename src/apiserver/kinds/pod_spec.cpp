@@ -2,6 +2,7 @@
 
 #include "apiserver/edit.h"
 #include "base/strings.h"
+#include "model/quantity.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -37,22 +38,18 @@ void default_env(json::Document& doc, json::Node& container) {
   }
 }
 
-void default_ports(json::Document& doc, json::Node& container, bool host_network) {
+void default_ports(json::Document& doc, json::Node& container) {
   json::Node* ports = container.find("ports");
   if (!ports) return;
-  for (json::Node& port : *ports) {
-    default_string(doc, port, "protocol", "TCP");
-    if (host_network && !has_value(port, "hostPort") && has(port, "containerPort"))
-      set_copy(doc, port, "hostPort", port.find("containerPort"));
-  }
+  for (json::Node& port : *ports) default_string(doc, port, "protocol", "TCP");
 }
 
-void default_container(json::Document& doc, json::Node& container, bool host_network) {
+void default_container(json::Document& doc, json::Node& container) {
   default_string(doc, container, "imagePullPolicy", default_pull_policy(container.string_at("image")));
   default_string(doc, container, "terminationMessagePath", "/dev/termination-log");
   default_string(doc, container, "terminationMessagePolicy", "File");
   ensure(doc, container, "resources");
-  default_ports(doc, container, host_network);
+  default_ports(doc, container);
   default_env(doc, container);
   for (std::string_view probe : {"livenessProbe", "readinessProbe", "startupProbe"}) {
     if (json::Node* node = container.find(probe); present(node)) default_probe(doc, *node);
@@ -85,6 +82,8 @@ void default_volume(json::Document& doc, json::Node& volume) {
     }
   }
   if (json::Node* host = volume.find("hostPath"); present(host) && !has(*host, "type")) doc.set(*host, "type", "");
+  if (json::Node* image = volume.find("image"); present(image))
+    default_string(doc, *image, "pullPolicy", default_pull_policy(image->string_at("reference")));
 }
 
 }  // namespace
@@ -106,12 +105,11 @@ void default_pod_spec(json::Document& doc, json::Node& spec) {
   // serviceAccount is the deprecated alias; both always say the same.
   if (has_value(spec, "serviceAccountName")) set_copy(doc, spec, "serviceAccount", spec.find("serviceAccountName"));
   else if (has_value(spec, "serviceAccount")) set_copy(doc, spec, "serviceAccountName", spec.find("serviceAccount"));
-  bool host_network = has_value(spec, "hostNetwork");
   for (std::string_view list : {"initContainers", "containers", "ephemeralContainers"}) {
     json::Node* containers = spec.find(list);
     if (!containers) continue;
     for (json::Node& container : *containers) {
-      if (container.is_object()) default_container(doc, container, host_network);
+      if (container.is_object()) default_container(doc, container);
     }
   }
   if (json::Node* volumes = spec.find("volumes")) {
@@ -134,12 +132,18 @@ struct ResourceClaims {
   bool guaranteed = true;
 };
 
+bool same_quantity(const json::Node& a, const json::Node& b) {
+  const auto text = [](const json::Node& quantity) { return quantity.as_string(quantity.number_text()); };
+  const auto one = model::Quantity::parse(text(a)), other = model::Quantity::parse(text(b));
+  return one && other && *one == *other;
+}
+
 void look_at(const json::Node& resources, ResourceClaims& claims) {
   for (std::string_view name : {"cpu", "memory"}) {
     const json::Node* request = resources.at("requests", name);
     const json::Node* limit = resources.at("limits", name);
     claims.any |= present(request) || present(limit);
-    if (!present(limit) || (present(request) && !json::equal(*request, *limit))) claims.guaranteed = false;
+    if (!present(limit) || (present(request) && !same_quantity(*request, *limit))) claims.guaranteed = false;
   }
 }
 
@@ -148,6 +152,12 @@ void look_at(const json::Node& resources, ResourceClaims& claims) {
 std::string_view qos_class(const json::Node& spec) {
   ResourceClaims claims;
   json::Document empty;
+  // Where the pod says what it needs as a whole, that alone counts.
+  const json::Node* whole = spec.find("resources");
+  if (present(whole) && (has_value(*whole, "requests") || has_value(*whole, "limits"))) {
+    look_at(*whole, claims);
+    return !claims.any ? "BestEffort" : claims.guaranteed ? "Guaranteed" : "Burstable";
+  }
   for (std::string_view list : {"containers", "initContainers"}) {
     const json::Node* containers = spec.find(list);
     if (!containers) continue;

@@ -121,6 +121,44 @@ void validate_scaling_rules(const Node& behavior, std::string_view direction, Fi
 
 }  // namespace
 
+namespace {
+
+constexpr int64_t cpu_percent = 80;
+constexpr std::string_view cpu_metric =
+                               R"([{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":80}}}])",
+                           up_policies =
+                               R"([{"type":"Pods","value":4,"periodSeconds":15},{"type":"Percent","value":100,"periodSeconds":15}])",
+                           down_policies = R"([{"type":"Percent","value":100,"periodSeconds":15}])";
+
+void default_list(json::Document& doc, Node& object, std::string_view key, std::string_view text) {
+  if (has(object, key)) return;
+  if (auto made = json::Document::parse(text)) doc.set(object, key, doc.copy(made->root()));
+}
+
+}  // namespace
+
+void default_autoscaler(json::Document& doc, Node& object) {
+  Node& spec = ensure(doc, object, "spec");
+  default_int(doc, spec, "minReplicas", 1);
+  if (object.string_at("apiVersion") == "autoscaling/v1") {
+    // Its other metrics are in an annotation.
+    if (!present(object.at("metadata", "annotations", "autoscaling.alpha.kubernetes.io/metrics")))
+      default_int(doc, spec, "targetCPUUtilizationPercentage", cpu_percent);
+    return;
+  }
+  if (!has_value(spec, "metrics")) {
+    doc.remove(spec, "metrics");
+    default_list(doc, spec, "metrics", cpu_metric);
+  }
+  Node* behavior = spec.find("behavior");
+  if (!present(behavior)) return;
+  Node &up = ensure(doc, *behavior, "scaleUp"), &down = ensure(doc, *behavior, "scaleDown");
+  default_int(doc, up, "stabilizationWindowSeconds", 0);
+  default_list(doc, up, "policies", up_policies);
+  default_list(doc, down, "policies", down_policies);
+  for (Node* rules : {&up, &down}) default_string(doc, *rules, "selectPolicy", "Max");
+}
+
 void validate_autoscaler(Draft& draft) {
   const Node& spec = draft.spec();
   FieldErrors& errors = draft.errors;

@@ -1,100 +1,137 @@
 #include "apiserver/kinds/service.h"
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "apiserver/api_errors.h"
 #include "apiserver/cluster.h"
 #include "apiserver/edit.h"
+#include "apiserver/kinds/service_families.h"
+#include "apiserver/reservations.h"
 #include "apiserver/service_allocator.h"
 #include "base/strings.h"
 
 namespace estiba::apiserver::service {
 namespace {
 
-bool has_address(const json::Node& spec) { return spec.string_at("type") != "ExternalName" && spec.string_at("clusterIP") != "None"; }
-bool has_node_ports(const json::Node& spec) {
-  std::string_view type = spec.string_at("type");
-  if (type == "NodePort") return true;
-  const json::Node* allocate = spec.find("allocateLoadBalancerNodePorts");
-  return type == "LoadBalancer" && (!present(allocate) || allocate->as_bool(true));
+using json::Node;
+
+// What one transaction of every store takes.
+constexpr size_t most_reservations = 100;
+
+bool is_type(const Node& spec, std::string_view type) { return spec.string_at("type") == type; }
+bool has_addresses(const Node& spec) { return !is_type(spec, "ExternalName"); }
+bool may_have_node_ports(const Node& spec) { return is_type(spec, "NodePort") || is_type(spec, "LoadBalancer"); }
+bool gets_node_ports(const Node& spec) {
+  if (is_type(spec, "NodePort")) return true;
+  const Node* allocate = spec.find("allocateLoadBalancerNodePorts");
+  return is_type(spec, "LoadBalancer") && (!present(allocate) || allocate->as_bool(true));
+}
+bool needs_health_check(const Node& spec) { return is_type(spec, "LoadBalancer") && spec.string_at("externalTrafficPolicy") == "Local"; }
+
+uint16_t port_at(const Node& object, std::string_view key) {
+  const Node* node = object.find(key);
+  return node ? static_cast<uint16_t>(node->as_int().value_or(0)) : 0;
 }
 
-// What a Service holds of the cluster's addresses and node ports.
-struct Holdings {
-  std::string address;
-  std::set<uint16_t> ports;
-};
-Holdings holdings(const json::Node* service) {
-  Holdings out;
-  const json::Node* spec = service ? service->find("spec") : nullptr;
-  if (!spec) return out;
-  if (has_address(*spec)) out.address = spec->string_at("clusterIP");
-  const json::Node* ports = spec->find("ports");
-  if (!ports) return out;
-  for (const json::Node& port : *ports) {
-    const json::Node* node_port = port.find("nodePort");
-    if (int64_t number = node_port ? node_port->as_int().value_or(0) : 0; number > 0) out.ports.insert(static_cast<uint16_t>(number));
-  }
+std::set<uint16_t> node_ports(const Node& spec) {
+  std::set<uint16_t> out;
+  const Node* ports = spec.find("ports");
+  if (!present(ports)) return out;
+  for (const Node& port : *ports)
+    if (uint16_t number = port_at(port, "nodePort")) out.insert(number);
   return out;
 }
 
-// Gives back what `from` holds and `kept` does not.
-void release_difference(ServiceAllocator& allocator, const Holdings& from, const Holdings& kept) {
-  if (!from.address.empty() && from.address != kept.address) allocator.release_address(from.address);
-  for (uint16_t port : from.ports) {
-    if (!kept.ports.contains(port)) allocator.release_port(port);
-  }
-}
-
-void default_ports(json::Document& doc, json::Node& spec) {
-  json::Node* ports = spec.find("ports");
+void default_ports(json::Document& doc, Node& spec) {
+  Node* ports = spec.find("ports");
   if (!ports) return;
-  for (json::Node& port : *ports) {
+  for (Node& port : *ports) {
     default_string(doc, port, "protocol", "TCP");
-    const json::Node* target = port.find("targetPort");
+    const Node* target = port.find("targetPort");
     bool empty = !present(target) || (target->is_string() && target->as_string().empty()) || target->as_int() == 0;
     if (empty) set_copy(doc, port, "targetPort", port.find("port"));
   }
 }
 
-// An update that leaves out what the server chose keeps it.
-void carry_over(Draft& draft) {
-  const json::Node* old = draft.old->find("spec");
-  if (!old) return;
-  json::Node& spec = draft.spec();
-  if (has_address(spec) && has_address(*old) && !has_value(spec, "clusterIP")) {
-    set_copy(draft.doc, spec, "clusterIP", old->find("clusterIP"));
-    set_copy(draft.doc, spec, "clusterIPs", old->find("clusterIPs"));
+void default_ingress(json::Document& doc, Node& object) {
+  Node* status = object.find("status");
+  Node* balancer = status ? status->find("loadBalancer") : nullptr;
+  Node* ingresses = balancer ? balancer->find("ingress") : nullptr;
+  if (!present(ingresses) || !ingresses->is_array()) return;
+  for (Node& ingress : *ingresses)
+    if (ingress.is_object() && has_value(ingress, "ip")) default_string(doc, ingress, "ipMode", "VIP");
+}
+
+// An update that leaves out what the server chose keeps it; node ports are found by the name of their port.
+void carry_over(Draft& draft, const Node& old) {
+  Node& spec = draft.spec();
+  if (has_addresses(spec) && has_addresses(old)) {
+    if (!has_value(spec, "clusterIP")) set_copy(draft.doc, spec, "clusterIP", old.find("clusterIP"));
+    if (!has_value(spec, "clusterIPs") && has_value(old, "clusterIPs")) set_copy(draft.doc, spec, "clusterIPs", old.find("clusterIPs"));
   }
-  const json::Node* old_ports = old->find("ports");
-  json::Node* ports = spec.find("ports");
-  if (!old_ports || !ports) return;
-  for (json::Node& port : *ports) {
-    if (!has_node_ports(spec)) {
-      // The port was the server's choice, and the type no longer has any.
-      for (const json::Node& before : *old_ports) {
-        if (same(before.find("nodePort"), port.find("nodePort"))) {
-          draft.doc.remove(port, "nodePort");
-          break;
-        }
-      }
-      continue;
-    }
+  if (needs_health_check(spec) && needs_health_check(old) && !has_value(spec, "healthCheckNodePort"))
+    set_copy(draft.doc, spec, "healthCheckNodePort", old.find("healthCheckNodePort"));
+  Node* ports = spec.find("ports");
+  const Node* old_ports = old.find("ports");
+  if (!gets_node_ports(spec) || !gets_node_ports(old) || !present(ports) || !present(old_ports)) return;
+  const std::set<uint16_t> asked = node_ports(spec);
+  std::map<std::string, uint16_t, std::less<>> by_name;
+  for (const Node& port : *old_ports) by_name.insert_or_assign(std::string(port.string_at("name")), port_at(port, "nodePort"));
+  for (Node& port : *ports) {
     if (has_value(port, "nodePort")) continue;
-    for (const json::Node& before : *old_ports) {
-      if (same(before.find("port"), port.find("port")) && before.string_at("protocol") == port.string_at("protocol")) {
-        set_copy(draft.doc, port, "nodePort", before.find("nodePort"));
-      }
-    }
+    auto before = by_name.find(port.string_at("name"));
+    if (before != by_name.end() && before->second && !asked.contains(before->second)) set_int(draft.doc, port, "nodePort", before->second);
   }
 }
 
-void set_address(Draft& draft, std::string_view address) {
-  json::Node& spec = draft.spec();
-  draft.doc.set(spec, "clusterIP", address);
-  json::Node& list = draft.doc.make_array();
-  draft.doc.append(list, draft.doc.make_string(address));
-  draft.doc.set(spec, "clusterIPs", list);
+// clusterIP and the first of clusterIPs are the same: who changed one of them alone meant both.
+void pair_addresses(Draft& draft, const Node* old) {
+  Node& spec = draft.spec();
+  const auto only_first = [&] {
+    Node& list = draft.doc.make_array();
+    draft.doc.append(list, draft.doc.make_string(spec.string_at("clusterIP")));
+    draft.doc.set(spec, "clusterIPs", list);
+  };
+  if (!old) {
+    if (has_value(spec, "clusterIP") && !has_value(spec, "clusterIPs")) only_first();
+    return;
+  }
+  if (spec.string_at("clusterIP") == old->string_at("clusterIP") || !same(spec.find("clusterIPs"), old->find("clusterIPs"))) return;
+  if (!has_value(spec, "clusterIP")) draft.doc.remove(spec, "clusterIPs");
+  else only_first();
+}
+
+// What a type no longer has goes with the type, unless the client has changed that too (then validation says so).
+void drop_by_type(Draft& draft, const Node& old) {
+  Node& spec = draft.spec();
+  const auto drop_if_same = [&](std::string_view field) {
+    if (same(spec.find(field), old.find(field))) draft.doc.remove(spec, field);
+  };
+  if (has_addresses(old) && !has_addresses(spec)) {
+    if (spec.string_at("clusterIP") == old.string_at("clusterIP") && same(spec.find("clusterIPs"), old.find("clusterIPs"))) {
+      draft.doc.remove(spec, "clusterIP");
+      draft.doc.remove(spec, "clusterIPs");
+    }
+    drop_if_same("ipFamilies");
+    drop_if_same("ipFamilyPolicy");
+  }
+  if (!has_addresses(spec)) draft.doc.remove(spec, "internalTrafficPolicy");
+  Node* ports = spec.find("ports");
+  const std::set<uint16_t> before = node_ports(old), now = node_ports(spec);
+  if (may_have_node_ports(old) && !may_have_node_ports(spec) && present(ports) && std::ranges::includes(before, now)) {
+    for (Node& port : *ports) draft.doc.remove(port, "nodePort");
+  }
+  if (needs_health_check(old) && !needs_health_check(spec)) drop_if_same("healthCheckNodePort");
+  if (is_type(old, "LoadBalancer") && !is_type(spec, "LoadBalancer")) {
+    drop_if_same("allocateLoadBalancerNodePorts");
+    drop_if_same("loadBalancerClass");
+  }
+  if (externally_accessible(old) && !externally_accessible(spec)) drop_if_same("externalTrafficPolicy");
+  if (!is_type(spec, "LoadBalancer") && draft.object.find("status")) {
+    draft.doc.set(draft.status(), "loadBalancer", draft.doc.make_object());
+  }
 }
 
 Result<void> refuse(Draft& draft, std::string field, std::string value, const Error& error) {
@@ -104,46 +141,82 @@ Result<void> refuse(Draft& draft, std::string field, std::string value, const Er
   return invalid(*draft.action.resource, "Service", draft.name(), errors.take());
 }
 
-Result<void> allocate_address(Draft& draft, const Holdings& before, Holdings& taken) {
-  ServiceAllocator& allocator = draft.cluster.services();
-  std::string address(draft.spec().string_at("clusterIP"));
-  if (address.empty()) {
-    auto chosen = allocator.take_address();
-    if (!chosen) return refuse(draft, "spec.clusterIPs[0]", "\"\"", chosen.error());
-    address = *chosen;
-  } else if (address != before.address) {
-    auto result = allocator.take_address(address);
-    if (!result)
-      return refuse(draft, "spec.clusterIPs", "[\"" + address + "\"]",
-                    std::move(result.error().context("failed to allocate IP " + address)));
-  } else {
+// One address of each family that is not there yet.
+Result<void> allocate_addresses(Draft& draft, const Holdings& before) {
+  const ServiceAllocator& allocator = draft.cluster.services();
+  Node& spec = draft.spec();
+  Node& list = ensure_array(draft.doc, spec, "clusterIPs");
+  if (list.empty()) {
+    auto chosen = allocator.free_address();
+    if (!chosen) {
+      chosen.error().context("failed to allocate a serviceIP for Service " + quoted(draft.name()));
+      return refuse(draft, "spec.clusterIPs", "null", chosen.error());
+    }
+    draft.doc.append(list, draft.doc.make_string(*chosen));
+    draft.doc.set(spec, "clusterIP", *chosen);
     return {};
   }
-  taken.address = address;
-  set_address(draft, address);
+  for (const Node& address : list) {
+    if (before.addresses.contains(std::string(address.as_string()))) continue;
+    auto result = allocator.check_address(address.as_string());
+    if (result) continue;
+    result.error().context("failed to allocate IP " + std::string(address.as_string()));
+    return refuse(draft, "spec.clusterIPs", json::print(list), result.error());
+  }
   return {};
 }
 
-Result<void> allocate_ports(Draft& draft, const Holdings& before, Holdings& taken) {
-  ServiceAllocator& allocator = draft.cluster.services();
-  json::Node* ports = draft.spec().find("ports");
-  if (!ports) return {};
-  size_t i = 0;
-  for (json::Node& port : *ports) {
-    const json::Node* asked = port.find("nodePort");
-    auto number = static_cast<uint16_t>(asked ? asked->as_int().value_or(0) : 0);
-    std::string field = at("spec.ports", i++) + ".nodePort";
-    if (number == 0) {
-      auto chosen = allocator.take_port();
-      if (!chosen) return refuse(draft, field, "0", chosen.error());
-      taken.ports.insert(*chosen);
-      set_int(draft.doc, port, "nodePort", *chosen);
-    } else if (!before.ports.contains(number) && !taken.ports.contains(number)) {
-      auto result = allocator.take_port(number);
-      if (!result) return refuse(draft, field, std::to_string(number), result.error());
-      taken.ports.insert(number);
-    }
+// Ports that differ in nothing but the protocol share a node port in a new Service.
+Result<void> allocate_node_ports(Draft& draft, const Holdings& before, std::set<uint16_t>& taken) {
+  const ServiceAllocator& allocator = draft.cluster.services();
+  Node* ports = draft.spec().find("ports");
+  if (!present(ports)) return {};
+  const bool choose = gets_node_ports(draft.spec());
+  std::set<uint16_t> besides = holdings(draft.object).ports;
+  std::map<uint16_t, uint16_t> shared;
+  if (draft.creating()) {
+    for (const Node& port : *ports)
+      if (uint16_t number = port_at(port, "nodePort")) shared.emplace(port_at(port, "port"), number);
   }
+  size_t i = 0;
+  for (Node& port : *ports) {
+    const std::string field = at("spec.ports", i++) + ".nodePort";
+    uint16_t number = port_at(port, "nodePort");
+    if (number == 0 && !choose) continue;
+    if (number == 0 && draft.creating()) {
+      if (auto found = shared.find(port_at(port, "port")); found != shared.end()) number = found->second;
+    }
+    if (number == 0) {
+      auto chosen = allocator.free_port(besides);
+      if (!chosen) return refuse(draft, field, "0", chosen.error());
+      number = *chosen;
+      besides.insert(number);
+      if (draft.creating()) shared.emplace(port_at(port, "port"), number);
+    } else if (!before.ports.contains(number) && !taken.contains(number)) {
+      auto result = allocator.check_port(number);
+      if (!result) return refuse(draft, field, std::to_string(number), result.error());
+    }
+    taken.insert(number);
+    set_int(draft.doc, port, "nodePort", number);
+  }
+  return {};
+}
+
+Result<void> allocate_health_check(Draft& draft, const Holdings& before, const std::set<uint16_t>& taken) {
+  const ServiceAllocator& allocator = draft.cluster.services();
+  const uint16_t asked = port_at(draft.spec(), "healthCheckNodePort");
+  if (asked && before.ports.contains(asked)) return {};
+  if (asked) {
+    auto result = taken.contains(asked) ? Result<void>(fail(Code::already_exists, "provided port is already allocated"))
+                                        : allocator.check_port(asked);
+    if (!result)
+      return fail(Code::internal,
+                  "failed to allocate requested HealthCheck NodePort " + std::to_string(asked) + ": " + result.error().message);
+    return {};
+  }
+  auto chosen = allocator.free_port(holdings(draft.object).ports);
+  if (!chosen) return fail(Code::internal, "failed to allocate a HealthCheck NodePort 0: " + chosen.error().message);
+  set_int(draft.doc, draft.spec(), "healthCheckNodePort", *chosen);
   return {};
 }
 
@@ -151,62 +224,62 @@ Result<void> allocate_ports(Draft& draft, const Holdings& before, Holdings& take
 
 const SelectableField fields[2] = {{"spec.clusterIP", "", ""}, {"spec.type", "", ""}};
 
-void defaults(json::Document& doc, json::Node& object) {
-  json::Node& spec = ensure(doc, object, "spec");
+void defaults(json::Document& doc, Node& object) {
+  Node& spec = ensure(doc, object, "spec");
   default_string(doc, spec, "sessionAffinity", "None");
   default_string(doc, spec, "type", "ClusterIP");
   if (spec.string_at("sessionAffinity") == "None") doc.remove(spec, "sessionAffinityConfig");
   if (spec.string_at("sessionAffinity") == "ClientIP") {
     default_int(doc, ensure(doc, ensure(doc, spec, "sessionAffinityConfig"), "clientIP"), "timeoutSeconds", 10800);
   }
-  std::string_view type = spec.string_at("type");
   default_ports(doc, spec);
   if (externally_accessible(spec)) default_string(doc, spec, "externalTrafficPolicy", "Cluster");
-  if (type == "LoadBalancer") default_bool(doc, spec, "allocateLoadBalancerNodePorts", true);
-  if (type == "ExternalName") return;
-  default_string(doc, spec, "internalTrafficPolicy", "Cluster");
-  default_string(doc, spec, "ipFamilyPolicy", "SingleStack");
-  if (!has_value(spec, "ipFamilies")) doc.append(ensure_array(doc, spec, "ipFamilies"), doc.make_string("IPv4"));
-  if (has_value(spec, "clusterIP") && !has_value(spec, "clusterIPs")) {
-    doc.append(ensure_array(doc, spec, "clusterIPs"), doc.make_string(spec.string_at("clusterIP")));
-  } else if (!has_value(spec, "clusterIP") && has_value(spec, "clusterIPs")) {
-    std::string first((*spec.find("clusterIPs"))[0].as_string());
-    doc.set(spec, "clusterIP", first);
+  if (is_type(spec, "LoadBalancer")) {
+    default_bool(doc, spec, "allocateLoadBalancerNodePorts", true);
+    default_ingress(doc, object);
   }
+  if (has_addresses(spec)) default_string(doc, spec, "internalTrafficPolicy", "Cluster");
 }
 
 void prepare(Draft& draft) {
   if (draft.creating()) {
     ensure(draft.doc, draft.doc.set(draft.object, "status", draft.doc.make_object()), "loadBalancer");
-    return;
+    pair_addresses(draft, nullptr);
+    return choose_families(draft, nullptr);
   }
   draft.keep_old("status");
-  carry_over(draft);
-  std::string_view type = draft.spec().string_at("type");
-  if (type == "ExternalName") {
-    for (std::string_view field : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"})
-      draft.doc.remove(draft.spec(), field);
-  }
-  if (!externally_accessible(draft.spec())) draft.doc.remove(draft.spec(), "externalTrafficPolicy");
-  if (type != "LoadBalancer") draft.doc.remove(draft.spec(), "allocateLoadBalancerNodePorts");
+  const Node* old = draft.old->find("spec");
+  if (!old) return;
+  carry_over(draft, *old);
+  pair_addresses(draft, old);
+  choose_families(draft, old);
+  drop_by_type(draft, *old);
 }
 
-Result<void> allocate(Draft& draft) {
-  const json::Node& spec = draft.spec();
-  Holdings before = holdings(draft.old), taken;
-  auto undo_taken = [&](Result<void> result) -> Result<void> {
-    if (!result) release_difference(draft.cluster.services(), taken, {});
-    return result;
-  };
-  if (has_address(spec)) TRY(undo_taken(allocate_address(draft, before, taken)));
-  if (has_node_ports(spec)) TRY(undo_taken(allocate_ports(draft, before, taken)));
-  return {};
+Result<void> allocate(Draft& draft, std::vector<store::Write>& with) {
+  const Node& spec = draft.spec();
+  const Holdings before = draft.old ? holdings(*draft.old) : Holdings{};
+  std::set<uint16_t> taken;
+  const Node* list = spec.find("clusterIPs");
+  const bool headless = present(list) && !list->empty() && (*list)[0].as_string() == "None";
+  if (has_addresses(spec) && !headless) TRY(allocate_addresses(draft, before));
+  if (may_have_node_ports(spec)) TRY(allocate_node_ports(draft, before, taken));
+  if (needs_health_check(spec)) TRY(allocate_health_check(draft, before, taken));
+  const Holdings now = holdings(draft.object);
+  const ServiceName self{std::string(draft.ns()), std::string(draft.name())};
+  for (const std::string& address : now.addresses)
+    if (!before.addresses.contains(address)) with.push_back(TRY(take_address(address, self, draft.cluster.now())));
+  for (uint16_t port : now.ports)
+    if (!before.ports.contains(port)) with.push_back(take_port(port, self));
+  TRY(give_back(draft.cluster.store(), self, before, now, with));
+  if (with.size() <= most_reservations) return {};
+  return refuse(draft, "spec.ports", std::to_string(now.ports.size()) + " node ports",
+                Error{Code::invalid, 0, "must not take and give back more than 100 node ports at once", nullptr});
 }
 
-void undo(Draft& draft) { release_difference(draft.cluster.services(), holdings(&draft.object), holdings(draft.old)); }
-
-void committed(Cluster& cluster, const json::Node& old, const json::Node* now) {
-  release_difference(cluster.services(), holdings(&old), holdings(now));
+Result<void> release(Cluster& cluster, const Node& old, std::vector<store::Write>& with) {
+  const ServiceName self{std::string(old.string_at("metadata", "namespace")), std::string(old.string_at("metadata", "name"))};
+  return give_back(cluster.store(), self, holdings(old), {}, with);
 }
 
 }  // namespace estiba::apiserver::service

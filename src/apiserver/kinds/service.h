@@ -11,9 +11,10 @@ void validate_status(Draft& draft);
 /// Of a Service's spec: a node port, a load balancer, or addresses of its own outside of the cluster.
 bool externally_accessible(const json::Node& spec);
 /// Takes the cluster address and the node ports, the asked ones or free ones. 422 when an asked one is taken or out of range.
-Result<void> allocate(Draft& draft);
-void undo(Draft& draft);
-void committed(Cluster& cluster, const json::Node& old, const json::Node* now);
+/// `with` gets what reserves them, and what gives back those of before.
+Result<void> allocate(Draft& draft, std::vector<store::Write>& with);
+/// What a removed Service gives back.
+Result<void> release(Cluster& cluster, const json::Node& old, std::vector<store::Write>& with);
 extern const SelectableField fields[2];
 
 }  // namespace estiba::apiserver::service

@@ -164,6 +164,9 @@ void validate_change(const Node& spec, const Node& old, FieldErrors& errors) {
   if (fixed && (*families)[0].as_string() != (*were)[0].as_string())
     errors.invalid("spec.ipFamilies[0]", families, "may not change once set");
   const bool both = is_type(spec, "LoadBalancer") && is_type(old, "LoadBalancer");
+  const bool checked = both && spec.string_at("externalTrafficPolicy") == "Local" && old.string_at("externalTrafficPolicy") == "Local";
+  if (checked && !same(spec.find("healthCheckNodePort"), old.find("healthCheckNodePort")))
+    errors.forbidden("spec.healthCheckNodePort", "field is immutable");
   if (both && !same(spec.find("loadBalancerClass"), old.find("loadBalancerClass")))
     errors.invalid("spec.loadBalancerClass", spec.find("loadBalancerClass"), "may not change once set");
 }

@@ -1,8 +1,10 @@
 #include "apiserver/kinds/simple.h"
 
+#include "apiserver/cluster.h"
 #include "apiserver/edit.h"
 #include "apiserver/kinds/rules.h"
 #include "base/strings.h"
+#include "base/time.h"
 #include "model/names.h"
 
 namespace estiba::apiserver::simple {
@@ -40,6 +42,12 @@ void prepare_namespace(Draft& draft) {
 // Node
 
 const SelectableField node_fields[1] = {{"spec.unschedulable", "", "false"}};
+
+void default_node(json::Document& doc, json::Node& object) {
+  json::Node* status = object.find("status");
+  if (present(status) && !has(*status, "allocatable") && has(*status, "capacity"))
+    set_copy(doc, *status, "allocatable", status->find("capacity"));
+}
 
 void prepare_node(Draft& draft) {
   if (!draft.creating()) draft.keep_old("status");
@@ -216,7 +224,25 @@ void default_volume_claim(json::Document& doc, json::Node& object) {
   default_string(doc, ensure(doc, object, "spec"), "volumeMode", "Filesystem");
 }
 
+namespace {
+
+// dataSource and dataSourceRef say the same, unless the latter names another namespace.
+void pair_data_sources(Draft& draft) {
+  json::Node& spec = draft.spec();
+  const auto copy = [&](std::string_view from, std::string_view to) {
+    json::Node& made = draft.doc.make_object();
+    for (std::string_view field : {"apiGroup", "kind", "name"}) set_copy(draft.doc, made, field, spec.find(from)->find(field));
+    draft.doc.set(spec, to, made);
+  };
+  if (has(spec, "dataSource") && !has(spec, "dataSourceRef")) copy("dataSource", "dataSourceRef");
+  else if (has(spec, "dataSourceRef") && !has(spec, "dataSource") && !has_value(*spec.find("dataSourceRef"), "namespace"))
+    copy("dataSourceRef", "dataSource");
+}
+
+}  // namespace
+
 void prepare_volume_claim(Draft& draft) {
+  pair_data_sources(draft);
   if (!draft.creating()) return draft.keep_old("status");
   json::Node& status = draft.doc.make_object();
   draft.doc.set(status, "phase", "Pending");
@@ -230,7 +256,13 @@ void default_volume(json::Document& doc, json::Node& object) {
   if (json::Node* host = spec.find("hostPath"); present(host) && !has(*host, "type")) doc.set(*host, "type", "");
 }
 
-void prepare_volume(Draft& draft) { prepare_volume_claim(draft); }
+void prepare_volume(Draft& draft) {
+  if (!draft.creating()) return draft.keep_old("status");
+  json::Node& status = draft.doc.make_object();
+  draft.doc.set(status, "phase", "Pending");
+  draft.doc.set(status, "lastPhaseTransitionTime", format_rfc3339(draft.cluster.now()));
+  draft.doc.set(draft.object, "status", status);
+}
 
 void default_storage_class(json::Document& doc, json::Node& object) {
   default_string(doc, object, "reclaimPolicy", "Delete");
@@ -275,8 +307,6 @@ void default_binding(json::Document& doc, json::Node& object) {
 
 // Scheduling, autoscaling, coordination, certificates
 
-void default_autoscaler(json::Document& doc, json::Node& object) { default_int(doc, ensure(doc, object, "spec"), "minReplicas", 1); }
-
 void prepare_signing_request(Draft& draft) {
   if (!draft.creating()) {
     draft.keep_old("spec");
@@ -292,6 +322,30 @@ void prepare_signing_request(Draft& draft) {
   json::Node& groups = draft.doc.make_array();
   for (const std::string& group : user.groups) draft.doc.append(groups, draft.doc.make_string(group));
   draft.doc.set(spec, "groups", groups);
+  draft.doc.remove(spec, "extra");
+  if (user.extra.empty()) return;
+  json::Node& extra = ensure(draft.doc, spec, "extra");
+  for (const auto& [key, values] : user.extra) {
+    json::Node& list = draft.doc.make_array();
+    for (const std::string& value : values) draft.doc.append(list, draft.doc.make_string(value));
+    draft.doc.set(extra, key, list);
+  }
+}
+
+void prepare_limit_range(Draft& draft) {
+  if (draft.creating() && draft.name().empty()) draft.doc.set(draft.metadata(), "name", random_uuid());
+}
+
+void prepare_service_account(Draft& draft) {
+  json::Node* secrets = draft.object.find("secrets");
+  if (!present(secrets) || !secrets->is_array()) return;
+  json::Node& kept = draft.doc.make_array();
+  for (const json::Node& secret : *secrets) {
+    json::Node& one = draft.doc.make_object();
+    if (has(secret, "name")) set_copy(draft.doc, one, "name", secret.find("name"));
+    draft.doc.append(kept, one);
+  }
+  draft.doc.set(draft.object, "secrets", kept);
 }
 
 }  // namespace estiba::apiserver::simple

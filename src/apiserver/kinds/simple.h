@@ -72,8 +72,13 @@ void validate_priority_level(Draft& draft);
 
 void default_priority_class(json::Document& doc, json::Node& object);
 void validate_priority_class(Draft& draft);
-void default_autoscaler(json::Document& doc, json::Node& object);
 void prepare_signing_request(Draft& draft);
+/// A limit range may go without a name.
+void prepare_limit_range(Draft& draft);
+/// References to Secrets are names alone.
+void prepare_service_account(Draft& draft);
+/// What a node has is what it can give, unless it says otherwise.
+void default_node(json::Document& doc, json::Node& object);
 
 /// Kinds with a status that clients do not set: empty when created, kept by updates.
 void reset_status(Draft& draft);

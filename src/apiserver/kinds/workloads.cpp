@@ -34,6 +34,17 @@ void default_claim_templates(json::Document& doc, json::Node& spec) {
   }
 }
 
+void default_failure_policy(json::Document& doc, json::Node& job_spec) {
+  json::Node* policy = job_spec.find("podFailurePolicy");
+  json::Node* rules = present(policy) ? policy->find("rules") : nullptr;
+  if (!present(rules)) return;
+  for (json::Node& rule : *rules) {
+    json::Node* patterns = rule.find("onPodConditions");
+    if (!present(patterns)) continue;
+    for (json::Node& pattern : *patterns) default_string(doc, pattern, "status", "True");
+  }
+}
+
 void default_job_spec(json::Document& doc, json::Node& spec) {
   if (!has(spec, "completions") && !has(spec, "parallelism")) set_int(doc, spec, "completions", 1);
   default_int(doc, spec, "parallelism", 1);
@@ -41,6 +52,8 @@ void default_job_spec(json::Document& doc, json::Node& spec) {
   default_string(doc, spec, "completionMode", "NonIndexed");
   default_bool(doc, spec, "suspend", false);
   default_string(doc, spec, "podReplacementPolicy", has(spec, "podFailurePolicy") ? "Failed" : "TerminatingOrFailed");
+  default_bool(doc, spec, "manualSelector", false);
+  default_failure_policy(doc, spec);
   default_pod_template(doc, spec);
 }
 
@@ -113,8 +126,10 @@ void default_cron_job(json::Document& doc, json::Node& object) {
   default_int(doc, spec, "successfulJobsHistoryLimit", 3);
   default_int(doc, spec, "failedJobsHistoryLimit", 1);
   if (json::Node* job = spec.find("jobTemplate"); present(job)) {
-    if (json::Node* job_spec = job->find("spec"); present(job_spec) && present(job_spec->find("template"))) {
-      default_pod_spec(doc, ensure(doc, *job_spec->find("template"), "spec"));
+    // The job that is made of it gets a Job's defaults; here only what stands in every template.
+    if (json::Node* job_spec = job->find("spec"); present(job_spec)) {
+      default_failure_policy(doc, *job_spec);
+      if (present(job_spec->find("template"))) default_pod_spec(doc, ensure(doc, *job_spec->find("template"), "spec"));
     }
   }
 }
@@ -122,15 +137,17 @@ void default_cron_job(json::Document& doc, json::Node& object) {
 void default_pod_template_object(json::Document& doc, json::Node& object) { default_pod_template(doc, object); }
 
 void prepare_daemon_set(Draft& draft) {
-  constexpr std::string_view annotation = "deprecated.daemonset.template.generation";
-  simple::reset_status(draft);
-  int64_t generation = 1;
-  if (!draft.creating()) {
-    generation = parse_number<int64_t>(draft.old->string_at("metadata", "annotations", annotation)).value_or(0);
-    if (!same(draft.old->at("spec", "template"), draft.object.at("spec", "template"))) ++generation;
-    if (generation == 0) return;  // made before templates were counted
+  constexpr std::string_view counter = "deprecated.daemonset.template.generation";
+  int64_t count = 1;
+  if (draft.creating()) {
+    draft.doc.remove(draft.object, "status");
+    count = std::max<int64_t>(parse_number<int64_t>(draft.object.string_at("metadata", "annotations", counter)).value_or(1), 1);
+  } else {
+    draft.keep_old("status");
+    count = parse_number<int64_t>(draft.old->string_at("metadata", "annotations", counter)).value_or(1);
+    if (!same(draft.old->at("spec", "template"), draft.object.at("spec", "template"))) ++count;
   }
-  draft.doc.set(ensure(draft.doc, draft.metadata(), "annotations"), annotation, std::to_string(generation));
+  draft.doc.set(ensure(draft.doc, draft.metadata(), "annotations"), counter, std::to_string(count));
 }
 
 void prepare_job(Draft& draft) {

@@ -29,7 +29,7 @@ void validate_stateful_set_status(Draft& draft);
 void validate_daemon_set_status(Draft& draft);
 void validate_job_status(Draft& draft);
 
-/// Counts the templates that a DaemonSet has had in an annotation, as Kubernetes does: its pods carry the number as a label.
+/// Counts the changes of the template in the annotation that was a field once.
 void prepare_daemon_set(Draft& draft);
 /// A new job's selector and labels, by its uid.
 void prepare_job(Draft& draft);
