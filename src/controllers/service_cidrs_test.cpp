@@ -75,6 +75,7 @@ TEST_F(ServiceCidrTest, AnotherOneThatHasTheAddressesLetsItGo) {
   EXPECT_FALSE(has("more"));
   // Of two that go, neither takes over from the other.
   add("narrow", "10.50.0.8/29");
+  executor.advance(1s);
   server.erase(cidrs, {}, "wider");
   server.erase(cidrs, {}, "narrow");
   executor.advance(1min);

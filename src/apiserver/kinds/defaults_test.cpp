@@ -68,8 +68,8 @@ TEST_F(DefaultsTest, every_kind_gets_what_kubernetes_gives_it) {
        "'containers':[{'name':'c','image':'i:1','imagePullPolicy':'Always'}]}}}}}}",
        "spec.jobTemplate.spec",
        "{'backoffLimit':2,'template':{'spec':{'restartPolicy':'Never','containers':[{'name':'c','image':'i:1','imagePullPolicy':'Always',"
-       "'terminationMessagePath':'/dev/"
-       "termination-log','terminationMessagePolicy':'File','resources':{}}],'terminationGracePeriodSeconds':30,"
+       "'resources':{},'terminationMessagePath':'/dev/"
+       "termination-log','terminationMessagePolicy':'File'}],'terminationGracePeriodSeconds':30,"
        "'dnsPolicy':'ClusterFirst','securityContext':{},'schedulerName':'default-scheduler'}}}"},
       {"batch", "v1", "cronjobs",
        "{'metadata':{'name':'c'},'spec':{'schedule':'* * * * "

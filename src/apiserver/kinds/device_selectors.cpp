@@ -16,7 +16,7 @@ constexpr int64_t longest_domain = 63, longest_name = 32, longest_driver = 63, l
 /// The variable `device`: driver, attributes and capacity by domain and name, allowMultipleAllocations.
 struct DeviceNames {
   cel::DeclPool pool;
-  cel::Environment environment;
+  cel::Environment environment{cel::Features{.bindings = true}};
 
   DeviceNames() {
     const cel::DeclType* domain = pool.simple(cel::DeclForm::string, longest_domain);
