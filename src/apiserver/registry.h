@@ -81,6 +81,7 @@ class Registry {
   Task<Result<Outcome>> modify_once(const Action& action, Part part, const store::EntryPtr& entry, Mutation& mutate);
   Task<Result<model::ObjectRef>> write_new(const Action& action, Draft& draft, store::Write write, const json::Node* asked);
   Task<Result<Outcome>> write_changed(const Action& action, Draft& draft, store::Write write);
+  Task<Result<Outcome>> write_last(const Action& action, Draft& draft, store::EntryPtr entry);
   Task<Result<Outcome>> remove_now(const Action& action, store::EntryPtr entry);
   Task<Result<Outcome>> remove_entry(const Action& action, store::EntryPtr entry);
 

@@ -144,7 +144,9 @@ TEST_F(RegistryTest, finalizers_keep_an_object_until_the_last_is_gone) {
   auto marked = get("", "v1", "configmaps", "default", "a");
   ASSERT_TRUE(marked);
   EXPECT_FALSE(marked->object->meta().deletion_timestamp.empty());
-  ASSERT_TRUE(patch("", "v1", "configmaps", "default", "a", BodyType::merge_patch, R"({"metadata":{"finalizers":null}})"));
+  auto last = patch("", "v1", "configmaps", "default", "a", BodyType::merge_patch, R"({"metadata":{"finalizers":null}})");
+  ASSERT_TRUE(last);
+  EXPECT_TRUE(last->object.meta().finalizers.empty());  // the answer is what the write made of it
   EXPECT_FALSE(get("", "v1", "configmaps", "default", "a"));
 }
 

@@ -384,6 +384,14 @@ Task<Result<Outcome>> Registry::write_changed(const Action& action, Draft& draft
   co_return Outcome{200, std::move(written), {}, std::move(draft.warnings)};
 }
 
+// The last finalizer is off: the object goes, and the answer is what the write made of it.
+Task<Result<Outcome>> Registry::write_last(const Action& action, Draft& draft, store::EntryPtr entry) {
+  Outcome outcome = CO_TRY(co_await remove_entry(action, std::move(entry)));
+  outcome.object.object = CO_TRY(model::Object::make(draft.object));
+  outcome.warnings = std::move(draft.warnings);
+  co_return outcome;
+}
+
 Task<Result<Outcome>> Registry::modify_once(const Action& action, Part part, const store::EntryPtr& entry, Mutation& mutate) {
   json::Document old = CO_TRY(co_await read_document(action, *entry));
   json::Document doc = CO_TRY(mutate(old.root()));
@@ -404,7 +412,10 @@ Task<Result<Outcome>> Registry::modify_once(const Action& action, Part part, con
   CO_TRY(co_await admission::validate(attributes));
   doc.remove(doc.ensure_object(doc.root(), "metadata"), "resourceVersion");
   old.remove(old.ensure_object(old.root(), "metadata"), "resourceVersion");
-  if (removal_is_due(doc.root(), old.root())) co_return co_await remove_entry(action, entry);
+  if (removal_is_due(doc.root(), old.root())) {
+    owners.write(doc);
+    co_return co_await write_last(action, draft, entry);
+  }
   if (owners.unchanged() && json::equal(doc.root(), old.root()) && !migrates(*entry, *action.resource)) {
     model::ObjectRef same = CO_TRY(object_of(*entry, *action.resource));
     CO_TRY(co_await present(action, same));

@@ -339,7 +339,9 @@ class DeploymentController final : public Controller {
     if (meta.annotation(revision_annotation) == std::to_string(revision)) co_return {};
     JsonWriter json;
     json.object().object("metadata").object("annotations").field(revision_annotation, std::to_string(revision)).end().end().end();
-    auto written = co_await client_.patch(client::deployments, meta.ns, meta.name, PatchType::merge, json.take());
+    // By the status, as Kubernetes does: another annotation would count as a new generation.
+    auto written =
+        co_await client_.patch(client::deployments, meta.ns, meta.name, PatchType::merge, json.take(), {.subresource = "status"});
     if (!written) co_return std::unexpected(std::move(written.error().context("note the revision of deployment " + client::key_of(meta))));
     // The run goes on with the object it began with: a spec changed meanwhile is the next run's.
     deployments_.observe(*written);

@@ -200,6 +200,7 @@ def test_members_fail_one_after_the_other_and_then_the_majority(own_cluster, thr
     cluster = without_node(own_cluster)
     cluster.kubectl("create", "configmap", "counter", "--from-literal=n=0")
     watch = subprocess.Popen(cluster.kubectl_command("get", "configmap", "counter", "--watch", "-o", "jsonpath={.data.n} "), stdout=subprocess.PIPE)
+    seen = os.read(watch.stdout.fileno(), 1000)  # it watches
     for number, member in enumerate(three, 1):
         member.kill9()
         # A write that was under way when its member died may be refused; it is tried again, as clients do.
@@ -217,7 +218,6 @@ def test_members_fail_one_after_the_other_and_then_the_majority(own_cluster, thr
     three[0].start()
     support.wait_for("the API", lambda: cluster.request("GET", "/api/v1/namespaces/default/configmaps/counter")[0] == 200, 60, 0.5)
     cluster.kubectl("patch", "configmap", "counter", "--type=merge", "-p", '{"data":{"n":"last"}}')
-    seen = b""
     while b"last" not in seen:
         part = os.read(watch.stdout.fileno(), 1000)
         assert part, seen
