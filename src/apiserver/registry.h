@@ -33,6 +33,7 @@ struct Outcome {
   model::ObjectRef object;  ///< the object, when the answer is one that is stored …
   std::string json;         ///< … else the answer's JSON (Status, Scale, TokenRequest)
   std::vector<std::string> warnings;
+  std::optional<Page> page = {};  ///< a list of what nothing stores
 };
 
 /// Which part of an object a write may change: everything but the status, only the status, or (subresources that the

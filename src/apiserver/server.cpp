@@ -246,6 +246,7 @@ Task<Result<void>> Api::write(Action& action, io::Request& request, io::Response
     if (!special) co_return method_not_allowed();
     Outcome outcome = CO_TRY(co_await special(*this, action));
     if (outcome.object) send(response, 200, CO_TRY(render_object(action, outcome.object)));
+    else if (outcome.page) send(response, 200, CO_TRY(render_list(action, *outcome.page)));
     else send(response, 200, render_json(as, std::move(outcome.json)));
     co_return {};
   }

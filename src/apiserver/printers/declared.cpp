@@ -60,6 +60,15 @@ std::string certificate_state(const json::Node& object) {
   return "Pending";
 }
 
+std::string group_policy(const json::Node& object) { return present(object.at("spec", "schedulingPolicy", "gang")) ? "Gang" : "Basic"; }
+
+std::string group_status(const json::Node& object) {
+  if (const json::Node* disrupted = condition(object, "status.conditions", "DisruptionTarget"))
+    return std::string(disrupted->string_at("reason"));
+  const json::Node* scheduled = condition(object, "status.conditions", "PodGroupScheduled");
+  return !scheduled ? "Pending" : scheduled->string_at("status") == "True" ? "Scheduled" : "Unschedulable";
+}
+
 std::string component_status(const json::Node& object) {
   const json::Node* healthy = condition(object, "conditions", "Healthy");
   return !healthy ? "Unknown" : healthy->string_at("status") == "True" ? "Healthy" : "Unhealthy";
@@ -125,6 +134,8 @@ constexpr Computation computations[] = {
     {"admissionpolicybinding-paramref", param_ref},
     {"storageversion-versions", storage_versions},
     {"podcertificaterequest-state", certificate_state},
+    {"podgroup-policy", group_policy},
+    {"podgroup-status", group_status},
     {"componentstatus-status", component_status},
     {"componentstatus-message", [](const json::Node& object) { return component_text(object, "message"); }},
     {"componentstatus-error", [](const json::Node& object) { return component_text(object, "error"); }},

@@ -34,11 +34,13 @@ Task<Result<Outcome>> approve(Api& api, Action action) {
 }
 
 Task<Result<Outcome>> component_statuses(Api&, Action action) {
-  constexpr std::string_view item =
+  constexpr std::string_view text =
       R"({"kind":"ComponentStatus","apiVersion":"v1","metadata":{"name":"store"},"conditions":[{"type":"Healthy","status":"True","message":"ok"}]})";
   if (action.verb == Verb::get && action.name != "store") co_return not_found(*action.resource, action.name);
-  if (action.verb == Verb::get) co_return Outcome{200, {}, std::string(item), {}};
-  co_return Outcome{200, {}, R"({"kind":"ComponentStatusList","apiVersion":"v1","metadata":{},"items":[)" + std::string(item) + "]}", {}};
+  const json::Document doc = CO_TRY(json::Document::parse(text));
+  model::ObjectRef item{CO_TRY(model::Object::make(doc.root())), 0};
+  if (action.verb == Verb::get) co_return Outcome{200, std::move(item), {}, {}};
+  co_return Outcome{200, {}, {}, {}, Page{.items = {std::move(item)}}};
 }
 
 constexpr Special rows[] = {

@@ -168,6 +168,7 @@ Result<ObjectRef> FakeClient::do_update(Resource resource, const std::string& ke
   };
   if (subresource == "status" || subresource == "approval") {
     take(result.root(), &next.root(), "status");
+    take(metadata, next.root().find("metadata"), "annotations");
   } else if (subresource == "finalize") {
     take(result.ensure_object(result.root(), "spec"), next.root().find("spec"), "finalizers");
   } else {
@@ -180,7 +181,10 @@ Result<ObjectRef> FakeClient::do_update(Resource resource, const std::string& ke
       take(metadata, next.root().find("metadata"), member);
     const json::Document before = TRY(json::Document::parse(present.object->json()));
     const json::Node *old_spec = before.root().find("spec"), *new_spec = result.root().find("spec");
-    if ((old_spec || new_spec) && !(old_spec && new_spec && json::equal(*old_spec, *new_spec)))
+    // A Deployment's annotations count, too, but for those that the status brings.
+    const json::Node *old_notes = before.root().at("metadata", "annotations"), *new_notes = result.root().at("metadata", "annotations");
+    const auto differ = [](const json::Node* a, const json::Node* b) { return (a || b) && !(a && b && json::equal(*a, *b)); };
+    if (differ(old_spec, new_spec) || (resource == deployments && differ(old_notes, new_notes)))
       result.set(metadata, "generation", result.make_int(present.meta().generation + 1));
   }
   model::ObjectPtr object = TRY(model::Object::make(result.root()));
