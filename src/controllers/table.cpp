@@ -18,6 +18,7 @@ static constexpr ControllerEntry table[] = {
     {"endpointslice", make_endpoint_slice_controller},
     {"endpoints", make_endpoints_controller},
     {"service-lb", make_service_load_balancer},
+    {"endpointslicemirroring", make_endpoint_slice_mirroring},
     {"namespace", make_namespace_controller},
     {"node-lifecycle", make_node_lifecycle_controller},
     {"pod-garbage-collector", make_pod_collector},

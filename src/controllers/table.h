@@ -19,6 +19,7 @@ std::unique_ptr<Controller> make_cluster_role_aggregation(Context& context);
 std::unique_ptr<Controller> make_endpoint_slice_controller(Context& context);
 std::unique_ptr<Controller> make_endpoints_controller(Context& context);
 std::unique_ptr<Controller> make_service_load_balancer(Context& context);
+std::unique_ptr<Controller> make_endpoint_slice_mirroring(Context& context);
 std::unique_ptr<Controller> make_namespace_controller(Context& context);
 std::unique_ptr<Controller> make_service_account_controller(Context& context);
 std::unique_ptr<Controller> make_root_ca_controller(Context& context);
