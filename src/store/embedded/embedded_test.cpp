@@ -252,6 +252,30 @@ TEST_F(EmbeddedFile, TheRingIsBoundedInBytesButKeepsTheLastSecond) {
   EXPECT_TRUE(store->watch("/k", later - 5));
 }
 
+TEST_F(EmbeddedFile, WhatIsOlderThanFiveMinutesGoesWithTheNextWrite) {
+  Instant now{};
+  EmbeddedOptions options{.directory = directory_.path()};
+  options.now = [&now] { return now; };
+  auto store = *open_embedded(std::move(options));
+  const Revision first = put(*store, "/k/a", "1")->revision;
+  put(*store, "/k/a", "1b");
+  auto idle = *store->watch("/other/", first);
+  idle->arm([] {});
+  now += std::chrono::minutes(4);
+  put(*store, "/k/a", "2");
+  EXPECT_TRUE(store->watch("/k/", first));
+  EXPECT_EQ((*store->get("/k/a", first))->value, "1");
+  now += std::chrono::minutes(2);
+  const Revision last = put(*store, "/k/a", "3")->revision;
+  EXPECT_EQ(store->watch("/k/", first).error().code, Code::gone);
+  EXPECT_EQ(store->get("/k/a", first).error().code, Code::gone);
+  EXPECT_TRUE(store->watch("/k/", last - 1)) << "what is younger stays";
+  // Who watches something else has missed nothing.
+  put(*store, "/other/b", "1");
+  std::vector<Event> events;
+  EXPECT_EQ(*idle->poll(events, 10), 1u);
+}
+
 // A small file system of its own, in a mount namespace that only this test's child process is in.
 class EmbeddedDiskFull : public EmbeddedFile {
  public:

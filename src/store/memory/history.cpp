@@ -122,10 +122,19 @@ void History::append(Event event, Instant now) {
   bytes_ += cost;
 }
 
+// The revision that was the newest one most_age ago, or 0; within an eighth of it.
+Revision History::aged(Instant now) {
+  Revision out = 0;
+  for (; !marks_.empty() && now - marks_.front().to >= limits_.most_age; marks_.pop_front()) out = marks_.front().revision;
+  if (marks_.empty() || now - marks_.back().from >= limits_.most_age / 8) marks_.push_back({now, now, revision_});
+  else marks_.back() = {marks_.back().from, now, revision_};
+  return out;
+}
+
 void History::trim(Instant now, Revision compacted) {
   const auto& chunks = ring_->chunks;
   size_t drop = 0;
-  Revision floor = std::max(ring_->floor, compacted);
+  Revision floor = std::max({ring_->floor, compacted, aged(now)});
   while (drop < chunks.size()) {
     const Chunk& chunk = *chunks[drop];
     Revision last = chunk.events[chunk.used - 1].revision;

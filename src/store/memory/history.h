@@ -8,6 +8,7 @@
 #pragma once
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -20,11 +21,13 @@
 namespace estiba::store {
 
 /// How much history is kept. The ring is cut at `events` or `bytes`, whichever is reached first, but never shorter than
-/// what happened within `least_age`.
+/// what happened within `least_age`. What is older than `most_age` goes with the next write, as kube-apiserver has it
+/// (--etcd-compaction-interval): memory does not stay full of the last burst, and who reads on from long ago is told.
 struct HistoryLimits {
   size_t events = 65536;
   size_t bytes = 16 << 20;
   Duration least_age = std::chrono::seconds(1);
+  Duration most_age = std::chrono::minutes(5);
 };
 
 struct Chunk : Counted {
@@ -124,8 +127,14 @@ class History {
 
  private:
   void trim(Instant now, Revision compacted);
+  Revision aged(Instant now);
 
+  struct Mark {
+    Instant from, to;   ///< the first and the last moment that something was published in
+    Revision revision;  ///< the newest one at the last
+  };
   HistoryLimits limits_;
+  std::deque<Mark> marks_;  ///< some a most_age, the oldest first
   Revision revision_;
   Tree tree_;
   Ref<Ring> ring_;  ///< shared with snapshots: replaced, never changed
