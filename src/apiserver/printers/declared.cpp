@@ -69,6 +69,49 @@ std::string group_status(const json::Node& object) {
   return !scheduled ? "Pending" : scheduled->string_at("status") == "True" ? "Scheduled" : "Unschedulable";
 }
 
+// Of a ResourcePoolStatusRequest: the condition of that type, when it is true.
+const json::Node* reached(const json::Node& object, std::string_view type) {
+  const json::Node* one = condition(object, "status.conditions", type);
+  return one && one->string_at("status") == "True" ? one : nullptr;
+}
+
+// What `count` finds in all of its pools; "-" as long as there is no answer.
+std::string over_pools(const json::Node& object, int64_t (*count)(const json::Node& pool)) {
+  const json::Node* status = object.find("status");
+  if (!present(status) || (!reached(object, "Complete") && reached(object, "Failed"))) return "-";
+  int64_t sum = 0;
+  if (const json::Node* pools = status->find("pools"); present(pools))
+    for (const json::Node& pool : *pools) sum += count(pool);
+  return std::to_string(sum);
+}
+
+int64_t number_in(const json::Node& object, std::string_view member) {
+  const json::Node* number = object.find(member);
+  return present(number) ? number->as_int().value_or(0) : 0;
+}
+
+std::string pools_status(const json::Node& object) {
+  if (!reached(object, "Complete")) return reached(object, "Failed") ? "Failed" : "Pending";
+  const json::Node* pools = object.at("status", "pools");
+  const int64_t all = number_in(*object.find("status"), "poolCount"), shown = present(pools) ? int64_t(pools->size()) : 0;
+  return all > shown ? "Complete (" + std::to_string(shown) + "/" + std::to_string(all) + " pools)" : "Complete";
+}
+
+std::string migrated_resource(const json::Node& object) {
+  std::string out(object.string_at("spec", "resource", "resource"));
+  const std::string_view group = object.string_at("spec", "resource", "group");
+  return group.empty() ? out : out + "." + std::string(group);
+}
+
+std::string migration_status(const json::Node& object) {
+  std::string out = "Unknown";
+  if (const json::Node* conditions = object.at("status", "conditions"); present(conditions))
+    for (const json::Node& one : *conditions)
+      for (std::string_view known : {"Running", "Failed", "Succeeded"})
+        if (one.string_at("type") == known && one.string_at("status") == "True") out = known;
+  return out;
+}
+
 std::string component_status(const json::Node& object) {
   const json::Node* healthy = condition(object, "conditions", "Healthy");
   return !healthy ? "Unknown" : healthy->string_at("status") == "True" ? "Healthy" : "Unhealthy";
@@ -136,6 +179,18 @@ constexpr Computation computations[] = {
     {"podcertificaterequest-state", certificate_state},
     {"podgroup-policy", group_policy},
     {"podgroup-status", group_status},
+    {"pools-total", [](const json::Node& o) { return over_pools(o, [](const json::Node& p) { return number_in(p, "totalDevices"); }); }},
+    {"pools-available",
+     [](const json::Node& o) { return over_pools(o, [](const json::Node& p) { return number_in(p, "availableDevices"); }); }},
+    {"pools-allocated",
+     [](const json::Node& o) { return over_pools(o, [](const json::Node& p) { return number_in(p, "allocatedDevices"); }); }},
+    {"pools-unavailable",
+     [](const json::Node& o) { return over_pools(o, [](const json::Node& p) { return number_in(p, "unavailableDevices"); }); }},
+    {"pools-errors",
+     [](const json::Node& o) { return over_pools(o, [](const json::Node& p) -> int64_t { return has(p, "validationError"); }); }},
+    {"pools-status", pools_status},
+    {"storagemigration-resource", migrated_resource},
+    {"storagemigration-status", migration_status},
     {"componentstatus-status", component_status},
     {"componentstatus-message", [](const json::Node& object) { return component_text(object, "message"); }},
     {"componentstatus-error", [](const json::Node& object) { return component_text(object, "error"); }},
@@ -163,6 +218,11 @@ void cell(const json::Node& object, const Column& column, Cells& cells) {
   const auto [source, other] = split_once(column.source, '|');
   const std::string_view otherwise = other.value_or(std::string_view{});
   if (source == "age") return cells.age(object.string_at("metadata", "creationTimestamp"));
+  if (source == "pools-count") return cells.count(object, "status.poolCount");
+  if (source == "pools-completed") {
+    const json::Node* complete = reached(object, "Complete");
+    return complete ? cells.age(complete->string_at("lastTransitionTime")) : cells.text("<none>");
+  }
   if (source == "prioritylevel-shares") return cells.field(object, "spec.limited.nominalConcurrencyShares", "<none>");
   if (source.starts_with('.')) return cells.field(object, source.substr(1), otherwise);
   if (const auto [function, path] = split_once(source, ':'); path)
