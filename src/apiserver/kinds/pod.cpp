@@ -10,35 +10,34 @@
 namespace estiba::apiserver::pod {
 namespace {
 
+// Containers and init containers.
+void each_container(json::Node& spec, auto&& visit) {
+  for (std::string_view list : {"containers", "initContainers"})
+    if (json::Node* containers = spec.find(list))
+      for (json::Node& container : *containers) visit(container);
+}
+
 // Limits stand for requests that are not given.
 void default_requests(json::Document& doc, json::Node& spec) {
-  for (std::string_view list : {"containers", "initContainers"}) {
-    json::Node* containers = spec.find(list);
-    if (!containers) continue;
-    for (json::Node& container : *containers) {
-      json::Node* resources = container.find("resources");
-      json::Node* limits = resources ? resources->find("limits") : nullptr;
-      if (!present(limits) || limits->empty()) continue;
-      json::Node& requests = ensure(doc, *resources, "requests");
-      for (const json::Node& limit : *limits) {
-        if (!has(requests, limit.key())) set_copy(doc, requests, limit.key(), &limit);
-      }
+  each_container(spec, [&](json::Node& container) {
+    json::Node* resources = container.find("resources");
+    json::Node* limits = resources ? resources->find("limits") : nullptr;
+    if (!present(limits) || limits->empty()) return;
+    json::Node& requests = ensure(doc, *resources, "requests");
+    for (const json::Node& limit : *limits) {
+      if (!has(requests, limit.key())) set_copy(doc, requests, limit.key(), &limit);
     }
-  }
+  });
 }
 
 // With the host's network, the ports of containers are the host's. Pods only: a template stays as it was written.
 void default_host_ports(json::Document& doc, json::Node& spec) {
-  for (std::string_view list : {"containers", "initContainers"}) {
-    json::Node* containers = spec.find(list);
-    if (!containers) continue;
-    for (json::Node& container : *containers) {
-      json::Node* ports = container.find("ports");
-      if (!ports) continue;
-      for (json::Node& port : *ports)
-        if (!has_value(port, "hostPort") && has(port, "containerPort")) set_copy(doc, port, "hostPort", port.find("containerPort"));
-    }
-  }
+  each_container(spec, [&](json::Node& container) {
+    json::Node* ports = container.find("ports");
+    if (!ports) return;
+    for (json::Node& port : *ports)
+      if (!has_value(port, "hostPort") && has(port, "containerPort")) set_copy(doc, port, "hostPort", port.find("containerPort"));
+  });
 }
 
 // What a pod asks for as a whole, where it says something of that: huge pages as its containers limit them, requests as its
