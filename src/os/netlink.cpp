@@ -286,13 +286,10 @@ bool take(int fd, UniqueFunction<void(const Message&, uint32_t)> each) {
       if (size == 0) return all;
       continue;
     }
-    for (std::string_view rest(buffer.data(), size_t(size)); rest.size() >= sizeof(nlmsghdr);) {
-      nlmsghdr header;
-      std::memcpy(&header, rest.data(), sizeof header);
-      if (header.nlmsg_len < sizeof header || header.nlmsg_len > rest.size()) break;
-      each({header.nlmsg_type, rest.substr(sizeof header, header.nlmsg_len - sizeof header)}, header.nlmsg_pid);
-      rest.remove_prefix(std::min<size_t>(NLMSG_ALIGN(header.nlmsg_len), rest.size()));
-    }
+    each_message(std::string_view(buffer).substr(0, size_t(size)), [&](const nlmsghdr& header, std::string_view body) {
+      each({header.nlmsg_type, body}, header.nlmsg_pid);
+      return true;
+    });
   }
 }
 

@@ -260,18 +260,6 @@ Rule& Rule::load_random(int reg, uint32_t modulus) {
   return *this;
 }
 
-Rule& Rule::load_hash(int reg, int from, uint32_t size, uint32_t modulus) {
-  open("hash");
-  tx_.batch_.put_be32(NFTA_HASH_SREG, raw(from));
-  tx_.batch_.put_be32(NFTA_HASH_DREG, raw(reg));
-  tx_.batch_.put_be32(NFTA_HASH_LEN, size);
-  tx_.batch_.put_be32(NFTA_HASH_MODULUS, modulus);
-  tx_.batch_.put_be32(NFTA_HASH_SEED, 0x45737469);  // fixed, so that affinity outlives a rebuilt table
-  tx_.batch_.put_be32(NFTA_HASH_TYPE, NFT_HASH_JENKINS);
-  close();
-  return *this;
-}
-
 Rule& Rule::compare(int reg, bool equal, std::string_view bytes) {
   open("cmp");
   tx_.batch_.put_be32(NFTA_CMP_SREG, raw(reg));

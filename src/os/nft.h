@@ -108,8 +108,6 @@ class Rule {
   Rule& load_value(int reg, std::string_view bytes);
   /// 0 … modulus-1, host order.
   Rule& load_random(int reg, uint32_t modulus);
-  /// Jenkins' hash of `size` bytes from `from`, modulo.
-  Rule& load_hash(int reg, int from, uint32_t size, uint32_t modulus);
   /// Bytes of the packet; base 0 link, 1 network, 2 transport header.
   Rule& payload(uint32_t base, uint32_t offset, uint32_t size, int reg);
 

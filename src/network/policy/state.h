@@ -79,8 +79,6 @@ class PolicyState {
   void set_namespace(const std::string& name, std::optional<model::Labels> labels);
   void set_pod(const std::string& uid, std::optional<PodFacts> facts);
 
-  bool has_policies() const { return !policies_.empty(); }
-  bool knows_pod(const std::string& uid) const { return pods_.contains(uid); }
   /// What has changed since the last call.
   PolicyChange take_change();
   /// Everything, to write an empty table; forgets what has changed.
