@@ -48,6 +48,10 @@ class VolumeBinder final : public Controller {
         })),
         by_volume_(claims_.add_index([](const model::Object& claim, std::vector<std::string>& values) {
           if (const auto& name = claim.as<PersistentVolumeClaim>().spec.volumeName; !name.empty()) values.push_back(name);
+        })),
+        by_claim_(volumes_.add_index([](const model::Object& volume, std::vector<std::string>& values) {
+          if (const auto& reference = volume.as<PersistentVolume>().spec.claimRef)
+            values.push_back(client::key_of(reference->namespace_, reference->name));
         })) {
     claims_.on_change([this](const ObjectRef& before, const ObjectRef& after) { wake_volumes_of(after ? after : before); });
     volumes_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
@@ -67,11 +71,8 @@ class VolumeBinder final : public Controller {
   }
   void wake_volumes_of(const ObjectRef& claim) {
     if (const auto& name = claim.as<PersistentVolumeClaim>().spec.volumeName; !name.empty()) enqueue(std::string(volume_key) + name);
-    volumes_.each([&](const ObjectRef& volume) {
-      const auto& reference = volume.as<PersistentVolume>().spec.claimRef;
-      if (reference && reference->name == claim.meta().name && reference->namespace_ == claim.meta().ns)
-        enqueue(std::string(volume_key) + volume.meta().name);
-    });
+    volumes_.each(by_claim_, client::key_of(claim.meta()),
+                  [&](const ObjectRef& volume) { enqueue(std::string(volume_key) + volume.meta().name); });
   }
 
   Task<Result<void>> reconcile(std::string key) override {
@@ -330,7 +331,7 @@ class VolumeBinder final : public Controller {
   client::Informer& volumes_;
   client::Informer& classes_;
   client::Informer& pods_;
-  const client::Informer::Index pods_by_claim_, unbound_, by_volume_;
+  const client::Informer::Index pods_by_claim_, unbound_, by_volume_, by_claim_;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "client/claims.h"
 #include "client/tolerations.h"
 #include "model/quantity.h"
 
@@ -166,7 +167,7 @@ bool Cluster::is_free(const model::ObjectRef& volume, const model::ObjectRef& cl
 
 std::string Cluster::node_of_claim(const model::ObjectRef& claim) const {
   const auto provision = provisions_.find(claim.meta().uid);
-  return provision != provisions_.end() ? provision->second : std::string(claim.meta().annotation("volume.kubernetes.io/selected-node"));
+  return provision != provisions_.end() ? provision->second : std::string(claim.meta().annotation(client::selected_node));
 }
 
 static std::string zone_of(const NodeState& node) {
