@@ -6,12 +6,13 @@
 #include "base/time.h"
 
 namespace estiba::apiserver {
-namespace {
 
-const Resource& addresses() {
+const Resource& address_resource() {
   static const Resource& row = *model::schema::find_resource("networking.k8s.io", "v1", "ipaddresses");
   return row;
 }
+
+namespace {
 
 // As an object that a client has created, with the owner of its fields.
 std::string ip_address(std::string_view address, const ServiceName& holder, WallTime now) {
@@ -36,7 +37,7 @@ std::optional<ServiceName> service_of(const json::Node& reference) {
 
 }  // namespace
 
-std::string address_key(std::string_view address) { return key_of(addresses(), {}, address); }
+std::string address_key(std::string_view address) { return key_of(address_resource(), {}, address); }
 std::string port_key(uint16_t port) { return std::string(ports_prefix) + std::to_string(port); }
 
 Holdings holdings(const json::Node& service) {
@@ -71,7 +72,7 @@ std::optional<ServiceName> holder_of_port(const store::Entry& entry) {
 
 Result<store::Write> take_address(std::string_view address, const ServiceName& holder, WallTime now) {
   const json::Document doc = TRY_AS("IPAddress " + std::string(address), json::Document::parse(ip_address(address, holder, now)));
-  auto facts = TRY(make_kept(doc.root(), strategy_of(addresses())));
+  auto facts = TRY(make_kept(doc.root(), strategy_of(address_resource())));
   store::Write out{.key = address_key(address), .value = facts->object->shared_json(), .expect = 0};
   out.attachment = std::move(facts);
   return out;

@@ -11,6 +11,7 @@
 
 #include "base/executor.h"
 #include "model/json.h"
+#include "model/schema.h"
 #include "store/store.h"
 
 namespace estiba::apiserver {
@@ -19,6 +20,8 @@ namespace estiba::apiserver {
 inline constexpr std::string_view address_manager_label = "ipaddress.kubernetes.io/managed-by", address_manager = "ipallocator.k8s.io",
                                   address_family_label = "ipaddress.kubernetes.io/ip-family";
 
+/// The IPAddresses.
+const model::schema::Resource& address_resource();
 std::string address_key(std::string_view address);
 std::string port_key(uint16_t port);
 /// Below it are the keys of all ports.

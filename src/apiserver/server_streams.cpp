@@ -15,6 +15,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration bookmark_interval = 60s;
+// A watcher that has taken nothing for so long, though there was something, is given up: it would hold what it was to be told.
+constexpr Duration watch_patience = 60s;
 // As Kubernetes does it: less is sent sooner than it is compressed.
 constexpr size_t packed_above = 128 * 1024;
 
@@ -22,8 +24,6 @@ Task<void> serve_packed(Api& api, io::Request& request, io::Response& response) 
   co_await api.serve(request, response);
   if (io::may_compress(request, response, packed_above)) co_await io::compress_answer(response);
 }
-// A watcher that has taken nothing for so long, though there was something, is given up: it would hold what it was to be told.
-constexpr Duration watch_patience = 60s;
 
 // Where a watch without timeoutSeconds ends: after half an hour to an hour, so that clients do not all come back at once.
 Duration default_watch_time() {

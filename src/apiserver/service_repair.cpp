@@ -15,11 +15,6 @@ using namespace std::chrono_literals;
 
 constexpr Duration interval = 3min, settle_time = 50ms;
 
-const Resource& address_row() {
-  static const Resource& row = *model::schema::find_resource("networking.k8s.io", "v1", "ipaddresses");
-  return row;
-}
-
 /// What the stored Service holds now; nothing when it is gone.
 Holdings held_by(const Cluster& cluster, const ServiceName& service) {
   auto object = cluster.find("", "services", service.ns, service.name);
@@ -47,7 +42,7 @@ class Pass {
 
  private:
   Task<Result<void>> drop_addresses() {
-    for (const model::ObjectRef& address : CO_TRY(cluster_.all(address_row().group, address_row().plural))) {
+    for (const model::ObjectRef& address : CO_TRY(cluster_.all(address_resource().group, address_resource().plural))) {
       if (address.meta().label(address_manager_label) != address_manager) continue;
       const json::Document doc = CO_TRY(json::Document::parse(address.object->json()));
       const auto holder = holder_of_address(doc.root());
@@ -116,7 +111,7 @@ class Pass {
   }
 
   Task<Result<void>> remove_address(std::string name, std::string uid) {
-    Action action = own_action(Verb::remove, address_row(), {}, std::move(name));
+    Action action = own_action(Verb::remove, address_resource(), {}, std::move(name));
     action.remove.uid = std::move(uid);
     auto removed = co_await registry_.remove(std::move(action));
     if (!removed && removed.error().code != Code::not_found && removed.error().code != Code::conflict)
@@ -149,7 +144,7 @@ bool disturbs(const Cluster& cluster, const store::Event& event) {
 // Until then, or until something is to be repaired.
 Task<void> wait_for_fault(const Cluster& cluster, Instant until) {
   Executor& executor = *Executor::current();
-  auto watch = cluster.store().watch(prefix_of(address_row()), cluster.store().revision());
+  auto watch = cluster.store().watch(prefix_of(address_resource()), cluster.store().revision());
   auto changed = std::make_shared<Event>();
   std::vector<store::Event> events;
   while (watch && executor.now() < until) {

@@ -7,24 +7,18 @@
 #include "apiserver/kinds/value_checks.h"
 #include "base/strings.h"
 #include "io/pki.h"
+#include "model/custom/definition.h"
 
 namespace estiba::apiserver::access {
 namespace {
 
 using json::Node;
+using model::has_condition;
 
 constexpr int64_t least_seconds = 3600, most_seconds = 91 * 24 * 3600, most_kubernetes_seconds = 24 * 3600;
 constexpr size_t longest_key = 10 * 1024, longest_chain = 100 * 1024;
 
 bool is_final(std::string_view type) { return type == "Issued" || type == "Denied" || type == "Failed"; }
-
-bool has_condition(const Node& object, std::string_view type) {
-  const Node* conditions = object.at("status", "conditions");
-  if (!present(conditions)) return false;
-  for (const Node& one : *conditions)
-    if (one.string_at("type") == type && one.string_at("status") == "True") return true;
-  return false;
-}
 
 std::string as_pem(std::string_view der) {
   const std::string text = base64_encode(der);

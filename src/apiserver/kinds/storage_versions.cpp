@@ -8,6 +8,7 @@
 #include "apiserver/kinds/field_rules.h"
 #include "apiserver/kinds/rules.h"
 #include "base/strings.h"
+#include "model/custom/definition.h"
 #include "model/names.h"
 
 namespace estiba::apiserver::storage_versions {
@@ -105,25 +106,11 @@ void validate_version_conditions(const Node& status, FieldErrors& errors) {
   });
 }
 
-const Node* condition_of(const Node& object, std::string_view type) {
-  const Node* conditions = object.at("status", "conditions");
-  if (!present(conditions)) return nullptr;
-  for (const Node& one : *conditions)
-    if (one.string_at("type") == type) return &one;
-  return nullptr;
-}
-bool is_true(const Node& object, std::string_view type) {
-  const Node* condition = condition_of(object, type);
-  return condition && condition->string_at("status") == "True";
-}
-
 void check_migration(Draft& draft) {
   const std::string_view resource = draft.spec().string_at("resource", "resource"), group = draft.spec().string_at("resource", "group");
   FieldErrors& errors = draft.errors;
   const auto report = [&](const model::Problems& problems, std::string field, std::string_view value) {
-    std::string all;
-    for (const std::string& problem : problems) all += (all.empty() ? "" : ",") + problem;
-    if (!all.empty()) errors.invalid_string(std::move(field), value, all);
+    if (!problems.empty()) errors.invalid_string(std::move(field), value, join(problems, ","));
   };
   if (resource.empty()) errors.required("spec.resource.resource", "resource is required to be set");
   else report(model::check_dns1035_label(resource), "spec.resource.resource", resource);
@@ -174,11 +161,11 @@ void validate_migration_status(Draft& draft) {
                                  {"conditions[].status", Check::required}, {"conditions[].status", Check::one_of, "False True Unknown"},
                                  {"conditions[].reason", Check::required}, {"conditions[].lastTransitionTime", Check::required}};
   check_fields(draft.status(), rules, "status", errors);
-  if (is_true(draft.object, "Succeeded") && is_true(draft.object, "Failed"))
+  if (model::has_condition(draft.object, "Succeeded") && model::has_condition(draft.object, "Failed"))
     errors.invalid("status.conditions", conditions, "Both success and failed conditions cannot be true at the same time");
-  if (is_true(*draft.old, "Succeeded") && !is_true(draft.object, "Succeeded"))
+  if (model::has_condition(*draft.old, "Succeeded") && !model::has_condition(draft.object, "Succeeded"))
     errors.invalid("status.conditions", conditions, "Success condition cannot be set to false once it is true");
-  if (is_true(*draft.old, "Failed") && !is_true(draft.object, "Failed"))
+  if (model::has_condition(*draft.old, "Failed") && !model::has_condition(draft.object, "Failed"))
     errors.invalid("status.conditions", conditions, "Failed condition cannot be set to false once it is true");
 }
 

@@ -11,6 +11,7 @@
 #include "apiserver/special/special.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "model/custom/definition.h"
 #include "model/selector.h"
 #include "model/types/policy_v1.h"
 
@@ -186,9 +187,7 @@ Task<Result<bool>> remove_unprotected(Api& api, Action action, Action removal, m
 
 // Unhealthy pods that the policy lets go without asking how many are left.
 bool goes_unasked(const json::Node& pod, const PodDisruptionBudget& budget) {
-  if (const json::Node* conditions = pod.at("status", "conditions"))
-    for (const json::Node& condition : *conditions)
-      if (condition.string_at("type") == "Ready" && condition.string_at("status") == "True") return false;
+  if (model::has_condition(pod, "Ready")) return false;
   if (budget.spec.unhealthyPodEvictionPolicy == "AlwaysAllow") return true;
   const int32_t desired = budget.status.desiredHealthy.value_or(0);
   return desired > 0 && budget.status.currentHealthy.value_or(0) >= desired;

@@ -89,8 +89,8 @@ std::vector<std::string_view> strings(const Node* list) {
 
 }  // namespace
 
-bool has_condition(const Node& definition, std::string_view type) {
-  const Node* conditions = definition.at("status", "conditions");
+bool has_condition(const Node& object, std::string_view type) {
+  const Node* conditions = object.at("status", "conditions");
   if (!conditions) return false;
   return std::any_of(conditions->begin(), conditions->end(),
                      [&](const Node& condition) { return condition.string_at("type") == type && condition.string_at("status") == "True"; });

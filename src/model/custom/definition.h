@@ -139,7 +139,7 @@ using CustomDefinitionPtr = std::shared_ptr<const CustomDefinition>;
 
 /// The order of versions in discovery: v10, v2, v1, v11beta2, v10beta3, v3beta1, v12alpha1, foo1. Whether a is before b.
 bool version_before(std::string_view a, std::string_view b);
-/// Whether a definition's status has a condition with status True.
-bool has_condition(const json::Node& definition, std::string_view type);
+/// Whether an object's status has a condition with status True.
+bool has_condition(const json::Node& object, std::string_view type);
 
 }  // namespace estiba::model
