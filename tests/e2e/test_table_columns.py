@@ -91,9 +91,11 @@ def kinds(api):
 
 def test_the_columns_of_every_kind(api):
     wrong, seen, wanted = [], set(), expected()
+    # Not ours to say: what another server serves, and what definitions that other tests left say themselves.
+    foreign = {d["spec"]["group"] for d in api.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions").body["items"]} | {"metrics.k8s.io"}
     for path, resource in kinds(api):
-        if "metrics.k8s.io" in path:
-            continue  # another server's
+        if path.split("/")[2] in foreign:
+            continue
         answer = api("GET", f"{path}/{resource['name']}", headers={"Accept": TABLE}, limit=1)
         if answer.status != 200 or answer.body["kind"] != "Table":
             wrong.append(f"{path} {resource['kind']}: {answer.status} {answer.body['kind']}")
