@@ -10,6 +10,7 @@
 
 #include "base/time.h"
 #include "client/json_writer.h"
+#include "client/node_addresses.h"
 #include "controllers/framework.h"
 #include "controllers/table.h"
 #include "model/types/core_v1.h"
@@ -25,7 +26,6 @@ using model::discovery_v1::EndpointSlice;
 namespace {
 
 constexpr std::string_view ours = "estiba.dev/NodeAddresses";
-constexpr std::string_view excluded = "node.kubernetes.io/exclude-from-external-load-balancers";  // well-known label
 
 using Port = std::pair<std::string, int32_t>;  // protocol, number
 
@@ -44,7 +44,7 @@ class ServiceLoadBalancer final : public Controller {
       if (wants(before) || wants(after)) enqueue_all();
     });
     nodes_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
-      if (!before || !after || addresses_of(before) != addresses_of(after)) enqueue_all();
+      if (!before || !after || client::balancer_addresses(before) != client::balancer_addresses(after)) enqueue_all();
     });
     slices_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
       const model::Meta& meta = (after ? after : before).meta();
@@ -62,21 +62,6 @@ class ServiceLoadBalancer final : public Controller {
     services_.each([&](const ObjectRef& service) {
       if (wants(service)) enqueue(service);
     });
-  }
-
-  /// Those of a node that takes part: what it has for the outside, else what it has.
-  static std::vector<std::string> addresses_of(const ObjectRef& node) {
-    const auto& status = node.as<Node>().status;
-    const bool ready = std::ranges::any_of(status.conditions, [](const auto& c) { return c.type == "Ready" && c.status == "True"; });
-    const bool out = std::ranges::any_of(node.meta().labels, [](const auto& label) { return label.first == excluded; });
-    if (!ready || out || !node.meta().deletion_timestamp.empty()) return {};
-    for (std::string_view type : {"ExternalIP", "InternalIP"}) {
-      std::vector<std::string> found;
-      for (const auto& address : status.addresses)
-        if (address.type == type) found.push_back(address.address);
-      if (!found.empty()) return found;
-    }
-    return {};
   }
 
   std::set<Port> taken_by_the_cluster() const {
@@ -125,7 +110,7 @@ class ServiceLoadBalancer final : public Controller {
       });
     std::vector<std::string> addresses;
     nodes_.each([&](const ObjectRef& node) {
-      if (!local || serving.contains(node.meta().name)) std::ranges::copy(addresses_of(node), std::back_inserter(addresses));
+      if (!local || serving.contains(node.meta().name)) std::ranges::copy(client::balancer_addresses(node), std::back_inserter(addresses));
     });
     std::ranges::sort(addresses);
     return addresses;

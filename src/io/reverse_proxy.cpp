@@ -58,8 +58,11 @@ Headers forwarded(const Request& request, const ReverseProxyOptions& options, bo
 
 class PassedBody final : public BodyStream {
  public:
-  PassedBody(Request& request, uint64_t size, std::string first) : request_(request), first_(std::move(first)) { length = size; }
+  PassedBody(Request& request, uint64_t size, std::string first, bool* begun) : request_(request), first_(std::move(first)), begun_(begun) {
+    length = size;
+  }
   Task<Result<std::string>> next(std::string sent) override {
+    if (begun_) *begun_ = true;
     if (!first_.empty()) co_return std::exchange(first_, {});
     co_return co_await request_.read_body(std::move(sent));
   }
@@ -67,10 +70,12 @@ class PassedBody final : public BodyStream {
  private:
   Request& request_;
   std::string first_;
+  bool* begun_;
 };
 
 Task<Result<void>> pass_upgrade(Request& request, Response& response, HttpClient& client, ReverseProxyOptions options) {
-  ClientRequest ask{.method = request.method, .url = options.url, .headers = forwarded(request, options, true), .timeout = Duration(0)};
+  ClientRequest ask{
+      .method = request.method, .url = options.url, .headers = forwarded(request, options, true), .timeout = options.head_timeout};
   UpgradeResult backend = CO_TRY(co_await client.upgrade(std::move(ask)));
   Headers answer;
   for (const Header& header : backend.headers) {
@@ -80,6 +85,7 @@ Task<Result<void>> pass_upgrade(Request& request, Response& response, HttpClient
   }
   if (!backend.stream) {
     if (backend.status < 400) co_return fail(Code::internal, "invalid upgrade response: status code " + std::to_string(backend.status));
+    if (options.answer) options.answer(backend.status, answer);
     response.send(backend.status, std::move(answer), std::move(backend.refusal));
     co_return {};
   }
@@ -130,6 +136,8 @@ Task<void> pass_body(ClientResponse& answer, Response& response, HtmlLinks* link
 
 }  // namespace
 
+Headers forwarded_headers(const Request& request, const ReverseProxyOptions& options) { return forwarded(request, options, false); }
+
 std::string rewrite_link(std::string_view reference, std::string_view prefix, std::string_view backend, std::string_view asked) {
   std::string_view rest = reference, host;
   if (const size_t scheme = rest.find("://"); scheme != rest.npos && rest.find_first_of("/?#") == scheme + 1)
@@ -150,12 +158,17 @@ std::string rewrite_link(std::string_view reference, std::string_view prefix, st
 
 Task<Result<void>> reverse_proxy(Request& request, Response& response, HttpClient& client, ReverseProxyOptions options) {
   if (request.wants_upgrade()) co_return co_await pass_upgrade(request, response, client, std::move(options));
-  ClientRequest ask{.method = request.method, .url = options.url, .headers = forwarded(request, options, false), .timeout = Duration(0)};
-  if (request.content_length.value_or(1) > 0) {
+  ClientRequest ask{
+      .method = request.method, .url = options.url, .headers = forwarded(request, options, false), .timeout = options.head_timeout};
+  if (options.body) {
+    ask.body = std::move(*options.body);
+  } else if (request.content_length.value_or(1) > 0) {
     std::string first;
     if (!request.content_length) first = CO_TRY(co_await request.read_body());
+    if (options.body_begun) *options.body_begun = !first.empty();
     if (request.content_length || !first.empty())
-      ask.stream = std::make_shared<PassedBody>(request, request.content_length.value_or(BodyStream::unknown), std::move(first));
+      ask.stream =
+          std::make_shared<PassedBody>(request, request.content_length.value_or(BodyStream::unknown), std::move(first), options.body_begun);
   }
   const Url url = CO_TRY(Url::parse(options.url));
   auto answer = CO_TRY(co_await client.send(std::move(ask)));
@@ -165,6 +178,7 @@ Task<Result<void>> reverse_proxy(Request& request, Response& response, HttpClien
     co_return {};
   }
   Shown head = shown(*answer, request, options, url.authority());
+  if (options.answer) options.answer(answer->status, head.headers);
   if (auto started = co_await response.start(answer->status, std::move(head.headers)); !started) co_return {};
   HtmlLinks links([&](std::string_view reference) { return rewrite_link(reference, options.prefix, url.authority(), request.host); });
   co_await pass_body(*answer, response, head.html ? &links : nullptr);

@@ -1,6 +1,8 @@
 // A reverse proxy: repeats a request at a backend, head and body, and gives back what the backend answers, upgrades included.
 // Bodies stream both ways. The API server reaches pods, services, nodes and extension servers with it.
 #pragma once
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +20,15 @@ struct ReverseProxyOptions {
   /// Not empty: the proxy shows the backend's root under this path. Location fields and links in HTML that lead to the backend are
   /// rewritten to begin with it, and CORS fields of the answer are dropped (k8s.io/apimachinery/pkg/util/proxy).
   std::string prefix;
-  bool refuse_redirects = false;  ///< a redirection by the backend answers 502
+  bool refuse_redirects = false;                             ///< a redirection by the backend answers 502
+  Duration head_timeout{};                                   ///< until the answer's head; then the error is Code::timeout. Zero: none
+  std::optional<std::string> body;                           ///< the request's, when it has been read already
+  std::function<void(int status, Headers& headers)> answer;  ///< may change what the client is told
+  bool* body_begun = nullptr;                                ///< becomes true when some of the request's body has been read
 };
+
+/// The header fields that a backend gets: without those that are the connection's own, with X-Forwarded-For.
+Headers forwarded_headers(const Request& request, const ReverseProxyOptions& options);
 
 /// Answers `request` with what the backend says. An error: the backend could not be reached, and nothing was answered yet.
 /// An answer that breaks off later reaches the client broken off.

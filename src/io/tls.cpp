@@ -23,6 +23,7 @@ class TlsContext {
   SSL_CTX* const context;
   std::string server_name;  // a client verifies this instead of the host, when not empty
   std::string alpn;         // what a server offers, in the wire's form
+  TlsChooser chooser;       // of a server with several certificates
 
   // A client's last session with each server, to resume it.
   std::mutex mutex;
@@ -66,6 +67,7 @@ class TlsSocket final : public TlsStream {
   void note_verify_error(int error) {
     if (socket_.peer.certificate_error.empty()) socket_.peer.certificate_error = X509_verify_cert_error_string(error);
   }
+  static int choose(SSL* ssl, int* alert, void* chooser);
   static int new_session(SSL* ssl, SSL_SESSION* session) {
     auto* self = static_cast<TlsSocket*>(SSL_get_app_data(ssl));
     if (self->server_.empty()) return 0;
@@ -95,7 +97,7 @@ class TlsSocket final : public TlsStream {
   Task<Result<void>> wait(int result, std::string_view operation);
   void take_peer_certificate();
 
-  TlsContextRef context_;
+  TlsContextRef context_, chosen_;
   Socket socket_;
   SSL* ssl_;
   std::string server_;   // the key of the client's session
@@ -229,6 +231,18 @@ void TlsSocket::close() {
   socket_.close();
 }
 
+// Certificate, key and protocols become those of the chosen context, which OpenSSL counts, but not what its callbacks use.
+int TlsSocket::choose(SSL* ssl, int* alert, void* chooser) {
+  auto* self = static_cast<TlsSocket*>(SSL_get_app_data(ssl));
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  self->chosen_ = (*static_cast<TlsChooser*>(chooser))(name ? name : "");
+  if (!self->chosen_ || !SSL_set_SSL_CTX(ssl, self->chosen_->context)) {
+    *alert = SSL_AD_UNRECOGNIZED_NAME;
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  }
+  return SSL_TLSEXT_ERR_OK;
+}
+
 // --- contexts --------------------------------------------------------------------------------------------------------------
 
 std::string alpn_wire(const std::vector<std::string>& names) {
@@ -283,6 +297,13 @@ TlsContextRef make_context(const SSL_METHOD* method) {
   return std::make_shared<TlsContext>(context);
 }
 
+// Sessions live in tickets that the clients keep, not in memory here.
+void keep_sessions_in_tickets(SSL_CTX* context) {
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>("estiba"), 6);
+  SSL_CTX_set_num_tickets(context, 1);
+}
+
 }  // namespace
 
 Result<TlsContextRef> make_tls_server(const TlsServerOptions& options) {
@@ -295,10 +316,16 @@ Result<TlsContextRef> make_tls_server(const TlsServerOptions& options) {
   }
   context->alpn = alpn_wire(options.alpn);
   SSL_CTX_set_alpn_select_cb(ctx, select_alpn, &context->alpn);
-  // Sessions live in tickets that the clients keep, not in memory here.
-  SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_session_id_context(ctx, reinterpret_cast<const unsigned char*>("estiba"), 6);
-  SSL_CTX_set_num_tickets(ctx, 1);
+  keep_sessions_in_tickets(ctx);
+  return context;
+}
+
+TlsContextRef make_tls_server(TlsChooser chooser) {
+  auto context = make_context(TLS_server_method());
+  context->chooser = std::move(chooser);
+  SSL_CTX_set_tlsext_servername_callback(context->context, TlsSocket::choose);
+  SSL_CTX_set_tlsext_servername_arg(context->context, &context->chooser);
+  keep_sessions_in_tickets(context->context);
   return context;
 }
 

@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "client/leader_election.h"
 #include "controllers/controllers.h"
+#include "ingress/status.h"
 #include "io/thread.h"
 #include "scheduler/scheduler.h"
 #include "server/certificate_authority.h"
@@ -38,6 +39,7 @@ struct Control::State {
   io::LoopThread controllers_thread{"controllers"}, scheduler_thread{"scheduler"};
   std::unique_ptr<client::Client> controllers_client, scheduler_client;
   std::unique_ptr<controllers::Controllers> controllers;
+  std::unique_ptr<ingress::StatusWriter> ingress;
   std::unique_ptr<scheduler::Scheduler> scheduler;
   // On the controllers' thread.
   std::unique_ptr<client::Client> election_client;
@@ -55,9 +57,11 @@ struct Control::State {
     controllers = std::make_unique<controllers::Controllers>(
         *controllers_client, controllers_thread.loop(),
         controllers::Options{.root_ca_pem = options.ca.certificate_pem, .authority = &authority, .extensions = options.extensions.get()});
+    ingress = std::make_unique<ingress::StatusWriter>(*controllers_client);
     scheduler = std::make_unique<scheduler::Scheduler>(*scheduler_client, scheduler_thread.loop());
     controllers_thread.loop().post([this] {
       if (controllers) controllers->start();
+      if (ingress) ingress->start();
     });
     scheduler_thread.loop().post([this] {
       if (scheduler) scheduler->start();
@@ -65,6 +69,7 @@ struct Control::State {
   }
   static Task<void> end(State* self) {
     co_await end_on(self->scheduler_thread, self->scheduler);
+    co_await end_on(self->controllers_thread, self->ingress);
     co_await end_on(self->controllers_thread, self->controllers);
   }
 

@@ -28,6 +28,8 @@ void declare(cli::Flags& flags, Options& o) {
   flags.add("cluster-domain", &o.cluster_domain, "DNS domain of the cluster");
   o.datastore.declare(flags);
   flags.add("node-api-port", &o.node_port, "port of the node's own API");
+  flags.add("ingress-http-port", &o.ingress_http_port, "the node's port of Ingresses, once there is one; 0: none");
+  flags.add("ingress-https-port", &o.ingress_https_port, "the same for those with certificates; 0: none");
   flags.add("service-account-key-file", &o.service_account_keys,
             "PEM file of keys whose service-account tokens are accepted beside those of the signing key; may be repeated");
   flags.add("service-account-signing-key-file", &o.service_account_signing_key,
@@ -79,6 +81,12 @@ Result<void> check(Options& o) {
   if (!timeout || *timeout <= 0)
     return fail(Code::invalid, "--request-timeout must be a duration above zero like 1m0s, not " + quoted(o.request_timeout));
   o.request_limit = Duration(std::chrono::nanoseconds(*timeout));
+  for (const int64_t ingress_port : {o.ingress_http_port, o.ingress_https_port})
+    if (ingress_port < 0 || ingress_port > 65535)
+      return fail(Code::invalid,
+                  "--ingress-http-port and --ingress-https-port must be from 0 to 65535, not " + std::to_string(ingress_port));
+  if (o.ingress_http_port && o.ingress_http_port == o.ingress_https_port)
+    return fail(Code::invalid, "--ingress-http-port and --ingress-https-port must differ");
   TRY(o.datastore.check());
   for (const auto* dir : {&o.data_dir, &o.run_dir})
     if (!dir->starts_with('/')) return fail(Code::invalid, "--data-dir and --run-dir must be absolute paths, not " + quoted(*dir));

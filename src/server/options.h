@@ -36,6 +36,7 @@ struct Options {
   std::string log_format = "text";
   int64_t verbosity = 0;
   int64_t node_port = 10250;  ///< of the node's own API
+  int64_t ingress_http_port = 80, ingress_https_port = 443;
   bool help = false;
   std::string help_text;
 

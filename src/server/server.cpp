@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "docker/daemon.h"
 #include "engine/engine.h"
+#include "ingress/ingress.h"
 #include "io/thread.h"
 #include "network/network.h"
 #include "node/api.h"
@@ -30,6 +31,7 @@ struct NodeParts {
   std::unique_ptr<client::Client> client;
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<network::Network> network;
+  std::unique_ptr<ingress::Ingress> ingress;
   std::unique_ptr<node::Node> node;
   std::unique_ptr<node::NodeApi> api;
   std::unique_ptr<docker::Daemon> docker;
@@ -46,6 +48,12 @@ std::string cgroup_root(const Options& options) {
 std::string own_host(const Options& options) {
   const std::string& host = options.listen_host;
   return host == "0.0.0.0" || host == "::" || host.empty() ? "127.0.0.1" : host;
+}
+
+ingress::Options ingress_options(const Options& options) {
+  ingress::Options made{.http_port = uint16_t(options.ingress_http_port), .https_port = uint16_t(options.ingress_https_port)};
+  made.listeners.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
+  return made;
 }
 
 }  // namespace
@@ -150,6 +158,8 @@ Task<Result<void>> Server::State::make_node(State* self) {
   net.node_name = options.node_name;
   parts.network = std::make_unique<network::Network>(net, *parts.client, loop);
   CO_TRY_AS("network", co_await parts.network->start());
+  parts.ingress = std::make_unique<ingress::Ingress>(ingress_options(options), *parts.client);
+  parts.ingress->start();
   node::Options made;
   made.node_name = options.node_name;
   made.node_ips = {options.advertise_address};
@@ -179,6 +189,8 @@ Task<Result<void>> Server::State::make_node(State* self) {
 
 Task<int> Server::State::end_node(State* self) {
   NodeParts& parts = self->node;
+  if (parts.ingress) co_await parts.ingress->stop();
+  parts.ingress.reset();
   if (parts.docker) co_await parts.docker->stop();
   parts.docker.reset();
   if (parts.api) co_await parts.api->stop();

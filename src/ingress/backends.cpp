@@ -1,0 +1,97 @@
+#include "ingress/backends.h"
+
+#include <algorithm>
+
+#include "model/types/core_v1.h"
+#include "model/types/discovery_v1.h"
+
+namespace estiba::ingress {
+
+using model::ObjectRef;
+using model::core_v1::Secret;
+using model::core_v1::Service;
+using model::discovery_v1::EndpointSlice;
+
+Sources::Sources(client::Client& client)
+    : services(client, client::services),
+      slices(client, client::endpoint_slices),
+      secrets(client, client::secrets),
+      namespaces(client, client::namespaces),
+      by_service(slices.add_index([](const model::Object& slice, std::vector<std::string>& values) {
+        values.push_back(client::key_of(slice.meta().ns, slice.meta().label("kubernetes.io/service-name")));
+      })) {}
+
+Task<void> Sources::wait_synced() {
+  for (client::Informer* informer : {&services, &slices, &secrets, &namespaces}) co_await informer->wait_synced();
+}
+
+EndpointPtr Backends::at(const std::string& address) {
+  std::weak_ptr<Endpoint>& slot = known_[address];
+  EndpointPtr endpoint = slot.lock();
+  if (!endpoint) slot = endpoint = std::make_shared<Endpoint>(address);
+  return endpoint;
+}
+
+std::optional<std::vector<EndpointPtr>> Backends::endpoints(const Sources& sources, const std::string& key, int32_t port,
+                                                            std::string_view port_name) {
+  services_.insert(key);
+  const ObjectRef object = sources.services.get(key);
+  if (!object || object.as<Service>().spec.type == "ExternalName") return std::nullopt;
+  const auto& ports = object.as<Service>().spec.ports;
+  const auto wanted =
+      std::ranges::find_if(ports, [&](const auto& one) { return port_name.empty() ? one.port == port : one.name == port_name; });
+  if (wanted == ports.end()) return std::nullopt;
+  if (known_.size() > 1024) std::erase_if(known_, [](const auto& one) { return one.second.expired(); });
+  std::map<std::string, EndpointPtr> ready, ending;  // in order, each once
+  sources.slices.each(sources.by_service, key, [&](const ObjectRef& ref) {
+    const auto& slice = ref.as<EndpointSlice>();
+    if (slice.addressType == "FQDN") return;
+    for (const auto& offered : slice.ports) {
+      if (offered.name != wanted->name || !offered.port || (!offered.protocol.empty() && offered.protocol != "TCP")) continue;
+      for (const auto& endpoint : slice.endpoints) {
+        bool is_ready = true, serves = true;
+        if (endpoint.conditions) {
+          is_ready = endpoint.conditions->ready.value_or(true);
+          serves = endpoint.conditions->serving.value_or(is_ready);
+        }
+        if (!is_ready && !serves) continue;
+        for (const std::string& address : endpoint.addresses) {
+          std::string where = slice.addressType == "IPv6" ? "[" + address + "]" : address;
+          where += ":" + std::to_string(*offered.port);
+          (is_ready ? ready : ending).try_emplace(where, at(where));
+        }
+      }
+    }
+  });
+  std::vector<EndpointPtr> out;
+  // Those that are going away are better than none.
+  for (auto& [where, endpoint] : ready.empty() ? ending : ready) out.push_back(std::move(endpoint));
+  return out;
+}
+
+static Result<io::TlsContextRef> context_of(const Secret& secret) {
+  const auto certificate = secret.data.find("tls.crt"), key = secret.data.find("tls.key");
+  if (certificate == secret.data.end() || key == secret.data.end()) return fail(Code::invalid, "it has no tls.crt and tls.key");
+  return io::make_tls_server({.certificate_pem = certificate->second, .key_pem = key->second});
+}
+
+io::TlsContextRef TlsSecrets::context(const Sources& sources, const std::string& key, std::string* why) {
+  used_.insert(key);
+  const ObjectRef object = sources.secrets.get(key);
+  if (!object) {
+    *why = "there is no Secret " + key;
+    return nullptr;
+  }
+  auto found = made_.find(key);
+  if (found == made_.end() || found->second.revision != object.revision) {
+    Made made{.revision = object.revision};
+    auto context = context_of(object.as<Secret>());
+    if (context) made.context = std::move(*context);
+    else made.why = "Secret " + key + ": " + context.error().message;
+    found = made_.insert_or_assign(key, std::move(made)).first;
+  }
+  if (!found->second.context) *why = found->second.why;
+  return found->second.context;
+}
+
+}  // namespace estiba::ingress

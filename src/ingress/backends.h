@@ -1,0 +1,56 @@
+// Backends of Services as EndpointSlices say: where the ready endpoints of a port are.
+#pragma once
+#include <map>
+#include <set>
+#include <string>
+
+#include "client/informer.h"
+#include "ingress/config.h"
+
+namespace estiba::ingress {
+
+/// The objects that references lead to, as they are known now. All by key "ns/name".
+class Sources {
+ public:
+  explicit Sources(client::Client& client);
+  client::Informer services, slices, secrets, namespaces;
+  client::Informer::Index by_service;  ///< of slices
+  Task<void> wait_synced();
+};
+
+class Backends {
+ public:
+  /// Begins a configuration: what is asked for from now on is used().
+  void begin() { services_.clear(); }
+  /// The ready endpoints of a service's port; nullopt: there is no such service or port. A service without a selector or headless is as
+  /// good as any, ExternalName is none.
+  std::optional<std::vector<EndpointPtr>> endpoints(const Sources& sources, const std::string& service, int32_t port,
+                                                    std::string_view port_name = {});
+  /// Keys of the services that were asked for.
+  const std::set<std::string, std::less<>>& used() const { return services_; }
+
+ private:
+  EndpointPtr at(const std::string& address);
+  std::set<std::string, std::less<>> services_;
+  std::map<std::string, std::weak_ptr<Endpoint>> known_;  // by address
+};
+
+/// TLS contexts of Secrets of the type kubernetes.io/tls, made once per content.
+class TlsSecrets {
+ public:
+  void begin() { used_.clear(); }
+  /// Null when there is no such Secret or what it holds cannot be used; then `why` says so.
+  io::TlsContextRef context(const Sources& sources, const std::string& secret, std::string* why);
+  const std::set<std::string, std::less<>>& used() const { return used_; }
+
+ private:
+  struct Made {
+    int64_t revision;
+    io::TlsContextRef context;
+    std::string why;
+  };
+  std::set<std::string, std::less<>> used_;
+  std::map<std::string, Made> made_;
+};
+
+}  // namespace estiba::ingress

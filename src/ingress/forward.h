@@ -1,0 +1,44 @@
+// Serves the requests of one loop: finds the route, chooses a backend by weight and of its endpoints the one with the fewest requests under
+// way, passes the request on (io/reverse_proxy.h), and answers itself where there is nothing to pass it to:
+//
+//   404  no route          503  a backend without endpoints      500  a backend that is invalid
+//   502  endpoints that cannot be reached or break off           504  none that answers in time
+//
+// An endpoint that cannot be reached is replaced by another one as long as nothing of the request's body has been read.
+#pragma once
+#include "base/task.h"
+#include "ingress/config.h"
+#include "io/http_client.h"
+#include "io/http_server.h"
+
+namespace estiba::ingress {
+
+class Forwarder {
+ public:
+  /// `patience`: how long an endpoint may take to begin its answer where a route says nothing.
+  explicit Forwarder(Duration patience);
+
+  void set_config(ConfigPtr config) { config_ = std::move(config); }
+  /// The certificate for a TLS client on `port`; null refuses it.
+  io::TlsContextRef certificate(uint16_t port, std::string_view server_name) const;
+  Task<void> serve(uint16_t port, io::Request& request, io::Response& response);
+
+ private:
+  Task<void> pass(const Port& port, uint16_t number, const Route& route, io::Request& request, io::Response& response);
+  Task<void> attempt_all(const Route& route, const Backend& backend, io::Request& request, io::Response& response);
+  void start_mirrors(const Filters& filters, const Route& route, const io::Request& request, const std::optional<std::string>& body);
+  static Task<void> mirror(Forwarder* self, io::ClientRequest request, EndpointPtr endpoint);
+
+  Duration patience_;
+  ConfigPtr config_;
+  io::HttpClient client_;
+  TaskGroup mirrors_;  // last: ends first
+};
+
+/// Of `endpoints`, not in `tried`, one of those with the fewest requests; null when all were tried.
+EndpointPtr least_busy(const std::vector<EndpointPtr>& endpoints, const std::vector<EndpointPtr>& tried);
+/// A backend by weight, `draw` being a number below the sum of the weights. Null when the sum is 0.
+const Backend* by_weight(const std::vector<Backend>& backends, uint64_t draw);
+uint64_t sum_of_weights(const std::vector<Backend>& backends);
+
+}  // namespace estiba::ingress

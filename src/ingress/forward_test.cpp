@@ -1,0 +1,203 @@
+#include "ingress/forward.h"
+
+#include <gtest/gtest.h>
+
+#include "io/http_test_support.h"
+
+namespace estiba::ingress {
+namespace {
+
+using namespace std::chrono_literals;
+using io::Request;
+using io::Response;
+
+TEST(LeastBusy, takes_the_one_with_the_fewest_requests) {
+  auto a = std::make_shared<Endpoint>("a"), b = std::make_shared<Endpoint>("b"), c = std::make_shared<Endpoint>("c");
+  a->active = 2;
+  b->active = 1;
+  c->active = 3;
+  EXPECT_EQ(least_busy({a, b, c}, {}), b);
+  EXPECT_EQ(least_busy({a, b, c}, {b}), a);
+  EXPECT_EQ(least_busy({a}, {a}), nullptr);
+  EXPECT_EQ(least_busy({}, {}), nullptr);
+  a->active = b->active = c->active = 0;
+  std::set<EndpointPtr> seen;
+  for (int i = 0; i < 200; ++i) seen.insert(least_busy({a, b, c}, {}));
+  EXPECT_EQ(seen.size(), 3u) << "equals take turns";
+}
+
+TEST(ByWeight, shares_by_weight) {
+  const std::vector<Backend> backends = {{.weight = 9}, {.weight = 0}, {.weight = 1}};
+  EXPECT_EQ(sum_of_weights(backends), 10u);
+  std::map<const Backend*, int> counts;
+  for (uint64_t draw = 0; draw < 10; ++draw) ++counts[by_weight(backends, draw)];
+  EXPECT_EQ(counts[&backends[0]], 9);
+  EXPECT_EQ(counts[&backends[1]], 0);
+  EXPECT_EQ(counts[&backends[2]], 1);
+}
+
+// A backend, and the proxy before it, on one loop.
+struct ForwardTest : ::testing::Test {
+  static constexpr uint16_t port = 8080;
+  io::Loop loop;
+  Forwarder forwarder{200ms};
+  std::vector<std::string> mirrored;
+  io::HttpServer backend{{&loop}, {}, [this](Request& request, Response& response) { return answer(this, request, response); }};
+  io::HttpServer front{{&loop}, {}, [this](Request& request, Response& response) { return forwarder.serve(port, request, response); }};
+
+  static Task<void> answer(ForwardTest* self, Request& request, Response& response) {
+    if (request.path == "/hang") co_await sleep_for(1h);
+    if (request.path == "/slow-body") {
+      if (!co_await response.start(200)) co_return;
+      if (!co_await response.write("half")) co_return;
+      co_await sleep_for(1h);
+    }
+    if (request.wants_upgrade()) {
+      auto stream = co_await response.upgrade(101, {{"Connection", "Upgrade"}, {"Upgrade", "echo"}});
+      if (!stream) co_return;
+      char buffer[64];
+      for (;;) {
+        auto got = co_await (*stream)->read(buffer, sizeof buffer);
+        if (!got || *got == 0 || !co_await (*stream)->write({buffer, *got})) co_return;
+      }
+    }
+    auto body = co_await request.body();
+    std::string seen = request.method + " " + request.target + "\n";
+    for (const io::Header& header : request.headers) seen += to_lower(header.name) + ": " + header.value + "\n";
+    seen += "body: " + (body ? *body : body.error().message);
+    if (request.headers.has("X-Mirror")) self->mirrored.push_back(seen);
+    response.send(200, {{"X-Answer", "yes"}}, seen);
+  }
+
+  void SetUp() override {
+    ASSERT_TRUE(backend.listen_tcp("127.0.0.1", 0, nullptr));
+    ASSERT_TRUE(front.listen_tcp("127.0.0.1", 0, nullptr));
+  }
+  EndpointPtr there() const { return std::make_shared<Endpoint>("127.0.0.1:" + std::to_string(backend.port())); }
+  static EndpointPtr nobody() { return std::make_shared<Endpoint>("127.0.0.1:1"); }
+  Backend good() const { return {.endpoints = {there()}}; }
+
+  void serve(Action action, Match match = {}) {
+    auto listener = std::make_shared<Listener>();
+    listener->routes.add("", {.match = std::move(match), .action = std::make_shared<Action>(std::move(action))});
+    listener->routes.seal();
+    auto config = std::make_shared<Config>();
+    config->ports[port].listeners.push_back(std::move(listener));
+    forwarder.set_config(std::move(config));
+  }
+  io::FetchResult fetch(io::ClientRequest request) {
+    request.url = "http://127.0.0.1:" + std::to_string(front.port()) + request.url;
+    io::HttpClient client({});
+    auto got = loop.block_on(client.fetch(std::move(request)));
+    return got ? *got : io::FetchResult{.status = -1, .body = got.error().message};
+  }
+  io::FetchResult get(std::string target) { return fetch({.url = std::move(target)}); }
+  static bool says(const io::FetchResult& answer, std::string_view line) { return answer.body.find(line) != std::string::npos; }
+};
+
+TEST_F(ForwardTest, passes_requests_on_and_says_who_asked) {
+  serve({.backends = {good()}});
+  auto answer = fetch(
+      {.method = "POST", .url = "/a/b?x=%20", .headers = {{"Host", "Shop.example"}, {"X-Forwarded-For", "1.2.3.4"}}, .body = "hello"});
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.headers.get("X-Answer"), "yes");
+  for (std::string_view line : {"POST /a/b?x=%20\n", "host: Shop.example\n", "x-forwarded-for: 1.2.3.4, 127.0.0.1\n",
+                                "x-forwarded-proto: http\n", "x-forwarded-host: Shop.example\n", "x-forwarded-port: 8080\n", "body: hello"})
+    EXPECT_TRUE(says(answer, line)) << line << answer.body;
+}
+
+TEST_F(ForwardTest, answers_itself_where_there_is_nothing_to_pass_to) {
+  serve({.backends = {good()}}, {.path = "/there"});
+  EXPECT_EQ(get("/elsewhere").status, 404);
+  serve({.backends = {{}}});
+  EXPECT_EQ(get("/").status, 503);
+  serve({.backends = {{.invalid = true}}});
+  EXPECT_EQ(get("/").status, 500);
+  serve({.backends = {{.weight = 0, .endpoints = {there()}}}});
+  EXPECT_EQ(get("/").status, 500);
+  serve({.backends = {{.endpoints = {nobody()}}}});
+  EXPECT_EQ(get("/").status, 502);
+}
+
+TEST_F(ForwardTest, another_endpoint_takes_the_place_of_one_that_is_gone) {
+  auto gone = nobody(), here = there();
+  here->active = 1;  // so that the one that is gone is asked first
+  serve({.backends = {{.endpoints = {gone, here}}}});
+  EXPECT_EQ(get("/").status, 200);
+  EXPECT_EQ(fetch({.method = "POST", .url = "/"}).status, 200) << "the connection was not made, so nothing can have happened";
+  EXPECT_EQ(gone->active, 0);
+  EXPECT_EQ(here->active, 1);
+}
+
+TEST_F(ForwardTest, endpoints_that_hang_are_given_up) {
+  serve({.backends = {good()}});
+  EXPECT_EQ(get("/hang").status, 504) << "the proxy's own patience";
+  serve({.backends = {good()}, .request_timeout = 50ms});
+  EXPECT_EQ(get("/hang").status, 504);
+  serve({.backends = {good()}, .backend_timeout = 50ms});
+  EXPECT_EQ(get("/hang").status, 504);
+  serve({.backends = {good()}, .request_timeout = 50ms});
+  EXPECT_EQ(get("/slow-body").status, -1) << "what has begun is broken off";
+}
+
+TEST_F(ForwardTest, header_fields_are_changed_both_ways) {
+  Action action{.backends = {good()}};
+  action.filters.request = {.set = {{"X-Set", "new"}}, .add = {{"X-Add", "more"}}, .remove = {"x-gone"}};
+  action.filters.response = {.set = {{"X-Answer", "changed"}}, .add = {{"X-Back", "1"}}};
+  action.backends[0].filters.request.add = {{"X-Of-Backend", "yes"}};
+  serve(std::move(action));
+  auto answer = fetch({.url = "/", .headers = {{"X-Set", "old"}, {"X-Add", "first"}, {"X-Gone", "x"}}});
+  for (std::string_view line : {"x-set: new\n", "x-add: first\n", "x-add: more\n", "x-of-backend: yes\n"})
+    EXPECT_TRUE(says(answer, line)) << line;
+  EXPECT_FALSE(says(answer, "x-gone")) << answer.body;
+  EXPECT_EQ(answer.headers.get("X-Answer"), "changed");
+  EXPECT_EQ(answer.headers.get("X-Back"), "1");
+}
+
+TEST_F(ForwardTest, rewrites_and_redirects) {
+  Action action{.backends = {good()}};
+  action.filters.rewrite = std::make_shared<Rewrite>("inner.example", PathChange{PathChange::Kind::prefix, "/new"});
+  serve(std::move(action), {.path = "/old"});
+  auto answer = get("/old/x?q=1");
+  EXPECT_TRUE(says(answer, "GET /new/x?q=1\n") && says(answer, "host: inner.example\n")) << answer.body;
+
+  Action away;
+  away.filters.redirect = std::make_shared<Redirect>(Redirect{.scheme = "https", .status = 301});
+  serve(std::move(away));
+  answer = fetch({.url = "/p", .headers = {{"Host", "shop.example"}}});
+  EXPECT_EQ(answer.status, 301);
+  EXPECT_EQ(answer.headers.get("Location"), "https://shop.example/p");
+}
+
+TEST_F(ForwardTest, mirrors_get_a_copy) {
+  Action action{.backends = {good()}};
+  action.filters.request.set = {{"X-Mirror", "1"}};
+  action.filters.mirrors.push_back({.backend = std::make_shared<Backend>(good())});
+  serve(std::move(action));
+  EXPECT_EQ(fetch({.method = "POST", .url = "/m", .body = "copied"}).status, 200);
+  auto copies = [&] {
+    return std::ranges::count_if(mirrored,
+                                 [](const std::string& one) { return one.starts_with("POST /m\n") && one.ends_with("body: copied"); });
+  };
+  for (int i = 0; i < 1000 && copies() < 2; ++i) get("/wait");  // the copy goes its own way
+  EXPECT_EQ(copies(), 2);
+}
+
+TEST_F(ForwardTest, upgrades_pass) {
+  serve({.backends = {good()}});
+  struct Run {
+    static Task<std::string> go(std::string url) {
+      io::HttpClient client({});
+      auto up = co_await client.upgrade({.url = std::move(url), .headers = {{"Connection", "Upgrade"}, {"Upgrade", "echo"}}});
+      if (!up || !up->stream) co_return "refused";
+      if (!co_await up->stream->write("ping")) co_return "no write";
+      char buffer[16];
+      auto got = co_await up->stream->read(buffer, sizeof buffer);
+      co_return got ? std::string(buffer, *got) : got.error().message;
+    }
+  };
+  EXPECT_EQ(loop.block_on(Run::go("http://127.0.0.1:" + std::to_string(front.port()) + "/up")), "ping");
+}
+
+}  // namespace
+}  // namespace estiba::ingress
