@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "ingress/forward.h"
 #include "io/thread.h"
+#include "io/tls_choice.h"
 
 namespace estiba::ingress {
 

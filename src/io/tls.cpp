@@ -10,6 +10,7 @@
 
 #include "io/openssl.h"
 #include "io/socket.h"
+#include "io/tls_choice.h"
 
 namespace estiba::io {
 

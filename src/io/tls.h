@@ -1,7 +1,6 @@
 // TLS 1.2 and 1.3 over sockets, by OpenSSL 3. A context is made once, shared by all loops, and outlives its streams through
 // shared ownership.
 #pragma once
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -33,11 +32,6 @@ struct TlsClientOptions {
 };
 
 Result<TlsContextRef> make_tls_server(const TlsServerOptions& options);
-/// Chooses a server's context for the name that a client asks for (SNI; empty when it names none), on the thread of the handshake; null
-/// refuses the client with the alert unrecognized_name.
-using TlsChooser = std::function<TlsContextRef(std::string_view server_name)>;
-/// A server whose contexts, made by make_tls_server, are chosen anew at each handshake.
-TlsContextRef make_tls_server(TlsChooser chooser);
 Result<TlsContextRef> make_tls_client(const TlsClientOptions& options);
 
 class TlsStream : public Stream {
