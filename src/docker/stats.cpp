@@ -11,18 +11,6 @@ namespace estiba::docker {
 
 namespace {
 
-std::vector<std::string_view> words(std::string_view line) {
-  std::vector<std::string_view> out;
-  for (size_t at = 0; at < line.size();) {
-    const size_t begin = line.find_first_not_of(" \t", at);
-    if (begin == line.npos) break;
-    const size_t end = std::min(line.find_first_of(" \t", begin), line.size());
-    out.push_back(line.substr(begin, end - begin));
-    at = end;
-  }
-  return out;
-}
-
 uint64_t number(std::string_view text) { return parse_number<uint64_t>(text).value_or(0); }
 
 void put_cpu(JsonWriter& json, std::string_view key, const std::optional<Sample>& sample) {
@@ -93,26 +81,6 @@ Result<HostUsage> host_usage() {
   static const uint64_t memory = uint64_t(::sysconf(_SC_PHYS_PAGES)) * uint64_t(::sysconf(_SC_PAGESIZE));
   out.memory_bytes = memory;
   return out;
-}
-
-std::map<std::string, NetworkCounters> parse_net_dev(std::string_view text) {
-  std::map<std::string, NetworkCounters> out;
-  for (std::string_view line : split(text, '\n')) {
-    auto [name, rest] = split_once(line, ':');
-    name = trim(name);
-    if (!rest || name == "lo") continue;
-    const auto fields = words(*rest);
-    if (fields.size() < 16) continue;
-    // bytes packets errs drop fifo frame compressed multicast, for each direction
-    out.emplace(name, NetworkCounters{number(fields[0]), number(fields[1]), number(fields[2]), number(fields[3]), number(fields[8]),
-                                      number(fields[9]), number(fields[10]), number(fields[11])});
-  }
-  return out;
-}
-
-std::map<std::string, NetworkCounters> network_counters(int pid) {
-  if (pid <= 0) return {};
-  return parse_net_dev(os::read_file("/proc/" + std::to_string(pid) + "/net/dev").value_or(std::string()));
 }
 
 std::string print_stats(std::string_view id, std::string_view name, const std::optional<Sample>& sample,

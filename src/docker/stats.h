@@ -5,14 +5,13 @@
 #include <string>
 
 #include "base/result.h"
+#include "engine/network_counters.h"
 #include "engine/spec.h"
 
 namespace estiba::docker {
 
-struct NetworkCounters {
-  uint64_t rx_bytes = 0, rx_packets = 0, rx_errors = 0, rx_dropped = 0;
-  uint64_t tx_bytes = 0, tx_packets = 0, tx_errors = 0, tx_dropped = 0;
-};
+using engine::network_counters;
+using engine::NetworkCounters;
 
 /// The machine's own part of a sample.
 struct HostUsage {
@@ -30,10 +29,7 @@ struct Sample {
 
 /// Of /proc/stat (proc_stat(5)) and /proc/meminfo. Blocking, but short.
 Result<HostUsage> host_usage();
-/// Of /proc/<pid>/net/dev: the interfaces of that process's network namespace, without lo.
-std::map<std::string, NetworkCounters> network_counters(int pid);
 HostUsage parse_proc_stat(std::string_view text);
-std::map<std::string, NetworkCounters> parse_net_dev(std::string_view text);
 
 /// One StatsResponse. Without a sample (a container that does not run) it holds zeros; without `before`, precpu_stats does.
 std::string print_stats(std::string_view id, std::string_view name, const std::optional<Sample>& sample,

@@ -16,7 +16,7 @@ TEST(Stats, ReadsTheHost) {
   const HostUsage usage = parse_proc_stat("cpu  10 20 30 40 50 60 70 80 90 100\ncpu0 1 2 3\ncpu1 1 2 3\nintr 5\n");
   EXPECT_EQ(usage.cpus, 2u);
   EXPECT_EQ(usage.cpu_ns, 280ull * 1'000'000'000 / uint64_t(::sysconf(_SC_CLK_TCK)));
-  const auto counters = parse_net_dev(
+  const auto counters = engine::parse_net_dev(
       "Inter-|   Receive  |  Transmit\n face |bytes packets errs drop fifo frame compressed multicast|bytes packets errs drop fifo colls "
       "carrier "
       "compressed\n    lo: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n  eth0:  100 2 3 4 0 0 0 0 500 6 7 8 0 0 0 0\n");

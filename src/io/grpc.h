@@ -19,6 +19,7 @@ enum class GrpcCode : int {
   invalid_argument = 3,
   deadline_exceeded = 4,
   not_found = 5,
+  already_exists = 6,
   permission_denied = 7,
   resource_exhausted = 8,
   failed_precondition = 9,

@@ -13,12 +13,11 @@ Node::Node(Options options, Executor& loop, client::Client& client, engine::Engi
       context_{std::move(options), loop, client, informers_, engine, network, pool, events_},
       registration_(context_) {}
 
-Node::~Node() {
-  context_.engine.on_event(nullptr);  // it may outlive the node
-}
+Node::~Node() { *alive_ = false; }
 
 Task<Result<void>> Node::start() {
-  context_.engine.on_event([this](const engine::Event& event) {
+  context_.engine.on_event([this, alive = alive_](const engine::Event& event) {
+    if (!*alive) return;
     if (event.type == engine::Event::Type::container_exited)
       for (ExitWatch* watch : exit_watches_)
         if (watch->id_ == event.container_id) watch->event_.set();
@@ -26,8 +25,7 @@ Task<Result<void>> Node::start() {
   });
   CO_TRY(co_await context_.engine.recover());
   std::vector<std::string> uids;
-  for (const auto& sandbox : context_.engine.sandboxes())
-    if (sandbox.owner.empty()) uids.push_back(sandbox.uid);
+  for (const auto& sandbox : context_.engine.sandboxes()) uids.push_back(sandbox.uid);
   CO_TRY(co_await context_.network.recover(std::move(uids)));
   CO_TRY(co_await registration_.start());
 

@@ -52,6 +52,7 @@ class Node {
   std::unordered_map<std::string, std::unique_ptr<PodWorker>> workers_;  // by uid
   std::list<ExitWatch*> exit_watches_;
   Event worker_gone_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // false: the engine, which may outlive the node, is not listened to
   bool running_ = false;
   TaskGroup finished_;  // last: its tasks use the rest
 };

@@ -48,6 +48,7 @@ void declare(cli::Flags& flags, Options& o) {
   flags.add("request-timeout", &o.request_timeout,
             "how long a request to the Kubernetes API may take that is no watch, log or stream; then it is answered 504");
   flags.add("docker-socket", &o.docker_socket, "path of a socket on which the Docker Engine API is answered; not without one");
+  flags.add("cri-socket", &o.cri_socket, "path of a socket on which the Container Runtime Interface is answered; not without one");
   flags.add("log-format", &o.log_format, "text or json");
   flags.add("verbosity,v", &o.verbosity, "0 logs what happens, 1 and more also details");
 }

@@ -5,6 +5,8 @@
 #include "apiserver/server.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "cli/version.h"
+#include "cri/server.h"
 #include "docker/daemon.h"
 #include "engine/engine.h"
 #include "ingress/ingress.h"
@@ -35,6 +37,7 @@ struct NodeParts {
   std::unique_ptr<node::Node> node;
   std::unique_ptr<node::NodeApi> api;
   std::unique_ptr<docker::Daemon> docker;
+  std::unique_ptr<cri::Server> cri;
 };
 
 // A group of our own for another data directory, so that servers side by side do not touch each other's.
@@ -115,8 +118,8 @@ Task<Result<void>> Server::State::start_api() {
   made.request_timeout = options.request_limit;
   made.freshness = store.freshness;
   api = CO_TRY(apiserver::ApiServer::make(*store.store, std::move(pointers), made));
-  // /readyz waits for the Docker API, where there is one.
-  api->api().hold_ready(options.node && !options.docker_socket.empty());
+  // /readyz waits for the Docker API and the CRI, where they are.
+  api->api().hold_ready(options.node && !(options.docker_socket.empty() && options.cri_socket.empty()));
   CO_TRY(api->listen());
   // The kubeconfig is there before /readyz says so.
   CO_TRY(write_kubeconfig(options.write_kubeconfig, certificates, own_host(options), api->port()));
@@ -177,6 +180,16 @@ Task<Result<void>> Server::State::make_node(State* self) {
                                          .alpn = {"http/1.1"}}));
   CO_TRY_AS("the node's API", parts.api->listen("", uint16_t(options.node_port), std::move(tls)));
   CO_TRY(co_await parts.node->start());
+  if (!options.cri_socket.empty()) {
+    cri::Options cri;
+    cri.data_dir = options.data_dir;
+    cri.run_dir = options.run_dir;
+    cri.socket = options.cri_socket;
+    cri.version = cli::program_version();
+    cri.cgroup_root = cgroup_root(options) + "/cri";
+    parts.cri = std::make_unique<cri::Server>(std::move(cri), loop, cri::Parts{loop, *parts.engine, *parts.network, *self->pool});
+    CO_TRY_AS("--cri-socket " + options.cri_socket, co_await parts.cri->start());
+  }
   if (options.docker_socket.empty()) co_return {};
   docker::DaemonOptions docker;
   docker.data_dir = options.data_dir;
@@ -193,6 +206,8 @@ Task<int> Server::State::end_node(State* self) {
   parts.ingress.reset();
   if (parts.docker) co_await parts.docker->stop();
   parts.docker.reset();
+  if (parts.cri) co_await parts.cri->stop();
+  parts.cri.reset();
   if (parts.api) co_await parts.api->stop();
   // Pods that are being deleted are let go of whole; the others go on without us.
   if (parts.node) co_await parts.node->settle(std::chrono::seconds(5));
@@ -212,8 +227,9 @@ Task<int> Server::State::end_node(State* self) {
 
 Task<Result<void>> Server::start() {
   State& s = *state_;
-  if (!s.options.node && !s.options.docker_socket.empty())
-    co_return fail(Code::invalid, "--docker-socket needs a node in this process: leave --node=false out, or run `estiba engine`");
+  for (const auto& [flag, socket] : {std::pair("--docker-socket", &s.options.docker_socket), {"--cri-socket", &s.options.cri_socket}})
+    if (!s.options.node && !socket->empty())
+      co_return fail(Code::invalid, std::string(flag) + " needs a node in this process: leave --node=false out, or run `estiba engine`");
   CO_TRY(s.open_store());
   CO_TRY(co_await s.start_api());
   auto extensions = CO_TRY(s.extension_api());

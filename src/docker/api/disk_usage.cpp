@@ -1,6 +1,5 @@
 // GET /system/df: what images, containers, volumes and the build cache take on disk.
 #include <algorithm>
-#include <set>
 
 #include "base/time.h"
 #include "build/solve/builder.h"
@@ -11,8 +10,8 @@
 #include "docker/errors.h"
 #include "docker/json_writer.h"
 #include "docker/listing.h"
-#include "image/digest.h"
 #include "image/store.h"
+#include "image/usage.h"
 #include "io/loop.h"
 #include "io/pool.h"
 #include "volume/volumes.h"
@@ -20,24 +19,6 @@
 namespace estiba::docker {
 
 namespace {
-
-/// Bytes of all layers that images have, each counted once. Blocking.
-uint64_t layers_size(image::Store& store) {
-  uint64_t total = 0;
-  std::set<std::string> seen;
-  auto records = store.list();
-  if (!records) return 0;
-  for (const auto& record : *records) {
-    auto config = store.config(record.id);
-    if (!config) continue;
-    std::string chain;
-    for (const auto& diff_id : (*config)->diff_ids) {
-      chain = image::chain_id(chain, diff_id);
-      if (seen.insert(chain).second) total += store.layer_size(chain).value_or(0);
-    }
-  }
-  return total;
-}
 
 void put_volumes(JsonWriter& out, Daemon& daemon, const std::map<std::string, uint64_t>& sizes) {
   out.array("Volumes");
@@ -90,8 +71,8 @@ Task<Result<void>> disk_usage(Daemon& daemon, ApiRequest& request, io::Response&
     query.minor = request.minor;
     query.now = daemon.loop().wall_now();
     query.holders = image_holders(daemon.containers());
-    auto images =
-        co_await daemon.pool().run([store = daemon.images(), query] { return std::pair(list_images(*store, query), layers_size(*store)); });
+    auto images = co_await daemon.pool().run(
+        [store = daemon.images(), query] { return std::pair(list_images(*store, query), image::layers_size(*store).value_or(0)); });
     out.put("LayersSize", images.second).put_raw("Images", CO_TRY(std::move(images.first)));
   }
   if (wanted("container")) {

@@ -1,0 +1,155 @@
+#include <csignal>
+
+#include "base/strings.h"
+#include "cri/specs.h"
+#include "os/file.h"
+
+namespace estiba::cri {
+
+using v1::NamespaceMode;
+
+namespace {
+
+/// The CRI's numbers, which are the names in alphabetical order and then the real-time ones.
+int signal_number(v1::Signal signal) {
+  static constexpr int named[] = {0,       SIGABRT, SIGALRM,   SIGBUS,  SIGCHLD,   SIGCHLD,  SIGCONT, SIGFPE,  SIGHUP,
+                                  SIGILL,  SIGINT,  SIGIO,     SIGABRT, SIGKILL,   SIGPIPE,  SIGPOLL, SIGPROF, SIGPWR,
+                                  SIGQUIT, SIGSEGV, SIGSTKFLT, SIGSTOP, SIGSYS,    SIGTERM,  SIGTRAP, SIGTSTP, SIGTTIN,
+                                  SIGTTOU, SIGURG,  SIGUSR1,   SIGUSR2, SIGVTALRM, SIGWINCH, SIGXCPU, SIGXFSZ};
+  const auto number = size_t(signal);
+  if (number < std::size(named)) return named[number];
+  constexpr size_t first_real_time = std::size(named), from_the_end = 51, last = 65;
+  if (number < from_the_end) return SIGRTMIN + int(number - first_real_time);
+  return number <= last ? SIGRTMAX - int(last - number) : 0;
+}
+
+Result<void> add_seccomp(engine::ContainerSpec& out, const v1::LinuxContainerSecurityContext& security) {
+  if (!security.seccomp || security.seccomp->profile_type == v1::ProfileType::unconfined) return {};
+  if (security.seccomp->profile_type == v1::ProfileType::runtime_default) {
+    out.seccomp = engine::ContainerSpec::Seccomp::runtime_default;
+    return {};
+  }
+  out.seccomp = engine::ContainerSpec::Seccomp::profile;
+  out.seccomp_profile = TRY_AS("seccomp profile", os::read_file(security.seccomp->localhost_ref));
+  return {};
+}
+
+Result<void> add_security(engine::ContainerSpec& out, const v1::LinuxContainerSecurityContext& security) {
+  out.user.uid = security.run_as_user;
+  out.user.gid = security.run_as_group;
+  if (!security.run_as_user) out.user.user = security.run_as_username;
+  out.user.groups = security.supplemental_groups;
+  out.user.groups_from_image = security.supplemental_groups_policy == v1::SupplementalGroupsPolicy::merge;
+  out.privileged = security.privileged;
+  out.readonly_root = security.readonly_rootfs;
+  out.no_new_privileges = security.no_new_privs;
+  out.capabilities_add = security.capabilities.add_capabilities;
+  out.capabilities_drop = security.capabilities.drop_capabilities;
+  // Empty lists cannot be told from missing ones; who wants none (procMount: Unmasked) needs a user namespace, which is not offered.
+  if (!security.masked_paths.empty()) out.masked_paths = security.masked_paths;
+  if (!security.readonly_paths.empty()) out.readonly_paths = security.readonly_paths;
+  return add_seccomp(out, security);
+}
+
+engine::Mount mount_of(const v1::Mount& mount) {
+  using enum engine::Mount::Propagation;
+  engine::Mount out;
+  out.host_path = mount.host_path;
+  out.container_path = mount.container_path;
+  out.readonly = mount.readonly;
+  out.readonly_recursive = mount.recursive_read_only;
+  out.propagation = mount.propagation == v1::MountPropagation::bidirectional       ? bidirectional
+                    : mount.propagation == v1::MountPropagation::host_to_container ? host_to_container
+                                                                                   : none;
+  return out;
+}
+
+}  // namespace
+
+Result<void> check(const v1::ContainerConfig& config) {
+  const std::string what = "container " + quoted(config.metadata.name) + ": ";
+  if (config.metadata.name.empty()) return fail(Code::invalid, "the container's config.metadata must have a name");
+  if (config.image.image.empty()) return fail(Code::invalid, what + "config.image must name an image");
+  if (config.log_path.starts_with('/')) return fail(Code::invalid, what + "log_path must be relative to the sandbox's log_directory");
+  if (!config.cdi_devices.empty()) return fail(Code::unsupported, what + "CDI devices are not offered; use devices");
+  const auto& security = config.linux.security_context;
+  if (security.apparmor && security.apparmor->profile_type == v1::ProfileType::localhost)
+    return fail(Code::unsupported, what + "AppArmor profiles are not offered");
+  for (const v1::Mount& mount : config.mounts) {
+    if (!mount.container_path.starts_with('/'))
+      return fail(Code::invalid, what + "the mount's container_path " + quoted(mount.container_path) + " is not absolute");
+    if (!mount.image.image.empty()) return fail(Code::unsupported, what + "mounts of images are not offered; use host_path");
+    if (!mount.host_path.starts_with('/'))
+      return fail(Code::invalid, what + "the host_path of mount " + mount.container_path + " is not absolute");
+    if (mount.recursive_read_only && (!mount.readonly || mount.propagation != v1::MountPropagation::none))
+      return fail(Code::invalid, what + "recursive_read_only needs readonly and private propagation");
+  }
+  return {};
+}
+
+Result<engine::ContainerSpec> container_spec(const SandboxRecord& sandbox, const ContainerRecord& record, int target_pid) {
+  const v1::ContainerConfig& config = record.config;
+  const auto& spaces = config.linux.security_context.namespace_options;
+  engine::ContainerSpec out;
+  out.id = record.id;
+  out.name = config.metadata.name;
+  out.attempt = config.metadata.attempt;
+  out.image = record.image_id;
+  out.command = config.command;
+  out.args = config.args;
+  for (const auto& [key, value] : config.envs) out.env.emplace_back(key, value);
+  out.working_dir = config.working_dir;
+  TRY(add_security(out, config.linux.security_context));
+  for (const v1::Mount& mount : config.mounts) {
+    // As containerd does, for clients that rely on it.
+    if (!os::exists(mount.host_path)) TRY_AS("source of mount " + mount.container_path, os::make_dirs(mount.host_path, 0755));
+    out.mounts.push_back(mount_of(mount));
+  }
+  for (const v1::Device& device : config.devices)
+    out.devices.push_back({device.host_path, device.container_path, device.permissions.empty() ? "rwm" : device.permissions});
+  out.resources = resources_of(config.linux.resources);
+  out.resources.oom_score_adj = int(config.linux.resources.oom_score_adj);
+  const auto whole = sandbox.config.linux.security_context.namespace_options.pid;
+  if (spaces.pid == NamespaceMode::target) out.join.pid = "/proc/" + std::to_string(target_pid) + "/ns/pid";
+  else if (spaces.pid != whole)
+    return fail(Code::invalid, "container " + quoted(config.metadata.name) + ": namespace_options.pid must be its sandbox's, or TARGET");
+  out.tty = config.tty;
+  out.stdin_open = config.stdin;
+  out.stdin_once = config.stdin_once;
+  if (!sandbox.config.log_directory.empty()) out.log_path = config.log_path;
+  out.log_max_bytes = 0;  // the client rotates, and says so by ReopenContainerLog
+  out.stop_signal = signal_number(config.stop_signal);
+  out.labels = config.labels;
+  out.annotations = config.annotations;
+  return out;
+}
+
+engine::Resources resources_of(const v1::LinuxContainerResources& resources) {
+  engine::Resources out;
+  if (resources.cpu_shares > 0) out.cpu_shares = uint64_t(resources.cpu_shares);
+  if (resources.cpu_quota != 0) out.cpu_quota_us = resources.cpu_quota;
+  if (resources.cpu_period > 0) out.cpu_period_us = uint64_t(resources.cpu_period);
+  if (resources.memory_limit_in_bytes > 0) {
+    out.memory_bytes = resources.memory_limit_in_bytes;
+    // Without a word about swap there is none, as in containerd.
+    out.memory_swap_bytes =
+        resources.memory_swap_limit_in_bytes > 0 ? resources.memory_swap_limit_in_bytes : resources.memory_limit_in_bytes;
+  }
+  out.cpuset_cpus = resources.cpuset_cpus;
+  out.cpuset_mems = resources.cpuset_mems;
+  return out;
+}
+
+void merge(v1::LinuxContainerResources& resources, const v1::LinuxContainerResources& changes) {
+  const auto number = [&](int64_t v1::LinuxContainerResources::* at) {
+    if (changes.*at != 0) resources.*at = changes.*at;
+  };
+  for (auto at : {&v1::LinuxContainerResources::cpu_period, &v1::LinuxContainerResources::cpu_quota,
+                  &v1::LinuxContainerResources::cpu_shares, &v1::LinuxContainerResources::memory_limit_in_bytes,
+                  &v1::LinuxContainerResources::oom_score_adj, &v1::LinuxContainerResources::memory_swap_limit_in_bytes})
+    number(at);
+  if (!changes.cpuset_cpus.empty()) resources.cpuset_cpus = changes.cpuset_cpus;
+  if (!changes.cpuset_mems.empty()) resources.cpuset_mems = changes.cpuset_mems;
+}
+
+}  // namespace estiba::cri
