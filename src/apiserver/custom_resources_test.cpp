@@ -176,9 +176,9 @@ TEST_F(CustomResourcesTest, TablesShowTheColumns) {
   ASSERT_TRUE(page);
   auto rendered = render_list(action, *page);
   ASSERT_TRUE(rendered);
-  EXPECT_NE(rendered->body.find(R"({"cells":["x","* * * * *",1,"0s"])"), std::string::npos) << rendered->body;
+  EXPECT_NE(rendered->body.text().find(R"({"cells":["x","* * * * *",1,"0s"])"), std::string::npos) << rendered->body.text();
   EXPECT_NE(
-      rendered->body.find(
+      rendered->body.text().find(
           R"({"name":"Replicas","type":"integer","format":"","description":"Custom resource definition column (in JSONPath format): .spec.replicas","priority":0})"),
       std::string::npos);
 }

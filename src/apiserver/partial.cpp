@@ -2,26 +2,21 @@
 
 namespace estiba::apiserver {
 
-Result<std::string> partial_json(const model::ObjectRef& object, bool v1beta1) {
-  std::string whole;
-  object.object->print_to(whole, object.revision);
-  json::Document doc = TRY(json::Document::parse(whole));
-  std::string out = v1beta1 ? R"({"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1beta1","metadata":)"
-                            : R"({"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":)";
-  const json::Node* metadata = doc.root().find("metadata");
-  if (metadata) json::print_to(out, *metadata);
-  else out += "{}";
-  return out + "}";
+void append_partial(std::string& out, const model::ObjectRef& object, bool v1beta1) {
+  out += v1beta1 ? R"({"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1beta1","metadata":)"
+                 : R"({"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":)";
+  object.object->print_metadata_to(out, object.revision);
+  out += '}';
 }
 
-Result<std::string> partial_list_json(const Page& page, bool v1beta1) {
+std::string partial_list_json(const Page& page, bool v1beta1) {
   std::string out = R"({"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/)";
   out.append(v1beta1 ? "v1beta1" : "v1").append("\",\"metadata\":{\"resourceVersion\":\"" + std::to_string(page.revision) + "\"");
   if (!page.continue_token.empty()) out += ",\"continue\":\"" + page.continue_token + "\"";
   out += "},\"items\":[";
   for (size_t i = 0; i < page.items.size(); i++) {
     if (i > 0) out += ',';
-    out += TRY(partial_json(page.items[i], v1beta1));
+    append_partial(out, page.items[i], v1beta1);
   }
   return out + "]}";
 }

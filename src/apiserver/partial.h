@@ -6,7 +6,7 @@
 
 namespace estiba::apiserver {
 
-Result<std::string> partial_json(const model::ObjectRef& object, bool v1beta1);
-Result<std::string> partial_list_json(const Page& page, bool v1beta1);
+void append_partial(std::string& out, const model::ObjectRef& object, bool v1beta1);
+std::string partial_list_json(const Page& page, bool v1beta1);
 
 }  // namespace estiba::apiserver

@@ -9,29 +9,36 @@
 namespace estiba::apiserver {
 namespace {
 
-void append_list_meta(std::string& out, const Page& page) {
-  out += "\"metadata\":{\"resourceVersion\":\"" + std::to_string(page.revision) + '"';
+std::string list_head(const Action& action, const Page& page) {
+  std::string out = "{\"kind\":\"" + model::list_kind_of(*action.resource) + "\",\"apiVersion\":\"" +
+                    model::schema::join_api_version(action.resource->group, action.resource->version) +
+                    "\",\"metadata\":{\"resourceVersion\":\"" + std::to_string(page.revision) + '"';
   if (!page.continue_token.empty()) {
     out += ",\"continue\":\"" + page.continue_token + '"';
     if (page.remaining) out += ",\"remainingItemCount\":" + std::to_string(*page.remaining);
   }
-  out += '}';
+  return out + "},\"items\":[";
 }
 
-std::string list_json(const Action& action, const Page& page) {
-  size_t size = 256;
-  for (const model::ObjectRef& item : page.items) size += item.object->json().size() + 48;
-  std::string out;
-  out.reserve(size);
-  out += "{\"kind\":\"" + model::list_kind_of(*action.resource) + "\",\"apiVersion\":\"" +
-         model::schema::join_api_version(action.resource->group, action.resource->version) + "\",";
-  append_list_meta(out, page);
-  out += ",\"items\":[";
-  for (size_t i = 0; i < page.items.size(); i++) {
-    if (i > 0) out += ',';
-    page.items[i].object->print_to(out, page.items[i].revision);
+// The items go out from where they are kept; only their revisions are written here.
+io::Body list_body(const Action& action, const Page& page) {
+  constexpr size_t longest_revision = 48;
+  auto revisions = std::make_shared<std::string>();
+  revisions->reserve(page.items.size() * longest_revision);  // never moves
+  std::vector<io::Chunk> chunks;
+  chunks.reserve(page.items.size() * 4 + 2);
+  chunks.emplace_back(list_head(action, page));
+  for (const model::ObjectRef& item : page.items) {
+    if (chunks.size() > 1) chunks.push_back(io::Chunk::literal(","));
+    const std::string_view json = item.object->json();
+    const size_t at = item.object->rv_at(), begin = revisions->size();
+    item.object->print_revision_to(*revisions, item.revision);
+    chunks.emplace_back(item.object, json.substr(0, at));
+    chunks.emplace_back(revisions, std::string_view(*revisions).substr(begin));
+    chunks.emplace_back(item.object, json.substr(at));
   }
-  return out + "]}";
+  chunks.push_back(io::Chunk::literal("]}"));
+  return chunks;
 }
 
 Result<std::string> object_json(const Action& action, const model::ObjectRef& object, bool headers) {
@@ -42,7 +49,11 @@ Result<std::string> object_json(const Action& action, const model::ObjectRef& ob
       object.object->print_to(out, object.revision);
       return out;
     }
-    case Shape::partial: return partial_json(object, action.wanted.shape_v1beta1);
+    case Shape::partial: {
+      std::string out;
+      append_partial(out, object, action.wanted.shape_v1beta1);
+      return out;
+    }
     case Shape::table: {
       Page one;
       one.revision = object.revision;
@@ -151,31 +162,38 @@ Result<Rendered> render_object(const Action& action, const model::ObjectRef& obj
 }
 
 Result<Rendered> render_list(const Action& action, const Page& page) {
+  const bool plain = action.wanted.encoding == Encoding::json && !action.wanted.pretty;
+  if (plain && action.wanted.shape == Shape::object) return Rendered{content_type_of(Encoding::json), list_body(action, page)};
   std::string json;
   switch (action.wanted.shape) {
-    case Shape::object: json = list_json(action, page); break;
-    case Shape::partial: json = TRY(partial_list_json(page, action.wanted.shape_v1beta1)); break;
+    case Shape::object: json = list_body(action, page).text(); break;
+    case Shape::partial: json = partial_list_json(page, action.wanted.shape_v1beta1); break;
     case Shape::table: json = TRY(table_json(action, page, true)); break;
   }
   Encoded encoded = TRY(encode(action.wanted, std::move(json)));
   return Rendered{content_type_of(encoded.encoding), std::move(encoded.body)};
 }
 
-Result<std::string> render_event(const Action& action, const WatchItem& item) {
+Result<void> append_event(std::string& out, const Action& action, const WatchItem& item) {
   std::string_view type = type_name(item.kind);
-  std::string out;
   if (item.object && action.wanted.shape == Shape::object && action.wanted.encoding == Encoding::json) {
-    out.reserve(item.object.object->json().size() + 96);
     out.append("{\"type\":\"").append(type).append("\",\"object\":");
     item.object.object->print_to(out, item.object.revision);
-    return out += "}\n";
+    out += "}\n";
+    return {};
   }
-  if (!item.object) return frame_event(action.wanted, type, bookmark_json(action, item));
+  if (!item.object) {
+    out += TRY(frame_event(action.wanted, type, bookmark_json(action, item)));
+    return {};
+  }
   const EventForm form = form_of(action, item);
-  if (auto made = event_forms().find(form)) return std::string(**made);
-  out = TRY(frame_event(action.wanted, type, TRY(object_json(action, item.object, true))));
-  event_forms().put(form, std::make_shared<const std::string>(out), out.size() + item.object.object->json().size());
-  return out;
+  auto made = event_forms().find(form);
+  if (!made) {
+    made = std::make_shared<const std::string>(TRY(frame_event(action.wanted, type, TRY(object_json(action, item.object, true)))));
+    event_forms().put(form, *made, (*made)->size() + item.object.object->json().size());
+  }
+  out += **made;
+  return {};
 }
 
 std::string render_watch_error(const Action& action, const Error& error) {

@@ -14,7 +14,7 @@ namespace estiba::apiserver {
 
 struct Rendered {
   std::string_view content_type;
-  std::string body;
+  io::Body body;
 };
 
 Result<Rendered> render_object(const Action& action, const model::ObjectRef& object);
@@ -27,8 +27,8 @@ std::string warning_header(std::string_view text);
 /// Adds Warning headers, as far as Kubernetes does: 4 KiB in all, and long ones are cut where the whole would be more.
 void add_warnings(io::Response& response, const std::vector<std::string>& warnings);
 
-/// One line of a watch stream: {"type":…,"object":…}, or a length-prefixed frame in protobuf.
-Result<std::string> render_event(const Action& action, const WatchItem& item);
+/// Adds an event of a watch stream: a line {"type":…,"object":…}, or a length-prefixed frame in protobuf.
+Result<void> append_event(std::string& out, const Action& action, const WatchItem& item);
 /// The ERROR event that ends a watch.
 std::string render_watch_error(const Action& action, const Error& error);
 std::string_view watch_content_type(const Wanted& wanted);

@@ -16,7 +16,7 @@ bool is_health(std::string_view path) {
   return false;
 }
 
-void send_text(io::Response& response, int status, std::string text, std::string type = "text/plain; charset=utf-8") {
+void send_text(io::Response& response, int status, io::Body text, std::string type = "text/plain; charset=utf-8") {
   response.send(status, {{"Content-Type", std::move(type)}, {"Cache-Control", "no-cache, private"}, {"X-Content-Type-Options", "nosniff"}},
                 std::move(text));
 }

@@ -136,7 +136,7 @@ Result<void> append_row(std::string& out, const Action& action, const Printer& p
   if (action.include_object != "None") {
     out += ",\"object\":";
     if (action.include_object == "Object") object.object->print_to(out, object.revision);
-    else out += TRY(partial_json(object, action.wanted.shape_v1beta1));
+    else append_partial(out, object, action.wanted.shape_v1beta1);
   }
   out += '}';
   return {};

@@ -123,15 +123,20 @@ Result<void> read_meta(Meta& meta, const Node& root, const Node* metadata) {
   return read_finalizers(meta.finalizers, *metadata);
 }
 
-// Prints the object without resourceVersion; returns where that belongs.
-size_t print_without_revision(std::string& out, const Node& root) {
-  size_t at = 0;
+struct MetadataPlace {
+  uint32_t begin = 0;  // behind the brace
+  uint32_t end = 0;    // likewise
+};
+
+// Prints the object without resourceVersion; returns where metadata stands.
+MetadataPlace print_without_revision(std::string& out, const Node& root) {
+  MetadataPlace place;
   const auto comma = [&] {
     if (out.back() != '{') out += ',';
   };
   const auto members = [&](const Node& metadata) {
     out += "\"metadata\":{";
-    at = out.size();
+    place.begin = uint32_t(out.size());
     for (const Node& member : metadata) {
       if (member.key() == "resourceVersion") continue;
       comma();
@@ -140,6 +145,7 @@ size_t print_without_revision(std::string& out, const Node& root) {
       json::print_to(out, member);
     }
     out += '}';
+    place.end = uint32_t(out.size());
   };
   out += '{';
   for (const Node& member : root) {
@@ -152,14 +158,13 @@ size_t print_without_revision(std::string& out, const Node& root) {
     out += ':';
     json::print_to(out, member);
   }
-  if (!at) {
+  if (!place.begin) {
     comma();
-    out += "\"metadata\":{";
-    at = out.size();
-    out += '}';
+    out += "\"metadata\":{}";
+    place = {uint32_t(out.size() - 1), uint32_t(out.size())};
   }
   out += '}';
-  return at;
+  return place;
 }
 
 }  // namespace
@@ -173,7 +178,9 @@ Result<ObjectPtr> Object::make(const Node& root, const SharedText& stored) {
   TRY(read_meta(object->meta_, root, metadata));
   thread_local std::string text;
   text.clear();
-  object->rv_at_ = print_without_revision(text, root);
+  const MetadataPlace place = print_without_revision(text, root);
+  object->rv_at_ = place.begin;
+  object->metadata_end_ = place.end;
   object->json_ = stored == text ? stored : SharedText(text);
   if (text.capacity() > kept_scratch) std::string().swap(text);
   return object;
@@ -193,16 +200,26 @@ Object::~Object() {
   }
 }
 
-void Object::print_to(std::string& out, int64_t revision) const {
+void Object::print_revision_to(std::string& out, int64_t revision) const {
   char number[24];
   const auto [end, _] = std::to_chars(number, number + sizeof number, revision);
-  out.reserve(out.size() + json_.size() + 48);
-  const std::string_view json = json_;
-  out.append(json.substr(0, rv_at_));
   out += "\"resourceVersion\":\"";
   out.append(number, end);
-  out += json[rv_at_] == '}' ? "\"" : "\",";
+  out += std::string_view(json_)[rv_at_] == '}' ? "\"" : "\",";
+}
+
+void Object::print_to(std::string& out, int64_t revision) const {
+  if (out.empty()) out.reserve(json_.size() + 48);
+  const std::string_view json = json_;
+  out.append(json.substr(0, rv_at_));
+  print_revision_to(out, revision);
   out.append(json.substr(rv_at_));
+}
+
+void Object::print_metadata_to(std::string& out, int64_t revision) const {
+  out += '{';
+  print_revision_to(out, revision);
+  out.append(std::string_view(json_).substr(rv_at_, metadata_end_ - rv_at_));
 }
 
 const void* Object::typed(const codec::Struct& layout) const {

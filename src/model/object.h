@@ -65,8 +65,12 @@ class Object {
   const SharedText& shared_json() const { return json_; }
   /// Where `"resourceVersion":"N"` goes: behind the brace that opens metadata (with a comma unless metadata is empty).
   size_t rv_at() const { return rv_at_; }
+  /// The text that belongs there: `"resourceVersion":"N"`, with a comma unless metadata is empty.
+  void print_revision_to(std::string& out, int64_t revision) const;
   /// The whole JSON with the revision spliced in, appended to `out`.
   void print_to(std::string& out, int64_t revision) const;
+  /// Likewise of metadata alone, "{…}".
+  void print_metadata_to(std::string& out, int64_t revision) const;
 
   /// The typed struct (model/types/*.h), decoded once and shared. T must be the struct of this object's kind; fields that
   /// do not fit are left at their defaults (the API server has validated them).
@@ -86,7 +90,7 @@ class Object {
   const void* typed(const codec::Struct& layout) const;
   Meta meta_;
   SharedText json_;
-  size_t rv_at_ = 0;
+  uint32_t rv_at_ = 0, metadata_end_ = 0;  // metadata's text is json_[rv_at_ - 1, metadata_end_)
   mutable std::atomic<Typed*> typed_{nullptr};
 };
 using ObjectPtr = std::shared_ptr<const Object>;
