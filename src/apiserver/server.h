@@ -1,6 +1,8 @@
 // The API server on HTTP: authenticates, parses, authorizes, dispatches, answers.
 #pragma once
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -72,6 +74,8 @@ class Api {
   Task<Result<void>> write(Action& action, io::Request& request, io::Response& response);
   Task<Result<void>> remove_collection(Action action, io::Response& response);
   Task<Result<void>> stream_watch(const Action& action, io::Request& request, io::Response& response);
+  /// The turns of the watches that this thread's executor serves.
+  std::shared_ptr<FanOut> fan_out();
   Task<Result<void>> forward_to_node(const Action& action, io::Request& request, io::Response& response);
   Task<void> serve_remote(RemotePtr remote, User user, io::Request& request, io::Response& response);
   Task<void> serve_proxy(Action action, std::string tail, io::Request& request, io::Response& response);
@@ -93,6 +97,8 @@ class Api {
   NodeProxy* node_proxy_;
   Duration request_timeout_;
   store::Freshness* freshness_;
+  std::mutex fan_outs_mutex_;
+  std::map<Executor*, std::shared_ptr<FanOut>> fan_outs_;  // guarded by fan_outs_mutex_
   std::atomic<bool> ready_ = false, held_ = false;
 };
 

@@ -7,6 +7,7 @@
 #include "apiserver/respond.h"
 #include "apiserver/server.h"
 #include "base/strings.h"
+#include "base/watchdog.h"
 #include "io/gzip.h"
 
 namespace estiba::apiserver {
@@ -29,15 +30,6 @@ Task<void> serve_packed(Api& api, io::Request& request, io::Response& response) 
 Duration default_watch_time() {
   uint8_t random = static_cast<uint8_t>(random_bytes(1)[0]);
   return 30min + 7s * random;
-}
-
-using Items = Result<std::vector<WatchItem>>;
-
-// The next items, or none once `limit` has passed; its position is then up to date.
-Task<Items> next_within(Watcher& watcher, Duration limit) {
-  auto items = co_await with_timeout(limit, watcher.next());
-  if (items) co_return std::move(*items);
-  co_return watcher.poll();
 }
 
 // The objects of events in the version that is watched, all of them in one conversion.
@@ -71,7 +63,11 @@ Task<Result<void>> send_items(const Action& action, const std::vector<WatchItem>
   constexpr size_t piece = 64 * 1024;
   std::string out;
   for (const WatchItem& item : items) {
-    out += CO_TRY(render_event(action, item));
+    if (out.empty() && item.object) {
+      const size_t room = item.object.object->json().size() + 128;
+      out.reserve(std::min(piece + room, room * items.size()));
+    }
+    CO_TRY(append_event(out, action, item));
     if (out.size() < piece) continue;
     CO_TRY(co_await response.write(std::exchange(out, {})));
   }
@@ -131,33 +127,47 @@ Task<Result<void>> Api::stream_watch(const Action& action, io::Request& request,
   (void)request;
   auto selection = CO_TRY(ConvertedSelection::make(action));
   if (selection) CO_TRY(co_await begin_from(registry_, action, *selection));
+  FanOut::Turn turn(fan_out());
   auto watcher = CO_TRY(registry_.watch(selection ? selection->wider() : action));
   response.give_up_after(std::min(watch_patience, request_timeout_));
   CO_TRY(co_await response.start(
       200, {{"Content-Type", std::string(watch_content_type(action.wanted))}, {"Cache-Control", "no-cache, private"}}));
   Executor& executor = *Executor::current();
-  Duration total = action.list.timeout_seconds ? Duration(std::chrono::seconds(*action.list.timeout_seconds)) : default_watch_time();
-  Instant end = executor.now() + total;
+  const Duration total = action.list.timeout_seconds ? Duration(std::chrono::seconds(*action.list.timeout_seconds)) : default_watch_time();
+  const Instant end = executor.now() + total;
+  Watchdog alarm([&turn] { turn.ring(); });
   store::Revision told = watcher->position();
-  while (executor.now() < end && !watcher->ended()) {
-    Duration wait = end - executor.now();
-    if (action.list.allow_bookmarks) wait = std::min(wait, bookmark_interval);
-    auto items = co_await next_within(*watcher, wait);
+  for (Instant quiet_since = executor.now();;) {
+    auto items = watcher->poll();
     if (!items) {
       co_await response.write(render_watch_error(action, items.error()));
       co_return {};
     }
-    if (items->empty() && action.list.allow_bookmarks && watcher->position() > told) {
+    const Instant now = executor.now();
+    const bool over = now >= end || (items->empty() && watcher->ended());
+    const bool bookmark = action.list.allow_bookmarks && now >= quiet_since + bookmark_interval;
+    if (items->empty() && bookmark && watcher->position() > told)
       items->push_back({WatchItem::Kind::bookmark, false, {}, watcher->position()});
+    if (bookmark || !items->empty()) quiet_since = now;
+    if (!items->empty()) {
+      if (model::custom_of(*action.resource)) CO_TRY(co_await present_items(registry_, action, *items));
+      told = std::max(told, items->back().revision);
+      if (selection) selection->choose(*items);
+      if (auto sent = co_await send_items(action, *items, response); !sent) co_return {};
     }
-    if (items->empty()) continue;
-    if (model::custom_of(*action.resource)) CO_TRY(co_await present_items(registry_, action, *items));
-    told = std::max(told, items->back().revision);
-    if (selection) selection->choose(*items);
-    if (items->empty()) continue;
-    if (auto sent = co_await send_items(action, *items, response); !sent) co_return {};
+    if (over) co_return {};
+    alarm.until(action.list.allow_bookmarks ? std::min(end, quiet_since + bookmark_interval) : end);
+    watcher->arm(turn);
+    co_await turn;
   }
-  co_return {};
+}
+
+std::shared_ptr<FanOut> Api::fan_out() {
+  Executor* executor = Executor::current();
+  const std::lock_guard lock(fan_outs_mutex_);
+  std::shared_ptr<FanOut>& slot = fan_outs_[executor];
+  if (!slot) slot = std::make_shared<FanOut>(*executor);
+  return slot;
 }
 
 Task<Result<void>> Api::forward_to_node(const Action& action, io::Request& request, io::Response& response) {

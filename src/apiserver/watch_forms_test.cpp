@@ -72,6 +72,12 @@ TEST(Recent, KeepsWhatFitsAndForgetsTheRest) {
   EXPECT_EQ(cache.find({3}), std::nullopt) << "larger than the whole";
 }
 
+Result<std::string> render_event(const Action& action, const WatchItem& item) {
+  std::string out;
+  TRY(append_event(out, action, item));
+  return out;
+}
+
 class WatchForms : public ApiFixture {
  protected:
   std::vector<WatchItem> items(std::string_view group, std::string_view version, std::string_view resource) {

@@ -64,6 +64,11 @@ Result<std::vector<WatchItem>> Watcher::poll() {
   return out;
 }
 
+void Watcher::arm(FanOut::Turn& turn) {
+  if (definition_ && !ended_) definition_->arm([&turn] { turn.ring(); });
+  events_->arm([&turn] { turn.ring(); });
+}
+
 Task<Result<std::vector<WatchItem>>> Watcher::next() {
   for (;;) {
     auto items = CO_TRY(poll());

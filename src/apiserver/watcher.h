@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apiserver/action.h"
+#include "apiserver/fan_out.h"
 #include "apiserver/selection.h"
 #include "base/task.h"
 #include "store/store.h"
@@ -45,6 +46,8 @@ class Watcher {
   Task<Result<std::vector<WatchItem>>> next();
   /// What is there without waiting; may be empty.
   Result<std::vector<WatchItem>> poll();
+  /// Rings as soon as poll() may return something new or an error; at once when that is already so. The turn outlives the watcher.
+  void arm(FanOut::Turn& turn);
   /// All events up to here have been returned.
   store::Revision position() const { return position_; }
 

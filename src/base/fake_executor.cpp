@@ -63,4 +63,9 @@ void FakeExecutor::advance(Duration step) {
   run();
 }
 
+void FakeExecutor::pass(Duration step) {
+  wall_ += step;
+  now_ += step;
+}
+
 }  // namespace estiba

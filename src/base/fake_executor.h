@@ -23,11 +23,12 @@ class FakeExecutor final : public Executor {
   size_t run();
   /// Moves time on by `step`, running each timer at its instant and all posted work between.
   void advance(Duration step);
+  /// Moves time on and runs nothing: called by work that takes so long.
+  void pass(Duration step);
   /// Armed timers; a test of idleness asserts on it.
   size_t timers() const { return timers_.size(); }
 
  private:
-
   Instant now_{};
   WallTime wall_;
   std::mutex mutex_;

@@ -3,27 +3,11 @@
 #include <memory>
 #include <string>
 
+#include "base/watchdog.h"
 #include "io/http1.h"
 #include "io/http_server.h"
 
 namespace estiba::io {
-
-/// One deadline that moves often. The timer is armed once and looks at the deadline when it fires.
-class Watchdog {
- public:
-  explicit Watchdog(UniqueFunction<void()> expired) : expired_(std::move(expired)) {}
-  ~Watchdog();
-  Watchdog(const Watchdog&) = delete;
-  void within(Duration limit) { until(Executor::current()->now() + limit); }
-  void until(Instant deadline);
-  void off() { deadline_ = Instant::max(); }
-
- private:
-  void fire();
-  UniqueFunction<void()> expired_;
-  Instant deadline_ = Instant::max(), armed_ = Instant::max();
-  Executor::Timer timer_;
-};
 
 struct ServerContext {
   HttpServerOptions options;

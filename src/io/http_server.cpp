@@ -98,26 +98,6 @@ Task<Result<StreamPtr>> Response::upgrade(int status, Headers headers) {
 
 // --- what connections share --------------------------------------------------------------------------------------------------
 
-Watchdog::~Watchdog() {
-  if (timer_.id) Executor::current()->cancel(timer_);
-}
-
-void Watchdog::until(Instant deadline) {
-  deadline_ = deadline;
-  if (deadline >= armed_) return;
-  if (timer_.id) Executor::current()->cancel(timer_);
-  armed_ = deadline;
-  timer_ = Executor::current()->at(deadline, [this] { fire(); });
-}
-
-void Watchdog::fire() {
-  timer_ = {};
-  armed_ = Instant::max();
-  if (deadline_ == Instant::max()) return;
-  if (Executor::current()->now() < deadline_) return until(deadline_);
-  expired_();
-}
-
 const std::string& date_now() {
   static thread_local std::string text;
   static thread_local int64_t second = -1;

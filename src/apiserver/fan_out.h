@@ -1,0 +1,60 @@
+// FanOut: the turns of watches that have something to tell. One write may wake thousands of them at once. They take turns, for a slice of
+// time after which the loop looks at everything else: so requests are answered meanwhile, and what is written while a watch waits for its
+// turn goes out with the same piece of answer.
+#pragma once
+#include <coroutine>
+#include <memory>
+#include <mutex>
+
+#include "base/executor.h"
+
+namespace estiba::apiserver {
+
+class FanOut : public std::enable_shared_from_this<FanOut> {
+ public:
+  /// How long watches are served before others have their turn: a request waits so long at most for each thing that it waits for.
+  static constexpr Duration slice = std::chrono::milliseconds(1);
+
+  /// Watches of this executor; it outlives them.
+  explicit FanOut(Executor& executor) : executor_(executor) {}
+  FanOut(const FanOut&) = delete;
+
+  /// One watch's place. It belongs to a coroutine of the executor, which waits by `co_await turn` until it has been rung and its turn
+  /// has come. A ring that comes while it does not wait is remembered; several are one.
+  class Turn {
+   public:
+    explicit Turn(std::shared_ptr<FanOut> fan_out) : fan_out_(std::move(fan_out)) {}
+    Turn(const Turn&) = delete;
+    ~Turn();
+    /// Any thread. Nobody may ring any more when the Turn goes.
+    void ring();
+
+    bool await_ready() const { return false; }
+    bool await_suspend(std::coroutine_handle<> handle);
+    void await_resume() {}
+
+   private:
+    friend class FanOut;
+    std::shared_ptr<FanOut> fan_out_;
+    // Guarded by the fan-out's mutex.
+    Turn *next_ = nullptr, *previous_ = nullptr;
+    bool queued_ = false;
+    // Touched on the executor's thread only.
+    std::coroutine_handle<> waiting_;
+    bool come_ = false;  // the turn came while the coroutine was at something else
+  };
+
+ private:
+  void enqueue(Turn& turn);
+  void unlink(Turn& turn);
+  Turn* pop();
+  void post();
+  void serve();
+
+  Executor& executor_;
+  std::mutex mutex_;
+  Turn *first_ = nullptr, *last_ = nullptr;  // guarded by mutex_
+  bool posted_ = false;                      // guarded by mutex_
+};
+
+}  // namespace estiba::apiserver
