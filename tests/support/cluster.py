@@ -5,6 +5,7 @@ kernel ends everything inside. A second network namespace is the outside world: 
 Nothing of it touches the host's network; `leftovers()` tells what a stopped cluster left behind."""
 import contextlib
 import ctypes
+import fcntl
 import hashlib
 import json
 import os
@@ -300,27 +301,36 @@ def pss_kib(pid):
     return 0
 
 
+def image_made_once(name, make):
+    """The tar `name` below $ESTIBA_CACHE/images; where it is missing, make(path) writes it. Test programs that run at once wait for each other."""
+    target = CACHE / "images" / f"{name}.tar"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            partial = target.with_suffix(".partial.tar")
+            make(partial)
+            partial.rename(target)
+    return target
+
+
+def debian_root(target, packages, excluded):
+    """Writes the root file system of Debian packages as a tar, without the paths of `excluded`."""
+    places = [pathlib.Path("/etc/apt/sources.list"), *(path for glob in ("*.list", "debian*.sources") for path in sorted(pathlib.Path("/etc/apt/sources.list.d").glob(glob)))]
+    sources = [str(path) for path in places if path.exists() and path.stat().st_size]
+    excludes = [f"--dpkgopt=path-exclude={what}" for what in excluded]
+    run(["mmdebstrap", "--variant=extract", "--include=" + ",".join(packages), *excludes, "bookworm", target, *sources], timeout=1800)
+
+
 def debian_image(name, packages, files=()):
     """A root file system of Debian packages as a tar, made once and cached; the key is its recipe."""
     key = hashlib.sha256(repr((packages, files)).encode()).hexdigest()[:12]
-    target = CACHE / "images" / f"{name}-{key}.tar"
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    sources = [str(path) for path in [pathlib.Path("/etc/apt/sources.list"), *sorted(pathlib.Path("/etc/apt/sources.list.d").glob("*.list")),
-                                      *sorted(pathlib.Path("/etc/apt/sources.list.d").glob("debian*.sources"))] if path.exists() and path.stat().st_size]
-    partial = target.with_suffix(".partial.tar")
-    excludes = [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("doc", "man", "locale")]
-    run(["mmdebstrap", "--variant=extract", "--include=" + ",".join(packages), *excludes, "bookworm", partial, *sources], timeout=900)
-    partial.rename(target)
-    return target
+    return image_made_once(f"{name}-{key}", lambda target: debian_root(target, packages, [f"/usr/share/{what}/*" for what in ("doc", "man", "locale")]))
 
 
 def busybox_image():
     """A tiny root file system of busybox alone, as a tar."""
-    target = CACHE / "images" / "busybox-2.tar"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
+    def make(target):
         with tempfile.TemporaryDirectory() as root:
             base = pathlib.Path(root)
             base.chmod(0o755)
@@ -332,10 +342,9 @@ def busybox_image():
                     (base / "bin" / applet).symlink_to("busybox")
             (base / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n")
             (base / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
-            partial = target.with_suffix(".partial.tar")
-            run(["tar", "-C", root, "--owner=0", "--group=0", "--numeric-owner", "-cf", partial, "."])
-            partial.rename(target)
-    return target
+            run(["tar", "-C", root, "--owner=0", "--group=0", "--numeric-owner", "-cf", target, "."])
+
+    return image_made_once("busybox-2", make)
 
 
 def python_image():

@@ -6,7 +6,7 @@ import io
 import pathlib
 import tarfile
 
-from cluster import CACHE, run
+from cluster import debian_root, image_made_once
 
 CERTIFICATES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
 SMALLER = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "*/libLLVM*", "*/libz3*", "*/bitcode/*", "*/llvmjit*", "*/EXTERNALLY-MANAGED")
@@ -63,18 +63,12 @@ def _append(archive, files, users):
 def _root(name, packages, files, users=()):
     certificates = CERTIFICATES.read_bytes() if CERTIFICATES.exists() else b""
     key = hashlib.sha256(repr((2, packages, files, users, hashlib.sha256(certificates).hexdigest(), SMALLER)).encode()).hexdigest()[:12]
-    target = CACHE / "images" / f"{name}-{key}.tar"
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    sources = [str(path) for path in [pathlib.Path("/etc/apt/sources.list"), *sorted(pathlib.Path("/etc/apt/sources.list.d").glob("debian*.sources"))]
-               if path.exists() and path.stat().st_size]
-    partial = target.with_suffix(".partial.tar")
-    excludes = [f"--dpkgopt=path-exclude={what}" for what in SMALLER]
-    run(["mmdebstrap", "--variant=extract", "--include=" + ",".join(packages), *excludes, "bookworm", partial, *sources], timeout=1800)
-    _append(partial, files, users)
-    partial.rename(target)
-    return target
+
+    def make(target):
+        debian_root(target, packages, SMALLER)
+        _append(target, files, users)
+
+    return image_made_once(f"{name}-{key}", make)
 
 
 def python_slim():
