@@ -1,6 +1,7 @@
 // Api::bootstrap: what a cluster has from the beginning.
 #include "apiserver/api_errors.h"
 #include "apiserver/bootstrap_rbac.h"
+#include "apiserver/gateway_api_schemas.h"
 #include "apiserver/own_action.h"
 #include "apiserver/server.h"
 #include "apiserver/service_repair.h"
@@ -83,6 +84,9 @@ Task<Result<void>> Api::bootstrap() {
                                 "{\"metadata\":{\"name\":\"" + std::string(one.name) + "\"},\"value\":" + std::to_string(one.value) +
                                     ",\"description\":\"" + std::string(one.description) + "\"}"));
   }
+  for (const GatewayKind& kind : gateway_kinds())
+    CO_TRY(co_await create_once(registry_, "apiextensions.k8s.io", "v1", "customresourcedefinitions", {},
+                                std::string(kind.plural) + ".gateway.networking.k8s.io", CO_TRY(definition_of(kind))));
   CO_TRY(co_await create_once(registry_, "networking.k8s.io", "v1", "ingressclasses", {}, "estiba",
                               R"({"metadata":{"name":"estiba"},"spec":{"controller":"estiba.dev/ingress"}})"));
   CO_TRY(co_await reconcile_rbac(registry_));

@@ -134,7 +134,7 @@ TEST_F(IngressTest, the_status_has_the_nodes_addresses) {
   node("c", "10.0.0.3", "False");
   struct Run {
     static Task<bool> go(client::testing::FakeClient* client) {
-      StatusWriter writer(*client);
+      StatusWriter writer(*client, {});
       writer.start();
       co_return co_await until([&] {
         return client->find(ingress_resource, "shop", "web").print().find(R"("ingress":[{"ip":"10.0.0.1"},{"ip":"10.0.0.2"}])") !=

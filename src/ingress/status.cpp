@@ -2,27 +2,23 @@
 
 #include "base/log.h"
 #include "client/backoff.h"
-#include "client/informer.h"
 #include "client/json_writer.h"
 #include "client/node_addresses.h"
-#include "ingress/ingress_rules.h"
+#include "ingress/gateway_status.h"
+#include "ingress/objects.h"
 #include "model/types/networking_v1.h"
 
 namespace estiba::ingress {
 
 using model::ObjectRef;
-using model::networking_v1::Ingress;
 
 namespace {
 
-std::vector<std::string> written_addresses(const ObjectRef& ingress) {
-  std::vector<std::string> addresses;
-  if (const auto& balancer = ingress.as<Ingress>().status.loadBalancer)
-    for (const auto& one : balancer->ingress) addresses.push_back(one.ip);
-  return addresses;
-}
-
-std::string status_patch(const std::vector<std::string>& addresses) {
+std::optional<std::string> ingress_patch(const ObjectRef& ingress, const std::vector<std::string>& addresses) {
+  std::vector<std::string> written;
+  if (const auto& balancer = ingress.as<model::networking_v1::Ingress>().status.loadBalancer)
+    for (const auto& one : balancer->ingress) written.push_back(one.ip);
+  if (written == addresses) return std::nullopt;
   client::JsonWriter json;
   json.object().object("status").object("loadBalancer").array("ingress");
   for (const std::string& address : addresses) json.object().field("ip", address).end();
@@ -34,52 +30,70 @@ std::string status_patch(const std::vector<std::string>& addresses) {
 
 struct StatusWriter::State {
   client::Client& client;
-  client::Informer ingresses, classes;
-  std::unique_ptr<client::Informer> nodes;  // only while an Ingress of ours is there
+  IngressPorts ports;
   Event changed;
-  Job job;  // last: ends first
+  Objects objects;
+  std::unique_ptr<client::Informer> nodes;  // only while something of ours is there
+  Job job;                                  // last: ends first
 
-  explicit State(client::Client& client) : client(client), ingresses(client, ingress_resource), classes(client, ingress_class_resource) {
-    for (client::Informer* informer : {&ingresses, &classes})
-      informer->on_change([this](const ObjectRef&, const ObjectRef&) { changed.set(); });
+  State(client::Client& client, IngressPorts ports) : client(client), ports(ports), objects(client, changed) {}
+
+  Task<Result<void>> write(client::Resource resource, ObjectRef object, std::optional<std::string> patch) {
+    if (!patch) co_return {};
+    auto written = co_await client.patch(resource, object.meta().ns, object.meta().name, client::PatchType::merge, std::move(*patch),
+                                         {.subresource = "status"});
+    if (written || written.error().code == Code::not_found) co_return {};
+    co_return std::unexpected(std::move(written.error()).context("status of " + object.meta().kind + " " + client::key_of(object)));
   }
 
-  std::vector<ObjectRef> ours() const {
-    std::vector<ObjectRef> found;
-    ingresses.each([&](const ObjectRef& ingress) {
-      if (is_ours(ingress, classes)) found.push_back(ingress);
-    });
-    return found;
-  }
-
-  Task<Result<void>> write_all() {
-    const auto found = ours();
-    if (found.empty()) {
-      nodes.reset();
-      co_return {};
-    }
+  Task<void> open() {
     if (!nodes) {
       nodes = std::make_unique<client::Informer>(client, client::nodes);
       nodes->on_change([this](const ObjectRef& before, const ObjectRef& after) {
         if (!before || !after || client::balancer_addresses(before) != client::balancer_addresses(after)) changed.set();
       });
-      co_await nodes->wait_synced();
     }
+    co_await nodes->wait_synced();
+    co_await objects.open();
+  }
+
+  Task<Result<void>> write_all() {
+    const WallTime now = Executor::current()->wall_now();
+    for (const ObjectRef& one : objects.gateway_classes())
+      CO_TRY(co_await write(gateway_class_resource, one, gateway_class_patch(one, now)));
+    const auto ingresses = objects.ingresses();
+    if (ingresses.empty() && objects.gateways().empty()) {
+      nodes.reset();
+      objects.close();
+      co_return {};
+    }
+    co_await open();
     const auto addresses = client::balancer_addresses(nodes->list());
-    for (const ObjectRef& ingress : found) {
-      if (written_addresses(ingress) == addresses) continue;
-      auto written = co_await client.patch(ingress_resource, ingress.meta().ns, ingress.meta().name, client::PatchType::merge,
-                                           status_patch(addresses), {.subresource = "status"});
-      if (written) ingresses.observe(*written);
-      else if (written.error().code != Code::not_found)
-        co_return std::unexpected(std::move(written.error()).context("status of Ingress " + client::key_of(ingress)));
+    for (const ObjectRef& one : ingresses) CO_TRY(co_await write(ingress_resource, one, ingress_patch(one, addresses)));
+    const auto made = objects.make(ports);
+    for (const GatewayStatus& one : made.gateways.gateways)
+      CO_TRY(co_await write(gateway_resource, one.object, gateway_patch(one, addresses, now)));
+    for (const ObjectRef& route : objects.routes()) {
+      const auto outcome =
+          std::ranges::find_if(made.gateways.routes, [&](const RouteStatus& one) { return one.object.object == route.object; });
+      CO_TRY(
+          co_await write(http_route_resource, route, route_patch(route, outcome == made.gateways.routes.end() ? nullptr : &*outcome, now)));
     }
     co_return {};
   }
 
+  // A class for people to name; who does not want it deletes it, until the next start.
+  Task<void> make_class() {
+    auto made = co_await client.create(
+        gateway_class_resource, {},
+        R"({"apiVersion":"gateway.networking.k8s.io/v1","kind":"GatewayClass","metadata":{"name":"estiba"},"spec":{"controllerName":"estiba.dev/gateway"}})");
+    if (!made && made.error().code != Code::already_exists)
+      log::warn("ingress", "the GatewayClass estiba could not be made", {{"error", made.error()}});
+  }
+
   static Task<void> run(State* self) {
-    co_await self->ingresses.wait_synced();
-    co_await self->classes.wait_synced();
+    co_await self->make_class();
+    co_await self->objects.wait_synced();
     client::Backoff pause(std::chrono::milliseconds(100), std::chrono::seconds(30));
     for (;;) {
       self->changed.reset();
@@ -95,11 +109,11 @@ struct StatusWriter::State {
   }
 };
 
-StatusWriter::StatusWriter(client::Client& client) : client_(client) {}
+StatusWriter::StatusWriter(client::Client& client, IngressPorts ports) : client_(client), ports_(ports) {}
 StatusWriter::~StatusWriter() = default;
 
 void StatusWriter::start() {
-  state_ = std::make_unique<State>(client_);
+  state_ = std::make_unique<State>(client_, ports_);
   state_->job = Job(State::run(state_.get()));
 }
 

@@ -1,16 +1,17 @@
-// Writes into the status of Ingresses of our class where they are served: the addresses of the nodes that take part. One server of a
-// cluster does, the one that leads; what nodes serve does not wait for it.
+// Writes the status of Ingresses, GatewayClasses, Gateways and HTTPRoutes of ours: the addresses of the nodes that take part, and what is
+// served of what was asked for. One server of a cluster does, the one that leads; what nodes serve does not wait for it.
 #pragma once
 #include <memory>
 
 #include "client/client.h"
+#include "ingress/ingress_rules.h"
 
 namespace estiba::ingress {
 
 class StatusWriter {
  public:
   /// Any thread. `client` outlives it.
-  explicit StatusWriter(client::Client& client);
+  StatusWriter(client::Client& client, IngressPorts ports);
   /// On the thread of start().
   ~StatusWriter();
   StatusWriter(const StatusWriter&) = delete;
@@ -21,6 +22,7 @@ class StatusWriter {
  private:
   struct State;
   client::Client& client_;
+  IngressPorts ports_;
   std::unique_ptr<State> state_;
 };
 

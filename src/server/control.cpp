@@ -57,7 +57,7 @@ struct Control::State {
     controllers = std::make_unique<controllers::Controllers>(
         *controllers_client, controllers_thread.loop(),
         controllers::Options{.root_ca_pem = options.ca.certificate_pem, .authority = &authority, .extensions = options.extensions.get()});
-    ingress = std::make_unique<ingress::StatusWriter>(*controllers_client);
+    ingress = std::make_unique<ingress::StatusWriter>(*controllers_client, options.ingress_ports);
     scheduler = std::make_unique<scheduler::Scheduler>(*scheduler_client, scheduler_thread.loop());
     controllers_thread.loop().post([this] {
       if (controllers) controllers->start();

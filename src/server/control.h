@@ -7,6 +7,7 @@
 #include "apiserver/server.h"
 #include "base/task.h"
 #include "controllers/autoscaler_metrics.h"
+#include "ingress/ingress_rules.h"
 #include "io/pki.h"
 
 namespace estiba::server {
@@ -15,6 +16,7 @@ struct ControlOptions {
   io::KeyPair ca;  ///< the cluster's: published in every namespace, and what signs certificate requests
   std::unique_ptr<controllers::ExtensionApi> extensions;  ///< used on the controllers' thread
   bool elect = false;                                     ///< several servers may share the store
+  ingress::IngressPorts ingress_ports{};                  ///< what the status of Ingresses and Gateways goes by
   std::string identity;                                   ///< the beginning of this server's name among the candidates
 };
 

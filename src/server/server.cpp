@@ -233,10 +233,12 @@ Task<Result<void>> Server::start() {
   CO_TRY(s.open_store());
   CO_TRY(co_await s.start_api());
   auto extensions = CO_TRY(s.extension_api());
-  s.control = std::make_unique<Control>(s.api->api(), ControlOptions{.ca = s.certificates.ca,
-                                                                     .extensions = std::move(extensions),
-                                                                     .elect = s.store.freshness != nullptr,
-                                                                     .identity = s.options.node_name});
+  s.control = std::make_unique<Control>(
+      s.api->api(), ControlOptions{.ca = s.certificates.ca,
+                                   .extensions = std::move(extensions),
+                                   .elect = s.store.freshness != nullptr,
+                                   .ingress_ports = {uint16_t(s.options.ingress_http_port), uint16_t(s.options.ingress_https_port)},
+                                   .identity = s.options.node_name});
   s.control->start();
   log::info("server", "the API answers", {{"address", s.options.listen}, {"kubeconfig", s.options.write_kubeconfig}});
   if (s.options.node) CO_TRY_AS("node " + s.options.node_name, co_await s.start_node());

@@ -1,0 +1,58 @@
+// The objects that say what is served, as one thread watches them. Ingresses, Gateways and their classes always; what they refer to only
+// while one of them is of a class of ours.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "ingress/gateway_rules.h"
+
+namespace estiba::ingress {
+
+inline constexpr client::Resource gateway_class_resource{gateway_group, "v1", "gatewayclasses"};
+inline constexpr client::Resource gateway_resource{gateway_group, "v1", "gateways"};
+inline constexpr client::Resource http_route_resource{gateway_group, "v1", "httproutes"};
+inline constexpr client::Resource reference_grant_resource{gateway_group, "v1", "referencegrants"};
+
+/// Whether a GatewayClass names our controller.
+bool is_our_class(const model::ObjectRef& gateway_class);
+
+class Objects {
+ public:
+  /// `changed` is set when the configuration may have become another one. `client` and `changed` outlive this.
+  Objects(client::Client& client, Event& changed);
+  ~Objects();
+
+  Task<void> wait_synced();
+  /// Of classes of ours.
+  std::vector<model::ObjectRef> ingresses() const;
+  std::vector<model::ObjectRef> gateways() const;
+  std::vector<model::ObjectRef> gateway_classes() const;
+
+  /// Watches what they refer to, and waits until it is known; at once when it is.
+  Task<void> open();
+  /// Forgets it.
+  void close();
+  bool is_open() const { return opened_ != nullptr; }
+
+  struct Made {
+    ConfigPtr config;
+    GatewayOutcome gateways;
+    std::map<std::string, std::string> problems;  ///< by Ingress
+  };
+  /// The configuration as it is now; after open().
+  Made make(const IngressPorts& ports);
+
+  /// All HTTPRoutes; after open().
+  std::vector<model::ObjectRef> routes() const;
+
+ private:
+  struct Opened;
+  client::Client& client_;
+  Event& changed_;
+  client::Informer ingresses_, ingress_classes_, gateways_, gateway_classes_;
+  Backends backends_;
+  TlsSecrets secrets_;
+  std::unique_ptr<Opened> opened_;
+};
+
+}  // namespace estiba::ingress

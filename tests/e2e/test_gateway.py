@@ -1,0 +1,149 @@
+"""Gateway API by the server itself: its kinds are there, and what they say is served."""
+import json
+import threading
+import time
+
+import pytest
+
+from cluster import NODE_ADDRESS, wait_for
+from test_ingress import LOAD, backend, certificate, curl, ready
+
+GROUP = "gateway.networking.k8s.io"
+
+
+def gateway(name="gw", *listeners, **spec):
+    return {"apiVersion": f"{GROUP}/v1", "kind": "Gateway", "metadata": {"name": name}, "spec": {"gatewayClassName": "estiba", "listeners": list(listeners), **spec}}
+
+
+def http(port, **more):
+    return {"name": f"http-{port}", "protocol": "HTTP", "port": port, **more}
+
+
+def to(name, **more):
+    return {"name": name, "port": 80, **more}
+
+
+def route(name, host, *rules, parent="gw"):
+    return {"apiVersion": f"{GROUP}/v1", "kind": "HTTPRoute", "metadata": {"name": name}, "spec": {"parentRefs": [{"name": parent}], "hostnames": [host], "rules": list(rules)}}
+
+
+@pytest.fixture
+def port(cluster):
+    """A port of the node for this test alone, so that Gateways of tests do not meet."""
+    return 20000 + int(cluster.ns[2:6], 16) % 8000
+
+
+def asker(cluster, host, port):
+    return lambda path, *arguments: curl(cluster, f"http://{NODE_ADDRESS}:{port}{path}", "-H", f"Host: {host}", *arguments)
+
+
+def conditions(status):
+    return {c["type"]: (c["status"], c["reason"]) for c in status.get("conditions", [])}
+
+
+def test_kinds_and_class_are_there(cluster):
+    assert {"gatewayclasses", "gateways", "httproutes", "referencegrants"} <= {line.split()[0] for line in cluster.kubectl("api-resources", "--api-group", GROUP, "--no-headers").splitlines()}
+    wait_for("the class", lambda: conditions(cluster.get("gatewayclass", "estiba")["status"]) == {"Accepted": ("True", "Accepted")}, 10)
+    assert "parentRefs" in cluster.kubectl("explain", "httproute.spec")
+
+
+def test_status_tells_what_is_served(cluster, port):
+    host = f"{cluster.ns}.example"
+    cluster.apply(*backend("web"), gateway("gw", http(port), {"name": "tcp", "protocol": "TCP", "port": port + 1}), route("web", host, {"backendRefs": [to("web")]}), route("lost", host, {"backendRefs": [to("nosuch")]}))
+    ready(cluster, "web")
+    status = lambda: cluster.get("-n", cluster.ns, "gateway", "gw")["status"]
+    wait_for("the Gateway", lambda: conditions(status()) == {"Accepted": ("True", "ListenersNotValid"), "Programmed": ("True", "Programmed")}, 10)
+    assert status()["addresses"] == [{"type": "IPAddress", "value": NODE_ADDRESS}]
+    listeners = {one["name"]: one for one in status()["listeners"]}
+    assert listeners[f"http-{port}"]["attachedRoutes"] == 2
+    assert conditions(listeners["tcp"])["Accepted"] == ("False", "UnsupportedProtocol")
+    parents = lambda name: [conditions(one) for one in cluster.get("-n", cluster.ns, "httproute", name).get("status", {}).get("parents", [])]
+    wait_for("the route", lambda: parents("web") == [{"Accepted": ("True", "Accepted"), "ResolvedRefs": ("True", "ResolvedRefs")}], 10)
+    wait_for("the lost one", lambda: parents("lost") == [{"Accepted": ("True", "Accepted"), "ResolvedRefs": ("False", "BackendNotFound")}], 10)
+    assert NODE_ADDRESS in cluster.k("get", "gateway", "gw")
+
+
+def test_canaries_and_filters(cluster, port):
+    host = f"{cluster.ns}.example"
+    cluster.apply(*backend("old"), *backend("new"), gateway("gw", http(port)), route(
+        "web", host,
+        {"backendRefs": [to("old", weight=80), to("new", weight=20)]},
+        {"matches": [{"headers": [{"name": "x-canary", "value": "always"}]}], "backendRefs": [to("new")]},
+        {"matches": [{"path": {"type": "PathPrefix", "value": "/moved"}}], "filters": [{"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 301}}]},
+        {"matches": [{"path": {"type": "PathPrefix", "value": "/api"}}], "backendRefs": [to("old")],
+         "filters": [{"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/v2"}}},
+                     {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"add": [{"name": "X-Via", "value": "estiba"}]}}]},
+        {"matches": [{"path": {"type": "Exact", "value": "/hang"}}], "backendRefs": [to("old")], "timeouts": {"request": "300ms"}}))
+    ready(cluster, "old", "new")
+    ask = asker(cluster, host, port)
+    wait_for("the route", lambda: ask("/")[0] == 200, 10)
+    script = f"""
+import http.client
+c = http.client.HTTPConnection({NODE_ADDRESS!r}, {port}, timeout=10); n = 0
+for _ in range(500):
+    c.request("GET", "/", headers={{"Host": {host!r}}}); n += c.getresponse().read().startswith(b"new ")
+print(n)
+"""
+    share = int(cluster.sandbox.outside(["python3", "-c", script]).stdout)
+    assert 50 <= share <= 160, "a fifth of 500, five standard deviations around it"
+    assert all(ask("/", "-H", "X-Canary: always")[1].startswith("new ") for _ in range(10))
+    assert "301" in ask("/moved/x", "-i")[1].splitlines()[0] and f"https://{host}/moved/x" in ask("/moved/x", "-i")[1]
+    status, body = ask("/api/items?q=1", "-i")
+    assert status == 200 and "old GET /v2/items?q=1" in body and "x-via: estiba" in body.lower()
+    assert ask("/hang")[0] == 504
+    cluster.k("delete", "httproute", "web")
+    wait_for("no route", lambda: ask("/")[0] == 404, 10)
+
+
+def test_tls_and_another_namespace(cluster, port):
+    host = f"{cluster.ns}.example"
+    pem = certificate(cluster, "cert", host)
+    cluster.apply(*backend("web"), gateway("gw", {"name": "https", "protocol": "HTTPS", "port": port, "hostname": host, "tls": {"certificateRefs": [{"name": "cert"}]}}),
+                  route("web", host, {"backendRefs": [to("web")]}))
+    ready(cluster, "web")
+    ask = lambda: curl(cluster, f"https://{host}:{port}/", "--resolve", f"{host}:{port}:{NODE_ADDRESS}", "--cacert", pem)
+    wait_for("the answer", lambda: ask()[0] == 200, 10)
+    assert " https " in ask()[1]
+    # A route of another namespace: not before the listener allows it.
+    other = cluster.ns + "-b"
+    cluster.kubectl("create", "namespace", other)
+    try:
+        made = route("other", host, {"filters": [{"type": "RequestRedirect", "requestRedirect": {"path": {"type": "ReplaceFullPath", "replaceFullPath": "/x"}}}], "matches": [{"path": {"type": "Exact", "value": "/other"}}]})
+        made["metadata"]["namespace"], made["spec"]["parentRefs"][0]["namespace"] = other, cluster.ns
+        cluster.kubectl("create", "-f", "-", input=json.dumps(made))
+        accepted = lambda: [conditions(one)["Accepted"] for one in cluster.get("-n", other, "httproute", "other").get("status", {}).get("parents", [])]
+        wait_for("the refusal", lambda: accepted() == [("False", "NotAllowedByListeners")], 10)
+        cluster.k("patch", "gateway", "gw", "--type=json", "-p", '[{"op": "add", "path": "/spec/listeners/0/allowedRoutes", "value": {"namespaces": {"from": "All"}}}]')
+        wait_for("the permission", lambda: accepted() == [("True", "Accepted")], 10)
+    finally:
+        cluster.kubectl("delete", "namespace", other, "--wait=false")
+
+
+def test_weights_shift_without_a_failed_request(cluster, port):
+    host = f"{cluster.ns}.example"
+    shares = lambda old, new: route("web", host, {"backendRefs": [to("old", weight=old), to("new", weight=new)]})
+    cluster.apply(*backend("old", 2), *backend("new", 2), gateway("gw", http(port)), shares(100, 0))
+    ready(cluster, "old", "new")
+    wait_for("the route", lambda: asker(cluster, host, port)("/")[0] == 200, 10)
+    results = []
+    script = LOAD.replace("sys.argv[1], 80", f"sys.argv[1], {port}")
+    load = threading.Thread(target=lambda: results.append(json.loads(cluster.sandbox.outside(["python3", "-c", script, NODE_ADDRESS, host, "5"]).stdout)))
+    load.start()
+    for old, new in ((75, 25), (50, 50), (25, 75), (0, 100)):
+        time.sleep(0.5)
+        cluster.apply(shares(old, new))
+    cluster.k("delete", "deployment", "old")
+    load.join()
+    assert results and results[0]["failures"] == 0, results
+    assert set(results[0]["seen"]) == {"old", "new"}
+
+
+def test_wrong_routes_are_refused(cluster):
+    def refused(made, message):
+        result = cluster.apply(made, check=False)
+        assert result.returncode and message in result.stderr, result.stderr
+    host = "a.example"
+    refused(route("r", host, {"matches": [{"path": {"type": "PathPrefix", "value": "x"}}], "backendRefs": [to("web")]}), "must be an absolute path")
+    refused(route("r", host, {"backendRefs": [{"name": "web"}]}), "Must have port for Service reference")
+    refused(route("r", host, {"filters": [{"type": "RequestRedirect"}]}), "filter.requestRedirect must be specified")
+    refused(gateway("g", {"name": "a", "protocol": "HTTP", "port": 80, "tls": {"certificateRefs": [{"name": "x"}]}}), "tls must not be specified")
