@@ -343,16 +343,16 @@ spec:
 
 std::span<const GatewayKind> gateway_kinds() {
   static constexpr GatewayKind kinds[] = {
-      {"GatewayClass", "gatewayclasses", "gatewayclass", R"(["gc"])", false,
+      {"GatewayClass", "gatewayclasses", "gatewayclass", R"(["gc"])", false, false,
        R"([{name: Controller, type: string, jsonPath: .spec.controllerName}, {name: Accepted, type: string, jsonPath: '.status.conditions[?(@.type=="Accepted")].status'}, {name: Age, type: date, jsonPath: .metadata.creationTimestamp}])",
        class_schema},
-      {"Gateway", "gateways", "gateway", R"(["gtw"])", true,
+      {"Gateway", "gateways", "gateway", R"(["gtw"])", true, false,
        R"([{name: Class, type: string, jsonPath: .spec.gatewayClassName}, {name: Address, type: string, jsonPath: '.status.addresses[*].value'}, {name: Programmed, type: string, jsonPath: '.status.conditions[?(@.type=="Programmed")].status'}, {name: Age, type: date, jsonPath: .metadata.creationTimestamp}])",
        gateway_schema},
-      {"HTTPRoute", "httproutes", "httproute", "[]", true,
+      {"HTTPRoute", "httproutes", "httproute", "[]", true, false,
        R"([{name: Hostnames, type: string, jsonPath: .spec.hostnames}, {name: Age, type: date, jsonPath: .metadata.creationTimestamp}])",
        route_schema},
-      {"ReferenceGrant", "referencegrants", "referencegrant", R"(["refgrant"])", true,
+      {"ReferenceGrant", "referencegrants", "referencegrant", R"(["refgrant"])", true, true,
        R"([{name: Age, type: date, jsonPath: .metadata.creationTimestamp}])", grant_schema}};
   return kinds;
 }
@@ -383,6 +383,7 @@ Result<std::string> definition_of(const GatewayKind& kind) {
       json::print(*document.root().find("spec")) + (status ? ",\"status\":" + json::print(*status) : "") + "}}}";
   std::string versions;
   for (std::string_view version : {"v1", "v1beta1"}) {
+    if (version == "v1beta1" && !kind.beta) continue;
     versions += versions.empty() ? "" : ",";
     versions += R"({"name":")" + std::string(version) + R"(","served":true,"storage":)" + (version == "v1" ? "true" : "false") +
                 R"(,"schema":)" + schema + (status ? R"(,"subresources":{"status":{}})" : "") + R"(,"additionalPrinterColumns":)" +

@@ -47,9 +47,10 @@ void Listeners::apply(ConfigPtr config) {
       ++it;
       continue;
     }
+    auto gone = std::move(it->second);
+    it = open_.erase(it);  // before draining, which may be done at once
     ++draining_;
-    closing_.start(drain(this, std::move(it->second)));
-    it = open_.erase(it);
+    closing_.start(drain(this, std::move(gone)));
   }
   open_missing();
   if (failures_.empty()) retrying_.cancel();
