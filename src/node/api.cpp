@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "io/port_forward.h"
+#include "node/cadvisor.h"
 #include "node/log_options.h"
 #include "node/streams.h"
 #include "observe/metrics.h"
@@ -112,6 +113,10 @@ Task<void> NodeApi::handle(NodeApi* self, io::Request& request, io::Response& re
     co_return response.send(200, {{"Content-Type", "application/json"}}, co_await self->usage_.summary());
   if (request.path == "/metrics/resource")
     co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, co_await self->usage_.resource_metrics());
+  if (request.path == "/metrics/cadvisor")
+    co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, co_await cadvisor_metrics(node));
+  if (request.path == "/metrics/probes")
+    co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, node->context().probes->print());
   if (request.path == "/metrics") co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, observe::metrics().print());
   const bool of_container = verb == "containerLogs" || verb == "exec" || verb == "attach";
   if (!(of_container && parts.size() == 5) && !(verb == "portForward" && parts.size() >= 4))

@@ -4,7 +4,7 @@
 //   GET|POST /exec/{ns}/{pod}/{container}?command=…&input=1&output=1&error=1&tty=1      WebSocket or SPDY
 //   GET|POST /attach/{ns}/{pod}/{container}?input=1&output=1&error=1&tty=1
 //   GET|POST /portForward/{ns}/{pod}
-//   GET  /healthz, /pods, /metrics, /metrics/resource, /stats/summary
+//   GET  /healthz, /pods, /metrics, /metrics/resource, /metrics/cadvisor, /metrics/probes, /stats/summary
 //
 // Callers are known by client certificates of the cluster's CA: members of system:masters, the API server's client
 // (kube-apiserver-kubelet-client) and nobody else.

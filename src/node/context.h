@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "io/pool.h"
 #include "network/network.h"
+#include "node/probe_metrics.h"
 
 namespace estiba::node {
 
@@ -19,9 +20,9 @@ struct Options {
   std::string data_dir = "/var/lib/estiba";  ///< pods/<uid>/volumes below it
   std::string run_dir = "/run/estiba";       ///< volumes/<uid>: what must not reach a disk (secrets, tokens)
   std::string log_root = "/var/log/pods", log_links = "/var/log/containers";
-  std::string cgroup_root = "/estiba";       ///< parent of all pods' groups
+  std::string cgroup_root = "/estiba";  ///< parent of all pods' groups
   std::string cluster_domain = "cluster.local";
-  std::string pod_cidr;                      ///< written to the Node when not empty
+  std::string pod_cidr;  ///< written to the Node when not empty
   std::string version = "v1.36.0+estiba";
   uint16_t api_port = 10250;
   std::string resolv_conf = "/etc/resolv.conf";
@@ -37,6 +38,7 @@ struct Context {
   network::Network& network;
   io::Pool& pool;
   client::EventRecorder& events;
+  ProbeMetrics* probes = nullptr;  ///< null: nobody counts
 };
 
 }  // namespace estiba::node

@@ -10,7 +10,7 @@ namespace estiba::node {
 Node::Node(Options options, Executor& loop, client::Client& client, engine::Engine& engine, network::Network& network, io::Pool& pool)
     : informers_(client),
       events_(client, loop, "kubelet", options.node_name),
-      context_{std::move(options), loop, client, informers_, engine, network, pool, events_},
+      context_{std::move(options), loop, client, informers_, engine, network, pool, events_, &probes_},
       registration_(context_) {}
 
 Node::~Node() { *alive_ = false; }
@@ -86,6 +86,7 @@ void Node::start_worker(const model::ObjectRef& pod) {
 
 void Node::worker_finished(const std::string& uid) {
   workers_.erase(uid);
+  probes_.forget(uid);
   worker_gone_.set();
 }
 

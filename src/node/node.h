@@ -46,6 +46,7 @@ class Node {
 
   client::Informers informers_;
   client::EventRecorder events_;
+  ProbeMetrics probes_;
   Context context_;
   Registration registration_;
   LocalVolumes local_volumes_{context_};

@@ -332,6 +332,9 @@ std::unique_ptr<Prober> PodWorker::make_prober(PodContainer& c, ProbeKind kind, 
       [this, &c, kind](bool healthy, const std::string& message) { probed(c, kind, healthy, message); },
       [this, &c, kind](const std::string& message) {
         event(EventType::warning, "Unhealthy", std::string(names[int(kind)]) + " probe failed: " + message, c.name);
+      },
+      [this, &c, kind](bool ok, Duration took) {
+        if (context_.probes) context_.probes->add({uid(), pod().meta().ns, pod().meta().name, c.name, kind}, ok, took);
       });
 }
 

@@ -10,7 +10,8 @@ static Duration seconds(std::optional<int32_t> value, int32_t otherwise, int32_t
   return std::chrono::seconds(std::max(value.value_or(otherwise), least));
 }
 
-Prober::Prober(Executor& loop, ProbeKind kind, const model::core_v1::Probe& spec, Check check, bool initially, Verdict verdict, Failure failure)
+Prober::Prober(Executor& loop, ProbeKind kind, const model::core_v1::Probe& spec, Check check, bool initially, Verdict verdict,
+               Failure failure, Counted counted)
     : loop_(loop),
       kind_(kind),
       initial_delay_(seconds(spec.initialDelaySeconds, 0, 0)),
@@ -21,6 +22,7 @@ Prober::Prober(Executor& loop, ProbeKind kind, const model::core_v1::Probe& spec
       check_(std::move(check)),
       verdict_(std::move(verdict)),
       failure_(std::move(failure)),
+      counted_(std::move(counted)),
       healthy_(initially) {
   job_ = Job(run(this));
 }
@@ -41,7 +43,9 @@ Task<void> Prober::run(Prober* self) {
   for (;;) {
     const bool counts = self->loop_.now() >= counted;
     if (counts) counted += self->period_;
+    const Instant begun = self->loop_.now();
     const CheckResult result = co_await self->check_once();
+    if (self->counted_ && (result.ok || counts)) self->counted_(result.ok, self->loop_.now() - begun);
     if (result.ok) {
       ++successes;
       failures = 0;

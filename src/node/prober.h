@@ -26,9 +26,12 @@ class Prober {
   using Verdict = std::function<void(bool healthy, const std::string& message)>;
   /// Called at each counted failure (for the event).
   using Failure = std::function<void(const std::string& message)>;
+  /// Called at each check that counts, with the time it took.
+  using Counted = std::function<void(bool ok, Duration took)>;
 
   /// `initially` is the verdict in force before the first check. Checks start at once, after initialDelaySeconds.
-  Prober(Executor& loop, ProbeKind kind, const model::core_v1::Probe& spec, Check check, bool initially, Verdict verdict, Failure failure);
+  Prober(Executor& loop, ProbeKind kind, const model::core_v1::Probe& spec, Check check, bool initially, Verdict verdict, Failure failure,
+         Counted counted = {});
 
  private:
   static Task<void> run(Prober* self);
@@ -41,6 +44,7 @@ class Prober {
   const Check check_;
   const Verdict verdict_;
   const Failure failure_;
+  const Counted counted_;
   bool healthy_;
   Job job_;  // last: ends first
 };

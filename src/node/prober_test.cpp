@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 struct Probes : testing::Test {
   FakeExecutor exec;
   bool up = false;
-  int checks = 0, counted_failures = 0;
+  int checks = 0, counted_failures = 0, counted = 0;
   std::vector<bool> verdicts;
   model::core_v1::Probe spec;
 
@@ -23,8 +23,9 @@ struct Probes : testing::Test {
   }
   std::unique_ptr<Prober> make(ProbeKind kind, bool initially) {
     return std::make_unique<Prober>(
-        exec, kind, spec, [this] { return check(this); }, initially, [this](bool healthy, const std::string&) { verdicts.push_back(healthy); },
-        [this](const std::string&) { ++counted_failures; });
+        exec, kind, spec, [this] { return check(this); }, initially,
+        [this](bool healthy, const std::string&) { verdicts.push_back(healthy); }, [this](const std::string&) { ++counted_failures; },
+        [this](bool, Duration) { ++counted; });
   }
 };
 
@@ -34,9 +35,11 @@ TEST_F(Probes, ReadinessIsSeenSoonAfterTheStartAndEagerFailuresDoNotCount) {
   exec.advance(100ms);
   EXPECT_GE(checks, 3);
   EXPECT_EQ(counted_failures, 0);
+  EXPECT_EQ(counted, 0);
   up = true;
   exec.advance(500ms);
   EXPECT_EQ(verdicts, std::vector<bool>{true});
+  EXPECT_EQ(counted, 1);
   up = false;
   exec.advance(15s);
   EXPECT_EQ(verdicts.size(), 1u);  // two failures of three
@@ -72,8 +75,14 @@ TEST_F(Probes, ChecksThatHangFail) {
   spec.periodSeconds = 10;
   spec.failureThreshold = 1;
   Prober prober(
-      exec, ProbeKind::liveness, spec, [] { return []() -> Task<CheckResult> { co_await sleep_for(1h); co_return CheckResult{true, {}}; }(); }, true,
-      [this](bool healthy, const std::string&) { verdicts.push_back(healthy); }, [](const std::string&) {});
+      exec, ProbeKind::liveness, spec,
+      [] {
+        return []() -> Task<CheckResult> {
+          co_await sleep_for(1h);
+          co_return CheckResult{true, {}};
+        }();
+      },
+      true, [this](bool healthy, const std::string&) { verdicts.push_back(healthy); }, [](const std::string&) {});
   exec.advance(999ms);
   EXPECT_TRUE(verdicts.empty());
   exec.advance(1ms);

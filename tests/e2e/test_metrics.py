@@ -46,3 +46,23 @@ def test_the_nodes_api_tells_it_to_scrapers(cluster):
     summary = json.loads(cluster.k("get", "--raw", "/api/v1/nodes/node-1/proxy/stats/summary"))
     mine = next(p for p in summary["pods"] if p["podRef"]["namespace"] == cluster.ns)
     assert mine["memory"]["workingSetBytes"] > 0 and summary["node"]["fs"]["capacityBytes"] > 0
+
+
+def test_containers_have_cadvisors_names_and_probes_are_counted(cluster):
+    probe = {"exec": {"command": ["true"]}, "periodSeconds": 1}
+    cluster.apply(pod("metered", "sh", "-c", "head -c 1000000 /dev/zero > /file; exec sleep 1000", livenessProbe=probe))
+    cluster.wait_running("metered")
+    raw = lambda path: cluster.k("get", "--raw", f"/api/v1/nodes/node-1/proxy/metrics/{path}")
+    fs = rf'container_fs_usage_bytes{{container="main",device="[^"]+",id="[^"]+",image="[^"]+",name="[0-9a-f]{{64}}",namespace="{cluster.ns}",pod="metered"}} ([0-9.e+]+) '
+    wait_for("the written file", lambda: (m := re.search(fs, raw("cadvisor"))) and float(m[1]) >= 1_000_000)
+    text = raw("cadvisor")
+    # As the recording rules of kubernetes-mixin select: by container and image for containers, without them for pods.
+    mine = [line for line in text.splitlines() if f'namespace="{cluster.ns}",pod="metered"' in line]
+    value = lambda name, *parts: [float(line.rsplit(" ", 2)[1]) for line in mine if line.startswith(name + "{") and all(part in line for part in parts)]
+    assert value("container_cpu_usage_seconds_total", 'container="main"', 'cpu="total"')[0] > 0
+    assert value("container_memory_working_set_bytes", 'container="main"') and value("container_memory_working_set_bytes", 'container=""', 'image=""')
+    assert len(value("container_network_receive_bytes_total", 'container=""', 'interface="eth0"')) == 1
+    assert value("container_start_time_seconds", 'container="main"')[0] > 1e9
+    assert re.search(r"^machine_cpu_cores \d+$", text, re.M) and re.search(r"^# TYPE container_cpu_usage_seconds_total counter$", text, re.M)
+    wait_for("a counted probe", lambda: re.search(rf'prober_probe_total{{container="main",namespace="{cluster.ns}",pod="metered",pod_uid="[^"]+",probe_type="Liveness",result="successful"}} \d+', raw("probes")))
+    assert f'prober_probe_duration_seconds_count{{container="main",namespace="{cluster.ns}",pod="metered",probe_type="Liveness"}}' in raw("probes")
