@@ -87,6 +87,7 @@ def fill(load):
 
 
 def lists(table, load):
+    """Returns how many bytes all pods are as JSON."""
     path = f"{NAMESPACE}/pods"
     for what, goal, published, limit, rounds, accept in (("500 pods", "1 ms", "27 ms", 500, 50, "application/json"), ("5,000 pods", "8 ms", "210 ms", PODS, 8, "application/json"),
                                                          ("5,000 pods as Table", "15 ms", "270 ms", PODS, 8, TABLE)):
@@ -95,6 +96,9 @@ def lists(table, load):
         size = results[0]["bytes"] / results[0]["requests"] / 1e6
         table.add(f"LIST of {what} ({size:.1f} MB): CPU of the server", [r["cpu_us"] / 1000 for r in results], "ms", goal, published)
         table.add(f"LIST of {what}: p50", [r["p50_us"] / 1000 for r in results], "ms")
+        if what == "5,000 pods":
+            whole = results[0]["bytes"] // results[0]["requests"]
+    return whole
 
 
 def create(table, load):
@@ -134,8 +138,8 @@ def fan_out(table, load, api, connections=1000, events=1000):
     table.add("  CPU of the server for each event delivered", cpu / result["events"] * 1e6, "µs", "1.5 µs", "33 µs")
 
 
-def nginx(table, cluster, load, size):
-    """nginx serving a file of the same size over TLS: what this machine can do at most with such a request."""
+def nginx(table, cluster, load, size, list_size):
+    """nginx serving files of the same sizes over TLS: what this machine can do at most with such requests."""
     binary = shutil.which("nginx") or next(map(str, support.CACHE.glob("nginx/usr/sbin/nginx")), None)
     if not binary:
         print("    nginx is not here (apt-get install nginx-light): not compared")
@@ -144,6 +148,7 @@ def nginx(table, cluster, load, size):
         base = pathlib.Path(folder)
         base.chmod(0o755)
         (base / "file").write_text("x" * size)
+        (base / "list").write_text("x" * list_size)
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", base / "key", "-out", base / "crt",
                         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
         (base / "conf").write_text(f"""daemon off; master_process off; worker_processes 1; pid {base}/pid; error_log {base}/error;
@@ -152,16 +157,19 @@ http {{ access_log off; keepalive_requests 1000000; client_body_temp_path {base}
 server {{ listen 127.0.0.1:7443 ssl; ssl_certificate {base}/crt; ssl_certificate_key {base}/key; root {base}; }} }}""")
         with inside(cluster, [binary, "-c", base / "conf", "-p", base]) as pid:
             support.wait_for("nginx", lambda: (base / "pid").exists(), 10)
-            flags = {"base": "https://127.0.0.1:7443", "ca": base / "crt", "requests": 5000}
-            load.run("/file", **flags)
-            results = []
-            for _ in range(3):
-                before = cpu_by_thread([pid])
-                result = load.run("/file", **flags)
-                result["cpu_us"] = spent(before, [pid]) / result["requests"] * 1e6
-                results.append(result)
-            table.add(f"peer: nginx, a file of {size} bytes over TLS: CPU", [r["cpu_us"] for r in results], "µs")
-            table.add("peer: nginx, one connection: p50", [r["p50_us"] for r in results], "µs")
+            flags = {"base": "https://127.0.0.1:7443", "ca": base / "crt"}
+
+            def costed(path, requests):
+                load.run(path, requests=2, **flags)
+                for _ in range(3):
+                    before = cpu_by_thread([pid])
+                    result = load.run(path, requests=requests, **flags)
+                    yield result | {"cpu_us": spent(before, [pid]) / result["requests"] * 1e6}
+
+            small, large = list(costed("/file", 5000)), list(costed("/list", 8))
+            table.add(f"peer: nginx, a file of {size} bytes over TLS: CPU", [r["cpu_us"] for r in small], "µs")
+            table.add("peer: nginx, one connection: p50", [r["p50_us"] for r in small], "µs")
+            table.add(f"peer: nginx, a file of {list_size / 1e6:.1f} MB over TLS: CPU", [r["cpu_us"] / 1000 for r in large], "ms")
 
 
 @contextlib.contextmanager
@@ -203,8 +211,7 @@ def measure(table):
         table.add(what, pss(cluster), "MiB", "60 MB", "665 MB")
         size = len(json.dumps(api.call("GET", f"{NAMESPACE}/services/kubernetes")[1]))
         get(table, load)
-        nginx(table, cluster, load, size)
-        lists(table, load)
+        nginx(table, cluster, load, size, lists(table, load))
         load.made_first = load.next
         create(table, load)
         patch(table, load)

@@ -1,5 +1,7 @@
 #include "apiserver/partial.h"
 
+#include "apiserver/pieces.h"
+
 namespace estiba::apiserver {
 
 void append_partial(std::string& out, const model::ObjectRef& object, bool v1beta1) {
@@ -9,16 +11,19 @@ void append_partial(std::string& out, const model::ObjectRef& object, bool v1bet
   out += '}';
 }
 
-std::string partial_list_json(const Page& page, bool v1beta1) {
-  std::string out = R"({"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/)";
-  out.append(v1beta1 ? "v1beta1" : "v1").append("\",\"metadata\":{\"resourceVersion\":\"" + std::to_string(page.revision) + "\"");
-  if (!page.continue_token.empty()) out += ",\"continue\":\"" + page.continue_token + "\"";
-  out += "},\"items\":[";
+io::Body partial_list_body(const Page& page, bool v1beta1) {
+  Pieces pieces;
+  std::string& head = pieces.out();
+  head += R"({"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/)";
+  head.append(v1beta1 ? "v1beta1" : "v1").append("\",\"metadata\":{\"resourceVersion\":\"" + std::to_string(page.revision) + "\"");
+  if (!page.continue_token.empty()) head += ",\"continue\":\"" + page.continue_token + "\"";
+  head += "},\"items\":[";
   for (size_t i = 0; i < page.items.size(); i++) {
-    if (i > 0) out += ',';
-    append_partial(out, page.items[i], v1beta1);
+    if (i > 0) pieces.out() += ',';
+    append_partial(pieces.out(), page.items[i], v1beta1);
   }
-  return out + "]}";
+  pieces.out() += "]}";
+  return pieces.take();
 }
 
 }  // namespace estiba::apiserver

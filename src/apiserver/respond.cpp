@@ -58,7 +58,7 @@ Result<std::string> object_json(const Action& action, const model::ObjectRef& ob
       Page one;
       one.revision = object.revision;
       one.items.push_back(object);
-      return table_json(action, one, headers);
+      return TRY(table_body(action, one, headers)).text();
     }
   }
   return std::string{};
@@ -163,14 +163,14 @@ Result<Rendered> render_object(const Action& action, const model::ObjectRef& obj
 
 Result<Rendered> render_list(const Action& action, const Page& page) {
   const bool plain = action.wanted.encoding == Encoding::json && !action.wanted.pretty;
-  if (plain && action.wanted.shape == Shape::object) return Rendered{content_type_of(Encoding::json), list_body(action, page)};
-  std::string json;
+  io::Body body;
   switch (action.wanted.shape) {
-    case Shape::object: json = list_body(action, page).text(); break;
-    case Shape::partial: json = partial_list_json(page, action.wanted.shape_v1beta1); break;
-    case Shape::table: json = TRY(table_json(action, page, true)); break;
+    case Shape::object: body = list_body(action, page); break;
+    case Shape::partial: body = partial_list_body(page, action.wanted.shape_v1beta1); break;
+    case Shape::table: body = TRY(table_body(action, page, true)); break;
   }
-  Encoded encoded = TRY(encode(action.wanted, std::move(json)));
+  if (plain) return Rendered{content_type_of(Encoding::json), std::move(body)};
+  Encoded encoded = TRY(encode(action.wanted, body.text()));
   return Rendered{content_type_of(encoded.encoding), std::move(encoded.body)};
 }
 

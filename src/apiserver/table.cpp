@@ -2,10 +2,12 @@
 
 #include "apiserver/edit.h"
 #include "apiserver/partial.h"
+#include "apiserver/pieces.h"
 #include "apiserver/printers/printers.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "model/custom/definition.h"
+#include "model/json_skim.h"
 
 namespace estiba::apiserver {
 
@@ -125,14 +127,19 @@ void custom_row(const model::CustomVersion& version, const json::Node& object, C
   for (const model::CustomColumn& column : version.columns) custom_cell(cells, column.type, column.path.first(object));
 }
 
+// What no cell shows, and what is long.
+constexpr std::string_view unseen[] = {"managedFields", model::last_applied_annotation};
+
 Result<void> append_row(std::string& out, const Action& action, const Printer& printer, const model::ObjectRef& object, WallTime now) {
-  json::Document doc = TRY(json::Document::parse(object.object->json()));
+  const model::CustomVersion* custom = model::custom_of(*action.resource);
+  // The columns of a custom kind may name anything.
+  json::Document doc = TRY(custom ? json::Document::parse(object.object->json()) : json::parse_without(object.object->json(), unseen));
   Cells cells;
   cells.now = now;
-  if (model::custom_of(*action.resource)) custom_row(*model::custom_of(*action.resource), doc.root(), cells);
+  if (custom) custom_row(*custom, doc.root(), cells);
   else if (printer.declared) printers::declared_row(*printer.declared, doc.root(), cells);
   else printer.row(doc.root(), cells);
-  out += "{\"cells\":[" + cells.json() + "]";
+  out.append("{\"cells\":[").append(cells.json()).append("]");
   if (action.include_object != "None") {
     out += ",\"object\":";
     if (action.include_object == "Object") object.object->print_to(out, object.revision);
@@ -144,26 +151,29 @@ Result<void> append_row(std::string& out, const Action& action, const Printer& p
 
 }  // namespace
 
-Result<std::string> table_json(const Action& action, const Page& page, bool headers) {
+Result<io::Body> table_body(const Action& action, const Page& page, bool headers) {
   const Printer& printer = printer_of(*action.resource);
   Executor* executor = Executor::current();
   WallTime now = executor ? executor->wall_now() : std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
-  std::string out = R"({"kind":"Table","apiVersion":"meta.k8s.io/)";
-  out.append(action.wanted.shape_v1beta1 ? "v1beta1" : "v1")
+  Pieces pieces;
+  std::string& head = pieces.out();
+  head += R"({"kind":"Table","apiVersion":"meta.k8s.io/)";
+  head.append(action.wanted.shape_v1beta1 ? "v1beta1" : "v1")
       .append("\",\"metadata\":{\"resourceVersion\":\"" + std::to_string(page.revision) + "\"");
   if (!page.continue_token.empty()) {
-    out += ",\"continue\":\"" + page.continue_token + "\"";
-    if (page.remaining) out += ",\"remainingItemCount\":" + std::to_string(*page.remaining);
+    head += ",\"continue\":\"" + page.continue_token + "\"";
+    if (page.remaining) head += ",\"remainingItemCount\":" + std::to_string(*page.remaining);
   }
-  out += "},\"columnDefinitions\":[";
-  if (headers && model::custom_of(*action.resource)) append_custom_columns(out, *model::custom_of(*action.resource));
-  else if (headers) append_columns(out, printer);
-  out += "],\"rows\":[";
+  head += "},\"columnDefinitions\":[";
+  if (headers && model::custom_of(*action.resource)) append_custom_columns(head, *model::custom_of(*action.resource));
+  else if (headers) append_columns(head, printer);
+  head += "],\"rows\":[";
   for (size_t i = 0; i < page.items.size(); i++) {
-    if (i > 0) out += ',';
-    TRY(append_row(out, action, printer, page.items[i], now));
+    if (i > 0) pieces.out() += ',';
+    TRY(append_row(pieces.out(), action, printer, page.items[i], now));
   }
-  return out + "]}";
+  pieces.out() += "]}";
+  return pieces.take();
 }
 
 }  // namespace estiba::apiserver

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apiserver/registry.h"
+#include "io/http.h"
 #include "model/json.h"
 
 namespace estiba::apiserver {
@@ -52,7 +53,7 @@ struct Printer {
 const Printer& printer_of(const Resource& resource);
 
 /// `headers`: whether the column definitions are sent.
-Result<std::string> table_json(const Action& action, const Page& page, bool headers);
+Result<io::Body> table_body(const Action& action, const Page& page, bool headers);
 
 /// As kubectl prints durations: "42s", "3m5s", "7h12m", "3d4h", "12d", "2y30d".
 std::string human_duration(Duration duration);

@@ -5,6 +5,7 @@
 
 #include "model/json.h"
 #include "model/json_arena.h"
+#include "model/json_skim.h"
 
 namespace estiba::json {
 
@@ -12,8 +13,21 @@ namespace estiba::json {
 // needs a bound. Strings without escapes are views into the copy, those with escapes are unescaped in place.
 class Parser {
  public:
-  Parser(Document::Arena& arena, char* copy, std::string_view text, const ParseOptions& options)
-      : arena_(arena), p_(copy), begin_(copy), end_(copy + text.size()), text_(text), options_(options) {}
+  Parser(Document::Arena& arena, char* copy, std::string_view text, const ParseOptions& options, std::span<const std::string_view> left_out)
+      : arena_(arena), p_(copy), begin_(copy), end_(copy + text.size()), text_(text), options_(options), left_out_(left_out) {}
+
+  static Result<Document> parse(std::string_view text, const ParseOptions& options, std::span<const std::string_view> left_out) {
+    static constexpr size_t padding = 16;
+    Document document{nullptr};
+    document.arena_ = std::make_unique<Document::Arena>();
+    // Room for the text and the nodes of typical objects (one for every 25 bytes) in one piece.
+    document.arena_->next_size = text.size() + padding + std::max<size_t>(512, text.size() * 5 / 2);
+    char* copy = document.arena_->allocate(text.size() + padding, 1);
+    if (!text.empty()) memcpy(copy, text.data(), text.size());
+    memset(copy + text.size(), 0, padding);
+    document.root_ = TRY(Parser(*document.arena_, copy, text, options, left_out).run());
+    return document;
+  }
 
   Result<Node*> run() {
     Node* root = arena_.node();
@@ -99,6 +113,29 @@ class Parser {
       while (digit(*p_)) ++p_;
     }
     out = {start, size_t(p_ - start)};
+    return true;
+  }
+
+  // Steps over a value whose text is known to be right.
+  bool step_over() {
+    int depth = 0;
+    do {
+      switch (*p_) {
+        case '{':
+        case '[': ++depth; break;
+        case '}':
+        case ']': --depth; break;
+        case '"':
+          for (++p_;; p_ += 2) {
+            if (!plain()) return false;
+            if (*p_ == '"') break;
+          }
+          break;
+        case '\0':
+          if (p_ >= end_) return stop("expected a value");
+      }
+      ++p_;
+    } while (depth > 0 || (*p_ != ',' && *p_ != '}' && *p_ != ']' && p_ < end_));
     return true;
   }
 
@@ -272,6 +309,7 @@ class Parser {
     if (*p_ != ':') return stop("expected ':'");
     ++p_;
     skip_space();
+    if (std::ranges::find(left_out_, key) != left_out_.end()) return step_over();
     Node* child = old ? old : arena_.node();
     if (old) {
       Node* next = old->next_;
@@ -331,22 +369,16 @@ class Parser {
   const char* end_;
   std::string_view text_;
   const ParseOptions& options_;
+  const std::span<const std::string_view> left_out_;
   const Frame* frame_ = nullptr;
   std::string what_;
   bool full_ = false;
 };
 
-Result<Document> Document::parse(std::string_view text, const ParseOptions& options) {
-  static constexpr size_t padding = 16;
-  Document document{nullptr};
-  document.arena_ = std::make_unique<Arena>();
-  // Room for the text and the nodes of typical objects (one for every 25 bytes) in one piece.
-  document.arena_->next_size = text.size() + padding + std::max<size_t>(512, text.size() * 5 / 2);
-  char* copy = document.arena_->allocate(text.size() + padding, 1);
-  if (!text.empty()) memcpy(copy, text.data(), text.size());
-  memset(copy + text.size(), 0, padding);
-  document.root_ = TRY(Parser(*document.arena_, copy, text, options).run());
-  return document;
+Result<Document> Document::parse(std::string_view text, const ParseOptions& options) { return Parser::parse(text, options, {}); }
+
+Result<Document> parse_without(std::string_view text, std::span<const std::string_view> left_out) {
+  return Parser::parse(text, {.max_depth = 1000}, left_out);
 }
 
 }  // namespace estiba::json

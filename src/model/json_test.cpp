@@ -1,4 +1,5 @@
 #include "model/json.h"
+#include "model/json_skim.h"
 
 #include <gtest/gtest.h>
 
@@ -178,6 +179,21 @@ TEST(Json, AssigningANodeItsOwnChild) {
   auto d = Document::parse(R"({"a":{"b":{"c":1}}})");
   d->assign(*d->root().find("a"), *d->root().at("a", "b"));
   EXPECT_EQ(print(d->root()), R"({"a":{"c":1}})");
+}
+
+TEST(Json, MembersCanBeLeftOut) {
+  constexpr std::string_view names[] = {"x", "long"};
+  auto without = [&](std::string_view text) {
+    auto doc = parse_without(text, names);
+    return doc ? print(doc->root()) : doc.error().message;
+  };
+  EXPECT_EQ(without(R"({"a":1,"x":{"b":[1,{"c":"}]\\\"x"}]},"d":{"long":"text \" , }","e":true},"x2":[{"x":null}]})"),
+            R"({"a":1,"d":{"e":true},"x2":[{}]})");
+  EXPECT_EQ(without(R"({"x":[]})"), "{}");
+  EXPECT_EQ(without(R"({"x":-1.5e3 , "y":2, "long":[[],[{}]]})"), R"({"y":2})");
+  EXPECT_EQ(without(R"(["x","long"])"), R"(["x","long"])");
+  for (std::string_view broken : {R"({"x":)", R"({"x":[)", R"({"x":"a)", R"({"x":{"b":1})", R"({"x")"})
+    EXPECT_FALSE(parse_without(broken, names));
 }
 
 TEST(Json, EqualityIgnoresMemberOrderAndNumberSpelling) {
