@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "io/loop.h"
 #include "network/dns/feed.h"
+#include "network/mesh/mesh.h"
 #include "network/pod_network.h"
 #include "network/policy/policies.h"
 #include "network/proxy/proxy.h"
@@ -42,6 +43,7 @@ struct Network::Impl {
   std::unique_ptr<Proxy> proxy;
   std::unique_ptr<policy::Policies> policies;
   std::unique_ptr<dns::Feed> dns;
+  std::unique_ptr<mesh::Mesh> mesh;
   Event work;  // an attach or a detach: the pool wants filling, or something wants sweeping
   Worker worker;
   Job maintenance, mending;  // last: end first
@@ -83,6 +85,11 @@ Task<Result<void>> Network::start() {
   CO_TRY(co_await self.load_pods());
   if (self.options.policies) CO_TRY_AS("start the network policies", co_await self.start_policies());
   if (self.proxy) CO_TRY_AS("start the services", co_await self.proxy->start());
+  if (self.options.mesh) {
+    self.mesh = std::make_unique<mesh::Mesh>(mesh::Routes::Config{.own_pods = self.pod_cidr, .bridge = self.options.bridge},
+                                             self.options.node_name, self.client);
+    self.mesh->start();
+  }
   self.maintenance = Job(self.maintain());
   self.mending = Job(self.mend());
   self.work.set();
@@ -113,6 +120,7 @@ void Network::Impl::watch_objects() {
 void Network::Impl::end_watches() {
   maintenance.cancel();
   mending.cancel();
+  mesh.reset();
   dns.reset();
   policies.reset();
   proxy.reset();
@@ -156,6 +164,8 @@ Task<Result<void>> Network::remove_all() {
   if (self.proxy) table = co_await self.proxy->remove_all();
   if (self.policies)
     if (auto removed = co_await self.policies->remove_all(); !removed) table = std::move(removed);
+  if (self.mesh)
+    if (auto removed = co_await self.mesh->remove_all(); !removed) table = std::move(removed);
   self.end_watches();
   self.attached.clear();
   auto links = co_await self.worker.run([&self] { return self.pods->remove_all(); });
@@ -285,7 +295,8 @@ std::string Network::dns_address() const { return impl_->dns_address.text(); }
 std::string Network::gateway() const { return impl_->gateway.text(); }
 bool Network::services_ready() const {
   const Impl& self = *impl_;
-  return (!self.proxy || self.proxy->ready()) && (!self.policies || self.policies->ready()) && (!self.dns || self.dns->ready());
+  return (!self.proxy || self.proxy->ready()) && (!self.policies || self.policies->ready()) && (!self.dns || self.dns->ready()) &&
+         (!self.mesh || self.mesh->ready());
 }
 
 }  // namespace estiba::network

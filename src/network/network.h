@@ -34,6 +34,7 @@ struct Options {
   bool dns = true;
   bool proxy = true;
   bool policies = true;
+  bool mesh = true;   ///< leads to the other nodes' pods
   unsigned pool = 4;  ///< pod networks made ahead of need
 };
 

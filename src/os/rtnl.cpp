@@ -78,6 +78,23 @@ void put_veth(Batch& batch, const Veth& veth) {
   batch.close(port);
 }
 
+void put_vxlan(Batch& batch, const Vxlan& vxlan) {
+  batch.begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, "make the VXLAN " + std::string(vxlan.name));
+  batch.tolerate(EEXIST);
+  batch.header(ifinfomsg{.ifi_flags = IFF_UP, .ifi_change = IFF_UP});
+  batch.put_name(IFLA_IFNAME, vxlan.name);
+  batch.put(IFLA_ADDRESS, vxlan.mac);
+  batch.put_u32(IFLA_MTU, uint32_t(vxlan.mtu));
+  size_t info = batch.open(IFLA_LINKINFO);
+  batch.put_name(IFLA_INFO_KIND, "vxlan");
+  size_t data = batch.open(IFLA_INFO_DATA);
+  batch.put_u32(IFLA_VXLAN_ID, vxlan.vni);
+  batch.put_u16(IFLA_VXLAN_PORT, __builtin_bswap16(vxlan.port));
+  batch.put_u8(IFLA_VXLAN_LEARNING, 0);
+  batch.close(data);
+  batch.close(info);
+}
+
 void put_link(Batch& batch, int index, const LinkChange& change) {
   batch.begin(RTM_NEWLINK, 0, "change link " + std::to_string(index));
   ifinfomsg header{.ifi_index = index};
@@ -156,9 +173,10 @@ static void put_rtmsg(Batch& batch, const Route& route) {
   batch.header(rtmsg{.rtm_family = route.family,
                      .rtm_dst_len = uint8_t(route.prefix_length),
                      .rtm_table = RT_TABLE_UNSPEC,
-                     .rtm_protocol = RTPROT_STATIC,
+                     .rtm_protocol = route.protocol,
                      .rtm_scope = route.scope,
-                     .rtm_type = route.type});
+                     .rtm_type = route.type,
+                     .rtm_flags = route.onlink ? unsigned(RTNH_F_ONLINK) : 0});
   batch.put_u32(RTA_TABLE, route.table);
   if (!route.destination.empty()) batch.put(RTA_DST, route.destination);
   if (!route.gateway.empty()) batch.put(RTA_GATEWAY, route.gateway);
@@ -183,6 +201,28 @@ void put_neighbour(Batch& batch, int index, std::string_view address, std::strin
   batch.header(ndmsg{.ndm_family = family_of(address), .ndm_ifindex = index, .ndm_state = NUD_PERMANENT});
   batch.put(NDA_DST, address);
   batch.put(NDA_LLADDR, mac);
+}
+
+void put_delete_neighbour(Batch& batch, int index, std::string_view address) {
+  batch.begin(RTM_DELNEIGH, 0, "delete a neighbour on link " + std::to_string(index));
+  batch.tolerate(ENOENT);
+  batch.header(ndmsg{.ndm_family = family_of(address), .ndm_ifindex = index});
+  batch.put(NDA_DST, address);
+}
+
+void put_forwarding(Batch& batch, int index, std::string_view mac, std::string_view remote) {
+  batch.begin(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, "add a forwarding entry on link " + std::to_string(index));
+  batch.header(ndmsg{.ndm_family = AF_BRIDGE, .ndm_ifindex = index, .ndm_state = NUD_PERMANENT, .ndm_flags = NTF_SELF});
+  batch.put(NDA_LLADDR, mac);
+  batch.put(NDA_DST, remote);
+}
+
+void put_delete_forwarding(Batch& batch, int index, std::string_view mac, std::string_view remote) {
+  batch.begin(RTM_DELNEIGH, 0, "delete a forwarding entry on link " + std::to_string(index));
+  batch.tolerate(ENOENT);
+  batch.header(ndmsg{.ndm_family = AF_BRIDGE, .ndm_ifindex = index, .ndm_flags = NTF_SELF});
+  batch.put(NDA_LLADDR, mac);
+  batch.put(NDA_DST, remote);
 }
 
 // --- looking ---------------------------------------------------------------------------------------------------------
@@ -258,7 +298,10 @@ Result<std::vector<Route>> routes(Socket& socket, uint8_t family) {
                      .source = std::string(attributes.find(RTA_PREFSRC)),
                      .index = int(attributes.u32(RTA_OIF)),
                      .scope = header.rtm_scope,
-                     .family = header.rtm_family});
+                     .family = header.rtm_family,
+                     .metric = attributes.u32(RTA_PRIORITY),
+                     .protocol = header.rtm_protocol,
+                     .onlink = (header.rtm_flags & RTNH_F_ONLINK) != 0});
   }));
   return found;
 }

@@ -29,6 +29,15 @@ struct Veth {
 /// for the other side that is its namespace's net/ipv6/conf/default/addr_gen_mode.
 void put_veth(Batch& batch, const Veth& veth);
 
+/// A VXLAN (RFC 7348) without learning and without a group, up: frames go where put_forwarding() says. Exists already: success, unchanged.
+struct Vxlan {
+  std::string_view name, mac;
+  uint32_t vni = 0;
+  uint16_t port = 4789;  ///< UDP, of both ends
+  int mtu = 1450;
+};
+void put_vxlan(Batch& batch, const Vxlan& vxlan);
+
 struct LinkChange {
   std::optional<bool> up;
   std::optional<int> mtu;
@@ -62,14 +71,21 @@ struct Route {
   uint8_t scope = 0;    ///< RT_SCOPE_UNIVERSE or RT_SCOPE_LINK
   uint8_t family = 2;   ///< AF_INET or AF_INET6
   uint32_t table = 254;
-  uint8_t type = 1;     ///< RTN_UNICAST or RTN_LOCAL
-  uint32_t metric = 0;  ///< 0: the kernel's
+  uint8_t type = 1;      ///< RTN_UNICAST or RTN_LOCAL
+  uint32_t metric = 0;   ///< 0: the kernel's
+  uint8_t protocol = 4;  ///< who made it: RTPROT_STATIC
+  bool onlink = false;   ///< the gateway is on the link, whatever the other routes say
+  bool operator==(const Route&) const = default;
 };
 /// Replaces a route to the same destination (IPv6: of the same metric).
 void put_route(Batch& batch, const Route& route);
 void put_delete_route(Batch& batch, const Route& route);
 /// A permanent neighbour: no ARP is sent.
 void put_neighbour(Batch& batch, int index, std::string_view address, std::string_view mac);
+void put_delete_neighbour(Batch& batch, int index, std::string_view address);
+/// Frames for `mac` on a VXLAN go to the machine at `remote`.
+void put_forwarding(Batch& batch, int index, std::string_view mac, std::string_view remote);
+void put_delete_forwarding(Batch& batch, int index, std::string_view mac, std::string_view remote);
 
 struct Link {
   int index = 0, mtu = 0, master = 0;
