@@ -408,6 +408,16 @@ TEST_F(AdmissionTest, a_node_writes_what_is_its_own) {
   EXPECT_EQ(
       as_node(Verb::create, "", "pods", "default", {}, pod("x")),
       "pods \"x\" is forbidden: pod does not have \"kubernetes.io/config.mirror\" annotation, node \"n1\" can only create mirror pods");
+  ASSERT_TRUE(create(
+      "", "v1", "persistentvolumes", {},
+      R"({"metadata":{"name":"v","finalizers":["local-path.estiba.io/directory","x.example/y"]},"spec":{"capacity":{"storage":"1"},)"
+      R"("accessModes":["ReadWriteOnce"],"csi":{"driver":"local-path.estiba.io","volumeHandle":"h","volumeAttributes":{"node":"n1"}}}})"));
+  const std::string kept =
+      "persistentvolumes \"v\" is forbidden: node \"n1\" is not allowed to change anything of a PV but the finalizer "
+      "\"local-path.estiba.io/directory\"";
+  EXPECT_EQ(as_node(Verb::patch, "", "persistentvolumes", {}, "v", R"({"spec":{"persistentVolumeReclaimPolicy":"Delete"}})"), kept);
+  EXPECT_EQ(as_node(Verb::patch, "", "persistentvolumes", {}, "v", R"({"metadata":{"finalizers":[]}})"), kept) << "another's finalizer";
+  EXPECT_EQ(as_node(Verb::patch, "", "persistentvolumes", {}, "v", R"({"metadata":{"finalizers":["x.example/y"]}})"), "");
   EXPECT_EQ(as_node(Verb::create, "coordination.k8s.io", "leases", "kube-node-lease", {}, R"({"metadata":{"name":"n1"}})"), "");
   EXPECT_EQ(as_node(Verb::create, "coordination.k8s.io", "leases", "kube-node-lease", {}, R"({"metadata":{"name":"n2"}})"),
             "leases.coordination.k8s.io \"n2\" is forbidden: can only access node lease with the same name as the requesting node");

@@ -136,6 +136,24 @@ TEST_F(AuthzTest, ANodeReadsWhatItsPodsName) {
       {.verb = "update", .group = "coordination.k8s.io", .version = "v1", .resource = "leases", .ns = "kube-node-lease", .name = "n1"}));
   EXPECT_FALSE(may(
       {.verb = "update", .group = "coordination.k8s.io", .version = "v1", .resource = "leases", .ns = "kube-node-lease", .name = "n2"}));
+  // A volume of the node's that waits for the node to let go of it.
+  const auto lets_go = [&](std::string name) {
+    return may({.verb = "patch", .version = "v1", .resource = "persistentvolumes", .name = name});
+  };
+  const auto volume = [&](std::string name, std::string holder) {
+    ASSERT_TRUE(create(
+        "", "v1", "persistentvolumes", "",
+        R"({"metadata":{"name":")" + name + R"(","finalizers":["local-path.estiba.io/directory"]},"spec":{"capacity":{"storage":"1"},)" +
+            R"("accessModes":["ReadWriteOnce"],"csi":{"driver":"local-path.estiba.io","volumeHandle":"h","volumeAttributes":{"node":")" +
+            holder + R"("}}}})"));
+  };
+  volume("mine", "n1");
+  volume("theirs", "n2");
+  EXPECT_FALSE(lets_go("mine")) << "it is not being deleted";
+  for (const char* name : {"mine", "theirs"}) (void)run(api_->run(make(Verb::remove, "", "v1", "persistentvolumes", "", name)));
+  EXPECT_TRUE(lets_go("mine"));
+  EXPECT_FALSE(lets_go("theirs"));
+  EXPECT_FALSE(lets_go("nothing"));
   const User other{"system:node:n2", {}, {"system:nodes"}, {}};
   EXPECT_FALSE(
       api_->authorizer().authorize(other, {.verb = "get", .version = "v1", .resource = "secrets", .ns = "default", .name = "env"}).allowed);

@@ -1,4 +1,5 @@
-// The roles and bindings of Kubernetes 1.36 (plugin/pkg/auth/authorizer/rbac/bootstrappolicy), in the notation of bootstrap_rbac.h.
+// The roles and bindings of Kubernetes 1.36 (plugin/pkg/auth/authorizer/rbac/bootstrappolicy), in the notation of bootstrap_rbac.h;
+// and those of Estiba's own nodes, whose names begin with estiba:.
 #include "apiserver/bootstrap_rbac.h"
 
 namespace estiba::apiserver {
@@ -415,6 +416,24 @@ role kube-system/system:controller:cloud-provider
 role kube-system/system:controller:token-cleaner
   read delete : core : secrets
   create patch update : core,events.k8s.io : events
+role estiba:node
+  read : core : endpoints namespaces nodes persistentvolumeclaims persistentvolumes pods services
+  read : discovery.k8s.io : endpointslices
+  read : networking.k8s.io : networkpolicies
+role estiba:joining-node
+  get : core : nodes
+role kube-public/estiba:cluster-info
+  get : core : configmaps = cluster-info
+role kube-system/estiba:cluster
+  get : core : configmaps = estiba-cluster
+bind estiba:node : group:system:nodes
+bind estiba:node-renews = system:certificates.k8s.io:certificatesigningrequests:selfnodeclient : group:system:nodes
+bind estiba:joining-node : group:system:bootstrappers:estiba:nodes
+bind estiba:joining-node-asks = system:node-bootstrapper : group:system:bootstrappers:estiba:nodes
+bind estiba:joining-node-is-approved = system:certificates.k8s.io:certificatesigningrequests:nodeclient :
+      group:system:bootstrappers:estiba:nodes
+bind kube-public/estiba:cluster-info : group:system:unauthenticated group:system:authenticated
+bind kube-system/estiba:cluster : group:system:nodes
 bind cluster-admin : group:system:masters
 bind system:basic-user : group:system:authenticated
 bind system:discovery : group:system:authenticated

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "io/hmac.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -18,14 +19,6 @@ constexpr std::string_view group_prefix = "system:bootstrappers:";
 const Resource& secrets_row() { return *model::schema::find_resource("", "v1", "secrets"); }
 
 bool is_plain(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
-
-// In a time that does not tell how much of it was right.
-bool equal_in_constant_time(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  unsigned char differs = 0;
-  for (size_t i = 0; i < a.size(); ++i) differs |= static_cast<unsigned char>(a[i] ^ b[i]);
-  return differs == 0;
-}
 
 bool is_bootstrap_group(std::string_view group) {
   if (!group.starts_with(group_prefix)) return false;
@@ -71,7 +64,7 @@ Result<User> bootstrap_user(const Cluster& cluster, std::string_view token) {
   if (!doc || doc->root().string_at("type") != token_type) return refuse(id, "the secret is of another type");
   if (!object->meta().deletion_timestamp.empty()) return refuse(id, "the secret is being deleted");
   auto value = [&](std::string_view key) { return value_of(doc->root(), key); };
-  if (!equal_in_constant_time(value("token-secret"), secret) || value("token-id") != id) return refuse(id, "another secret");
+  if (!io::equal_in_constant_time(value("token-secret"), secret) || value("token-id") != id) return refuse(id, "another secret");
   auto expires = expiration_of(doc->root());
   if (!expires) return refuse(id, "its expiration is no time");
   if (*expires && cluster.now() > **expires) return refuse(id, "expired");
@@ -87,6 +80,22 @@ Result<User> bootstrap_user(const Cluster& cluster, std::string_view token) {
   }
   user.groups.push_back("system:authenticated");
   return user;
+}
+
+std::vector<std::pair<std::string, std::string>> signing_tokens(const Cluster& cluster) {
+  std::vector<std::pair<std::string, std::string>> out;
+  auto secrets = cluster.all("", "secrets", token_namespace);
+  if (!secrets) return out;
+  for (const model::ObjectRef& secret : *secrets) {
+    if (!secret.meta().name.starts_with("bootstrap-token-") || !secret.meta().deletion_timestamp.empty()) continue;
+    auto doc = json::Document::parse(secret.object->json());
+    if (!doc || doc->root().string_at("type") != token_type || value_of(doc->root(), "usage-bootstrap-signing") != "true") continue;
+    auto expires = expiration_of(doc->root());
+    if (!expires || (*expires && cluster.now() > **expires)) continue;
+    std::string id = value_of(doc->root(), "token-id"), value = value_of(doc->root(), "token-secret");
+    if (is_bootstrap_token(id + "." + value)) out.emplace_back(std::move(id), std::move(value));
+  }
+  return out;
 }
 
 namespace {

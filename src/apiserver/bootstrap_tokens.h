@@ -16,6 +16,9 @@ bool is_bootstrap_token(std::string_view token);
 /// system:bootstrap:ID in its groups; Code::unauthorized for a token that is not there, is expired or may not be used to log in.
 Result<User> bootstrap_user(const Cluster& cluster, std::string_view token);
 
+/// Ids and secrets of the tokens that may sign (usage-bootstrap-signing) and have not expired.
+std::vector<std::pair<std::string, std::string>> signing_tokens(const Cluster& cluster);
+
 /// Deletes bootstrap tokens as they expire (pkg/controller/bootstrap/tokencleaner.go). Works until it is dropped; any executor.
 Task<void> clean_bootstrap_tokens(Registry& registry);
 

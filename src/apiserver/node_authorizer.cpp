@@ -3,6 +3,7 @@
 #include "apiserver/action.h"
 #include "apiserver/edit.h"
 #include "base/strings.h"
+#include "model/local_volumes.h"
 #include "model/types/core_v1.h"
 
 namespace estiba::apiserver {
@@ -86,6 +87,15 @@ bool volume_uses_secret(const Cluster& cluster, std::string_view node, std::stri
   return false;
 }
 
+/// A directory of the node, whose volume waits for the node to let go of it.
+bool may_let_go(const Cluster& cluster, std::string_view node, std::string_view name) {
+  auto volume = cluster.find("", "persistentvolumes", {}, name);
+  if (!volume || volume->meta().deletion_timestamp.empty()) return false;
+  auto doc = json::Document::parse(volume->object->json());
+  const Node* csi = doc ? doc->root().at("spec", "csi") : nullptr;
+  return csi && csi->string_at("driver") == model::local_driver && csi->string_at("volumeAttributes", model::local_node_attribute) == node;
+}
+
 bool may_read_attachment(const Cluster& cluster, std::string_view node, std::string_view name) {
   auto attachment = cluster.find("storage.k8s.io", "volumeattachments", {}, name);
   auto doc = attachment ? json::Document::parse(attachment->object->json()) : std::unexpected(attachment.error());
@@ -120,6 +130,7 @@ std::optional<bool> may_core(const Cluster& cluster, std::string_view node, cons
            pods([&](const model::ObjectRef& pod) { return uses_claim(pod, asked.name); });
   }
   if (resource == "persistentvolumes") {
+    if (asked.verb == "patch" && asked.subresource.empty()) return may_let_go(cluster, node, asked.name);
     return asked.verb == "get" && asked.subresource.empty() && may_read_volume(cluster, node, asked.name);
   }
   if (resource == "serviceaccounts") {

@@ -2,6 +2,7 @@
 
 #include "apiserver/admission/extensions.h"
 #include "apiserver/api_errors.h"
+#include "apiserver/cluster_info.h"
 #include "apiserver/continue_token.h"
 #include "apiserver/custom/converted_selection.h"
 #include "apiserver/encodings.h"
@@ -92,7 +93,8 @@ Task<void> Api::serve(io::Request& request, io::Response& response) {
   auto user = foreign.empty() ? authenticator_->authenticate(request) : co_await authenticator_->authenticate_foreign(std::move(foreign));
   if (!user) co_return send_error(response, {}, user.error());
   bool anonymous = user->name == anonymous_name;
-  if (anonymous && !is_open_path(request.path)) co_return send_error(response, {}, unauthorized().error());
+  if (anonymous && !is_open_path(request.path) && request.path != cluster_info_path)
+    co_return send_error(response, {}, unauthorized().error());
   if (RemotePtr remote = aggregator_.find(request.raw_path))
     co_return co_await serve_remote(std::move(remote), std::move(*user), request, response);
   auto target = parse_request(request, cluster_.get());

@@ -29,6 +29,9 @@ Result<int> image_list(const Arguments& arguments);
 Result<int> image_pull(const Arguments& arguments);
 Result<int> image_remove(const Arguments& arguments);
 Result<int> kubeconfig(const Arguments& arguments);
+Result<int> token_create(const Arguments& arguments);
+Result<int> token_delete(const Arguments& arguments);
+Result<int> token_list(const Arguments& arguments);
 Result<int> registry(const Arguments& arguments);
 
 }  // namespace estiba::cli

@@ -123,7 +123,7 @@ class HttpWatch final : public WatchStream {
 class HttpApi final : public Client {
  public:
   explicit HttpApi(HttpOptions options)
-      : options_(std::move(options)), http_({.tls = options_.tls, .bearer_token = options_.bearer_token, .user_agent = options_.user_agent}) {}
+      : options_(std::move(options)), http_(make_http()), epoch_(options_.epoch ? *options_.epoch : 0) {}
 
   Task<Result<ObjectRef>> get(Resource resource, std::string ns, std::string name) override {
     return object_answer({.method = "GET", .url = url(resource, ns, name)});
@@ -148,7 +148,7 @@ class HttpApi final : public Client {
     query.add("allowWatchBookmarks", "true");
     query.add("resourceVersion", std::to_string(revision));
     query.add("timeoutSeconds", std::to_string(std::chrono::duration_cast<std::chrono::seconds>(watch_time).count()));
-    auto response = CO_TRY(co_await http_.send(with_headers({.method = "GET", .url = url(resource, ns, {}, {}, query)})));
+    auto response = CO_TRY(co_await http().send(with_headers({.method = "GET", .url = url(resource, ns, {}, {}, query)})));
     if (response->status != 200) {
       const std::string body = CO_TRY(co_await response->text(most_bytes));
       co_return std::unexpected(error_of_answer(response->status, body));
@@ -236,7 +236,7 @@ class HttpApi final : public Client {
   }
 
   Task<Result<std::string>> answer(io::ClientRequest request) {
-    io::FetchResult got = CO_TRY(co_await http_.fetch(with_headers(std::move(request)), most_bytes));
+    io::FetchResult got = CO_TRY(co_await http().fetch(with_headers(std::move(request)), most_bytes));
     if (got.status < 200 || got.status > 299) co_return std::unexpected(error_of_answer(got.status, got.body));
     co_return std::move(got.body);
   }
@@ -247,8 +247,21 @@ class HttpApi final : public Client {
     co_return object_of(parsed.root());
   }
 
+  io::HttpClient make_http() const {
+    return io::HttpClient({.tls = options_.tls, .bearer_token = options_.bearer_token, .user_agent = options_.user_agent});
+  }
+  // What is under way on old connections goes on there.
+  io::HttpClient& http() {
+    if (options_.epoch && *options_.epoch != epoch_) {
+      http_ = make_http();
+      epoch_ = *options_.epoch;
+    }
+    return http_;
+  }
+
   const HttpOptions options_;
   io::HttpClient http_;
+  uint64_t epoch_ = 0;
 };
 
 }  // namespace

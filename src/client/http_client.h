@@ -13,7 +13,9 @@ struct HttpOptions {
   io::TlsContextRef tls;     ///< trusts the cluster's CA and holds the client certificate, if there is one
   std::string bearer_token;  ///< or empty
   std::string user_agent = "estiba";
-  size_t page = 500;         ///< objects asked for at once by a list
+  /// Connections that were made before this number changed are not used again: the machine's address has, say. May be null.
+  std::shared_ptr<const uint64_t> epoch;
+  size_t page = 500;  ///< objects asked for at once by a list
 };
 
 /// A client of one loop (io::Loop), which must be current wherever it is called. Errors carry the code, the message, the

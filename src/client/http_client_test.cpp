@@ -44,8 +44,8 @@ struct HttpClientTest : ::testing::Test {
   }
   std::string page(const io::Query& query) {
     const bool second = query.get("continue") == "more";
-    return R"({"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"9")" + std::string(second ? "" : R"(,"continue":"more")") + R"(},"items":[)" +
-           (second ? pod("c", 3) : pod("a", 1) + "," + pod("b", 2)) + "]}";
+    return R"({"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"9")" + std::string(second ? "" : R"(,"continue":"more")") +
+           R"(},"items":[)" + (second ? pod("c", 3) : pod("a", 1) + "," + pod("b", 2)) + "]}";
   }
 };
 
@@ -58,9 +58,25 @@ TEST_F(HttpClientTest, AnObjectComesWithItsRevision) {
   EXPECT_EQ(got->meta().kind, "Deployment");
 }
 
+TEST_F(HttpClientTest, ConnectionsFromBeforeAnEpochAreNotUsedAgain) {
+  auto epoch = std::make_shared<uint64_t>(0);
+  client = make_http_client({.server = server.url(""), .bearer_token = "secret", .epoch = epoch});
+  answer = pod("a", 1);
+  const auto ask = [&] {
+    EXPECT_TRUE(server.run(client->get(pods, "x", "a")));
+    return server.server->stats().connections_accepted.load();
+  };
+  EXPECT_EQ(ask(), 1u);
+  EXPECT_EQ(ask(), 1u);
+  ++*epoch;
+  EXPECT_EQ(ask(), 2u);
+  EXPECT_EQ(ask(), 2u);
+}
+
 TEST_F(HttpClientTest, AFailureCarriesTheStatus) {
   status = 409;
-  answer = R"({"kind":"Status","apiVersion":"v1","status":"Failure","message":"pods \"p\" already exists","reason":"AlreadyExists","details":{"name":"p","kind":"pods"},"code":409})";
+  answer =
+      R"({"kind":"Status","apiVersion":"v1","status":"Failure","message":"pods \"p\" already exists","reason":"AlreadyExists","details":{"name":"p","kind":"pods"},"code":409})";
   auto made = server.run(client->create(pods, "x", "{}", {.field_manager = "me"}));
   ASSERT_FALSE(made);
   EXPECT_EQ(asked, "POST /api/v1/namespaces/x/pods?fieldManager=me");
@@ -86,8 +102,10 @@ TEST_F(HttpClientTest, AListIsReadPageByPageAndItsItemsKnowTheirKind) {
 TEST_F(HttpClientTest, WatchEventsMayComeInAnyPieces) {
   const std::string line = R"({"type":"ADDED","object":)" + pod("a", 10) + "}\n";
   pieces = {line.substr(0, 20), line.substr(20) + line.substr(0, 5), line.substr(5),
-            R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"30"}}})" "\n"
-            R"({"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}})" "\n"};
+            R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"30"}}})"
+            "\n"
+            R"({"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}})"
+            "\n"};
   auto stream = server.run(client->watch(pods, "", 5));
   ASSERT_TRUE(stream) << stream.error().message;
   EXPECT_TRUE(asked.starts_with("GET /api/v1/pods?")) << asked;
@@ -113,7 +131,9 @@ TEST_F(HttpClientTest, DeletionSaysItsConditions) {
   answer = R"({"kind":"Status","status":"Success"})";
   ASSERT_TRUE(server.run(client->remove(pods, "x", "p", {.grace_seconds = 0, .propagation = "Background", .uid = "u"})));
   EXPECT_EQ(asked, "DELETE /api/v1/namespaces/x/pods/p");
-  EXPECT_EQ(body, R"({"kind":"DeleteOptions","apiVersion":"v1","gracePeriodSeconds":0,"propagationPolicy":"Background","preconditions":{"uid":"u"}})");
+  EXPECT_EQ(
+      body,
+      R"({"kind":"DeleteOptions","apiVersion":"v1","gracePeriodSeconds":0,"propagationPolicy":"Background","preconditions":{"uid":"u"}})");
 }
 
 TEST_F(HttpClientTest, APatchSaysItsTypeAndSubresource) {

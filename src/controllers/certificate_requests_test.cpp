@@ -12,6 +12,7 @@ using model::certificates_v1::CertificateSigningRequest;
 
 // A request is the text "common name/organization/names…"; a certificate says what it was signed with.
 struct FakeAuthority final : CertificateAuthority {
+  std::vector<std::string> addresses;
   Result<RequestedSubject> read(std::string_view text) const override {
     if (!text.contains('/')) return fail(Code::malformed, "no request");
     const size_t a = text.find('/'), b = text.find('/', a + 1);
@@ -19,6 +20,7 @@ struct FakeAuthority final : CertificateAuthority {
     const std::string_view names = b == text.npos ? std::string_view{} : text.substr(b + 1);
     if (names.contains('@')) subject.emails.emplace_back(names);
     else if (!names.empty()) subject.dns_names.emplace_back(names);
+    subject.ip_addresses = addresses;
     return subject;
   }
   Result<std::string> sign(std::string_view, const Issuance& issuance, WallTime now) const override {
@@ -133,6 +135,36 @@ TEST_F(CertificatesTest, OthersSignersRequestsAndThoseDeniedAreLeftAlone) {
   answer("broken", "Approved");
   for (const char* name : {"other", "denied", "broken"}) EXPECT_EQ(of(name).status.certificate, "") << name;
   EXPECT_EQ(server.calls["create subjectaccessreviews"], 0);
+}
+
+TEST_F(CertificatesTest, ANodesOwnNameAndAddressesAreApprovedForItsApi) {
+  start({make_serving_approver});
+  server.add(
+      client::nodes, "",
+      R"({"apiVersion":"v1","kind":"Node","metadata":{"name":"b"},"status":{"addresses":[{"type":"InternalIP","address":"b.other"}]}})");
+  executor.run();
+  const std::string usages = "digital signature,server auth";
+  const std::pair<std::string, bool> rows[] = {
+      {"system:node:a/system:nodes/a", true},  // the fake authority knows DNS names only
+      {"system:node:a/system:nodes/c", false},
+      {"system:node:b/system:nodes/b", false},  // system:node:a asks
+      {"system:node:a/system:nodes", false},
+  };
+  int number = 0;
+  for (const auto& [request, approved] : rows) {
+    const std::string name = "s" + std::to_string(number++);
+    ask(name, kubelet_serving_signer, request, usages);
+    EXPECT_EQ(!condition(name, "Approved").empty(), approved) << request;
+  }
+  ask("client", kubelet_client_signer, "system:node:a/system:nodes", "digital signature,client auth");
+  EXPECT_EQ(condition("client", "Approved"), "") << "another signer's";
+  authority.addresses = {"10.0.0.9"};
+  ask("own", kubelet_serving_signer, "system:node:a/system:nodes/a", usages);
+  EXPECT_NE(condition("own", "Approved"), "");
+  server.merge(client::nodes, "", "b", R"({"status":{"addresses":[{"type":"InternalIP","address":"10.0.0.9"}]}})", "status");
+  executor.run();
+  ask("others", kubelet_serving_signer, "system:node:a/system:nodes/a", usages);
+  EXPECT_EQ(condition("others", "Approved"), "") << "the address of node b";
 }
 
 TEST_F(CertificatesTest, NodesAreApprovedByWhatTheyMayCreate) {

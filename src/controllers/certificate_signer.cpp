@@ -16,10 +16,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr Duration longest = 24h * 365;  // kube-controller-manager's --cluster-signing-duration
-constexpr Duration shortest = 10min;     // whatever spec.expirationSeconds says
-constexpr Duration backdate = 5min;      // clocks differ
-constexpr Duration brief = 8h;           // certificates shorter than this are not cut by what they are backdated
+constexpr Duration shortest = 10min;  // whatever spec.expirationSeconds says
+constexpr Duration backdate = 5min;   // clocks differ
+constexpr Duration brief = 8h;        // certificates shorter than this are not cut by what they are backdated
 
 struct Signer {
   std::string_view name;
@@ -32,9 +31,10 @@ constexpr Signer signers[] = {
     {legacy_unknown_signer, nullptr},
 };
 
-Duration lifetime_of(const CertificateSigningRequest& request) {
+// `longest` is kube-controller-manager's --cluster-signing-duration.
+Duration lifetime_of(const CertificateSigningRequest& request, Duration longest) {
   if (!request.spec.expirationSeconds) return longest;
-  return std::clamp<Duration>(std::chrono::seconds(*request.spec.expirationSeconds), shortest, longest);
+  return std::min(longest, std::max<Duration>(std::chrono::seconds(*request.spec.expirationSeconds), shortest));
 }
 
 class CertificateSigner final : public Controller {
@@ -60,7 +60,7 @@ class CertificateSigner final : public Controller {
           requests_, request,
           with_condition(request, "Failed", "SignerValidationFailure", good.error().message, format_rfc3339(wall_now())));
     const WallTime now = wall_now();
-    const Duration lifetime = lifetime_of(typed);
+    const Duration lifetime = lifetime_of(typed, context_.options.signing_duration);
     const Issuance issuance{typed.spec.usages, now - backdate, now + lifetime - (lifetime < brief ? Duration{} : backdate)};
     const std::string certificate = CO_TRY_AS("error auto signing csr " + name, authority->sign(typed.spec.request, issuance, now));
     client::JsonWriter json;

@@ -26,6 +26,10 @@ struct Options {
       nullptr;                      ///< asked for autoscalers' custom and external metrics; null: there are none. Outlives the controllers
   std::vector<ResourceKind> kinds;  ///< what namespaces and the garbage collector cover; empty: every resource of the tables
 
+  Duration signing_duration = std::chrono::hours(24 * 365);  ///< of certificates that are signed here, at most
+  std::string pod_cidr;     ///< the nodes' podCIDRs are parts of it (IPv4); empty: nobody here gives nodes any
+  int node_cidr_mask = 24;  ///< the prefix length of a node's part
+
   // Node lifecycle, with the defaults of Kubernetes.
   Duration node_grace = std::chrono::seconds(40);          ///< without a heartbeat for so long a node is Unknown
   Duration node_startup_grace = std::chrono::seconds(60);  ///< the same for a node that never sent one

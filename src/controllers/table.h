@@ -24,6 +24,8 @@ std::unique_ptr<Controller> make_namespace_controller(Context& context);
 std::unique_ptr<Controller> make_service_account_controller(Context& context);
 std::unique_ptr<Controller> make_root_ca_controller(Context& context);
 std::unique_ptr<Controller> make_node_lifecycle_controller(Context& context);
+std::unique_ptr<Controller> make_node_ipam(Context& context);
+std::unique_ptr<Controller> make_serving_approver(Context& context);
 std::unique_ptr<Controller> make_garbage_collector(Context& context);
 std::unique_ptr<Controller> make_pod_collector(Context& context);
 std::unique_ptr<Controller> make_event_expiry(Context& context);

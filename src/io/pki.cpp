@@ -52,8 +52,7 @@ bool add_extension(X509* certificate, X509* issuer, int nid, const char* value) 
   return extension && X509_add_ext(certificate, extension.get(), -1) == 1;
 }
 
-Result<void> add_alternative_names(X509* certificate, const CertificateRequest& request) {
-  if (request.dns_names.empty() && request.ip_addresses.empty()) return {};
+Result<NamesPtr> alternative_names(const CertificateRequest& request) {
   NamesPtr names(GENERAL_NAMES_new());
   for (const std::string& dns : request.dns_names) {
     GENERAL_NAME* name = GENERAL_NAME_new();
@@ -69,6 +68,14 @@ Result<void> add_alternative_names(X509* certificate, const CertificateRequest& 
     GENERAL_NAME_set0_value(name, GEN_IPADD, bytes);
     sk_GENERAL_NAME_push(names.get(), name);
   }
+  return names;
+}
+
+bool has_names(const CertificateRequest& request) { return !request.dns_names.empty() || !request.ip_addresses.empty(); }
+
+Result<void> add_alternative_names(X509* certificate, const CertificateRequest& request) {
+  if (!has_names(request)) return {};
+  const NamesPtr names = TRY(alternative_names(request));
   if (X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, X509V3_ADD_DEFAULT) != 1)
     return openssl_fail("certificate's alternative names");
   return {};
@@ -171,6 +178,27 @@ Result<KeyPair> make_certificate(const KeyPair& ca, const CertificateRequest& re
   if (!key) return openssl_fail("generate a key");
   std::string certificate = TRY(issue(ca, key.get(), request, now));
   return KeyPair{std::move(certificate), key_pem(key.get())};
+}
+
+Result<PendingCertificate> make_csr(const CertificateRequest& request) {
+  KeyPtr key = generate_key();
+  RequestPtr csr(X509_REQ_new());
+  if (!key || !csr) return openssl_fail("generate a key");
+  X509_NAME* subject = X509_REQ_get_subject_name(csr.get());
+  bool good = X509_REQ_set_pubkey(csr.get(), key.get()) == 1;
+  for (const std::string& organization : request.organizations) good = good && add_name(subject, NID_organizationName, organization);
+  good = good && add_name(subject, NID_commonName, request.common_name);
+  if (has_names(request)) {
+    const NamesPtr names = TRY(alternative_names(request));
+    STACK_OF(X509_EXTENSION)* list = nullptr;
+    good = good && X509V3_add1_i2d(&list, NID_subject_alt_name, names.get(), 0, X509V3_ADD_DEFAULT) == 1;
+    const ExtensionsPtr extensions(list);
+    good = good && X509_REQ_add_extensions(csr.get(), list) == 1;
+  }
+  if (!good || X509_REQ_sign(csr.get(), key.get(), EVP_sha256()) == 0) return openssl_fail("certificate request of " + request.common_name);
+  BioPtr bio(BIO_new(BIO_s_mem()));
+  PEM_write_bio_X509_REQ(bio.get(), csr.get());
+  return PendingCertificate{key_pem(key.get()), written(bio.get())};
 }
 
 static Result<RequestPtr> read_csr(std::string_view pem) {

@@ -39,6 +39,11 @@ Result<KeyPair> make_ca(std::string_view common_name, WallTime now, Duration lif
 Result<KeyPair> make_certificate(const KeyPair& ca, const CertificateRequest& request, WallTime now);
 /// Signs a PKCS#10 request (PEM) of somebody else's key; subject and names are taken from `request`, not from the CSR.
 Result<std::string> sign_csr(const KeyPair& ca, std::string_view csr_pem, const CertificateRequest& request, WallTime now);
+/// A new key and a PKCS#10 request for it (PEM) with subject and names of `request`; usages and lifetime are the signer's matter.
+struct PendingCertificate {
+  std::string key_pem, csr_pem;
+};
+Result<PendingCertificate> make_csr(const CertificateRequest& request);
 /// Subject and names that a PKCS#10 request asks for; fails unless its signature holds.
 Result<CertificateRequest> parse_csr(std::string_view csr_pem);
 /// What a request asks for beyond CertificateRequest: it decides who may have the certificate.

@@ -82,6 +82,22 @@ TEST(Pki, ARequestIsSignedAsItAsks) {
   EXPECT_FALSE(sign_csr_as_requested(ca, broken, {{"client auth"}, today(), today() + 1h}, today()));
 }
 
+TEST(Pki, ARequestOfOursIsSignedAsItAsks) {
+  auto ca = *make_ca("estiba-ca", today());
+  auto pending =
+      make_csr({.common_name = "system:node:a", .organizations = {"system:nodes"}, .dns_names = {"a"}, .ip_addresses = {"10.0.0.7"}});
+  ASSERT_TRUE(pending) << pending.error().message;
+  auto pem = sign_csr_as_requested(ca, pending->csr_pem, {{"server auth"}, today() - 5min, today() + 1h}, today());
+  ASSERT_TRUE(pem) << pem.error().message;
+  auto info = *inspect_certificate(*pem);
+  EXPECT_EQ(info.common_name, "system:node:a");
+  EXPECT_EQ(info.organizations, std::vector<std::string>{"system:nodes"});
+  EXPECT_EQ(info.dns_names, std::vector<std::string>{"a"});
+  EXPECT_EQ(info.ip_addresses, std::vector<std::string>{"10.0.0.7"});
+  EXPECT_TRUE(parse_csr(make_csr({.common_name = "x"})->csr_pem)) << "without other names";
+  EXPECT_FALSE(make_csr({.common_name = "x", .ip_addresses = {"localhost"}}));
+}
+
 TEST(Pki, FilesComeBackAndTheKeyIsPrivate) {
   std::string base = "/tmp/estiba-pki-test-" + std::to_string(getpid());
   auto ca = *make_ca("x", today());

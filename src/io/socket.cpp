@@ -54,7 +54,7 @@ Socket::Socket(int fd) : fd_(fd), loop_(Loop::current()) {
 }
 
 void Socket::tune_tcp() {
-  int on = 1, idle = 30, interval = 15, count = 4;
+  int on = 1, idle = 20, interval = 5, count = 4;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   setsockopt(fd_, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
   setsockopt(fd_, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);

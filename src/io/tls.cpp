@@ -11,6 +11,7 @@
 #include "io/openssl.h"
 #include "io/socket.h"
 #include "io/tls_choice.h"
+#include "io/tls_renewal.h"
 
 namespace estiba::io {
 
@@ -18,7 +19,7 @@ class TlsContext {
  public:
   explicit TlsContext(SSL_CTX* context) : context(context) {}
   ~TlsContext() {
-    for (auto& [_, session] : sessions) SSL_SESSION_free(session);
+    clear();
     SSL_CTX_free(context);
   }
   SSL_CTX* const context;
@@ -31,18 +32,25 @@ class TlsContext {
   std::map<std::string, SSL_SESSION*> sessions;  // guarded by mutex
   void remember(const std::string& server, SSL_SESSION* session) {
     std::lock_guard lock(mutex);
-    if (sessions.size() > 256) {
-      for (auto& [_, old] : sessions) SSL_SESSION_free(old);
-      sessions.clear();
-    }
+    if (sessions.size() > 256) clear();
     SSL_SESSION*& slot = sessions[server];
     if (slot) SSL_SESSION_free(slot);
     slot = session;
+  }
+  void forget() {
+    std::lock_guard lock(mutex);
+    clear();
   }
   void resume(const std::string& server, SSL* ssl) {
     std::lock_guard lock(mutex);
     auto it = sessions.find(server);
     if (it != sessions.end()) SSL_set_session(ssl, it->second);
+  }
+
+ private:
+  void clear() {
+    for (auto& [_, session] : sessions) SSL_SESSION_free(session);
+    sessions.clear();
   }
 };
 
@@ -346,6 +354,13 @@ Result<TlsContextRef> make_tls_client(const TlsClientOptions& options) {
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(ctx, TlsSocket::new_session);
   return context;
+}
+
+Result<void> replace_certificate(const TlsContextRef& context, std::string_view certificate_pem, std::string_view key_pem) {
+  SSL_CTX_clear_chain_certs(context->context);
+  TRY(use_certificate(context->context, certificate_pem, key_pem));
+  context->forget();  // a resumed session would go on to show the old one
+  return {};
 }
 
 Task<Result<std::unique_ptr<TlsStream>>> tls_accept(TlsContextRef context, int fd) {

@@ -1,5 +1,7 @@
 // What every part of the node works with. All of it lives on the node's thread.
 #pragma once
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -9,6 +11,7 @@
 #include "client/informer.h"
 #include "engine/engine.h"
 #include "io/pool.h"
+#include "model/types/core_v1.h"
 #include "network/network.h"
 #include "node/probe_metrics.h"
 
@@ -27,6 +30,11 @@ struct Options {
   uint16_t api_port = 10250;
   std::string resolv_conf = "/etc/resolv.conf";
   int64_t max_pods = 250;
+  std::map<std::string, std::string> labels;  ///< of the Node, beside those that every node has; when it is made
+  std::vector<model::core_v1::Taint> taints;  ///< the same
+  Duration lease = std::chrono::seconds(40);  ///< renewed four times as often
+  std::function<std::string()> find_address;  ///< looked up now and then: the address may change; null: it does not
+  bool reads_all = true;                      ///< may list all ConfigMaps and Secrets; else it watches those that its pods name, one by one
 };
 
 struct Context {

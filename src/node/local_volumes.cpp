@@ -57,6 +57,8 @@ Task<void> LocalVolumes::let_go(LocalVolumes* self, ObjectRef volume) {
   for (;;) {
     auto done = co_await self->remove(volume);
     if (done || done.error().code == Code::not_found || done.error().code == Code::conflict) co_return;
+    // Who may not see that it is gone is told that he may not touch it.
+    if (!self->context_.informers.of(persistent_volumes).get(volume.meta().name)) co_return;
     log::warn("node", "will try again to remove a volume", {{"volume", volume.meta().name}, {"error", done.error()}});
     co_await sleep_for(pause);
   }

@@ -27,20 +27,22 @@ Task<Result<void>> Node::start() {
   std::vector<std::string> uids;
   for (const auto& sandbox : context_.engine.sandboxes()) uids.push_back(sandbox.uid);
   CO_TRY(co_await context_.network.recover(std::move(uids)));
-  CO_TRY(co_await registration_.start());
+  registration_.on_address([this] { address_changed(); });
+  for (;;) {
+    auto registered = co_await registration_.start();
+    if (registered) break;
+    // The server may have gone since it was found.
+    if (registered.error().code != Code::unavailable && registered.error().code != Code::timeout) co_return registered;
+    log::warn("node", "will try again to register", {{"error", registered.error()}});
+    co_await sleep_for(std::chrono::seconds(1));
+  }
 
   auto& pods = informers_.of(client::pods, "", {.field_selector = "spec.nodeName=" + context_.options.node_name});
-  auto& maps = informers_.of(client::configmaps);
-  auto& secrets = informers_.of(client::secrets);
   auto& claims = informers_.of({"", "v1", "persistentvolumeclaims"});
   auto& services = informers_.of(client::services);
+  co_await watch_sources();
   co_await services.wait_synced();
-  co_await maps.wait_synced();
-  co_await secrets.wait_synced();
   co_await pods.wait_synced();
-  maps.on_change([this](const model::ObjectRef& before, const model::ObjectRef& after) { source_changed(false, after ? after : before); });
-  secrets.on_change(
-      [this](const model::ObjectRef& before, const model::ObjectRef& after) { source_changed(true, after ? after : before); });
   claims.on_change([this](const model::ObjectRef&, const model::ObjectRef& after) {
     if (after) claim_changed(after);
   });
@@ -49,6 +51,25 @@ Task<Result<void>> Node::start() {
   running_ = true;
   co_await remove_orphans();
   co_return {};
+}
+
+Task<void> Node::watch_sources() {
+  if (!context_.options.reads_all) {
+    named_sources_ = std::make_unique<NamedSources>(
+        context_.client, [this](bool secret, const model::ObjectRef& object) { source_changed(secret, object); });
+    co_return;
+  }
+  client::Informer* all[] = {&informers_.of(client::configmaps), &informers_.of(client::secrets)};
+  for (bool secret : {false, true}) {
+    co_await all[secret]->wait_synced();
+    all[secret]->on_change(
+        [this, secret](const model::ObjectRef& before, const model::ObjectRef& after) { source_changed(secret, after ? after : before); });
+  }
+}
+
+void Node::address_changed() {
+  for (auto& [uid, worker] : workers_) worker->address_changed();
+  if (on_address_) on_address_();
 }
 
 void Node::source_changed(bool secret, const model::ObjectRef& object) {
@@ -68,6 +89,7 @@ void Node::pod_changed(const model::ObjectRef& before, const model::ObjectRef& a
     if (auto found = workers_.find(before.meta().uid); found != workers_.end()) found->second->gone();
   }
   if (!after) return;
+  if (named_sources_) named_sources_->set(after.meta().uid, sources_of(after.meta().ns, after.as<model::core_v1::Pod>().spec));
   auto found = workers_.find(after.meta().uid);
   if (found != workers_.end()) found->second->update(after);
   else start_worker(after);
@@ -87,6 +109,7 @@ void Node::start_worker(const model::ObjectRef& pod) {
 void Node::worker_finished(const std::string& uid) {
   workers_.erase(uid);
   probes_.forget(uid);
+  if (named_sources_) named_sources_->drop(uid);
   worker_gone_.set();
 }
 

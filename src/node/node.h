@@ -9,6 +9,7 @@
 #include "base/task.h"
 #include "node/context.h"
 #include "node/local_volumes.h"
+#include "node/named_sources.h"
 #include "node/pod_worker.h"
 #include "node/registration.h"
 
@@ -32,6 +33,8 @@ class Node {
   /// The worker of a pod, or null; by name because that is what clients give.
   PodWorker* find(std::string_view ns, std::string_view name);
   const Context& context() const { return context_; }
+  /// Calls when the machine's address has changed.
+  void on_address(UniqueFunction<void()> handler) { on_address_ = std::move(handler); }
   void add_exit_watch(ExitWatch* watch) { exit_watches_.push_back(watch); }
   void remove_exit_watch(ExitWatch* watch) { exit_watches_.remove(watch); }
   const std::unordered_map<std::string, std::unique_ptr<PodWorker>>& workers() const { return workers_; }
@@ -42,6 +45,8 @@ class Node {
   void worker_finished(const std::string& uid);
   void source_changed(bool secret, const model::ObjectRef& object);
   void claim_changed(const model::ObjectRef& claim);
+  Task<void> watch_sources();
+  void address_changed();
   Task<void> remove_orphans();
 
   client::Informers informers_;
@@ -50,6 +55,8 @@ class Node {
   Context context_;
   Registration registration_;
   LocalVolumes local_volumes_{context_};
+  std::unique_ptr<NamedSources> named_sources_;  // of a node that may not list all
+  UniqueFunction<void()> on_address_;
   std::unordered_map<std::string, std::unique_ptr<PodWorker>> workers_;  // by uid
   std::list<ExitWatch*> exit_watches_;
   Event worker_gone_;

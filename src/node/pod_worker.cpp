@@ -154,6 +154,11 @@ void PodWorker::claim_changed(std::string_view name) {
   wake();
 }
 
+void PodWorker::address_changed() {
+  if (spec().spec.hostNetwork.value_or(false) && sandbox_ready_) ips_ = context_.options.node_ips;
+  status_changed();
+}
+
 // What a container's environment or paths name has changed: one that could not be made may be made now.
 void PodWorker::retry_configuration() {
   for (auto& c : containers_)

@@ -34,6 +34,8 @@ class PodWorker {
   void source_changed(bool secret, std::string_view name);
   /// A PersistentVolumeClaim has changed: who waits for it looks again.
   void claim_changed(std::string_view name);
+  /// The node has another address.
+  void address_changed();
   void engine_event(const engine::Event& event);
 
   const model::ObjectRef& pod() const { return pod_; }

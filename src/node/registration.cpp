@@ -18,8 +18,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int lease_seconds = 40;
-
 std::string os_name() {
   for (std::string_view line : split(read_text_file("/etc/os-release"), '\n'))
     if (line.starts_with("PRETTY_NAME=")) {
@@ -99,30 +97,65 @@ NodeStatus machine_status(const Options& options, WallTime wall) {
   return status;
 }
 
-Registration::Registration(const Context& context) : context_(context) {}
+Registration::Registration(Context& context) : context_(context) {}
 
 Task<Result<void>> Registration::start() {
-  CO_TRY(co_await put_node());
+  const model::ObjectRef node = CO_TRY(co_await register_node(context_.client, context_.options));
+  node_uid_ = node.meta().uid;
   CO_TRY(co_await put_status());
   CO_TRY(co_await renew_lease());
+  watch_own();
   job_ = Job(keep_alive(this));
   co_return {};
 }
 
+void Registration::watch_own() {
+  context_.informers.of(client::nodes, "", {.field_selector = "metadata.name=" + context_.options.node_name})
+      .on_change([this](const model::ObjectRef&, const model::ObjectRef& after) {
+        bool ready = false;
+        if (after)
+          for (const NodeCondition& condition : after.as<Node>().status.conditions)
+            ready |= condition.type == "Ready" && condition.status == "True";
+        if (!ready) wrong_.set();
+      });
+}
+
+// Whether the machine has another address than before.
+bool Registration::take_address() {
+  Options& options = context_.options;
+  const std::string now = options.find_address ? options.find_address() : std::string();
+  if (now.empty() || options.node_ips == std::vector<std::string>{now}) return false;
+  log::info("node", "the machine's address has changed", {{"address", now}, {"before", join(options.node_ips, ",")}});
+  options.node_ips = {now};
+  if (on_address_) on_address_();
+  return true;
+}
+
 Task<void> Registration::keep_alive(Registration* self) {
-  Instant next_status = self->context_.loop.now() + 5min;
+  constexpr Duration status_period = 5min;
+  Executor& loop = self->context_.loop;
+  Instant next_status = loop.now() + status_period;
+  bool reached = true;
   for (;;) {
-    co_await sleep_for(10s);
+    const bool wrong = co_await self->wrong_.wait_for(self->context_.options.lease / 4);
+    self->wrong_.reset();
+    bool due = self->take_address() || wrong;
     auto renewed = co_await self->renew_lease();
-    if (!renewed) log::warn("node", "lease not renewed", {{"error", renewed.error()}});
-    if (self->context_.loop.now() < next_status) continue;
-    next_status += 5min;
-    if (auto put = co_await self->put_status(); !put) log::warn("node", "node status not written", {{"error", put.error()}});
+    if (!renewed && reached) log::warn("node", "lease not renewed; will try again and again", {{"error", renewed.error()}});
+    // A server that was away, or that did not hear of us, has marked us lost.
+    if (renewed && !reached) log::info("node", "the server answers again");
+    due |= renewed && !reached;
+    reached = renewed.has_value();
+    if (!due && loop.now() < next_status) continue;
+    next_status = loop.now() + status_period;
+    if (auto put = co_await self->put_status(); !put) {
+      if (reached) log::warn("node", "node status not written", {{"error", put.error()}});
+      reached = false;
+    }
   }
 }
 
-Task<Result<void>> Registration::put_node() {
-  const Options& options = context_.options;
+Task<Result<model::ObjectRef>> register_node(client::Client& client, const Options& options) {
   Node node;
   node.metadata.name = options.node_name;
   utsname names{};
@@ -133,15 +166,15 @@ Task<Result<void>> Registration::put_node() {
                           {"kubernetes.io/arch", arch},
                           {"beta.kubernetes.io/os", "linux"},
                           {"beta.kubernetes.io/arch", arch}};
+  for (const auto& [key, value] : options.labels) node.metadata.labels[key] = value;
+  node.spec.taints = options.taints;
   node.spec.podCIDR = options.pod_cidr;
   if (!options.pod_cidr.empty()) node.spec.podCIDRs = {options.pod_cidr};
-  auto created = co_await context_.client.create(client::nodes, "", model::encode(node));
-  if (!created && created.error().code != Code::already_exists)
+  auto created = co_await client.create(client::nodes, "", model::encode(node));
+  if (created) co_return created;
+  if (created.error().code != Code::already_exists)
     co_return std::unexpected(std::move(created.error()).context("register node " + options.node_name));
-  auto there = created ? std::move(created) : co_await context_.client.get(client::nodes, "", options.node_name);
-  if (!there) co_return std::unexpected(std::move(there.error()));
-  node_uid_ = there->meta().uid;
-  co_return {};
+  co_return co_await client.get(client::nodes, "", options.node_name);
 }
 
 // Keeps transition times where nothing changed: the present conditions are read first.
@@ -149,9 +182,8 @@ Task<Result<void>> Registration::put_status() {
   auto there = co_await context_.client.get(client::nodes, "", context_.options.node_name);
   if (!there) {
     if (there.error().code != Code::not_found) co_return std::unexpected(std::move(there.error()));
-    CO_TRY(co_await put_node());
-    there = co_await context_.client.get(client::nodes, "", context_.options.node_name);
-    if (!there) co_return std::unexpected(std::move(there.error()));
+    there = CO_TRY(co_await register_node(context_.client, context_.options));
+    node_uid_ = there->meta().uid;
   }
   NodeStatus status = machine_status(context_.options, context_.loop.wall_now());
   const Node& before = there->as<Node>();
@@ -167,6 +199,7 @@ Task<Result<void>> Registration::put_status() {
 }
 
 Task<Result<void>> Registration::renew_lease() {
+  const auto lease_seconds = std::chrono::duration_cast<std::chrono::seconds>(context_.options.lease).count();
   const std::string ns = "kube-node-lease", name = context_.options.node_name, now = format_rfc3339_micro(context_.loop.wall_now());
   const std::string patch = R"({"spec":{"holderIdentity":")" + name + R"(","leaseDurationSeconds":)" + std::to_string(lease_seconds) +
                             R"(,"renewTime":")" + now + "\"}}";
@@ -182,7 +215,7 @@ Task<Result<void>> Registration::renew_lease() {
   owner.name = name;
   owner.uid = node_uid_;
   lease.spec.holderIdentity = name;
-  lease.spec.leaseDurationSeconds = lease_seconds;
+  lease.spec.leaseDurationSeconds = int32_t(lease_seconds);
   lease.spec.renewTime = now;
   auto created = co_await context_.client.create(client::leases, ns, model::encode(lease));
   if (!created && created.error().code != Code::already_exists)

@@ -12,22 +12,32 @@ namespace estiba::node {
 /// /etc/machine-id), addresses and conditions.
 model::core_v1::NodeStatus machine_status(const Options& options, WallTime now);
 
+/// Makes the Node unless there is one of this name; the Node as it is now. Both arguments outlive the task.
+Task<Result<model::ObjectRef>> register_node(client::Client& client, const Options& options);
+
 class Registration {
  public:
-  explicit Registration(const Context& context);
+  /// `context` is the node's own: its addresses follow the machine's.
+  explicit Registration(Context& context);
 
   /// Makes the Node or takes over the one that is there, says that it is ready, and renews the Lease every 10 s from then on
-  /// (the status every 5 minutes, as the kubelet does).
+  /// (the status every 5 minutes, as the kubelet does; at once when the address has changed, when the server answers again after it
+  /// did not, and when somebody else has marked the node not ready).
   Task<Result<void>> start();
+  /// Calls when the machine's address has changed.
+  void on_address(UniqueFunction<void()> handler) { on_address_ = std::move(handler); }
 
  private:
   static Task<void> keep_alive(Registration* self);
-  Task<Result<void>> put_node();
+  void watch_own();
+  bool take_address();
   Task<Result<void>> put_status();
   Task<Result<void>> renew_lease();
 
-  const Context& context_;
+  Context& context_;
   std::string node_uid_;
+  UniqueFunction<void()> on_address_;
+  Event wrong_;  // the Node says something that is not so
   Job job_;
 };
 

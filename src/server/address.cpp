@@ -11,18 +11,24 @@
 
 namespace estiba::server {
 
-std::string own_address() {
-  // Connecting a datagram socket only looks up the route; the address is reserved for documentation (RFC 5737).
+std::string address_towards(const std::string& far) {
+  // Connecting a datagram socket only looks up the route.
   Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_in far{};
-  far.sin_family = AF_INET;
-  far.sin_port = htons(9);
-  inet_pton(AF_INET, "192.0.2.1", &far.sin_addr);
-  char text[INET_ADDRSTRLEN];
-  sockaddr_in near{};
+  sockaddr_in there{}, near{};
+  there.sin_family = AF_INET;
+  there.sin_port = htons(9);
   socklen_t size = sizeof near;
-  if (fd && ::connect(fd.get(), reinterpret_cast<sockaddr*>(&far), sizeof far) == 0 && ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&near), &size) == 0)
-    return inet_ntop(AF_INET, &near.sin_addr, text, sizeof text);
+  char text[INET_ADDRSTRLEN];
+  if (!fd || inet_pton(AF_INET, far.c_str(), &there.sin_addr) != 1) return {};
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&there), sizeof there) < 0) return {};
+  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&near), &size) < 0) return {};
+  return inet_ntop(AF_INET, &near.sin_addr, text, sizeof text);
+}
+
+std::string own_address() {
+  // Reserved for documentation (RFC 5737), so that only a default route leads there.
+  if (std::string address = address_towards("192.0.2.1"); !address.empty()) return address;
+  char text[INET_ADDRSTRLEN];
   std::string found = "127.0.0.1";
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) == 0) {
@@ -34,12 +40,6 @@ std::string own_address() {
     freeifaddrs(list);
   }
   return found;
-}
-
-Result<std::string> first_node_range(const std::string& pod_cidr) {
-  const auto prefix = TRY_AS("--pod-cidr " + pod_cidr, network::Prefix::parse(pod_cidr));
-  if (prefix.length >= 24) return prefix.text();
-  return network::Prefix{prefix.address, 24}.text();
 }
 
 Result<std::string> nth_address(const std::string& cidr, uint32_t n) {

@@ -46,7 +46,8 @@ struct Control::State {
   std::unique_ptr<client::LeaderElector> elector;
   std::unique_ptr<Job> election;
   TaskGroup publishing;
-  TaskGroup always;  // what every server does for itself, whoever leads
+  TaskGroup leading;  // what the server that leads does beside the controllers
+  TaskGroup always;   // what every server does for itself, whoever leads
 
   State(apiserver::Api& api, ControlOptions made) : api(api), options(std::move(made)) {
     controllers_client = make_local_client(api, "system:kube-controller-manager");
@@ -54,21 +55,30 @@ struct Control::State {
   }
 
   void begin() {
-    controllers = std::make_unique<controllers::Controllers>(
-        *controllers_client, controllers_thread.loop(),
-        controllers::Options{.root_ca_pem = options.ca.certificate_pem, .authority = &authority, .extensions = options.extensions.get()});
+    controllers::Options all = options.told;
+    all.root_ca_pem = options.ca.certificate_pem;
+    all.authority = &authority;
+    all.extensions = options.extensions.get();
+    controllers = std::make_unique<controllers::Controllers>(*controllers_client, controllers_thread.loop(), std::move(all));
     ingress = std::make_unique<ingress::StatusWriter>(*controllers_client, options.ingress_ports);
     scheduler = std::make_unique<scheduler::Scheduler>(*scheduler_client, scheduler_thread.loop());
     controllers_thread.loop().post([this] {
-      if (controllers) controllers->start();
+      if (!controllers) return;
+      controllers->start();
       if (ingress) ingress->start();
+      leading.start(apiserver::publish_cluster_info(api.registry(), options.info));
     });
     scheduler_thread.loop().post([this] {
       if (scheduler) scheduler->start();
     });
   }
+  static Task<int> end_leading(State* self) {
+    self->leading.cancel();
+    co_return 0;
+  }
   static Task<void> end(State* self) {
     co_await end_on(self->scheduler_thread, self->scheduler);
+    (void)co_await io::run_on<int>(self->controllers_thread.loop(), [self] { return end_leading(self); });
     co_await end_on(self->controllers_thread, self->ingress);
     co_await end_on(self->controllers_thread, self->controllers);
   }

@@ -4,9 +4,11 @@
 #include <memory>
 #include <string>
 
+#include "apiserver/cluster_info.h"
 #include "apiserver/server.h"
 #include "base/task.h"
 #include "controllers/autoscaler_metrics.h"
+#include "controllers/options.h"
 #include "ingress/ingress_rules.h"
 #include "io/pki.h"
 
@@ -15,6 +17,8 @@ namespace estiba::server {
 struct ControlOptions {
   io::KeyPair ca;  ///< the cluster's: published in every namespace, and what signs certificate requests
   std::unique_ptr<controllers::ExtensionApi> extensions;  ///< used on the controllers' thread
+  apiserver::ClusterInfo info;                            ///< published by the server that leads
+  controllers::Options told;                              ///< what else they are told
   bool elect = false;                                     ///< several servers may share the store
   ingress::IngressPorts ingress_ports{};                  ///< what the status of Ingresses and Gateways goes by
   std::string identity;                                   ///< the beginning of this server's name among the candidates

@@ -41,10 +41,11 @@ struct FakeNode {
   }
   static Task<void> run(FakeNode* self, std::string ns, std::string name) {
     const std::string ip = "10.42.0." + std::to_string(++self->addresses);
-    auto written = co_await self->client.patch(client::pods, ns, name, PatchType::merge,
-                                               R"({"status":{"phase":"Running","podIP":")" + ip + R"(","podIPs":[{"ip":")" + ip +
-                                                   R"("}],"conditions":[{"type":"Ready","status":"True","lastTransitionTime":"2026-01-01T00:00:00Z"}]}})",
-                                               {.subresource = "status"});
+    auto written = co_await self->client.patch(
+        client::pods, ns, name, PatchType::merge,
+        R"({"status":{"phase":"Running","podIP":")" + ip + R"(","podIPs":[{"ip":")" + ip +
+            R"("}],"conditions":[{"type":"Ready","status":"True","lastTransitionTime":"2026-01-01T00:00:00Z"}]}})",
+        {.subresource = "status"});
     EXPECT_TRUE(written || written.error().code == Code::not_found) << written.error().message;
   }
   static Task<void> end(FakeNode* self, std::string ns, std::string name) {
@@ -76,9 +77,10 @@ struct ControlPlaneTest : apiserver::ApiFixture {
     Plane plane(*self->api_);
     auto node = co_await plane.test->create(client::nodes, "", R"({"metadata":{"name":"n1"}})");
     EXPECT_TRUE(node) << node.error().message;
-    auto ready = co_await plane.test->patch(client::nodes, "", "n1", PatchType::merge,
-                                            R"({"status":{"allocatable":{"cpu":"8","memory":"16Gi","pods":"110"},"conditions":[{"type":"Ready","status":"True","reason":"KubeletReady","message":"","lastHeartbeatTime":"2026-01-01T00:00:00Z","lastTransitionTime":"2026-01-01T00:00:00Z"}]}})",
-                                            {.subresource = "status"});
+    auto ready = co_await plane.test->patch(
+        client::nodes, "", "n1", PatchType::merge,
+        R"({"status":{"allocatable":{"cpu":"8","memory":"16Gi","pods":"110"},"conditions":[{"type":"Ready","status":"True","reason":"KubeletReady","message":"","lastHeartbeatTime":"2026-01-01T00:00:00Z","lastTransitionTime":"2026-01-01T00:00:00Z"}]}})",
+        {.subresource = "status"});
     EXPECT_TRUE(ready) << ready.error().message;
     co_await script(plane);
     co_return 0;
@@ -86,15 +88,16 @@ struct ControlPlaneTest : apiserver::ApiFixture {
 
   static std::string deployment_body(int replicas, const std::string& image) {
     return R"({"metadata":{"name":"web"},"spec":{"replicas":)" + std::to_string(replicas) +
-           R"(,"selector":{"matchLabels":{"app":"web"}},"template":{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"c","image":")" + image +
-           R"(","resources":{"requests":{"cpu":"100m","memory":"64Mi"}}}]}}}})";
+           R"(,"selector":{"matchLabels":{"app":"web"}},"template":{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"c","image":")" +
+           image + R"(","resources":{"requests":{"cpu":"100m","memory":"64Mi"}}}]}}}})";
   }
   static bool is_rolled_out(const ObjectRef& deployment, int replicas) {
     const auto& status = deployment.as<Deployment>().status;
     if (status.observedGeneration.value_or(0) < deployment.meta().generation || status.availableReplicas.value_or(0) != replicas ||
         status.updatedReplicas.value_or(0) != replicas || status.replicas.value_or(0) != replicas)
       return false;
-    return std::any_of(status.conditions.begin(), status.conditions.end(), [](const auto& c) { return c.type == "Progressing" && c.reason == "NewReplicaSetAvailable"; });
+    return std::any_of(status.conditions.begin(), status.conditions.end(),
+                       [](const auto& c) { return c.type == "Progressing" && c.reason == "NewReplicaSetAvailable"; });
   }
   static Task<bool> rolled_out(Plane& plane, int replicas) {
     for (int i = 0; i < 2000; ++i) {
@@ -119,7 +122,9 @@ struct ControlPlaneTest : apiserver::ApiFixture {
 
 TEST_F(ControlPlaneTest, ADeploymentRunsRollsScalesAndGoes) {
   with_plane([](Plane& plane) -> Task<void> {
-    auto service = co_await plane.test->create(client::services, "default", R"({"metadata":{"name":"web"},"spec":{"selector":{"app":"web"},"ports":[{"port":80,"targetPort":8080}]}})");
+    auto service = co_await plane.test->create(
+        client::services, "default",
+        R"({"metadata":{"name":"web"},"spec":{"selector":{"app":"web"},"ports":[{"port":80,"targetPort":8080}]}})");
     EXPECT_TRUE(service) << service.error().message;
     const Instant begin = Executor::current()->now();
     auto made = co_await plane.test->create(client::deployments, "default", deployment_body(10, "v1"));
@@ -131,13 +136,15 @@ TEST_F(ControlPlaneTest, ADeploymentRunsRollsScalesAndGoes) {
       auto slices = co_await plane.test->list(client::endpoint_slices, "default");
       size_t ready = 0;
       for (const ObjectRef& slice : slices->items)
-        for (const auto& e : slice.as<model::discovery_v1::EndpointSlice>().endpoints) ready += slice.meta().label("kubernetes.io/service-name") == "web" && *e.conditions->ready;
+        for (const auto& e : slice.as<model::discovery_v1::EndpointSlice>().endpoints)
+          ready += slice.meta().label("kubernetes.io/service-name") == "web" && *e.conditions->ready;
       if (ready == 10) break;
       if (i == 199) ADD_FAILURE() << ready << " endpoints are ready";
       co_await sleep_for(2ms);
     }
     const Instant rolling = Executor::current()->now();
-    auto patched = co_await plane.test->patch(client::deployments, "default", "web", PatchType::strategic, R"({"spec":{"template":{"spec":{"containers":[{"name":"c","image":"v2"}]}}}})");
+    auto patched = co_await plane.test->patch(client::deployments, "default", "web", PatchType::strategic,
+                                              R"({"spec":{"template":{"spec":{"containers":[{"name":"c","image":"v2"}]}}}})");
     EXPECT_TRUE(patched) << patched.error().message;
     EXPECT_TRUE(co_await rolled_out(plane, 10));
     const auto ms = [](Duration took) { return int(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()); };
@@ -167,7 +174,8 @@ TEST_F(ControlPlaneTest, ANamespaceGoesWithAllItsContent) {
       const bool account = std::string_view(kind) == "service account";
       bool there = false;
       for (int i = 0; i < 500 && !there; ++i) {
-        there = bool(co_await plane.test->get(account ? client::service_accounts : client::configmaps, "shop", account ? "default" : "kube-root-ca.crt"));
+        there = bool(co_await plane.test->get(account ? client::service_accounts : client::configmaps, "shop",
+                                              account ? "default" : "kube-root-ca.crt"));
         if (!there) co_await sleep_for(2ms);
       }
       EXPECT_TRUE(there) << kind;
@@ -203,7 +211,9 @@ TEST_F(ControlPlaneTest, AForegroundDeletionEndsWithTheDeployment) {
 
 TEST_F(ControlPlaneTest, APodThatFitsNowhereIsToldWhy) {
   with_plane([](Plane& plane) -> Task<void> {
-    auto made = co_await plane.test->create(client::pods, "default", R"({"metadata":{"name":"big"},"spec":{"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"100"}}}]}})");
+    auto made = co_await plane.test->create(
+        client::pods, "default",
+        R"({"metadata":{"name":"big"},"spec":{"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"100"}}}]}})");
     EXPECT_TRUE(made) << made.error().message;
     std::string message;
     // At first the new node's taint may be the reason.

@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "base/time.h"
+#include "client/join_token.h"
 #include "image/changes.h"
 #include "model/json.h"
 #include "model/yaml.h"
@@ -24,12 +25,18 @@ void declare(cli::Flags& flags, Options& o) {
   flags.add("node-name", &o.node_name, "name of this machine's Node; the host name when empty");
   flags.add("node", &o.node, "run a node in this process; --node=false is a control plane only");
   flags.add("pod-cidr", &o.pod_cidr, "addresses of pods");
+  flags.add("node-cidr-mask-size", &o.node_cidr_mask, "prefix length of each node's part of --pod-cidr");
   flags.add("service-cidr", &o.service_cidr, "addresses of services");
   flags.add("cluster-domain", &o.cluster_domain, "DNS domain of the cluster");
   o.datastore.declare(flags);
   flags.add("node-api-port", &o.node_port, "port of the node's own API");
   flags.add("ingress-http-port", &o.ingress_http_port, "the node's port of Ingresses, once there is one; 0: none");
   flags.add("ingress-https-port", &o.ingress_https_port, "the same for those with certificates; 0: none");
+  flags.add("token", &o.token, "token by which machines may join as nodes for ever (abcdef.0123456789abcdef); `estiba token` makes others");
+  flags.add("node-monitor-grace-period", &o.node_grace,
+            "a node that is silent for so long is lost; several times its --node-lease-duration / 4");
+  flags.add("node-lease-duration", &o.node_lease, "the node in this process says that it lives four times in it");
+  flags.add("cluster-signing-duration", &o.signing_duration, "how long certificates hold that are signed for nodes and others");
   flags.add("service-account-key-file", &o.service_account_keys,
             "PEM file of keys whose service-account tokens are accepted beside those of the signing key; may be repeated");
   flags.add("service-account-signing-key-file", &o.service_account_signing_key,
@@ -69,6 +76,13 @@ std::string scalar(const json::Node& node) {
   return std::string(node.as_string());
 }
 
+Result<Duration> duration(std::string_view flag, const std::string& text) {
+  const auto nanoseconds = image::parse_go_duration(text);
+  if (!nanoseconds || *nanoseconds <= 0)
+    return fail(Code::invalid, "--" + std::string(flag) + " must be a duration above zero like 1m0s, not " + quoted(text));
+  return Duration(std::chrono::nanoseconds(*nanoseconds));
+}
+
 Result<void> check(Options& o) {
   const size_t colon = o.listen.rfind(':');
   auto port = colon == std::string::npos ? std::nullopt : parse_number<uint16_t>(std::string_view(o.listen).substr(colon + 1));
@@ -78,16 +92,19 @@ Result<void> check(Options& o) {
   o.listen_port = *port;
   if (o.log_format != "text" && o.log_format != "json")
     return fail(Code::invalid, "--log-format is text or json, not " + quoted(o.log_format));
-  const auto timeout = image::parse_go_duration(o.request_timeout);
-  if (!timeout || *timeout <= 0)
-    return fail(Code::invalid, "--request-timeout must be a duration above zero like 1m0s, not " + quoted(o.request_timeout));
-  o.request_limit = Duration(std::chrono::nanoseconds(*timeout));
   for (const int64_t ingress_port : {o.ingress_http_port, o.ingress_https_port})
     if (ingress_port < 0 || ingress_port > 65535)
       return fail(Code::invalid,
                   "--ingress-http-port and --ingress-https-port must be from 0 to 65535, not " + std::to_string(ingress_port));
   if (o.ingress_http_port && o.ingress_http_port == o.ingress_https_port)
     return fail(Code::invalid, "--ingress-http-port and --ingress-https-port must differ");
+  o.request_limit = TRY(duration("request-timeout", o.request_timeout));
+  o.node_grace_time = TRY(duration("node-monitor-grace-period", o.node_grace));
+  o.node_lease_time = TRY(duration("node-lease-duration", o.node_lease));
+  o.signing_time = TRY(duration("cluster-signing-duration", o.signing_duration));
+  if (o.node_cidr_mask < 8 || o.node_cidr_mask > 30)
+    return fail(Code::invalid, "--node-cidr-mask-size must be 8 to 30, not " + std::to_string(o.node_cidr_mask));
+  if (!o.token.empty()) TRY_AS("--token", client::parse_join_token(o.token));
   TRY(o.datastore.check());
   for (const auto* dir : {&o.data_dir, &o.run_dir})
     if (!dir->starts_with('/')) return fail(Code::invalid, "--data-dir and --run-dir must be absolute paths, not " + quoted(*dir));

@@ -38,6 +38,10 @@ struct Options {
   int64_t verbosity = 0;
   int64_t node_port = 10250;  ///< of the node's own API
   int64_t ingress_http_port = 80, ingress_https_port = 443;
+  std::string token;  ///< lets machines join for ever; empty: only tokens that `estiba token` makes do
+  int64_t node_cidr_mask = 24;
+  std::string node_grace = "40s", node_lease = "40s", signing_duration = "8760h";  ///< as flags have them; the next line are their values
+  Duration node_grace_time{}, node_lease_time{}, signing_time{};
   bool help = false;
   std::string help_text;
 

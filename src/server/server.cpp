@@ -4,17 +4,8 @@
 
 #include "apiserver/server.h"
 #include "base/log.h"
-#include "base/strings.h"
-#include "cli/version.h"
-#include "cri/server.h"
-#include "docker/daemon.h"
-#include "engine/engine.h"
-#include "ingress/ingress.h"
+#include "client/join_token.h"
 #include "io/thread.h"
-#include "network/network.h"
-#include "node/api.h"
-#include "node/node.h"
-#include "os/cgroup.h"
 #include "os/file.h"
 #include "server/address.h"
 #include "server/authentication.h"
@@ -23,29 +14,12 @@
 #include "server/extension_api.h"
 #include "server/local_client.h"
 #include "server/node_proxy.h"
+#include "server/node_range.h"
+#include "server/node_runner.h"
 
 namespace estiba::server {
 
 namespace {
-
-// The node and all it works with; lives on the node's thread.
-struct NodeParts {
-  std::unique_ptr<client::Client> client;
-  std::unique_ptr<engine::Engine> engine;
-  std::unique_ptr<network::Network> network;
-  std::unique_ptr<ingress::Ingress> ingress;
-  std::unique_ptr<node::Node> node;
-  std::unique_ptr<node::NodeApi> api;
-  std::unique_ptr<docker::Daemon> docker;
-  std::unique_ptr<cri::Server> cri;
-};
-
-// A group of our own for another data directory, so that servers side by side do not touch each other's.
-std::string cgroup_root(const Options& options) {
-  if (options.data_dir == "/var/lib/estiba") return "/estiba";
-  const uint32_t hash = fnv1a32(options.data_dir + "|" + options.node_name);
-  return "/estiba-" + hex_encode({reinterpret_cast<const char*>(&hash), 4});
-}
 
 // Where the API is reached from this machine.
 std::string own_host(const Options& options) {
@@ -71,13 +45,16 @@ struct Server::State {
   std::unique_ptr<io::LoopThread> node_thread;
   std::unique_ptr<Control> control;
   std::unique_ptr<io::Pool> pool;
-  NodeParts node;
+  std::unique_ptr<NodeRunner> node;  // lives on the node's thread
 
   Result<void> open_store();
   Task<Result<void>> start_api();
   Result<std::unique_ptr<OwnExtensionApi>> extension_api() const;
+  Result<apiserver::ClusterInfo> cluster_info() const;
+  controllers::Options controllers_options() const;
   Task<Result<void>> start_node();
   static Task<Result<void>> make_node(State* self);
+  NodeSettings node_settings() const;
   static Task<int> end_node(State* self);
 };
 
@@ -135,6 +112,27 @@ Result<std::unique_ptr<OwnExtensionApi>> Server::State::extension_api() const {
                                            TRY(io::make_tls_client(tls)));
 }
 
+Result<apiserver::ClusterInfo> Server::State::cluster_info() const {
+  const std::string& address = options.advertise_address;
+  const std::string host = address.contains(':') ? "[" + address + "]" : address;
+  apiserver::ClusterInfo out;
+  out.server = "https://" + host + ":" + std::to_string(api->port());
+  out.ca_pem = certificates.ca.certificate_pem;
+  out.settings = {{"podCIDR", options.pod_cidr}, {"serviceCIDR", options.service_cidr}, {"clusterDomain", options.cluster_domain}};
+  if (!options.token.empty())
+    out.token_secret = client::token_secret(TRY(client::parse_join_token(options.token)), "estiba server --token", "");
+  return out;
+}
+
+controllers::Options Server::State::controllers_options() const {
+  controllers::Options out;
+  out.pod_cidr = options.pod_cidr;
+  out.node_cidr_mask = int(options.node_cidr_mask);
+  out.node_grace = options.node_grace_time;
+  out.signing_duration = options.signing_time;
+  return out;
+}
+
 Task<Result<void>> Server::State::start_node() {
   pool = std::make_unique<io::Pool>(8);
   node_thread = std::make_unique<io::LoopThread>("node");
@@ -143,85 +141,38 @@ Task<Result<void>> Server::State::start_node() {
   co_return std::move(*made);
 }
 
+NodeSettings Server::State::node_settings() const {
+  NodeSettings out;
+  out.data_dir = options.data_dir;
+  out.run_dir = options.run_dir;
+  out.node_name = options.node_name;
+  out.address = options.advertise_address;
+  out.cluster_cidr = options.pod_cidr;
+  out.service_cidr = options.service_cidr;
+  out.cluster_domain = options.cluster_domain;
+  out.api_port = uint16_t(options.node_port);
+  out.docker_socket = options.docker_socket;
+  out.cri_socket = options.cri_socket;
+  out.ingress = ingress_options(options);
+  out.lease = options.node_lease_time;
+  return out;
+}
+
 Task<Result<void>> Server::State::make_node(State* self) {
-  const Options& options = self->options;
-  NodeParts& parts = self->node;
-  io::Loop& loop = self->node_thread->loop();
-  parts.client = make_local_client(self->api->api(), "system:node:" + options.node_name);
-  parts.engine =
-      CO_TRY(engine::make_engine({.data_dir = options.data_dir, .run_dir = options.run_dir, .oci_program = {}}, loop, *self->pool));
-  const std::string range = CO_TRY(first_node_range(options.pod_cidr));
-  network::Options net;
-  net.run_dir = options.run_dir;
-  net.data_dir = options.data_dir;
-  net.pod_cidr = range;
-  net.cluster_cidr = options.pod_cidr;
-  net.service_cidr = options.service_cidr;
-  net.cluster_domain = options.cluster_domain;
-  net.node_name = options.node_name;
-  parts.network = std::make_unique<network::Network>(net, *parts.client, loop);
-  CO_TRY_AS("network", co_await parts.network->start());
-  parts.ingress = std::make_unique<ingress::Ingress>(ingress_options(options), *parts.client);
-  parts.ingress->start();
-  node::Options made;
-  made.node_name = options.node_name;
-  made.node_ips = {options.advertise_address};
-  made.data_dir = options.data_dir;
-  made.run_dir = options.run_dir;
-  made.cgroup_root = cgroup_root(options);
-  made.cluster_domain = options.cluster_domain;
-  made.pod_cidr = range;
-  made.api_port = uint16_t(options.node_port);
-  parts.node = std::make_unique<node::Node>(std::move(made), loop, *parts.client, *parts.engine, *parts.network, *self->pool);
-  parts.api = std::make_unique<node::NodeApi>(*parts.node, loop);
   auto tls = CO_TRY(io::make_tls_server({.certificate_pem = self->certificates.node.certificate_pem,
                                          .key_pem = self->certificates.node.key_pem,
                                          .client_ca_pem = self->certificates.ca.certificate_pem,
                                          .alpn = {"http/1.1"}}));
-  CO_TRY_AS("the node's API", parts.api->listen("", uint16_t(options.node_port), std::move(tls)));
-  CO_TRY(co_await parts.node->start());
-  if (!options.cri_socket.empty()) {
-    cri::Options cri;
-    cri.data_dir = options.data_dir;
-    cri.run_dir = options.run_dir;
-    cri.socket = options.cri_socket;
-    cri.version = cli::program_version();
-    cri.cgroup_root = cgroup_root(options) + "/cri";
-    parts.cri = std::make_unique<cri::Server>(std::move(cri), loop, cri::Parts{loop, *parts.engine, *parts.network, *self->pool});
-    CO_TRY_AS("--cri-socket " + options.cri_socket, co_await parts.cri->start());
-  }
-  if (options.docker_socket.empty()) co_return {};
-  docker::DaemonOptions docker;
-  docker.data_dir = options.data_dir;
-  docker.run_dir = options.run_dir;
-  docker.docker_socket = options.docker_socket;
-  docker.avoid_subnets = {options.pod_cidr, options.service_cidr};
-  parts.docker = std::make_unique<docker::Daemon>(std::move(docker), loop, parts.engine.get());
-  co_return within("--docker-socket " + options.docker_socket, co_await parts.docker->start());
+  auto client = make_local_client(self->api->api(), "system:node:" + self->options.node_name);
+  self->node =
+      std::make_unique<NodeRunner>(self->node_settings(), std::move(client), std::move(tls), self->node_thread->loop(), *self->pool);
+  self->node->settings().pod_cidr = CO_TRY(co_await node_range(self->node->client(), {.node_name = self->options.node_name}));
+  co_return co_await self->node->start();
 }
 
 Task<int> Server::State::end_node(State* self) {
-  NodeParts& parts = self->node;
-  if (parts.ingress) co_await parts.ingress->stop();
-  parts.ingress.reset();
-  if (parts.docker) co_await parts.docker->stop();
-  parts.docker.reset();
-  if (parts.cri) co_await parts.cri->stop();
-  parts.cri.reset();
-  if (parts.api) co_await parts.api->stop();
-  // Pods that are being deleted are let go of whole; the others go on without us.
-  if (parts.node) co_await parts.node->settle(std::chrono::seconds(5));
-  const bool empty = parts.engine && parts.engine->sandboxes().empty();
-  parts.api.reset();
-  parts.node.reset();
-  if (parts.network)
-    if (auto stopped = co_await parts.network->stop(); !stopped)
-      log::warn("server", "network not stopped cleanly", {{"error", stopped.error()}});
-  parts.network.reset();
-  parts.engine.reset();
-  parts.client.reset();
-  if (auto group = os::Cgroup::at(cgroup_root(self->options)); empty && group)
-    if (auto removed = group->remove(); !removed) log::warn("server", "control group not removed", {{"error", removed.error()}});
+  if (self->node) co_await self->node->stop();
+  self->node.reset();
   co_return 0;
 }
 
@@ -236,6 +187,8 @@ Task<Result<void>> Server::start() {
   s.control = std::make_unique<Control>(
       s.api->api(), ControlOptions{.ca = s.certificates.ca,
                                    .extensions = std::move(extensions),
+                                   .info = CO_TRY(s.cluster_info()),
+                                   .told = s.controllers_options(),
                                    .elect = s.store.freshness != nullptr,
                                    .ingress_ports = {uint16_t(s.options.ingress_http_port), uint16_t(s.options.ingress_https_port)},
                                    .identity = s.options.node_name});

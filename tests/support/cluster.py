@@ -70,9 +70,13 @@ class Sandbox:
 
     def __init__(self):
         self.init = self._hold(["--pid", "--fork", "--mount-proc"])
-        self.world = self._hold([])
         self.pid = int(open(f"/proc/{self.init.pid}/task/{self.init.pid}/children").read().split()[0])
         self.inside(["sh", "-c", "ip link set lo up; for d in /run/estiba /var/lib/estiba /var/log/pods /var/log/containers /etc/estiba; do mkdir -p $d; mount -t tmpfs estiba-test $d; done"])
+        self.connect()
+
+    def connect(self):
+        """Gives the machine its network: eth0, whose other end is the outside world's."""
+        self.world = self._hold([])
         self.outside(["sh", "-c", f"ip link set lo up && ip link add eth0 type veth peer name eth0 netns {self.pid} && ip address add {OUTSIDE_ADDRESS}/24 dev eth0 && ip link set eth0 up"])
         self.inside(["sh", "-c", f"ip address add {NODE_ADDRESS}/24 dev eth0 && ip link set eth0 up && ip route add default via {OUTSIDE_ADDRESS}"])
 
@@ -118,9 +122,26 @@ class Sandbox:
         self.world.wait()
 
 
+def cgroups_of(data_dir, node_name):
+    """The control groups of a node's pods: their root is named after its data directory and its name."""
+    value = 2166136261
+    for byte in f"{data_dir}|{node_name}".encode():
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    name = "estiba-" + value.to_bytes(4, "little").hex()
+    return sorted(base / name for base in pathlib.Path("/sys/fs/cgroup").iterdir() if (base / name).is_dir())
+
+
+def remove_cgroups(roots):
+    """A test that failed, or that ends while pods run, leaves groups without processes."""
+    for root in roots:
+        for path, _, _ in os.walk(root, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+
+
 class Cluster:
-    def __init__(self, kubectl=None, **flags):
-        self.sandbox = Sandbox()
+    def __init__(self, kubectl=None, sandbox=None, **flags):
+        self.sandbox = sandbox or Sandbox()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="estiba-"))
         self.run_dir, self.data_dir = pathlib.Path("/run/estiba"), self.dir / "data"
         self.kubeconfig = self.dir / "kubeconfig"
@@ -244,12 +265,7 @@ class Cluster:
     # -- what is left -------------------------------------------------------------------------------------------------
 
     def cgroups(self):
-        """The control groups of this cluster's pods: the server names their root after its data directory and node."""
-        value = 2166136261
-        for byte in f"{self.flags['data-dir']}|{self.flags['node-name']}".encode():
-            value = (value ^ byte) * 16777619 & 0xFFFFFFFF
-        name = "estiba-" + value.to_bytes(4, "little").hex()
-        return sorted(base / name for base in pathlib.Path("/sys/fs/cgroup").iterdir() if (base / name).is_dir())
+        return cgroups_of(self.flags["data-dir"], self.flags["node-name"])
 
     @staticmethod
     def host_facts():
@@ -280,11 +296,7 @@ class Cluster:
     def close(self):
         self.stop()
         self.sandbox.close()
-        # A test that failed, or that ends while pods run, leaves groups without processes.
-        for root in self.cgroups():
-            for path, _, _ in os.walk(root, topdown=False):
-                with contextlib.suppress(OSError):
-                    os.rmdir(path)
+        remove_cgroups(self.cgroups())
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def __enter__(self):

@@ -6,6 +6,7 @@
 #include "apiserver/edit.h"
 #include "apiserver/node_authorizer.h"
 #include "base/strings.h"
+#include "model/local_volumes.h"
 
 namespace estiba::apiserver::admission {
 namespace {
@@ -174,6 +175,25 @@ Result<void> restrict_claim(const Attributes& a, const std::string& node) {
   return a.forbidden("node " + quoted(node) + " is not allowed to update fields other than status.quantity and status.conditions");
 }
 
+// Volumes of our own kind: the node that holds the directory takes its finalizer away, and nothing else.
+Result<void> restrict_volume(const Attributes& a, const std::string& node) {
+  if (!a.updating() || !a.action.subresource.empty()) return a.forbidden("node " + quoted(node) + " may only update PVs");
+  json::Document scratch;
+  json::Node &before = scratch.copy(*a.old), &now = scratch.copy(*a.object);
+  for (json::Node* volume : {&before, &now}) {
+    json::Node& metadata = scratch.ensure_object(*volume, "metadata");
+    for (std::string_view field : {"resourceVersion", "managedFields"}) scratch.remove(metadata, field);
+    json::Node& kept = scratch.make_array();
+    if (const json::Node* all = metadata.find("finalizers"); present(all))
+      for (const json::Node& each : *all)
+        if (each.as_string() != model::local_finalizer) scratch.append(kept, scratch.copy(each));
+    scratch.set(metadata, "finalizers", kept);
+  }
+  if (json::equal(before, now)) return {};
+  return a.forbidden("node " + quoted(node) + " is not allowed to change anything of a PV but the finalizer " +
+                     quoted(model::local_finalizer));
+}
+
 Result<void> restrict_lease(const Attributes& a, const std::string& node) {
   if (a.ns() != "kube-node-lease") return a.forbidden("can only access leases in the \"kube-node-lease\" system namespace");
   if (a.name() != node) return a.forbidden("can only access node lease with the same name as the requesting node");
@@ -196,6 +216,7 @@ Result<void> restrict_node(Attributes& attributes) {
   }
   if (attributes.is_any("", "nodes")) return restrict_own_node(attributes, node);
   if (attributes.is_any("", "persistentvolumeclaims")) return restrict_claim(attributes, node);
+  if (attributes.is_any("", "persistentvolumes")) return restrict_volume(attributes, node);
   if (attributes.is_any("coordination.k8s.io", "leases")) return restrict_lease(attributes, node);
   if (attributes.is_any("storage.k8s.io", "csinodes") && attributes.name() != node)
     return attributes.forbidden("can only access CSINode with the same name as the requesting node");

@@ -30,8 +30,8 @@ static T must(Result<T> result) {
 
 class FakeClient::Stream final : public WatchStream {
  public:
-  Stream(FakeClient& client, std::string kind, std::string ns, int64_t revision)
-      : client_(client), kind_(std::move(kind)), ns_(std::move(ns)), revision_(revision) {
+  Stream(FakeClient& client, std::string kind, std::string ns, std::string name, int64_t revision)
+      : client_(client), kind_(std::move(kind)), ns_(std::move(ns)), name_(std::move(name)), revision_(revision) {
     at_ = client_.streams_.insert(client_.streams_.end(), this);
   }
   ~Stream() override { client_.streams_.erase(at_); }
@@ -44,7 +44,8 @@ class FakeClient::Stream final : public WatchStream {
         std::vector<WatchEvent> batch;
         for (const LogEntry& entry : client_.log_) {
           if (entry.event.object.revision <= revision_) continue;
-          if (entry.kind == kind_ && (ns_.empty() || entry.ns == ns_)) batch.push_back(entry.event);
+          if (entry.kind != kind_ || (!ns_.empty() && entry.ns != ns_)) continue;
+          if (name_.empty() || entry.event.object.meta().name == name_) batch.push_back(entry.event);
         }
         revision_ = std::max(revision_, client_.revision_);
         if (!batch.empty()) co_return batch;
@@ -62,7 +63,7 @@ class FakeClient::Stream final : public WatchStream {
  private:
   friend class FakeClient;
   FakeClient& client_;
-  const std::string kind_, ns_;
+  const std::string kind_, ns_, name_;
   int64_t revision_;
   std::optional<Code> ended_;
   std::list<Stream*>::iterator at_;
@@ -324,17 +325,27 @@ Task<Result<ObjectRef>> FakeClient::get(Resource resource, std::string ns, std::
   co_return require(resource, ns, name);
 }
 
-Task<Result<List>> FakeClient::list(Resource resource, std::string ns, ListOptions options) {
-  CO_TRY(co_await arrive("list", resource, {}));
-  if (!options.label_selector.empty() || !options.field_selector.empty())
-    co_return fail(Code::unsupported, "the fake client has no selectors");
-  co_return List{all(resource, ns), revision_};
+// One object by its name is the only selector there is.
+static Result<std::string> selected_name(const ListOptions& options) {
+  constexpr std::string_view field = "metadata.name=";
+  if (options.label_selector.empty() && options.field_selector.empty()) return std::string();
+  if (options.label_selector.empty() && options.field_selector.starts_with(field)) return options.field_selector.substr(field.size());
+  return fail(Code::unsupported, "the fake client selects by metadata.name only");
 }
 
-Task<Result<std::unique_ptr<WatchStream>>> FakeClient::watch(Resource resource, std::string ns, int64_t revision, ListOptions) {
+Task<Result<List>> FakeClient::list(Resource resource, std::string ns, ListOptions options) {
+  CO_TRY(co_await arrive("list", resource, {}));
+  const std::string name = CO_TRY(selected_name(options));
+  List list{all(resource, ns), revision_};
+  if (!name.empty()) std::erase_if(list.items, [&](const ObjectRef& item) { return item.meta().name != name; });
+  co_return list;
+}
+
+Task<Result<std::unique_ptr<WatchStream>>> FakeClient::watch(Resource resource, std::string ns, int64_t revision, ListOptions options) {
   CO_TRY(co_await arrive("watch", resource, {}));
+  std::string name = CO_TRY(selected_name(options));
   if (revision < compacted_) co_return fail(Code::gone, "watch " + kind_of(resource) + ": too old");
-  co_return std::make_unique<Stream>(*this, kind_of(resource), std::move(ns), revision);
+  co_return std::make_unique<Stream>(*this, kind_of(resource), std::move(ns), std::move(name), revision);
 }
 
 Task<Result<ObjectRef>> FakeClient::create(Resource resource, std::string ns, std::string body, WriteOptions) {

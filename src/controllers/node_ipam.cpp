@@ -1,0 +1,60 @@
+// Node IPAM: a node that says nothing of its pods' addresses gets the first part of the cluster's range that no node has
+// (kube-controller-manager's --allocate-node-cidrs, range allocator). What a node has it keeps.
+#include "base/log.h"
+#include "client/json_writer.h"
+#include "controllers/framework.h"
+#include "controllers/node_ranges.h"
+#include "controllers/table.h"
+#include "model/types/core_v1.h"
+
+namespace estiba::controllers {
+
+using model::ObjectRef;
+using model::core_v1::Node;
+
+namespace {
+
+class NodeIpam final : public Controller {
+ public:
+  // One worker: of two nodes at once both would get the same part.
+  explicit NodeIpam(Context& context) : Controller(context, "node-ipam", {.workers = 1}), nodes_(watch(client::nodes)) {
+    // A part that came free is for those who wait.
+    nodes_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
+      if (!before || after) return;
+      for (const ObjectRef& node : nodes_.list())
+        if (node.as<Node>().spec.podCIDR.empty()) enqueue(node);
+    });
+  }
+
+ private:
+  Task<Result<void>> reconcile(std::string name) override {
+    const ObjectRef node = nodes_.get(name);
+    if (context_.options.pod_cidr.empty() || !node || !node.as<Node>().spec.podCIDR.empty()) co_return {};
+    NodeRanges ranges = CO_TRY(NodeRanges::make(context_.options.pod_cidr, context_.options.node_cidr_mask));
+    nodes_.each([&](const ObjectRef& other) {
+      ranges.take(other.as<Node>().spec.podCIDR);
+      for (const std::string& cidr : other.as<Node>().spec.podCIDRs) ranges.take(cidr);
+    });
+    auto range = ranges.free();
+    if (!range) {
+      events_.record(node, client::EventType::warning, "CIDRNotAvailable", "Node " + name + " status is now: CIDRNotAvailable");
+      co_return std::unexpected(std::move(range.error()).context("node " + name));
+    }
+    client::JsonWriter json;
+    json.object().object("metadata").field("resourceVersion", node.resource_version()).field("uid", node.meta().uid).end();
+    json.object("spec").field("podCIDR", *range).array("podCIDRs").value(*range).end().end().end();
+    auto written = co_await client_.patch(client::nodes, "", name, client::PatchType::merge, json.take());
+    if (!written) co_return std::unexpected(std::move(written.error()).context("give node " + name + " its pods' addresses"));
+    nodes_.observe(*written);
+    log::info("node-ipam", "a node has its pods' addresses", {{"node", name}, {"podCIDR", *range}});
+    co_return {};
+  }
+
+  client::Informer& nodes_;
+};
+
+}  // namespace
+
+std::unique_ptr<Controller> make_node_ipam(Context& context) { return std::make_unique<NodeIpam>(context); }
+
+}  // namespace estiba::controllers

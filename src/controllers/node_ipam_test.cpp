@@ -1,0 +1,69 @@
+#include "controllers/node_ranges.h"
+#include "controllers/testing/cluster.h"
+#include "model/types/core_v1.h"
+
+namespace estiba::controllers {
+namespace {
+
+using namespace std::chrono_literals;
+using model::core_v1::Node;
+
+TEST(NodeRanges, GoInOrderAndComeBack) {
+  auto ranges = NodeRanges::make("10.42.0.0/16", 24);
+  ASSERT_TRUE(ranges);
+  EXPECT_EQ(*ranges->free(), "10.42.0.0/24");
+  ranges->take("10.42.0.0/24");
+  ranges->take("10.42.2.0/24");
+  ranges->take("172.16.0.0/12");
+  ranges->take("nothing");
+  EXPECT_EQ(*ranges->free(), "10.42.1.0/24");
+  ranges->take("10.42.1.128/25");
+  EXPECT_EQ(*ranges->free(), "10.42.3.0/24") << "half of a part is in use";
+  ranges->take("10.42.0.0/17");
+  EXPECT_EQ(*ranges->free(), "10.42.128.0/24");
+}
+
+TEST(NodeRanges, EndSomewhere) {
+  auto ranges = NodeRanges::make("10.42.7.0/24", 24);
+  EXPECT_EQ(*ranges->free(), "10.42.7.0/24");
+  ranges->take("10.42.7.0/24");
+  EXPECT_EQ(ranges->free().error().code, Code::exhausted);
+  EXPECT_EQ(*NodeRanges::make("10.42.7.0/26", 24)->free(), "10.42.7.0/26");
+  EXPECT_FALSE(NodeRanges::make("fd00::/64", 24));
+  EXPECT_FALSE(NodeRanges::make("10.42.0.0/16", 31));
+}
+
+struct NodeIpamTest : ControllerTest {
+  NodeIpamTest() { options.pod_cidr = "10.42.0.0/23"; }
+  void add(const std::string& name, const std::string& spec = "{}") {
+    server.add(client::nodes, "", R"({"apiVersion":"v1","kind":"Node","metadata":{"name":")" + name + R"("},"spec":)" + spec + "}");
+    executor.run();
+  }
+  std::string range(const std::string& name) { return server.find(client::nodes, "", name).as<Node>().spec.podCIDR; }
+};
+
+TEST_F(NodeIpamTest, EachNodeGetsItsOwnAndKeepsIt) {
+  add("old", R"({"podCIDR":"10.42.0.0/24","podCIDRs":["10.42.0.0/24"]})");
+  start({make_node_ipam});
+  add("a");
+  EXPECT_EQ(range("old"), "10.42.0.0/24");
+  EXPECT_EQ(range("a"), "10.42.1.0/24");
+  add("b");
+  EXPECT_EQ(range("b"), "") << "there is no third part";
+  server.erase(client::nodes, "", "a");
+  executor.advance(10s);
+  EXPECT_EQ(range("b"), "10.42.1.0/24");
+}
+
+TEST_F(NodeIpamTest, NodesThatComeAtOnceGetDifferentParts) {
+  server.answer_late = true;
+  server.add(client::nodes, "", R"({"apiVersion":"v1","kind":"Node","metadata":{"name":"a"},"spec":{}})");
+  server.add(client::nodes, "", R"({"apiVersion":"v1","kind":"Node","metadata":{"name":"b"},"spec":{}})");
+  start({make_node_ipam});
+  EXPECT_NE(range("a"), "");
+  EXPECT_NE(range("b"), "");
+  EXPECT_NE(range("a"), range("b"));
+}
+
+}  // namespace
+}  // namespace estiba::controllers

@@ -1,0 +1,148 @@
+#include "server/node_runner.h"
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "cli/version.h"
+#include "cri/server.h"
+#include "docker/daemon.h"
+#include "engine/engine.h"
+#include "network/network.h"
+#include "node/api.h"
+#include "node/node.h"
+#include "os/cgroup.h"
+
+namespace estiba::server {
+
+struct NodeRunner::State {
+  NodeSettings settings;
+  io::TlsContextRef tls;
+  io::Loop& loop;
+  io::Pool& pool;
+  std::function<void(const std::string&)> on_address;
+
+  std::unique_ptr<client::Client> client;
+  std::unique_ptr<engine::Engine> engine;
+  std::unique_ptr<network::Network> network;
+  std::unique_ptr<ingress::Ingress> ingress;
+  std::unique_ptr<node::Node> node;
+  std::unique_ptr<node::NodeApi> api;
+  std::unique_ptr<docker::Daemon> docker;
+  std::unique_ptr<cri::Server> cri;
+
+  // A group of our own for another data directory, so that servers side by side do not touch each other's.
+  std::string cgroup_root() const {
+    if (settings.data_dir == "/var/lib/estiba") return "/estiba";
+    const uint32_t hash = fnv1a32(settings.data_dir + "|" + settings.node_name);
+    return "/estiba-" + hex_encode({reinterpret_cast<const char*>(&hash), 4});
+  }
+  network::Options network_options() const;
+  node::Options node_options() const;
+  Task<Result<void>> start_docker();
+  Task<Result<void>> start_cri();
+};
+
+NodeRunner::NodeRunner(NodeSettings settings, std::unique_ptr<client::Client> client, io::TlsContextRef tls, io::Loop& loop, io::Pool& pool)
+    : state_(new State{.settings = std::move(settings), .tls = std::move(tls), .loop = loop, .pool = pool, .client = std::move(client)}) {}
+NodeRunner::~NodeRunner() = default;
+
+client::Client& NodeRunner::client() { return *state_->client; }
+NodeSettings& NodeRunner::settings() { return state_->settings; }
+void NodeRunner::on_address(std::function<void(const std::string&)> handler) { state_->on_address = std::move(handler); }
+
+network::Options NodeRunner::State::network_options() const {
+  network::Options out;
+  out.run_dir = settings.run_dir;
+  out.data_dir = settings.data_dir;
+  out.pod_cidr = settings.pod_cidr;
+  out.cluster_cidr = settings.cluster_cidr;
+  out.service_cidr = settings.service_cidr;
+  out.cluster_domain = settings.cluster_domain;
+  out.node_name = settings.node_name;
+  return out;
+}
+
+node::Options NodeRunner::State::node_options() const {
+  node::Options out;
+  out.node_name = settings.node_name;
+  out.node_ips = {settings.address};
+  out.data_dir = settings.data_dir;
+  out.run_dir = settings.run_dir;
+  out.cgroup_root = cgroup_root();
+  out.cluster_domain = settings.cluster_domain;
+  out.pod_cidr = settings.pod_cidr;
+  out.api_port = settings.api_port;
+  out.labels = settings.labels;
+  out.taints = settings.taints;
+  out.lease = settings.lease;
+  out.find_address = settings.find_address;
+  out.reads_all = settings.reads_all;
+  return out;
+}
+
+Task<Result<void>> NodeRunner::start() {
+  State& s = *state_;
+  s.engine =
+      CO_TRY(engine::make_engine({.data_dir = s.settings.data_dir, .run_dir = s.settings.run_dir, .oci_program = {}}, s.loop, s.pool));
+  s.network = std::make_unique<network::Network>(s.network_options(), *s.client, s.loop);
+  CO_TRY_AS("network", co_await s.network->start());
+  if (s.settings.ingress) {
+    s.ingress = std::make_unique<ingress::Ingress>(*s.settings.ingress, *s.client);
+    s.ingress->start();
+  }
+  s.node = std::make_unique<node::Node>(s.node_options(), s.loop, *s.client, *s.engine, *s.network, s.pool);
+  s.node->on_address([state = &s] {
+    if (state->on_address) state->on_address(state->node->context().options.node_ips.front());
+  });
+  s.api = std::make_unique<node::NodeApi>(*s.node, s.loop);
+  CO_TRY_AS("the node's API", s.api->listen("", s.settings.api_port, s.tls));
+  CO_TRY(co_await s.node->start());
+  if (!s.settings.cri_socket.empty()) CO_TRY_AS("--cri-socket " + s.settings.cri_socket, co_await s.start_cri());
+  if (s.settings.docker_socket.empty()) co_return {};
+  co_return within("--docker-socket " + s.settings.docker_socket, co_await s.start_docker());
+}
+
+Task<Result<void>> NodeRunner::State::start_docker() {
+  docker::DaemonOptions options;
+  options.data_dir = settings.data_dir;
+  options.run_dir = settings.run_dir;
+  options.docker_socket = settings.docker_socket;
+  options.avoid_subnets = {settings.cluster_cidr, settings.service_cidr};
+  docker = std::make_unique<docker::Daemon>(std::move(options), loop, engine.get());
+  return docker->start();
+}
+
+Task<Result<void>> NodeRunner::State::start_cri() {
+  cri::Options options;
+  options.data_dir = settings.data_dir;
+  options.run_dir = settings.run_dir;
+  options.socket = settings.cri_socket;
+  options.version = cli::program_version();
+  options.cgroup_root = cgroup_root() + "/cri";
+  cri = std::make_unique<cri::Server>(std::move(options), loop, cri::Parts{loop, *engine, *network, pool});
+  return cri->start();
+}
+
+Task<void> NodeRunner::stop() {
+  State& s = *state_;
+  if (s.ingress) co_await s.ingress->stop();
+  s.ingress.reset();
+  if (s.docker) co_await s.docker->stop();
+  s.docker.reset();
+  if (s.cri) co_await s.cri->stop();
+  s.cri.reset();
+  if (s.api) co_await s.api->stop();
+  // Pods that are being deleted are let go of whole; the others go on without us.
+  if (s.node) co_await s.node->settle(std::chrono::seconds(5));
+  const bool empty = s.engine && s.engine->sandboxes().empty();
+  s.api.reset();
+  s.node.reset();
+  if (s.network)
+    if (auto stopped = co_await s.network->stop(); !stopped) log::warn("node", "network not stopped cleanly", {{"error", stopped.error()}});
+  s.network.reset();
+  s.engine.reset();
+  s.client.reset();
+  if (auto group = os::Cgroup::at(s.cgroup_root()); empty && group)
+    if (auto removed = group->remove(); !removed) log::warn("node", "control group not removed", {{"error", removed.error()}});
+}
+
+}  // namespace estiba::server
