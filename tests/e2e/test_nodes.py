@@ -51,7 +51,7 @@ def test_an_agent_is_a_node_like_the_servers_own(fleet):
     assert nodes["node-1"]["spec"]["podCIDR"] == "10.42.0.0/24"
     assert nodes["node-2"]["status"]["addresses"][0]["address"] == fleet.agents["node-2"].machine.address
     cluster.apply(config_map("settings", key="one"),
-                  on("node-2", pod("p", "sh", "-c", "echo hello; cat /etc/settings/key; exec sleep 3600", env=[{"name": "KEY", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "key"}}}],
+                  on("node-2", pod("p", "sh", "-c", "echo hello; cat /etc/settings/key; echo; exec sleep 3600", env=[{"name": "KEY", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "key"}}}],
                                    volumeMounts=[{"name": "s", "mountPath": "/etc/settings"}], volumes=[{"name": "s", "configMap": {"name": "settings"}}])))
     status = cluster.wait_running("p")["status"]
     assert status["hostIP"] == fleet.agents["node-2"].machine.address
@@ -199,3 +199,30 @@ def test_a_node_that_moves_stays_in_the_cluster(fleet):
     wait_for("the answer at the new address", lambda: get(cluster, "client", url) == "web", 30)
     wait_for("kubectl exec by the new certificate", lambda: cluster.k("exec", "web", "--", "echo", "here", check=False).strip() == "here", 30)
     wait_for("the pod's new host", lambda: cluster.pod("web")["status"]["hostIP"] == "192.168.80.77", 20)
+
+
+def test_nodes_behind_a_router_are_reached_by_vxlan():
+    with Fleet(links=(0, 1)) as fleet:
+        fleet.start([(make(), name) for make, name in IMAGES])
+        cluster = fleet.cluster
+        cluster.ns = "default"
+        routes = lambda machine: machine.inside(["ip", "route", "show", "proto", "207"]).stdout
+        wait_for("a tunnel to the far node alone", lambda: re.fullmatch(r"10\.42\.1\.0/24 via 192\.168\.80\.2 dev eth0 onlink\s*10\.42\.2\.0/24 via 10\.42\.2\.0 dev estiba-vxlan onlink\s*", routes(cluster.sandbox)), 10)
+        assert "mtu 1450" in cluster.sandbox.inside(["ip", "link", "show", "estiba-vxlan"]).stdout
+        for node in "123":
+            cluster.apply(on(f"node-{node}", pod(f"web-{node}", "busybox", "sh", "-c", "busybox mkdir /www && busybox hostname > /www/index.html && busybox dd if=/dev/zero of=/www/large bs=1M count=4 2>/dev/null; exec busybox httpd -f -p 8080 -h /www", labels={"web": "yes"},
+                                                 readinessProbe={"tcpSocket": {"port": 8080}, "periodSeconds": 1}, image="estiba/python:test")))
+        cluster.apply(service("web", selector={"web": "yes"}))
+        for node in "123":
+            cluster.wait_running(f"web-{node}")
+        pods = {f"web-{node}": cluster.pod(f"web-{node}")["status"]["podIP"] for node in "123"}
+        size = "import sys, urllib.request; print(len(urllib.request.urlopen(sys.argv[1], timeout=10).read()))"
+        for client in pods:
+            for name, ip in pods.items():
+                wait_for(f"{name} from {client}", lambda: get(cluster, client, f"http://{ip}:8080/") == name, 15)
+                # Packets as large as the pods' own links take: the tunnel says what it can carry.
+                assert cluster.k("exec", client, "--", "python3", "-c", size, f"http://{ip}:8080/large").strip() == str(4 << 20), (client, name)
+            wait_for(f"all by the service from {client}", lambda: {get(cluster, client, "http://web/") for _ in range(10)} == set(pods), 20)
+        # From the node itself, too.
+        assert cluster.sandbox.inside(["curl", "-s", "--max-time", "5", f"http://{pods['web-3']}:8080/"]).stdout.strip() == "web-3"
+        assert "here" in cluster.k("exec", "web-3", "--", "echo", "here")
