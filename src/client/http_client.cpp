@@ -19,13 +19,17 @@ static Code code_of(int status, std::string_view reason) {
     case 401: return Code::unauthorized;
     case 403: return Code::forbidden;
     case 404: return Code::not_found;
-    case 405: case 406: case 415: return Code::unsupported;
+    case 405:
+    case 406:
+    case 415: return Code::unsupported;
     case 409: return reason == "AlreadyExists" ? Code::already_exists : Code::conflict;
     case 410: return Code::gone;
     case 413: return Code::too_large;
     case 422: return Code::invalid;
-    case 429: case 507: return Code::exhausted;
-    case 502: case 503: return Code::unavailable;
+    case 429:
+    case 507: return Code::exhausted;
+    case 502:
+    case 503: return Code::unavailable;
     case 504: return Code::timeout;
     default: return Code::internal;
   }
@@ -43,10 +47,12 @@ static Error error_of_status(int http_status, const json::Node& status) {
   details.kind = status.string_at("details", "kind");
   details.name = status.string_at("details", "name");
   details.uid = status.string_at("details", "uid");
-  if (const json::Node* seconds = status.at("details", "retryAfterSeconds")) details.retry_after_seconds = int(seconds->as_int().value_or(0));
+  if (const json::Node* seconds = status.at("details", "retryAfterSeconds"))
+    details.retry_after_seconds = int(seconds->as_int().value_or(0));
   if (const json::Node* causes = status.at("details", "causes"); causes && causes->is_array())
     for (const json::Node& cause : *causes)
-      details.causes.push_back({std::string(cause.string_at("reason")), std::string(cause.string_at("message")), std::string(cause.string_at("field"))});
+      details.causes.push_back(
+          {std::string(cause.string_at("reason")), std::string(cause.string_at("message")), std::string(cause.string_at("field"))});
   return error;
 }
 
@@ -108,7 +114,8 @@ class HttpWatch final : public WatchStream {
       return std::unexpected(error_of_status(code ? int(code->as_int().value_or(500)) : 500, *object));
     }
     if (type == "BOOKMARK")
-      return WatchEvent{WatchEvent::Kind::bookmark, {nullptr, parse_number<int64_t>(object->string_at("metadata", "resourceVersion")).value_or(0)}};
+      return WatchEvent{WatchEvent::Kind::bookmark,
+                        {nullptr, parse_number<int64_t>(object->string_at("metadata", "resourceVersion")).value_or(0)}};
     WatchEvent event;
     event.kind = type == "ADDED" ? WatchEvent::Kind::added : type == "MODIFIED" ? WatchEvent::Kind::modified : WatchEvent::Kind::removed;
     event.object = TRY(object_of(*object));
@@ -122,8 +129,7 @@ class HttpWatch final : public WatchStream {
 
 class HttpApi final : public Client {
  public:
-  explicit HttpApi(HttpOptions options)
-      : options_(std::move(options)), http_(make_http()), epoch_(options_.epoch ? *options_.epoch : 0) {}
+  explicit HttpApi(HttpOptions options) : options_(std::move(options)), http_(make_http()), epoch_(options_.epoch ? *options_.epoch : 0) {}
 
   Task<Result<ObjectRef>> get(Resource resource, std::string ns, std::string name) override {
     return object_answer({.method = "GET", .url = url(resource, ns, name)});
@@ -157,16 +163,28 @@ class HttpApi final : public Client {
   }
 
   Task<Result<ObjectRef>> create(Resource resource, std::string ns, std::string body, WriteOptions options) override {
-    return object_answer({.method = "POST", .url = url(resource, ns, {}, options.subresource, query_of(options)), .headers = json_type, .body = std::move(body)});
+    return object_answer({.method = "POST",
+                          .url = url(resource, ns, {}, options.subresource, query_of(options)),
+                          .headers = json_type,
+                          .body = std::move(body)});
   }
 
   Task<Result<ObjectRef>> update(Resource resource, std::string ns, std::string name, std::string body, WriteOptions options) override {
-    return object_answer({.method = "PUT", .url = url(resource, ns, name, options.subresource, query_of(options)), .headers = json_type, .body = std::move(body)});
+    return object_answer({.method = "PUT",
+                          .url = url(resource, ns, name, options.subresource, query_of(options)),
+                          .headers = json_type,
+                          .body = std::move(body)});
   }
 
-  Task<Result<ObjectRef>> patch(Resource resource, std::string ns, std::string name, PatchType type, std::string body, WriteOptions options) override {
-    const char* media = type == PatchType::json ? "application/json-patch+json" : type == PatchType::merge ? "application/merge-patch+json" : "application/strategic-merge-patch+json";
-    return object_answer({.method = "PATCH", .url = url(resource, ns, name, options.subresource, query_of(options)), .headers = {{"Content-Type", media}}, .body = std::move(body)});
+  Task<Result<ObjectRef>> patch(Resource resource, std::string ns, std::string name, PatchType type, std::string body,
+                                WriteOptions options) override {
+    const char* media = type == PatchType::json    ? "application/json-patch+json"
+                        : type == PatchType::merge ? "application/merge-patch+json"
+                                                   : "application/strategic-merge-patch+json";
+    return object_answer({.method = "PATCH",
+                          .url = url(resource, ns, name, options.subresource, query_of(options)),
+                          .headers = {{"Content-Type", media}},
+                          .body = std::move(body)});
   }
 
   Task<Result<void>> remove(Resource resource, std::string ns, std::string name, DeleteOptions options) override {
@@ -193,7 +211,8 @@ class HttpApi final : public Client {
     return request;
   }
 
-  std::string url(const Resource& resource, std::string_view ns, std::string_view name, std::string_view subresource = {}, const io::Query& query = {}) const {
+  std::string url(const Resource& resource, std::string_view ns, std::string_view name, std::string_view subresource = {},
+                  const io::Query& query = {}) const {
     std::string out = options_.server;
     if (resource.group.empty()) out.append("/api/");
     else out.append("/apis/").append(resource.group).append("/");

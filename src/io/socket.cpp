@@ -28,8 +28,7 @@ std::string format_address(const sockaddr* address) {
       if (IN6_IS_ADDR_V4MAPPED(&in->sin6_addr)) return std::string(text + 7) + ":" + std::to_string(ntohs(in->sin6_port));
       return "[" + std::string(text) + "]:" + std::to_string(ntohs(in->sin6_port));
     }
-    default:
-      return "unix";
+    default: return "unix";
   }
 }
 
