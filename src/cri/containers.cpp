@@ -38,6 +38,9 @@ Task<Result<v1::CreateContainerResponse>> Runtime::create_container(v1::CreateCo
   record.config = std::move(request.config);
   record.image_id = image->id;
   record.image_ref = image->digests.empty() ? image->id : image->digests.front();
+  record.image_name = !image->tags.empty()      ? image->tags.front()
+                      : !image->digests.empty() ? image->digests.front()
+                                                : record.config.image.image;
   record.resources = record.config.linux.resources;
   record.created_at = now_ns();
   auto spec = container_spec(sandbox, record, target);
@@ -127,6 +130,7 @@ v1::ContainerStatus Runtime::describe(const ContainerRecord& container) const {
   out.finished_at = nanoseconds(status.finished);
   out.exit_code = status.exit_code;
   out.image = container.config.image;
+  if (!container.image_name.empty()) out.image.image = container.image_name;  // a kubelet asks by id, and shows this
   out.image_ref = container.image_ref;
   out.image_id = container.image_id;
   out.reason = status.reason;

@@ -31,12 +31,13 @@ struct ContainerRecord {
   std::string id, sandbox_id;
   v1::ContainerConfig config;
   std::string image_id, image_ref;        ///< "sha256:…"; "docker.io/library/nginx@sha256:…" when it is known, else the id
+  std::string image_name;                 ///< what people call it: a tag, else a digest, else as it was asked for
   v1::LinuxContainerResources resources;  ///< as last updated
   int64_t created_at = 0;
   static constexpr auto fields() {
     using M = ContainerRecord;
     return table(field(1, &M::id), field(2, &M::sandbox_id), field(3, &M::config), field(4, &M::image_id), field(5, &M::image_ref),
-                 field(6, &M::resources), field(7, &M::created_at));
+                 field(6, &M::resources), field(7, &M::created_at), field(8, &M::image_name));
   }
 };
 

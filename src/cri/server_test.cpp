@@ -275,7 +275,7 @@ TEST(Cri, PodsOutliveTheServer) {
     auto status = co_await b.status(id);
     EXPECT_EQ(status.state, v1::ContainerState::running);
     EXPECT_EQ(status.metadata.name, "main");
-    EXPECT_EQ(status.image.image, "box:1");
+    EXPECT_EQ(status.image.image, "docker.io/library/box:1");
     (void)co_await b.good<v1::Empty>("StopContainer", v1::StopContainerRequest{id, 0});
     EXPECT_EQ((co_await b.status(id)).exit_code, 137);
   });
