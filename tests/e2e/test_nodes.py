@@ -225,4 +225,4 @@ def test_nodes_behind_a_router_are_reached_by_vxlan():
             wait_for(f"all by the service from {client}", lambda: {get(cluster, client, "http://web/") for _ in range(10)} == set(pods), 20)
         # From the node itself, too.
         assert cluster.sandbox.inside(["curl", "-s", "--max-time", "5", f"http://{pods['web-3']}:8080/"]).stdout.strip() == "web-3"
-        assert "here" in cluster.k("exec", "web-3", "--", "echo", "here")
+        assert "here" in cluster.k("exec", "web-3", "--", "busybox", "echo", "here")

@@ -101,7 +101,13 @@ Result<int> Routes::make_device(int mtu) {
   const rtnl::Link link = TRY(rtnl::link(socket_, config_.device));
   if (link.kind != "vxlan") return fail(Code::conflict, "the link " + config_.device + " exists and is no VXLAN: remove it");
   batch.clear();
-  rtnl::put_link(batch, link.index, {.up = true, .mtu = mtu, .mac = mac});
+  rtnl::LinkChange change{.up = true, .mtu = mtu};
+  // Only where it is wrong: setting it makes the kernel forget the neighbours, also when it is the same.
+  if (link.mac != mac) {
+    change.mac = mac;
+    tunnels_.clear();
+  }
+  rtnl::put_link(batch, link.index, change);
   // The source of what the node itself sends there, so that the answer comes back the same way.
   rtnl::put_address(batch, link.index, config_.own_pods.address.raw(), 32);
   TRY(socket_.run(batch));

@@ -82,6 +82,9 @@ TEST_F(MeshRoutesTest, ANeighbourGetsAPlainRouteAndAnotherATunnel) {
   EXPECT_TRUE(sh("ip neigh show dev estiba-vxlan").contains("10.42.3.0 lladdr 0a:58:0a:2a:03:00 PERMANENT"));
   EXPECT_TRUE(sh("bridge fdb show dev estiba-vxlan").contains("0a:58:0a:2a:03:00 dst 172.20.0.9"));
 
+  // Again, as every change around the machine leads to.
+  ASSERT_TRUE(routes_.apply({peer("near", "10.0.0.9", "10.42.2.0/24"), peer("far", "172.20.0.9", "10.42.3.0/24")}));
+  EXPECT_TRUE(sh("ip neigh show dev estiba-vxlan").contains("10.42.3.0 lladdr 0a:58:0a:2a:03:00 PERMANENT"));
   // It moves; then another process goes on where this one was.
   ASSERT_TRUE(routes_.apply({peer("far", "172.20.0.10", "10.42.3.0/24")}));
   EXPECT_EQ(ours(), "10.42.3.0/24 via 10.42.3.0 dev estiba-vxlan onlink \n");
