@@ -1,5 +1,6 @@
 #include "cli/verbs.h"
 #include "server/agent.h"
+#include "server/doctor_verb.h"
 #include "server/engine_verb.h"
 #include "server/snapshot_verb.h"
 #include "server/verb.h"
@@ -7,6 +8,7 @@
 int main(int argc, char** argv) {
   const estiba::cli::Verb wiring[] = {
       {"agent", "run a node of another machine's cluster", estiba::server::run_agent},
+      {"doctor", "tell what is wrong with this machine's network, and what to do", estiba::server::run_doctor},
       {"engine", "run the container engine alone, with Docker's API", estiba::server::run_engine},
       {"snapshot save", "save everything that is stored to a file, of a running server or not", estiba::server::snapshot_save},
       {"snapshot restore", "fill an empty data directory or etcd from such a file", estiba::server::snapshot_restore},

@@ -93,6 +93,12 @@ class EndpointSliceController final : public Controller {
       json.object().array("addresses").value(e.address).end();
       json.object("conditions").field("ready", e.ready).field("serving", e.serving).field("terminating", e.terminating).end();
       json.optional("hostname", e.hostname).optional("nodeName", e.node).optional("zone", e.zone);
+      if (!e.hint_zone.empty() || !e.hint_node.empty()) {
+        json.object("hints");
+        if (!e.hint_zone.empty()) json.array("forZones").object().field("name", e.hint_zone).end().end();
+        if (!e.hint_node.empty()) json.array("forNodes").object().field("name", e.hint_node).end().end();
+        json.end();
+      }
       json.object("targetRef").field("kind", "Pod").field("namespace", e.pod_ns).field("name", e.pod).field("uid", e.pod_uid).end().end();
     }
     json.end().array("ports");

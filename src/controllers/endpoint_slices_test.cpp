@@ -101,6 +101,32 @@ TEST_F(EndpointTest, NotReadyAddressesArePublishedWhenAskedFor) {
   EXPECT_EQ(slices()[0].meta().labels.size(), 4u);  // with service.kubernetes.io/headless
 }
 
+// core/v1 ServiceSpec.trafficDistribution
+TEST_F(EndpointTest, HintsFollowTheTrafficDistribution) {
+  server.add(client::nodes, {}, R"({"apiVersion":"v1","kind":"Node","metadata":{"name":"n","labels":{"topology.kubernetes.io/zone":"z"}}})");
+  begin();
+  service();
+  pod("a");
+  pod("b", false);
+  auto hints = [&](std::string_view distribution) {
+    server.merge(client::services, "x", "web", R"({"spec":{"trafficDistribution":)" + std::string(distribution) + "}}");
+    executor.run();
+    std::string text;
+    for (const ObjectRef& slice : slices())
+      for (const auto& e : slice.as<EndpointSlice>().endpoints) {
+        text += e.targetRef->name + ":";
+        if (!e.hints) continue;
+        for (const auto& zone : e.hints->forZones) text += " zone " + zone.name;
+        for (const auto& node : e.hints->forNodes) text += " node " + node.name;
+      }
+    return text;
+  };
+  EXPECT_EQ(hints("\"PreferClose\""), "a: zone zb:") << "what is not ready has none";
+  EXPECT_EQ(hints("\"PreferSameZone\""), "a: zone zb:");
+  EXPECT_EQ(hints("\"PreferSameNode\""), "a: zone z node nb:");
+  EXPECT_EQ(hints("null"), "a:b:");
+}
+
 TEST_F(EndpointTest, NamedPortsMayDifferFromPodToPod) {
   begin();
   service(R"({"selector":{"app":"web"},"ports":[{"port":80,"targetPort":"web","protocol":"TCP"}]})");

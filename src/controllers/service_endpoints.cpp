@@ -75,6 +75,14 @@ static std::vector<std::string> addresses_of(const Pod& pod, bool v6) {
   return out;
 }
 
+// core/v1 ServiceSpec.trafficDistribution; PreferClose is the older name of PreferSameZone.
+static void give_hints(EndpointFacts& facts, std::string_view distribution) {
+  if (!facts.ready) return;
+  const bool node = distribution == "PreferSameNode";
+  if (node) facts.hint_node = facts.node;
+  if (node || distribution == "PreferSameZone" || distribution == "PreferClose") facts.hint_zone = facts.zone;
+}
+
 static EndpointFacts facts_of(const ObjectRef& service, const ObjectRef& object, const client::Informer& nodes) {
   const Service& typed = service.as<Service>();
   const Pod& pod = object.as<Pod>();
@@ -88,6 +96,7 @@ static EndpointFacts facts_of(const ObjectRef& service, const ObjectRef& object,
   facts.serving = is_ready(pod);
   facts.terminating = !object.meta().deletion_timestamp.empty();
   facts.ready = typed.spec.publishNotReadyAddresses.value_or(false) || (facts.serving && !facts.terminating);
+  give_hints(facts, typed.spec.trafficDistribution);
   return facts;
 }
 

@@ -21,6 +21,7 @@ struct EndpointFacts {
   std::string pod_ns, pod, pod_uid;
   std::string node, zone, hostname;
   bool ready = false, serving = false, terminating = false;
+  std::string hint_zone, hint_node;  ///< whose clients should prefer it, as spec.trafficDistribution wants
   bool operator==(const EndpointFacts&) const = default;
 };
 

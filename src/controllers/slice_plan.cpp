@@ -27,6 +27,10 @@ SliceState SliceState::of(const model::ObjectRef& slice) {
       facts.serving = endpoint.conditions->serving.value_or(false);
       facts.terminating = endpoint.conditions->terminating.value_or(false);
     }
+    if (endpoint.hints) {
+      if (!endpoint.hints->forZones.empty()) facts.hint_zone = endpoint.hints->forZones[0].name;
+      if (!endpoint.hints->forNodes.empty()) facts.hint_node = endpoint.hints->forNodes[0].name;
+    }
     state.endpoints.push_back(std::move(facts));
   }
   return state;

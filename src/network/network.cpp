@@ -8,6 +8,7 @@
 #include "network/mesh/mesh.h"
 #include "network/pod_network.h"
 #include "network/policy/policies.h"
+#include "network/proxy/health_checks.h"
 #include "network/proxy/proxy.h"
 #include "network/worker.h"
 
@@ -41,6 +42,7 @@ struct Network::Impl {
   std::map<std::string, PodNet, std::less<>> attached;  // what this thread knows of it
   std::unique_ptr<ServiceObjects> objects;
   std::unique_ptr<Proxy> proxy;
+  std::unique_ptr<HealthChecks> health_checks;
   std::unique_ptr<policy::Policies> policies;
   std::unique_ptr<dns::Feed> dns;
   std::unique_ptr<mesh::Mesh> mesh;
@@ -90,6 +92,7 @@ Task<Result<void>> Network::start() {
                                              self.options.node_name, self.client);
     self.mesh->start();
   }
+  if (self.proxy && io::Loop::current()) self.health_checks = std::make_unique<HealthChecks>(self.options.node_name, *self.objects);
   self.maintenance = Job(self.maintain());
   self.mending = Job(self.mend());
   self.work.set();
@@ -103,7 +106,7 @@ Task<Result<void>> Network::start() {
 
 void Network::Impl::watch_objects() {
   if (!options.proxy && !options.dns) return;
-  objects = std::make_unique<ServiceObjects>(client);
+  objects = std::make_unique<ServiceObjects>(client, options.node_name);
   if (options.proxy)
     proxy = std::make_unique<Proxy>(
         ProxyTable::Config{
@@ -123,6 +126,7 @@ void Network::Impl::end_watches() {
   mesh.reset();
   dns.reset();
   policies.reset();
+  health_checks.reset();
   proxy.reset();
   objects.reset();
 }

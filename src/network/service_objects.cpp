@@ -11,11 +11,23 @@ static std::string service_of(const model::Meta& slice) {
   return name.empty() ? std::string() : client::key_of(slice.ns, name);
 }
 
-ServiceObjects::ServiceObjects(client::Client& client)
+ServiceObjects::ServiceObjects(client::Client& client, std::string_view node_name)
     : services_(client, client::services), slices_(client, client::endpoint_slices),
+      node_(client, client::nodes, {}, {.field_selector = "metadata.name=" + std::string(node_name)}),
       by_service_(slices_.add_index([](const model::Object& slice, std::vector<std::string>& values) {
         if (std::string service = service_of(slice.meta()); !service.empty()) values.push_back(std::move(service));
-      })) {}
+      })) {
+  node_.on_change([this](const model::ObjectRef&, const model::ObjectRef& after) {
+    std::string zone(after ? after.meta().label("topology.kubernetes.io/zone") : std::string_view());
+    if (std::exchange(zone_, zone) != zone && zone_changed_) zone_changed_();
+  });
+}
+
+std::vector<std::string> ServiceObjects::keys() const {
+  std::vector<std::string> keys;
+  services_.each([&](const model::ObjectRef& service) { keys.push_back(client::key_of(service)); });
+  return keys;
+}
 
 void ServiceObjects::on_change(UniqueFunction<void(const std::string&)> handler) {
   auto shared = std::make_shared<UniqueFunction<void(const std::string&)>>(std::move(handler));

@@ -49,6 +49,35 @@ def test_a_load_balancer_has_the_nodes_address(cluster):
     wait_for("the port to be closed", lambda: cluster.fetch(f"http://{NODE_ADDRESS}:8088/", 1) is None, 10)
 
 
+def test_health_checks_of_a_local_load_balancer(cluster):
+    cluster.apply(deployment("web", 1, *WEB, readinessProbe={"tcpSocket": {"port": 8080}, "periodSeconds": 1}), service("web", port=8089, type="LoadBalancer", externalTrafficPolicy="Local"))
+    cluster.k("rollout", "status", "deployment/web", "--timeout=30s")
+    port = cluster.get("-n", cluster.ns, "service", "web")["spec"]["healthCheckNodePort"]
+    def check():
+        result = cluster.sandbox.outside(["curl", "-sS", "--max-time", "3", "-w", " %{http_code}", f"http://{NODE_ADDRESS}:{port}/healthz"], check=False)
+        body, _, status = result.stdout.rpartition(" ")
+        return int(status or 0), json.loads(body or "{}").get("localEndpoints")
+    wait_for("the endpoint", lambda: check() == (200, 1), 10)
+    cluster.k("scale", "deployment/web", "--replicas=0")
+    wait_for("no endpoint", lambda: check() == (503, 0), 15)
+    cluster.k("delete", "service", "web")
+    wait_for("the port to be closed", lambda: check()[0] == 0, 10)
+
+
+def test_the_doctor_tells_what_is_wrong(cluster):
+    result = cluster.estiba("doctor", check=False)
+    assert result.returncode == 0, result.stdout
+    assert "ok       forwarding" in result.stdout and "10.42.0.0/16 and 10.43.0.0/16 are used by nobody else" in result.stdout
+    result = cluster.estiba("doctor", "--pod-cidr", "192.168.0.0/16", check=False)
+    assert result.returncode == 1 and "the network 192.168.77.0/24 at eth0 has addresses of --pod-cidr" in result.stdout
+    cluster.sandbox.inside(["nft", "add table ip other; add chain ip other f { type filter hook forward priority 0; policy accept; }"])
+    try:
+        cluster.sandbox.inside(["nft", "add chain ip other g { type filter hook forward priority 300; policy drop; }; insert rule ip other g accept"])
+        assert "the chain ip other g drops packets" in cluster.estiba("doctor").stdout
+    finally:
+        cluster.sandbox.inside(["nft", "delete table ip other"])
+
+
 def test_services_without_endpoints_refuse(cluster):
     cluster.apply(service("nobody"))
     ip = cluster.get("-n", cluster.ns, "service", "nobody")["spec"]["clusterIP"]

@@ -18,14 +18,16 @@ namespace {
 
 constexpr uint32_t kAffinity = 10800;  // core/v1 ClientIPConfig: three hours, unless said otherwise
 
+// Absent means ready: discovery.k8s.io/v1 EndpointConditions.
+bool is_ready(const Endpoint& endpoint) { return !endpoint.conditions || endpoint.conditions->ready.value_or(true); }
+
 struct Choice {
   std::vector<Backend> ready, terminating;
 
   void add(const Endpoint& endpoint, uint16_t port) {
-    // Absent means ready and serving: discovery.k8s.io/v1 EndpointConditions.
-    bool ready = true, serving = true, ending = false;
+    const bool ready = is_ready(endpoint);
+    bool serving = true, ending = false;
     if (endpoint.conditions) {
-      ready = endpoint.conditions->ready.value_or(true);
       serving = endpoint.conditions->serving.value_or(ready);
       ending = endpoint.conditions->terminating.value_or(false);
     }
@@ -43,16 +45,49 @@ struct Choice {
   }
 };
 
-std::vector<Backend> backends_of(const ServicePort& port, const std::vector<const EndpointSlice*>& slices, std::string_view only_node) {
-  Choice choice;
+using Slices = std::vector<const EndpointSlice*>;
+
+template <class F>
+void each_endpoint(const ServicePort& port, const Slices& slices, F&& visit) {
   for (const EndpointSlice* slice : slices) {
     if (slice->addressType != "IPv4") continue;
     for (const auto& offered : slice->ports) {
       if (offered.name != port.name || !offered.port || parse_protocol(offered.protocol) != parse_protocol(port.protocol)) continue;
-      for (const Endpoint& endpoint : slice->endpoints)
-        if (only_node.empty() || endpoint.nodeName == only_node) choice.add(endpoint, uint16_t(*offered.port));
+      for (const Endpoint& endpoint : slice->endpoints) visit(endpoint, uint16_t(*offered.port));
     }
   }
+}
+
+std::vector<Backend> local_backends(const ServicePort& port, const Slices& slices, std::string_view node) {
+  Choice choice;
+  each_endpoint(port, slices, [&](const Endpoint& endpoint, uint16_t number) {
+    if (endpoint.nodeName == node) choice.add(endpoint, number);
+  });
+  return std::move(choice).result();
+}
+
+bool for_node(const Endpoint& endpoint, const Place& place) {
+  return endpoint.hints && std::ranges::contains(endpoint.hints->forNodes, place.node, &model::discovery_v1::ForNode::name);
+}
+bool for_zone(const Endpoint& endpoint, const Place& place) {
+  return endpoint.hints && std::ranges::contains(endpoint.hints->forZones, place.zone, &model::discovery_v1::ForZone::name);
+}
+
+// Of the whole cluster, by the hints if they can be followed (KEP-2433, KEP-3015).
+std::vector<Backend> cluster_backends(const ServicePort& port, const Slices& slices, const Place& place) {
+  bool all_nodes = true, all_zones = !place.zone.empty(), any_node = false, any_zone = false;
+  each_endpoint(port, slices, [&](const Endpoint& endpoint, uint16_t) {
+    if (!is_ready(endpoint)) return;
+    all_nodes = all_nodes && endpoint.hints && !endpoint.hints->forNodes.empty();
+    all_zones = all_zones && endpoint.hints && !endpoint.hints->forZones.empty();
+    any_node = any_node || for_node(endpoint, place);
+    any_zone = any_zone || for_zone(endpoint, place);
+  });
+  const bool by_node = all_nodes && any_node, by_zone = all_zones && any_zone;
+  Choice choice;
+  each_endpoint(port, slices, [&](const Endpoint& endpoint, uint16_t number) {
+    if (by_node ? for_node(endpoint, place) : !by_zone || for_zone(endpoint, place)) choice.add(endpoint, number);
+  });
   return std::move(choice).result();
 }
 
@@ -74,7 +109,7 @@ std::vector<uint32_t> external_addresses(const Service& service) {
 
 }  // namespace
 
-std::vector<Entry> entries_of(const Service& service, const std::vector<const EndpointSlice*>& slices, std::string_view node_name) {
+std::vector<Entry> entries_of(const Service& service, const std::vector<const EndpointSlice*>& slices, const Place& place) {
   const auto& spec = service.spec;
   if (spec.type == "ExternalName" || spec.clusterIP == "None" || spec.clusterIP.empty()) return {};
   auto cluster_ips = ipv4_of(spec.clusterIPs.empty() ? std::vector<std::string>{spec.clusterIP} : spec.clusterIPs);
@@ -88,8 +123,8 @@ std::vector<Entry> entries_of(const Service& service, const std::vector<const En
   std::vector<Entry> entries;
   for (const ServicePort& port : spec.ports) {
     Protocol protocol = parse_protocol(port.protocol);
-    auto inner = backends_of(port, slices, local_inside ? node_name : "");
-    auto outer = backends_of(port, slices, local_outside ? node_name : "");
+    auto inner = local_inside ? local_backends(port, slices, place.node) : cluster_backends(port, slices, place);
+    auto outer = local_outside ? local_backends(port, slices, place.node) : cluster_backends(port, slices, place);
     for (uint32_t address : cluster_ips) entries.push_back({{address, protocol, uint16_t(port.port)}, false, affinity, inner});
     for (uint32_t address : external) entries.push_back({{address, protocol, uint16_t(port.port)}, !local_outside, affinity, outer});
     if (outside && port.nodePort.value_or(0) > 0)

@@ -33,9 +33,14 @@ struct Entry {
   bool operator==(const Entry&) const = default;
 };
 
-/// `slices` are the Service's own. Headless and ExternalName services want nothing.
+/// Where the clients are: the node, and its label topology.kubernetes.io/zone, which may be empty.
+struct Place {
+  std::string_view node, zone;
+};
+/// `slices` are the Service's own. Headless and ExternalName services want nothing. Endpoints with hints for other places are left out as
+/// long as every one has hints and some are for this place.
 std::vector<Entry> entries_of(const model::core_v1::Service& service, const std::vector<const model::discovery_v1::EndpointSlice*>& slices,
-                              std::string_view node_name);
+                              const Place& place);
 /// Of a pod's hostPorts.
 std::vector<Entry> entries_of(const std::vector<HostPort>& ports, const Address& pod);
 

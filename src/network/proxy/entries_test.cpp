@@ -12,6 +12,7 @@ using model::discovery_v1::EndpointSlice;
 
 class EntriesTest : public testing::Test {
  protected:
+  std::string_view zone;
   /// "10.43.0.5:80/tcp > 10.42.0.2:8080 …", one line an entry, with "masq" and "sticky".
   std::string entries(const std::string& spec, const std::string& endpoints, const std::string& status = "{}") {
     auto service = model::Object::parse(R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":)" + spec +
@@ -21,7 +22,7 @@ class EntriesTest : public testing::Test {
         R"("ports":[{"name":"http","port":8080,"protocol":"TCP"},{"name":"dns","port":53,"protocol":"UDP"}],"endpoints":)" +
         endpoints + "}");
     std::string text;
-    for (const Entry& entry : entries_of((*service)->as<Service>(), {&(*slice)->as<EndpointSlice>()}, "here")) {
+    for (const Entry& entry : entries_of((*service)->as<Service>(), {&(*slice)->as<EndpointSlice>()}, {"here", zone})) {
       text += Address::from_number(entry.front.address).text() + ":" + std::to_string(entry.front.port) +
               (entry.front.protocol == Protocol::udp ? "/udp" : "/tcp");
       if (entry.masquerade) text += " masq";
@@ -42,6 +43,34 @@ TEST_F(EntriesTest, PortsAreMatchedByNameAndProtocol) {
           R"({"clusterIP":"10.43.0.5","ports":[{"name":"http","port":80},{"name":"dns","port":53,"protocol":"UDP"},{"name":"other","port":1}]})",
           kTwo),
       "10.43.0.5:80/tcp 10.42.0.2:8080 10.42.0.3:8080\n10.43.0.5:53/udp 10.42.0.2:53 10.42.0.3:53\n10.43.0.5:1/tcp\n");
+}
+
+// KEP-2433 and KEP-3015: hints are followed when all have them and some are for this place.
+TEST_F(EntriesTest, HintsKeepClientsNear) {
+  constexpr const char* spec = R"({"clusterIP":"10.43.0.5","ports":[{"name":"http","port":80}]})";
+  auto endpoint = [](std::string address, std::string hints, std::string ready = "true") {
+    return R"({"addresses":["10.42.0.)" + address + R"("],"conditions":{"ready":)" + ready + "}" +
+           (hints.empty() ? "" : R"(,"hints":)" + hints) + "}";
+  };
+  const std::string a = R"({"forZones":[{"name":"a"}]})", b = R"({"forZones":[{"name":"b"}]})";
+  const std::string here = R"({"forZones":[{"name":"a"}],"forNodes":[{"name":"here"}]})";
+  const std::string there = R"({"forZones":[{"name":"a"}],"forNodes":[{"name":"there"}]})";
+  struct Case {
+    std::string_view zone;
+    std::string endpoints, chosen;
+  };
+  for (const Case& one : std::initializer_list<Case>{
+           {"a", endpoint("1", a) + "," + endpoint("2", b), " 10.42.0.1:8080"},
+           {"", endpoint("1", a) + "," + endpoint("2", b), " 10.42.0.1:8080 10.42.0.2:8080"},
+           {"c", endpoint("1", a) + "," + endpoint("2", b), " 10.42.0.1:8080 10.42.0.2:8080"},
+           {"a", endpoint("1", a) + "," + endpoint("2", ""), " 10.42.0.1:8080 10.42.0.2:8080"},
+           {"a", endpoint("1", a) + "," + endpoint("2", "", "false"), " 10.42.0.1:8080"},
+           {"a", endpoint("1", here) + "," + endpoint("2", there), " 10.42.0.1:8080"},
+           {"", endpoint("1", here) + "," + endpoint("2", there), " 10.42.0.1:8080"},
+           {"a", endpoint("1", there) + "," + endpoint("2", there) + "," + endpoint("3", b), " 10.42.0.1:8080 10.42.0.2:8080"}}) {
+    zone = one.zone;
+    EXPECT_EQ(entries(spec, "[" + one.endpoints + "]"), "10.43.0.5:80/tcp" + one.chosen + "\n") << one.zone << " " << one.endpoints;
+  }
 }
 
 TEST_F(EntriesTest, NodePortsAndExternalAddressesMasquerade) {

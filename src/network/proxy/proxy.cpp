@@ -11,6 +11,10 @@ Proxy::Proxy(ProxyTable::Config config, std::string node_name, ServiceObjects& o
     dirty_.insert(service);
     wake_.set();
   });
+  objects_.on_zone_change([this] {
+    for (std::string& key : objects_.keys()) dirty_.insert(std::move(key));
+    wake_.set();
+  });
 }
 
 Proxy::~Proxy() = default;
@@ -32,7 +36,7 @@ void Proxy::set_host_ports(const std::string& uid, const std::vector<HostPort>& 
 
 void Proxy::refresh(const std::string& key) {
   const auto* service = objects_.service(key);
-  state_.set(key, service ? entries_of(*service, objects_.slices(key), node_name_) : std::vector<Entry>{});
+  state_.set(key, service ? entries_of(*service, objects_.slices(key), {node_name_, objects_.zone()}) : std::vector<Entry>{});
 }
 
 Task<void> Proxy::run() {
