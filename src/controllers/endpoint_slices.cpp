@@ -29,7 +29,8 @@ class EndpointSliceController final : public Controller {
         services_by_namespace_(services_.namespace_index()),
         pods_by_namespace_(pods_.namespace_index()),
         slices_by_service_(slices_.shared_index("service", [](const model::Object& object, std::vector<std::string>& values) {
-          if (object.meta().label(manager_label) == manager) values.push_back(client::key_of(object.meta().ns, object.meta().label(service_label)));
+          if (object.meta().label(manager_label) == manager)
+            values.push_back(client::key_of(object.meta().ns, object.meta().label(service_label)));
         })) {
     pods_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
       if (!changes_endpoints(before, after)) return;
@@ -38,7 +39,8 @@ class EndpointSliceController final : public Controller {
     });
     slices_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
       for (const ObjectRef* slice : {&before, &after})
-        if (*slice && slice->meta().label(manager_label) == manager) enqueue(client::key_of(slice->meta().ns, slice->meta().label(service_label)));
+        if (*slice && slice->meta().label(manager_label) == manager)
+          enqueue(client::key_of(slice->meta().ns, slice->meta().label(service_label)));
     });
   }
 
@@ -52,7 +54,8 @@ class EndpointSliceController final : public Controller {
     for (const ObjectRef& slice : slices)
       if (slice.meta().deletion_timestamp.empty()) present.push_back(SliceState::of(slice));
     std::sort(present.begin(), present.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-    const std::vector<SliceState> wanted = plan_slices(present, endpoint_groups(service, pods_.find(pods_by_namespace_, service.meta().ns), nodes_), families_of(service));
+    const std::vector<SliceState> wanted =
+        plan_slices(present, endpoint_groups(service, pods_.find(pods_by_namespace_, service.meta().ns), nodes_), families_of(service));
 
     for (const SliceState& slice : wanted) {
       if (slice.name.empty()) {
@@ -103,7 +106,12 @@ class EndpointSliceController final : public Controller {
     }
     json.end().array("ports");
     for (const ServicePortTarget& port : slice.ports)
-      json.object().field("name", port.name).field("protocol", port.protocol).field("port", port.port).optional("appProtocol", port.app_protocol).end();
+      json.object()
+          .field("name", port.name)
+          .field("protocol", port.protocol)
+          .field("port", port.port)
+          .optional("appProtocol", port.app_protocol)
+          .end();
     json.end();
   }
 

@@ -15,19 +15,26 @@ using model::discovery_v1::EndpointSlice;
 struct EndpointTest : ControllerTest {
   int addresses = 0;
   void begin() { start({make_endpoint_slice_controller, make_endpoints_controller}); }
-  void service(const std::string& spec = R"({"selector":{"app":"web"},"clusterIP":"10.0.0.1","ports":[{"name":"http","port":80,"targetPort":8080,"protocol":"TCP"}]})") {
-    server.add(client::services, "x", R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"web","labels":{"team":"a"}},"spec":)" + spec + "}");
+  void service(
+      const std::string& spec =
+          R"({"selector":{"app":"web"},"clusterIP":"10.0.0.1","ports":[{"name":"http","port":80,"targetPort":8080,"protocol":"TCP"}]})") {
+    server.add(client::services, "x",
+               R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"web","labels":{"team":"a"}},"spec":)" + spec + "}");
     executor.run();
   }
   void pod(const std::string& name, bool ready = true, const std::string& ports = R"([{"name":"web","containerPort":8080}])") {
     ++addresses;
     const std::string ip = "10.42.0." + std::to_string(addresses);
-    server.add(client::pods, "x", R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name + R"(","labels":{"app":"web"}},"spec":{"nodeName":"n","containers":[{"name":"c","ports":)" + ports +
-               R"(}]},"status":{"phase":"Running","podIP":")" + ip + R"(","podIPs":[{"ip":")" + ip + R"("}],"conditions":[{"type":"Ready","status":")" + (ready ? "True" : "False") + R"("}]}})");
+    server.add(client::pods, "x",
+               R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name +
+                   R"(","labels":{"app":"web"}},"spec":{"nodeName":"n","containers":[{"name":"c","ports":)" + ports +
+                   R"(}]},"status":{"phase":"Running","podIP":")" + ip + R"(","podIPs":[{"ip":")" + ip +
+                   R"("}],"conditions":[{"type":"Ready","status":")" + (ready ? "True" : "False") + R"("}]}})");
     executor.run();
   }
   void set_ready(const std::string& name, bool ready) {
-    server.merge(client::pods, "x", name, R"({"status":{"conditions":[{"type":"Ready","status":")" + std::string(ready ? "True" : "False") + R"("}]}})", "status");
+    server.merge(client::pods, "x", name,
+                 R"({"status":{"conditions":[{"type":"Ready","status":")" + std::string(ready ? "True" : "False") + R"("}]}})", "status");
     executor.run();
   }
   std::vector<ObjectRef> slices() { return server.all(client::endpoint_slices, "x"); }
@@ -36,7 +43,11 @@ struct EndpointTest : ControllerTest {
     std::set<std::string> out;
     for (const ObjectRef& slice : slices())
       for (const auto& e : slice.as<EndpointSlice>().endpoints)
-        out.insert(e.targetRef->name + (*e.conditions->ready ? "+" : *e.conditions->serving ? "-" : ".") + (*e.conditions->terminating ? "t" : ""));
+        out.insert(e.targetRef->name +
+                   (*e.conditions->ready     ? "+"
+                    : *e.conditions->serving ? "-"
+                                             : ".") +
+                   (*e.conditions->terminating ? "t" : ""));
     std::string text;
     for (const std::string& one : out) text += (text.empty() ? "" : " ") + one;
     return text;
@@ -103,7 +114,8 @@ TEST_F(EndpointTest, NotReadyAddressesArePublishedWhenAskedFor) {
 
 // core/v1 ServiceSpec.trafficDistribution
 TEST_F(EndpointTest, HintsFollowTheTrafficDistribution) {
-  server.add(client::nodes, {}, R"({"apiVersion":"v1","kind":"Node","metadata":{"name":"n","labels":{"topology.kubernetes.io/zone":"z"}}})");
+  server.add(client::nodes, {},
+             R"({"apiVersion":"v1","kind":"Node","metadata":{"name":"n","labels":{"topology.kubernetes.io/zone":"z"}}})");
   begin();
   service();
   pod("a");

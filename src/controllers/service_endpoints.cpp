@@ -46,7 +46,8 @@ static int32_t target_port(const ServicePort& port, const Pod& pod) {
   const auto search = [&](const auto& containers) -> int32_t {
     for (const auto& container : containers)
       for (const auto& candidate : container.ports)
-        if (candidate.name == port.targetPort.text && (candidate.protocol.empty() ? "TCP" : candidate.protocol) == (port.protocol.empty() ? "TCP" : port.protocol))
+        if (candidate.name == port.targetPort.text &&
+            (candidate.protocol.empty() ? "TCP" : candidate.protocol) == (port.protocol.empty() ? "TCP" : port.protocol))
           return candidate.containerPort;
     return 0;
   };
@@ -122,7 +123,8 @@ std::vector<EndpointGroup> endpoint_groups(const ObjectRef& service, const std::
   }
   std::vector<EndpointGroup> out;
   for (auto& [key, group] : groups) {
-    std::sort(group.endpoints.begin(), group.endpoints.end(), [](const auto& a, const auto& b) { return std::tie(a.address, a.pod_uid) < std::tie(b.address, b.pod_uid); });
+    std::sort(group.endpoints.begin(), group.endpoints.end(),
+              [](const auto& a, const auto& b) { return std::tie(a.address, a.pod_uid) < std::tie(b.address, b.pod_uid); });
     out.push_back(std::move(group));
   }
   return out;

@@ -33,7 +33,8 @@ struct EndpointGroup {
 };
 
 /// The groups of a Service with a selector; finished pods and pods without an address are left out. `nodes` tells zones.
-std::vector<EndpointGroup> endpoint_groups(const model::ObjectRef& service, const std::vector<model::ObjectRef>& pods, const client::Informer& nodes);
+std::vector<EndpointGroup> endpoint_groups(const model::ObjectRef& service, const std::vector<model::ObjectRef>& pods,
+                                           const client::Informer& nodes);
 
 /// The families that the Service's endpoints have: spec.ipFamilies, or IPv4.
 std::vector<std::string> families_of(const model::ObjectRef& service);

@@ -100,7 +100,8 @@ struct Planner {
 
 }  // namespace
 
-std::vector<SliceState> plan_slices(const std::vector<SliceState>& present, std::vector<EndpointGroup> groups, const std::vector<std::string>& families) {
+std::vector<SliceState> plan_slices(const std::vector<SliceState>& present, std::vector<EndpointGroup> groups,
+                                    const std::vector<std::string>& families) {
   Planner planner{present};
   for (EndpointGroup& group : groups) planner.place(std::move(group));
   for (const std::string& family : families) planner.keep_empty(family);

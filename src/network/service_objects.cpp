@@ -12,7 +12,8 @@ static std::string service_of(const model::Meta& slice) {
 }
 
 ServiceObjects::ServiceObjects(client::Client& client, std::string_view node_name)
-    : services_(client, client::services), slices_(client, client::endpoint_slices),
+    : services_(client, client::services),
+      slices_(client, client::endpoint_slices),
       node_(client, client::nodes, {}, {.field_selector = "metadata.name=" + std::string(node_name)}),
       by_service_(slices_.add_index([](const model::Object& slice, std::vector<std::string>& values) {
         if (std::string service = service_of(slice.meta()); !service.empty()) values.push_back(std::move(service));
@@ -31,7 +32,8 @@ std::vector<std::string> ServiceObjects::keys() const {
 
 void ServiceObjects::on_change(UniqueFunction<void(const std::string&)> handler) {
   auto shared = std::make_shared<UniqueFunction<void(const std::string&)>>(std::move(handler));
-  services_.on_change([shared](const model::ObjectRef& before, const model::ObjectRef& after) { (*shared)(client::key_of(after ? after : before)); });
+  services_.on_change(
+      [shared](const model::ObjectRef& before, const model::ObjectRef& after) { (*shared)(client::key_of(after ? after : before)); });
   slices_.on_change([shared](const model::ObjectRef& before, const model::ObjectRef& after) {
     std::string was = before ? service_of(before.meta()) : "", is = after ? service_of(after.meta()) : "";
     if (!was.empty() && was != is) (*shared)(was);
