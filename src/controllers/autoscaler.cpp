@@ -5,7 +5,6 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "client/json_writer.h"
-#include "client/selectors.h"
 #include "controllers/autoscaler_limits.h"
 #include "controllers/autoscaler_metrics.h"
 #include "controllers/autoscaler_target.h"
@@ -32,6 +31,7 @@ struct Round {
   HorizontalPodAutoscalerSpec spec;
   HorizontalPodAutoscalerStatus status;  // becomes the new one
   ScaleTarget target;
+  model::LabelSelector selector;  // of the target's pods
   std::vector<ObjectRef> pods;
   Tolerances tolerances;
   WallTime now{};
@@ -211,6 +211,7 @@ class Autoscaler final : public Controller {
 
   /// The target's pods, unless another autoscaler has them too.
   Result<void> select_pods(Round& round, const std::string& key) {
+    selectors_.erase(key);
     const auto refuse = [&](std::string_view event, std::string_view reason, std::string message, std::string condition) {
       events_.record(round.object, EventType::warning, event, message);
       set_condition(round, "ScalingActive", false, reason, std::move(condition));
@@ -218,16 +219,21 @@ class Autoscaler final : public Controller {
     };
     if (round.target.selector.empty())
       return refuse("SelectorRequired", "InvalidSelector", "selector is required", "the HPA target's scale is missing a selector");
-    const auto& selector = selectors_[key] = round.target.pods;
+    auto selector = model::LabelSelector::parse(round.target.selector);
+    if (!selector) {
+      const std::string message = "couldn't convert selector into a corresponding internal selector object: " + selector.error().message;
+      return refuse("InvalidSelector", "InvalidSelector", message, message);
+    }
+    round.selector = selectors_[key] = std::move(*selector);
     const std::string& ns = round.object.meta().ns;
     std::vector<std::string> others;
     pods_.each(pods_by_namespace_, ns, [&](const ObjectRef& pod) {
-      if (client::matches(selector, pod.meta().labels)) round.pods.push_back(pod);
+      if (round.selector.matches(pod.meta().labels)) round.pods.push_back(pod);
     });
     for (const auto& [other, theirs] : selectors_) {
       if (client::split_key(other).first != ns) continue;
-      const bool shared = std::any_of(round.pods.begin(), round.pods.end(),
-                                      [&](const ObjectRef& pod) { return client::matches(theirs, pod.meta().labels); });
+      const bool shared =
+          std::any_of(round.pods.begin(), round.pods.end(), [&](const ObjectRef& pod) { return theirs.matches(pod.meta().labels); });
       if (shared) others.push_back("{" + client::split_key(other).second + " " + ns + "}");
     }
     if (others.size() < 2) return {};
@@ -276,7 +282,7 @@ class Autoscaler final : public Controller {
 
   Task<Result<Asked>> ask_pods(Round& round, const PodsMetricSource& source) {
     PodMetrics metrics = CO_TRY_AS("unable to get metric " + source.metric.name,
-                                   co_await metrics_.of_pods(round.object.meta().ns, source.metric, round.target.pods));
+                                   co_await metrics_.of_pods(round.object.meta().ns, source.metric, round.selector));
     const Proposal proposal =
         CO_TRY(replicas_for_average(sample(round, std::move(metrics), ""), model::quantity_to_milli(source.target.averageValue)));
     Asked asked{proposal.replicas, "pods metric " + source.metric.name, {.type = "Pods"}};
@@ -346,8 +352,8 @@ class Autoscaler final : public Controller {
   client::Informer& definitions_;
   const client::Informer::Index pods_by_namespace_;
   AutoscalerMetrics metrics_;
-  std::map<std::string, AutoscalerMemory> memories_;                // by the autoscaler's key
-  std::map<std::string, model::meta_v1::LabelSelector> selectors_;  // the same: whose pods each has
+  std::map<std::string, AutoscalerMemory> memories_;       // by the autoscaler's key
+  std::map<std::string, model::LabelSelector> selectors_;  // the same: whose pods each has
 };
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <set>
 
 #include "controllers/pod_facts.h"
-#include "controllers/selector_text.h"
 #include "model/quantity.h"
 
 namespace estiba::controllers {
@@ -94,9 +93,9 @@ Task<Result<json::Document>> AutoscalerMetrics::custom(std::string rest, Query q
   co_return co_await items("custom", root + "v1beta1" + rest, std::move(query));
 }
 
-Task<Result<PodMetrics>> AutoscalerMetrics::of_pods(std::string ns, MetricIdentifier metric, model::meta_v1::LabelSelector pods) {
-  Query query{{"labelSelector", print_selector(pods)}};
-  if (metric.selector) query.emplace_back("metricLabelSelector", print_selector(*metric.selector));
+Task<Result<PodMetrics>> AutoscalerMetrics::of_pods(std::string ns, MetricIdentifier metric, model::LabelSelector pods) {
+  Query query{{"labelSelector", pods.print()}};
+  if (metric.selector) query.emplace_back("metricLabelSelector", CO_TRY(model::LabelSelector::from(*metric.selector)).print());
   const json::Document answer = CO_TRY(co_await custom("/namespaces/" + ns + "/pods/*/" + metric.name, std::move(query)));
   PodMetrics metrics;
   for (const Node& item : *answer.root().find("items")) {
@@ -111,7 +110,7 @@ Task<Result<PodMetrics>> AutoscalerMetrics::of_pods(std::string ns, MetricIdenti
 
 Task<Result<int64_t>> AutoscalerMetrics::of_object(std::string ns, MetricIdentifier metric, std::string resource, std::string name) {
   Query query;
-  if (metric.selector) query.emplace_back("metricLabelSelector", print_selector(*metric.selector));
+  if (metric.selector) query.emplace_back("metricLabelSelector", CO_TRY(model::LabelSelector::from(*metric.selector)).print());
   // A namespace can only be the autoscaler's own.
   const std::string path = resource == "namespaces" ? "/namespaces/" + ns + "/metrics/" + metric.name
                                                     : "/namespaces/" + ns + "/" + resource + "/" + name + "/" + metric.name;
@@ -121,7 +120,7 @@ Task<Result<int64_t>> AutoscalerMetrics::of_object(std::string ns, MetricIdentif
 
 Task<Result<int64_t>> AutoscalerMetrics::external(std::string ns, MetricIdentifier metric) {
   Query query;
-  if (metric.selector) query.emplace_back("labelSelector", print_selector(*metric.selector));
+  if (metric.selector) query.emplace_back("labelSelector", CO_TRY(model::LabelSelector::from(*metric.selector)).print());
   const json::Document answer =
       CO_TRY(co_await items("external", "/apis/external.metrics.k8s.io/v1beta1/namespaces/" + ns + "/" + metric.name, std::move(query)));
   int64_t sum = 0;

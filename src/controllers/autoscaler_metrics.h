@@ -7,6 +7,7 @@
 
 #include "client/client.h"
 #include "controllers/autoscaler_replicas.h"
+#include "model/selector.h"
 #include "model/types/autoscaling_v2.h"
 
 namespace estiba::controllers {
@@ -25,7 +26,7 @@ class AutoscalerMetrics {
 
   /// What the pods, or one container of each, use.
   Task<Result<PodMetrics>> of_resource(std::string ns, std::string resource, std::string container, std::vector<model::ObjectRef> pods);
-  Task<Result<PodMetrics>> of_pods(std::string ns, model::autoscaling_v2::MetricIdentifier metric, model::meta_v1::LabelSelector pods);
+  Task<Result<PodMetrics>> of_pods(std::string ns, model::autoscaling_v2::MetricIdentifier metric, model::LabelSelector pods);
   /// `resource` is the described object's, as "deployments.apps".
   Task<Result<int64_t>> of_object(std::string ns, model::autoscaling_v2::MetricIdentifier metric, std::string resource, std::string name);
   Task<Result<int64_t>> external(std::string ns, model::autoscaling_v2::MetricIdentifier metric);

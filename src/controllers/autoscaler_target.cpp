@@ -1,10 +1,11 @@
 #include "controllers/autoscaler_target.h"
 
 #include <limits>
+#include <map>
 
 #include "base/strings.h"
-#include "controllers/selector_text.h"
 #include "model/custom/definition.h"
+#include "model/selector.h"
 
 namespace estiba::controllers {
 
@@ -75,18 +76,17 @@ Task<Result<ScaleTarget>> find_target(client::Client& client, const client::Info
   if (kind.custom) {
     const json::Node* text = kind.selector.empty() ? nullptr : json::follow(parsed.root(), kind.selector);
     target.selector = text ? std::string(text->as_string()) : "";
-    // A text that is none is told of by who reads it.
-    if (auto pods = parse_selector(target.selector)) target.pods = std::move(*pods);
     co_return target;
   }
   const json::Node* selector = parsed.root().at("spec", "selector");
   if (!selector) co_return target;
   if (reference.kind == "ReplicationController") {
-    for (const json::Node& pair : *selector) target.pods.matchLabels[std::string(pair.key())] = std::string(pair.as_string());
+    std::map<std::string, std::string> labels;
+    for (const json::Node& pair : *selector) labels.emplace(pair.key(), pair.as_string());
+    target.selector = model::LabelSelector::equal_to(labels).print();
   } else {
-    target.pods = CO_TRY(model::decode<model::meta_v1::LabelSelector>(*selector));
+    target.selector = CO_TRY(model::LabelSelector::from(*selector)).print();
   }
-  target.selector = print_selector(target.pods);
   co_return target;
 }
 

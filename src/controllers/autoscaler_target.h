@@ -5,7 +5,6 @@
 #include "client/informer.h"
 #include "controllers/kinds.h"
 #include "model/types/autoscaling_v2.h"
-#include "model/types/meta_v1.h"
 
 namespace estiba::controllers {
 
@@ -13,8 +12,7 @@ struct ScaleTarget {
   client::Resource resource;
   std::string name;
   int32_t replicas = 0, status_replicas = 0;  ///< wanted, and there
-  std::string selector;                       ///< as the scale subresource says it; empty: none
-  model::meta_v1::LabelSelector pods;         ///< the same
+  std::string selector;                       ///< of its pods, as the scale subresource says it; empty: none
 };
 
 /// Reads the target itself, not its scale subresource, so that nobody is asked about a change that is none. `definitions` are the

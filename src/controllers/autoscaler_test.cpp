@@ -1,6 +1,6 @@
 #include "controllers/autoscaler_limits.h"
 #include "controllers/autoscaler_metrics.h"
-#include "controllers/selector_text.h"
+#include "controllers/kinds.h"
 #include "controllers/table.h"
 #include "controllers/testing/cluster.h"
 #include "model/types/apps_v1.h"
@@ -200,12 +200,15 @@ struct AutoscalerTest : ControllerTest {
       server.add(pod_metrics, "x",
                  R"({"apiVersion":"metrics.k8s.io/v1beta1","kind":"PodMetrics","metadata":{"name":")" + name + "\"}," + body + "}");
   }
-  void add_autoscaler(const std::string& metrics, const std::string& more = "", const std::string& name = "h") {
-    server.add(
-        autoscalers, "x",
-        R"({"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":")" + name +
-            R"("},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"minReplicas":1,"maxReplicas":10)" +
-            (metrics.empty() ? "" : R"(,"metrics":[)" + metrics + "]") + more + "}}");
+  /// `kind` of the target: "apiVersion/Kind".
+  void add_autoscaler(const std::string& metrics, const std::string& more = "", const std::string& name = "h",
+                      const std::string& kind = "apps/v1/Deployment") {
+    const size_t slash = kind.rfind('/');
+    server.add(autoscalers, "x",
+               R"({"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":")" + name +
+                   R"("},"spec":{"scaleTargetRef":{"apiVersion":")" + kind.substr(0, slash) + R"(","kind":")" + kind.substr(slash + 1) +
+                   R"(","name":"web"},"minReplicas":1,"maxReplicas":10)" + (metrics.empty() ? "" : R"(,"metrics":[)" + metrics + "]") +
+                   more + "}}");
     executor.run();
   }
   int replicas() { return *server.find(client::deployments, "x", "web").as<model::apps_v1::Deployment>().spec.replicas; }
@@ -217,6 +220,11 @@ struct AutoscalerTest : ControllerTest {
   std::string condition(std::string_view type, const std::string& name = "h") {
     for (const auto& each : status(name).conditions)
       if (each.type == type) return each.status + " " + each.reason;
+    return "";
+  }
+  std::string message(std::string_view type) {
+    for (const auto& each : status().conditions)
+      if (each.type == type) return each.message;
     return "";
   }
   ObjectRef last;
@@ -327,15 +335,38 @@ TEST_F(AutoscalerTest, PodsOfTwoAutoscalersFollowNone) {
   EXPECT_EQ(condition("ScalingActive"), "True ValidMetricFound");
 }
 
-TEST(SelectorText, ComesBackAsItWas) {
-  for (const std::string text : {"a=b", "a in (x,y),b notin (z),c,!d", ""}) {
-    const auto selector = parse_selector(text);
-    ASSERT_TRUE(selector) << text;
-    const auto again = parse_selector(print_selector(*selector));
-    EXPECT_EQ(print_selector(*selector), print_selector(*again)) << text;
-  }
-  EXPECT_EQ(print_selector(*parse_selector("b==1, a!=2")), "a notin (2),b in (1)");
-  for (const std::string text : {"a in x", "=b", "a in (x", "a b"}) EXPECT_FALSE(parse_selector(text)) << text;
+TEST_F(AutoscalerTest, TheSelectorOfACustomKindIsItsScalesText) {
+  server.add(
+      custom_resource_definitions, "",
+      R"({"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"farms.example.org"},"spec":{"group":"example.org","scope":"Namespaced","names":{"plural":"farms","singular":"farm","kind":"Farm","listKind":"FarmList"},"versions":[{"name":"v1","served":true,"storage":true,"subresources":{"scale":{"specReplicasPath":".spec.size","statusReplicasPath":".status.size","labelSelectorPath":".status.selector"}},"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}]},"status":{"acceptedNames":{"plural":"farms","singular":"farm","kind":"Farm","listKind":"FarmList"},"conditions":[{"type":"NamesAccepted","status":"True"},{"type":"Established","status":"True"}]}})");
+  constexpr client::Resource farms{"example.org", "v1", "farms"};
+  server.add(
+      farms, "x",
+      R"({"apiVersion":"example.org/v1","kind":"Farm","metadata":{"name":"web"},"spec":{"size":2},"status":{"size":2,"selector":"app in web"}})");
+  const auto size = [&] {
+    return *json::Document::parse(server.find(farms, "x", "web").object->json())->root().at("spec", "size")->as_int();
+  };
+  add_pod("a", 100);
+  add_pod("b", 100);
+  start({make_autoscaler});
+  add_autoscaler(half_of_cpu, "", "h", "example.org/v1/Farm");
+  EXPECT_EQ(size(), 2) << "a text that is no selector chooses no pods";
+  EXPECT_EQ(condition("AbleToScale"), "True SucceededGetScale");
+  EXPECT_EQ(condition("ScalingActive"), "False InvalidSelector");
+  EXPECT_EQ(
+      message("ScalingActive"),
+      "couldn't convert selector into a corresponding internal selector object: unable to parse requirement: found 'web', expected: '('");
+  server.merge(farms, "x", "web", R"({"status":{"selector":null}})", "status");
+  executor.advance(15s);
+  EXPECT_EQ(condition("ScalingActive"), "False InvalidSelector");
+  EXPECT_EQ(message("ScalingActive"), "the HPA target's scale is missing a selector");
+  server.merge(farms, "x", "web", R"j({"status":{"selector":"app in (web,shop)"}})j", "status");
+  executor.advance(15s);
+  EXPECT_EQ(condition("ScalingActive"), "True ValidMetricFound");
+  EXPECT_EQ(size(), 4);
+}
+
+TEST(GoDuration, IsRead) {
   EXPECT_EQ(parse_go_duration("1m30.5s"), 90'500ms);
   EXPECT_EQ(parse_go_duration("soon"), Duration{});
 }
