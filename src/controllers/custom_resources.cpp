@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/time.h"
+#include "client/finalizers.h"
 #include "client/json_writer.h"
 #include "controllers/framework.h"
 #include "controllers/kinds.h"
@@ -55,7 +56,7 @@ class CustomResourceController final : public Controller {
     }
     const model::Meta& meta = object.meta();
     if (meta.deletion_timestamp.empty()) co_return co_await check_names(object);
-    if (std::find(meta.finalizers.begin(), meta.finalizers.end(), cleanup_finalizer) == meta.finalizers.end()) co_return {};
+    if (!client::has_finalizer(meta, cleanup_finalizer)) co_return {};
     co_return co_await clean_up(object);
   }
 
@@ -127,12 +128,8 @@ class CustomResourceController final : public Controller {
   }
 
   Task<Result<void>> let_go(ObjectRef object) {
-    JsonWriter json;
-    json.object().object("metadata").field("uid", object.meta().uid).array("finalizers");
-    for (const std::string& finalizer : object.meta().finalizers)
-      if (finalizer != cleanup_finalizer) json.value(finalizer);
-    json.end().end().end();
-    auto written = co_await client_.patch(custom_resource_definitions, "", object.meta().name, client::PatchType::merge, json.take());
+    auto written = co_await client_.patch(custom_resource_definitions, "", object.meta().name, client::PatchType::merge,
+                                          client::finalizer_patch(object, cleanup_finalizer, false));
     if (!written && written.error().code != Code::not_found && written.error().code != Code::conflict)
       co_return std::unexpected(std::move(written.error().context("let definition " + object.meta().name + " go")));
     co_return {};

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "client/finalizers.h"
 #include "client/json_writer.h"
 #include "controllers/framework.h"
 #include "controllers/kinds.h"
@@ -15,6 +16,7 @@
 
 namespace estiba::controllers {
 
+using client::has_finalizer;
 using client::Informer;
 using client::JsonWriter;
 using model::Meta;
@@ -32,9 +34,6 @@ struct Kind {
   Informer::Index by_owner;
 };
 
-bool has_finalizer(const Meta& meta, std::string_view finalizer) {
-  return std::find(meta.finalizers.begin(), meta.finalizers.end(), finalizer) != meta.finalizers.end();
-}
 bool waits_for_dependents(const Meta& meta) { return !meta.deletion_timestamp.empty() && has_finalizer(meta, foreground); }
 
 bool blocks(const Meta& dependent, const std::string& uid) {
@@ -258,16 +257,7 @@ class GarbageCollector final : public Controller {
   }
 
   Task<Result<void>> drop_finalizer(size_t kind, ObjectRef object, std::string_view finalizer) {
-    JsonWriter json;
-    json.object()
-        .object("metadata")
-        .field("uid", object.meta().uid)
-        .field("resourceVersion", object.resource_version())
-        .array("finalizers");
-    for (const std::string& one : object.meta().finalizers)
-      if (one != finalizer) json.value(one);
-    json.end().end().end();
-    co_return co_await patch(kind, object, json.take());
+    co_return co_await patch(kind, object, client::finalizer_patch(object, finalizer, false));
   }
 
   Task<Result<void>> patch(size_t kind, ObjectRef object, std::string body) {

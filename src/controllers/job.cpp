@@ -4,7 +4,7 @@
 // or deletes pods, and writes what the cache holds then. What it changed comes back through the watches.
 #include <algorithm>
 
-#include "client/json_writer.h"
+#include "client/finalizers.h"
 #include "client/selectors.h"
 #include "controllers/deletion_rank.h"
 #include "controllers/framework.h"
@@ -143,12 +143,8 @@ class JobController final : public Controller {
 
   static Task<void> untrack_one(JobController* self, ObjectRef pod, std::optional<Error>* first_error) {
     const model::Meta& meta = pod.meta();
-    client::JsonWriter json;
-    json.object().object("metadata").field("resourceVersion", pod.resource_version()).field("uid", meta.uid).array("finalizers");
-    for (const std::string& finalizer : meta.finalizers)
-      if (finalizer != job_tracking_finalizer) json.value(finalizer);
-    json.end().end().end();
-    auto written = co_await self->client_.patch(client::pods, meta.ns, meta.name, client::PatchType::merge, json.take());
+    auto written = co_await self->client_.patch(client::pods, meta.ns, meta.name, client::PatchType::merge,
+                                                client::finalizer_patch(pod, job_tracking_finalizer, false));
     if (written) self->pods_.observe(*written);
     else if (written.error().code != Code::not_found && !*first_error) *first_error = std::move(written.error());
   }

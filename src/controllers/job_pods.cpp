@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "client/finalizers.h"
 #include "controllers/pod_control.h"
 #include "controllers/pod_facts.h"
 
@@ -16,10 +17,7 @@ using namespace std::chrono_literals;
 static constexpr std::string_view failures_key = "batch.kubernetes.io/job-index-failure-count";
 static constexpr std::string_view ignored_key = "batch.kubernetes.io/job-index-ignored-failure-count";
 
-bool is_tracked(const ObjectRef& pod) {
-  const auto& finalizers = pod.meta().finalizers;
-  return std::ranges::find(finalizers, job_tracking_finalizer) != finalizers.end();
-}
+bool is_tracked(const ObjectRef& pod) { return client::has_finalizer(pod.meta(), job_tracking_finalizer); }
 
 JobPod job_pod(const ObjectRef& object, bool deleting) {
   const model::Meta& meta = object.meta();

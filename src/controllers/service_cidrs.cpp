@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "base/time.h"
+#include "client/finalizers.h"
 #include "client/json_writer.h"
 #include "controllers/framework.h"
 #include "controllers/table.h"
@@ -91,9 +92,9 @@ class ServiceCidrController final : public Controller {
     const ObjectRef object = cidrs_.get(key);
     if (!object) co_return {};
     const json::Document doc = CO_TRY(json::Document::parse(object.object->json()));
-    const bool held = std::ranges::contains(object.meta().finalizers, finalizer);
+    const bool held = client::has_finalizer(object.meta(), finalizer);
     if (!is_deleted(object)) {
-      if (!held) CO_TRY(co_await write_finalizers(object, true));
+      if (!held) CO_TRY(co_await write(object, client::finalizer_patch(object, finalizer, true), {}));
       co_return co_await write_condition(object, doc.root(), ready);
     }
     if (!held) co_return {};
@@ -104,7 +105,7 @@ class ServiceCidrController final : public Controller {
       enqueue_after(key, left);
       co_return {};
     }
-    co_return co_await write_finalizers(object, false);
+    co_return co_await write(object, client::finalizer_patch(object, finalizer, false), {});
   }
 
   // Whether an address of a Service is in this one's networks and in no other's.
@@ -126,16 +127,6 @@ class ServiceCidrController final : public Controller {
       needed = network && in(own, *network) && !in(others, *network);
     });
     return needed;
-  }
-
-  Task<Result<void>> write_finalizers(ObjectRef object, bool held) {
-    client::JsonWriter json;
-    json.object().object("metadata").field("resourceVersion", std::to_string(object.revision)).array("finalizers");
-    for (const std::string& one : object.meta().finalizers)
-      if (one != finalizer) json.value(one);
-    if (held) json.value(finalizer);
-    json.end().end().end();
-    co_return co_await write(object, json.take(), {});
   }
 
   Task<Result<void>> write_condition(ObjectRef object, const json::Node& root, Condition wanted) {

@@ -1,8 +1,6 @@
 // Claims that a pod uses and volumes that a claim uses are not deleted before they are let go of: while their finalizers are
 // there, a deletion only marks them. (Admission adds the finalizers; they are added here to what was there before.)
-#include <algorithm>
-
-#include "client/json_writer.h"
+#include "client/finalizers.h"
 #include "controllers/claims.h"
 #include "controllers/framework.h"
 #include "controllers/table.h"
@@ -14,17 +12,6 @@ using model::core_v1::PersistentVolume;
 using model::core_v1::Pod;
 
 namespace {
-
-// With the finalizer or without.
-std::string finalizers_patch(const ObjectRef& object, std::string_view finalizer, bool with) {
-  client::JsonWriter json;
-  json.object().object("metadata").field("resourceVersion", object.resource_version()).array("finalizers");
-  for (const std::string& each : object.meta().finalizers)
-    if (each != finalizer) json.value(each);
-  if (with) json.value(finalizer);
-  json.end().end().end();
-  return json.take();
-}
 
 class Protection : public Controller {
  protected:
@@ -39,12 +26,11 @@ class Protection : public Controller {
   Task<Result<void>> reconcile(std::string key) override {
     const ObjectRef object = protected_.get(key);
     if (!object) co_return {};
-    const auto& all = object.meta().finalizers;
-    const bool there = std::find(all.begin(), all.end(), finalizer_) != all.end();
+    const bool there = client::has_finalizer(object.meta(), finalizer_);
     const bool ending = !object.meta().deletion_timestamp.empty();
     if (there != ending || (ending && is_used(object))) co_return {};
     auto written = co_await client_.patch(protected_.resource(), object.meta().ns, object.meta().name, client::PatchType::merge,
-                                          finalizers_patch(object, finalizer_, !ending));
+                                          client::finalizer_patch(object, finalizer_, !ending));
     if (written) protected_.observe(*written);
     else if (written.error().code != Code::not_found)
       co_return std::unexpected(std::move(written.error()).context("finalizer of " + object.meta().kind + " " + key));

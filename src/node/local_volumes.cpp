@@ -1,9 +1,7 @@
 #include "node/local_volumes.h"
 
-#include <algorithm>
-
 #include "base/log.h"
-#include "client/json_writer.h"
+#include "client/finalizers.h"
 #include "model/local_volumes.h"
 #include "model/types/core_v1.h"
 #include "volume/directory.h"
@@ -17,11 +15,6 @@ namespace {
 
 constexpr client::Resource persistent_volumes{"", "v1", "persistentvolumes"};
 constexpr Duration pause = std::chrono::seconds(10);  // between tries to remove a directory that cannot be removed
-
-bool has_finalizer(const ObjectRef& volume) {
-  const auto& all = volume.meta().finalizers;
-  return std::find(all.begin(), all.end(), model::local_finalizer) != all.end();
-}
 
 bool is_on(const ObjectRef& volume, const std::string& node) {
   const auto& csi = volume.as<PersistentVolume>().spec.csi;
@@ -48,7 +41,8 @@ void LocalVolumes::start() {
 }
 
 void LocalVolumes::look_at(const ObjectRef& volume) {
-  if (volume.meta().deletion_timestamp.empty() || !has_finalizer(volume) || !is_on(volume, context_.options.node_name)) return;
+  if (volume.meta().deletion_timestamp.empty() || !client::has_finalizer(volume.meta(), model::local_finalizer)) return;
+  if (!is_on(volume, context_.options.node_name)) return;
   if (volume.as<PersistentVolume>().status.phase == "Bound") return;  // somebody still uses it
   tasks_.start(let_go(this, volume));
 }
@@ -70,12 +64,8 @@ Task<Result<void>> LocalVolumes::remove(ObjectRef volume) {
     const std::string path = local_volume_path(context_.options, spec.csi->volumeHandle);
     CO_TRY(co_await context_.pool.run([=] { return volume::remove_dir_tree(path); }));
   }
-  client::JsonWriter json;
-  json.object().object("metadata").field("resourceVersion", volume.resource_version()).array("finalizers");
-  for (const std::string& each : volume.meta().finalizers)
-    if (each != model::local_finalizer) json.value(each);
-  json.end().end().end();
-  auto written = co_await context_.client.patch(persistent_volumes, "", volume.meta().name, client::PatchType::merge, json.take());
+  auto written = co_await context_.client.patch(persistent_volumes, "", volume.meta().name, client::PatchType::merge,
+                                                client::finalizer_patch(volume, model::local_finalizer, false));
   if (!written) co_return std::unexpected(std::move(written.error()));
   co_return {};
 }
