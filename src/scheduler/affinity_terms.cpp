@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "client/selectors.h"
 #include "model/types/meta_v1.h"
 
 namespace estiba::scheduler {
@@ -31,26 +30,16 @@ TermPtr term_for(std::string ns, LabelSelector selector, std::string topology_ke
   return finished({.namespaces = {std::move(ns)}, .selector = std::move(selector), .topology_key = std::move(topology_key)});
 }
 
-LabelSelector selector_with(const model::Opt<model::meta_v1::LabelSelector>& selector, const std::vector<std::string>& same,
-                            const std::vector<std::string>& different, const model::Labels& labels) {
-  if (!selector) return LabelSelector::nothing();
-  model::meta_v1::LabelSelector whole = *selector;
-  const auto add = [&](const std::vector<std::string>& keys, const char* op) {
-    for (const std::string& key : keys)
-      if (const std::string* value = client::find_label(labels, key))
-        whole.matchExpressions.push_back({.key = key, .operator_ = op, .values = {*value}});
-  };
-  add(same, "In");
-  add(different, "NotIn");
-  auto made = LabelSelector::from(whole);
+LabelSelector selector_of(const model::Opt<model::meta_v1::LabelSelector>& selector) {
+  auto made = selector ? LabelSelector::from(*selector) : LabelSelector::nothing();
   return made ? std::move(*made) : LabelSelector::nothing();
 }
 
 static TermPtr term_of(const PodAffinityTerm& from, const model::Meta& pod) {
   Term term{.namespaces = from.namespaces, .topology_key = from.topologyKey};
   if (from.namespaces.empty() && !from.namespaceSelector) term.namespaces = {pod.ns};
-  if (from.namespaceSelector) term.by_namespace = selector_with(from.namespaceSelector, {}, {}, {});
-  term.selector = selector_with(from.labelSelector, from.matchLabelKeys, from.mismatchLabelKeys, pod.labels);
+  if (from.namespaceSelector) term.by_namespace = selector_of(from.namespaceSelector);
+  term.selector = selector_of(from.labelSelector);
   return finished(std::move(term));
 }
 

@@ -43,11 +43,10 @@ struct AffinityTerms {
   std::vector<WeightedTerm> preferred;
 };
 
-/// Null when the pod has no pod affinity. matchLabelKeys and mismatchLabelKeys become requirements with the pod's own values.
+/// Null when the pod has no pod affinity. matchLabelKeys and mismatchLabelKeys are in its selectors already, by the API server.
 std::shared_ptr<const AffinityTerms> affinity_terms_of(const model::ObjectRef& pod);
 
-/// A selector of an object with the values that the pod has for `keys`; an absent one matches nothing, one that is invalid neither.
-model::LabelSelector selector_with(const model::Opt<model::meta_v1::LabelSelector>& selector, const std::vector<std::string>& same,
-                                   const std::vector<std::string>& different, const model::Labels& labels);
+/// An absent selector matches nothing, and neither does one that is invalid.
+model::LabelSelector selector_of(const model::Opt<model::meta_v1::LabelSelector>& selector);
 
 }  // namespace estiba::scheduler

@@ -1,10 +1,13 @@
 #include "apiserver/kinds/pod.h"
 
+#include "apiserver/cluster.h"
 #include "apiserver/edit.h"
+#include "apiserver/kinds/pod_label_keys.h"
 #include "apiserver/kinds/pod_spec.h"
 #include "apiserver/kinds/pod_update.h"
 #include "apiserver/kinds/pod_warnings.h"
 #include "apiserver/kinds/resource_names.h"
+#include "base/time.h"
 #include "model/quota.h"
 
 namespace estiba::apiserver::pod {
@@ -62,6 +65,17 @@ void default_pod_resources(json::Document& doc, json::Node& spec) {
   }
 }
 
+void set_gated(Draft& draft) {
+  if (!has_value(draft.spec(), "schedulingGates")) return;
+  json::Node& condition = draft.doc.make_object();
+  draft.doc.set(condition, "type", "PodScheduled");
+  draft.doc.set(condition, "status", "False");
+  draft.doc.set(condition, "lastTransitionTime", format_rfc3339(draft.cluster.now()));
+  draft.doc.set(condition, "reason", "SchedulingGated");
+  draft.doc.set(condition, "message", "Scheduling is blocked due to non-empty scheduling gates");
+  draft.doc.append(ensure_array(draft.doc, draft.status(), "conditions"), condition);
+}
+
 }  // namespace
 
 const SelectableField fields[8] = {
@@ -84,6 +98,8 @@ void prepare(Draft& draft) {
     draft.doc.set(status, "phase", "Pending");
     draft.doc.set(status, "qosClass", qos_class(draft.spec()));
     draft.doc.set(draft.object, "status", status);
+    set_gated(draft);
+    merge_label_keys(draft.doc, draft.spec(), draft.metadata().find("labels"));
     return;
   }
   draft.keep_old("status");

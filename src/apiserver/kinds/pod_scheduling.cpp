@@ -58,15 +58,16 @@ void validate_weight(const Node& term, const std::string& path, FieldErrors& err
   if (weight < 1 || weight > 100) errors.invalid(path + ".weight", std::string_view(std::to_string(weight)), "must be in the range 1-100");
 }
 
-bool selector_has(const Node* selector, std::string_view key, bool labels) {
-  if (!present(selector)) return false;
-  if (labels) return selector->at("matchLabels", key) != nullptr;
-  const Node* expressions = selector->find("matchExpressions");
-  return present(expressions) &&
-         std::any_of(expressions->begin(), expressions->end(), [&](const Node& e) { return e.string_at("key") == key; });
+// How often a selector names a key.
+ptrdiff_t times_named(const Node& selector, std::string_view key) {
+  const ptrdiff_t in_labels = selector.at("matchLabels", key) ? 1 : 0;
+  const Node* expressions = selector.find("matchExpressions");
+  if (!present(expressions)) return in_labels;
+  return in_labels + std::count_if(expressions->begin(), expressions->end(), [&](const Node& e) { return e.string_at("key") == key; });
 }
 
-// matchLabelKeys and mismatchLabelKeys: label keys that the selector does not name yet.
+// matchLabelKeys and mismatchLabelKeys. A pod's are in its selector by now (pod_label_keys.h): what the selector names a second time is
+// what the user has named too.
 void validate_label_keys(const Node& term, const std::string& path, FieldErrors& errors) {
   const Node* selector = term.find("labelSelector");
   for (std::string_view list : {"matchLabelKeys", "mismatchLabelKeys"}) {
@@ -74,10 +75,12 @@ void validate_label_keys(const Node& term, const std::string& path, FieldErrors&
     if (!present(selector)) errors.forbidden(path + "." + std::string(list), "must not be specified when labelSelector is not set");
     else each(term, list, path, [&](const Node& key, const std::string& here) { require_qualified_name(key.as_string(), here, errors); });
   }
+  size_t index = 0;
   each(term, "matchLabelKeys", path, [&](const Node& key, const std::string& here) {
     const std::string_view name = key.as_string();
-    if (selector_has(selector, name, true) && selector_has(selector, name, false))
-      errors.invalid_string(here, name, "exists in both matchLabelKeys and labelSelector");
+    const std::string place = at(path, index++);  // Kubernetes leaves the list's name out
+    for (ptrdiff_t again = present(selector) ? times_named(*selector, name) : 0; again > 1; --again)
+      errors.invalid_string(place, name, "exists in both matchLabelKeys and labelSelector");
     const Node* mismatch = term.find("mismatchLabelKeys");
     if (present(mismatch) && std::any_of(mismatch->begin(), mismatch->end(), [&](const Node& m) { return m.as_string() == name; }))
       errors.invalid_string(here, name, "exists in both matchLabelKeys and mismatchLabelKeys");

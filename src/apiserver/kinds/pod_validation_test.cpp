@@ -256,6 +256,20 @@ TEST_F(PodRules, scheduling) {
   in_spec(rows);
 }
 
+TEST_F(PodRules, label_keys_are_not_named_by_their_selector) {
+  const RuleRow rows[] = {
+      {"'labelSelector':{'matchLabels':{'b':'1'}},'matchLabelKeys':['a']", ""},
+      {"'labelSelector':{'matchLabels':{'a':'1'}},'matchLabelKeys':['b','a']",
+       "spec.topologySpreadConstraints[0][1]: Invalid value: \"a\": exists in both matchLabelKeys and labelSelector"},
+      {"'labelSelector':{'matchExpressions':[{'key':'a','operator':'Exists'}]},'matchLabelKeys':['a']",
+       "spec.topologySpreadConstraints[0][0]: Invalid value: \"a\": exists in both matchLabelKeys and labelSelector"},
+  };
+  creations("", "v1", "pods",
+            "{'metadata':{'name':'p','labels':{'a':'1'}},'spec':{'containers':[{'name':'c','image':'i'}],'topologySpreadConstraints':[{"
+            "'maxSkew':1,'topologyKey':'z','whenUnsatisfiable':'DoNotSchedule',$}]}}",
+            rows);
+}
+
 TEST_F(PodRules, the_spec) {
   const RuleRow rows[] = {
       {",'restartPolicy':'Sometimes'",

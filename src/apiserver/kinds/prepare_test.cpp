@@ -140,5 +140,38 @@ TEST_F(PrepareTest, what_the_server_sets_and_drops) {
   EXPECT_EQ(part(claim, "spec.dataSourceRef"), R"({"kind":"PersistentVolumeClaim","name":"other"})");
 }
 
+TEST_F(PrepareTest, a_pods_selectors_get_the_labels_that_their_keys_name) {
+  auto pod = make_one(
+      "", "v1", "pods",
+      "{'metadata':{'name':'p','labels':{'app':'w','hash':'7'}},'spec':{'containers':[{'name':'c','image':'i'}],"
+      "'affinity':{'podAffinity':{'requiredDuringSchedulingIgnoredDuringExecution':[{'topologyKey':'z','labelSelector':{'matchLabels':"
+      "{'app':'w'}},'matchLabelKeys':['hash','absent']}],'preferredDuringSchedulingIgnoredDuringExecution':[{'weight':1,'podAffinityTerm':"
+      "{'topologyKey':'z','matchLabelKeys':['hash'],'labelSelector':{'matchExpressions':[{'key':'x','operator':'Exists'}]}}}]},"
+      "'podAntiAffinity':{'requiredDuringSchedulingIgnoredDuringExecution':[{'topologyKey':'z','labelSelector':{},"
+      "'mismatchLabelKeys':['hash']}]}},'topologySpreadConstraints':[{'maxSkew':1,'topologyKey':'z','whenUnsatisfiable':'DoNotSchedule',"
+      "'labelSelector':{'matchLabels':{'app':'w'}},'matchLabelKeys':['hash']}]}}");
+  const std::string affinity = part(pod, "spec.affinity.podAffinity");
+  const std::string same = R"({"key":"hash","operator":"In","values":["7"]})";
+  EXPECT_NE(affinity.find(R"({"matchLabels":{"app":"w"},"matchExpressions":[)" + same + "]}"), affinity.npos) << affinity;
+  EXPECT_NE(affinity.find(R"({"matchExpressions":[{"key":"x","operator":"Exists"},)" + same + "]}"), affinity.npos) << affinity;
+  const std::string anti = part(pod, "spec.affinity.podAntiAffinity");
+  EXPECT_NE(anti.find(R"({"matchExpressions":[{"key":"hash","operator":"NotIn","values":["7"]}]})"), anti.npos) << anti;
+  const std::string spread = part(pod, "spec.topologySpreadConstraints");
+  EXPECT_NE(spread.find(same), spread.npos) << spread;
+  EXPECT_EQ(part(pod, "status.conditions"), "");
+  auto changed = merge("", "v1", "pods", "p", "{'metadata':{'labels':{'hash':'8'}}}");
+  ASSERT_TRUE(changed) << changed.error().message;
+  EXPECT_EQ(part(changed->object, "spec.affinity.podAffinity"), affinity) << "what was merged stays as it was";
+}
+
+TEST_F(PrepareTest, a_gated_pod_says_so_from_its_creation) {
+  auto pod = make_one("", "v1", "pods",
+                      "{'metadata':{'name':'p'},'spec':{'schedulingGates':[{'name':'g'}],'containers':[{'name':'c','image':'i'}]}}");
+  const std::string conditions = part(pod, "status.conditions");
+  EXPECT_TRUE(conditions.starts_with(R"([{"type":"PodScheduled","status":"False","lastTransitionTime":")")) << conditions;
+  EXPECT_TRUE(conditions.ends_with(R"("reason":"SchedulingGated","message":"Scheduling is blocked due to non-empty scheduling gates"}])"))
+      << conditions;
+}
+
 }  // namespace
 }  // namespace estiba::apiserver

@@ -141,16 +141,6 @@ TEST_F(PodAffinityTest, ANamespacesLabelsCountAsTheyAreNow) {
   EXPECT_NE(where(pod("'app':'q'", here, "x")), "b1");
 }
 
-TEST_F(PodAffinityTest, LabelKeysStandForThePodsOwnValues) {
-  put("a1", pod("'app':'w','hash':'1'"));
-  put("b1", pod("'app':'w','hash':'2'"));
-  const auto keys = [](const char* list, const char* key) { return ",'" + std::string(list) + "':['" + key + "']"; };
-  EXPECT_EQ(where(pod("'app':'w','hash':'2'", near(term(host, app("w"), keys("matchLabelKeys", "hash"))))), "b1");
-  EXPECT_EQ(where(pod("'app':'w','hash':'2'", near(term(host, app("w"), keys("mismatchLabelKeys", "hash"))))), "a1");
-  const std::string absent = where(pod("'app':'w'", near(term(host, app("w"), keys("matchLabelKeys", "hash")))));
-  EXPECT_TRUE(absent == "a1" || absent == "b1") << absent;
-}
-
 TEST_F(PodAffinityTest, PreferencesOfBothSidesAddUp) {
   put("b2", pod("'app':'db'"));
   EXPECT_EQ(where(pod("", preferred("podAffinity", 10, term(host, app("db"))))), "b2");

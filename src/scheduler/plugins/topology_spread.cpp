@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "client/node_selectors.h"
+#include "client/selectors.h"
 #include "client/tolerations.h"
 #include "scheduler/plugins/plugins.h"
 #include "scheduler/workload_selector.h"
@@ -31,12 +32,23 @@ Constraint constraint_of(const Demand& pod, int32_t max_skew, std::string key, m
   return {.max_skew = max_skew, .key = key, .term = term_for(meta.ns, std::move(selector), key), .is_one = is_one};
 }
 
+// The API server has put the pod's values of matchLabelKeys into the selector. Pods of before it did have the keys alone.
+model::LabelSelector selector_with_keys(const TopologySpreadConstraint& from, const model::Labels& labels) {
+  if (from.matchLabelKeys.empty() || !from.labelSelector) return selector_of(from.labelSelector);
+  auto whole = from.labelSelector;
+  for (const std::string& key : from.matchLabelKeys) {
+    const bool named = std::ranges::any_of(whole->matchExpressions, [&](const auto& each) { return each.key == key; });
+    if (const std::string* value = client::find_label(labels, key); value && !named)
+      whole->matchExpressions.push_back({.key = key, .operator_ = "In", .values = {*value}});
+  }
+  return selector_of(whole);
+}
+
 std::vector<Constraint> constraints_of(const Demand& pod, std::string_view when) {
   std::vector<Constraint> out;
   for (const TopologySpreadConstraint& from : pod.typed().spec.topologySpreadConstraints) {
     if (from.whenUnsatisfiable != when) continue;
-    Constraint made = constraint_of(pod, from.maxSkew, from.topologyKey,
-                                    selector_with(from.labelSelector, from.matchLabelKeys, {}, pod.pod.meta().labels));
+    Constraint made = constraint_of(pod, from.maxSkew, from.topologyKey, selector_with_keys(from, pod.pod.meta().labels));
     made.min_domains = from.minDomains.value_or(1);
     made.honors_affinity = from.nodeAffinityPolicy != "Ignore";
     made.honors_taints = from.nodeTaintsPolicy == "Honor";
