@@ -167,10 +167,10 @@ Task<Result<void>> repair_reservations(Registry& registry) {
 
 Task<void> keep_reservations(Registry& registry) {
   for (;;) {
+    co_await wait_for_fault(registry.cluster(), Executor::current()->now() + interval);
     auto done = co_await repair_reservations(registry);
     if (!done) log::warn("services", "addresses and node ports are not checked", {{"error", done.error()}});
     co_await sleep_for(settle_time);
-    co_await wait_for_fault(registry.cluster(), Executor::current()->now() + interval);
   }
 }
 

@@ -10,7 +10,8 @@ namespace estiba::apiserver {
 /// Services hold, or what is out of every range, it only names.
 Task<Result<void>> repair_reservations(Registry& registry);
 
-/// Repairs every three minutes, and at once when the IPAddress of a Service is gone. Does not end.
+/// Repairs every three minutes, and at once when the IPAddress of a Service is gone; first after one of these (Api::bootstrap has
+/// repaired before). Does not end.
 Task<void> keep_reservations(Registry& registry);
 
 }  // namespace estiba::apiserver

@@ -215,6 +215,17 @@ void Cluster::set_pod(const model::ObjectRef& pod) {
   place(demand_of(pod), pod.as<model::core_v1::Pod>().spec.nodeName);
 }
 
+// What a placed pod asks for changes only with its spec; what it is to others, with its labels and its end. Being bound is no such change.
+static bool counts_the_same(const model::Meta& a, const model::Meta& b) {
+  return a.generation == b.generation && a.labels == b.labels && a.deletion_timestamp.empty() == b.deletion_timestamp.empty();
+}
+
+bool Cluster::holds(const model::ObjectRef& pod) const {
+  const auto it = placed_.find(pod.meta().uid);
+  return it != placed_.end() && it->second.node->name == pod.as<model::core_v1::Pod>().spec.nodeName &&
+         counts_the_same(it->second.demand->pod.meta(), pod.meta());
+}
+
 void Cluster::assume(const DemandPtr& demand, std::string_view node) {
   remove_pod(demand->pod.meta().uid);
   place(demand, node);

@@ -75,6 +75,21 @@ TEST_F(DecideTest, ConfirmingAnAssumedPodCountsItOnce) {
   EXPECT_EQ(cluster.nodes()[0]->used.cpu, 1000);
 }
 
+TEST_F(DecideTest, AnAssumedPodThatComesTrueIsHeld) {
+  node("a", "1", "1Gi");
+  const auto bound = [](const std::string& node, const std::string& meta) {
+    return object(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p1","namespace":"x","uid":"p1")" + meta +
+                  R"(},"spec":{"nodeName":")" + node + R"(","containers":[{"name":"c","resources":{"requests":{"cpu":"500m"}}}]}})");
+  };
+  EXPECT_FALSE(cluster.holds(bound("a", "")));
+  EXPECT_EQ(place(asks("500m", "1Mi")), "a");
+  EXPECT_TRUE(cluster.holds(bound("a", "")));
+  EXPECT_TRUE(cluster.holds(bound("a", R"(,"annotations":{"k":"v"})"))) << "which matters to nobody";
+  EXPECT_FALSE(cluster.holds(bound("b", ""))) << "somebody else was quicker";
+  for (const char* change : {R"(,"labels":{"k":"v"})", R"(,"generation":2)", R"(,"deletionTimestamp":"2026-01-01T00:00:00Z")"})
+    EXPECT_FALSE(cluster.holds(bound("a", change))) << change;
+}
+
 TEST_F(DecideTest, InitContainersCountByTheirMaximumAndSidecarsAlways) {
   const auto demand = demand_of(pod(
       R"({"overhead":{"cpu":"10m"},"containers":[{"name":"a","resources":{"requests":{"cpu":"100m"}}},{"name":"b","resources":{"limits":{"cpu":"200m"}}}],

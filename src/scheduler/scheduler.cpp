@@ -54,12 +54,6 @@ struct Scheduler::State {
            a.nodeSelector == b.nodeSelector;
   }
 
-  // What a placed pod asks for changes only with its spec; what it is to others, with its labels and its end.
-  static bool counts_the_same(const ObjectRef& before, const ObjectRef& after) {
-    const model::Meta &a = before.meta(), &b = after.meta();
-    return a.generation == b.generation && a.labels == b.labels && a.deletion_timestamp.empty() == b.deletion_timestamp.empty();
-  }
-
   void pod_changed(const ObjectRef& before, const ObjectRef& after) {
     const std::string key = client::key_of(after ? after : before);
     if (!after || is_finished(after.as<Pod>())) {
@@ -75,11 +69,9 @@ struct Scheduler::State {
     }
     if (!after.as<Pod>().spec.nodeName.empty()) {
       queue.remove(key);
-      if (!before || before.as<Pod>().spec.nodeName.empty() || !cluster.knows(after.meta().uid) || !counts_the_same(before, after)) {
-        cluster.set_pod(after);
-        queue.wake(Awaited::neighbours);
-      }
-      return;
+      if (cluster.holds(after)) return;  // as the echo of our own binding says
+      cluster.set_pod(after);
+      return queue.wake(Awaited::neighbours);
     }
     if (!waits_for_us(after)) return queue.remove(key);
     if (cluster.knows(after.meta().uid)) return;  // being bound
