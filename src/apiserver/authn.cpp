@@ -1,11 +1,14 @@
 #include "apiserver/authn.h"
 
+#include <array>
+
 #include "apiserver/api_errors.h"
 #include "apiserver/bootstrap_tokens.h"
 #include "apiserver/edit.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "io/certificate_identity.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -45,6 +48,29 @@ Result<void> check_bound(const Cluster& cluster, const json::Node& claims, std::
   return {};
 }
 
+constexpr const char* credential_id = "authentication.kubernetes.io/credential-id";
+
+struct CertificateUser {
+  std::string der, uid, credential;
+};
+
+// Of a thread's last callers: reading a certificate for each of their requests would take longer than many an answer. Null when it
+// cannot be read.
+const CertificateUser* remembered_user(std::string_view der) {
+  thread_local std::array<CertificateUser, 8> known;
+  thread_local size_t next = 0;
+  for (const CertificateUser& each : known)
+    if (each.der == der && !der.empty()) return &each;
+  auto identity = io::identity_of_certificate(der);
+  if (!identity) {
+    log::debug("authn", "a client certificate is not taken", {{"error", identity.error()}});
+    return nullptr;
+  }
+  CertificateUser& place = known[next++ % known.size()];
+  place = {std::string(der), std::move(identity->uid), "X509SHA256=" + identity->sha256};
+  return &place;
+}
+
 void append_bound(std::string& out, std::string_view claim, const std::string& name, const std::string& uid) {
   if (name.empty()) return;
   out += ",\"" + std::string(claim) + "\":{\"name\":";
@@ -78,10 +104,14 @@ std::string Authenticator::foreign_token(const io::Request& request) const {
 Result<User> Authenticator::authenticate(const io::Request& request) const {
   const io::Peer& peer = request.peer();
   if (peer.verified) {
+    const CertificateUser* known = remembered_user(peer.certificate_der);
+    if (!known) return refuse("the client's certificate does not say who it is of");
     User user;
     user.name = peer.common_name;
+    user.uid = known->uid;
     user.groups = peer.organizations;
     user.groups.push_back("system:authenticated");
+    user.extra[credential_id] = {known->credential};
     return user;
   }
   std::string_view authorization = request.headers.get("Authorization");
@@ -137,8 +167,7 @@ Result<TokenInfo> Authenticator::verify_token(std::string_view token, const std:
   out.user.name = "system:serviceaccount:" + ns + ":" + name;
   out.user.uid = kubernetes->string_at("serviceaccount", "uid");
   out.user.groups = {"system:serviceaccounts", "system:serviceaccounts:" + ns, "system:authenticated"};
-  if (std::string_view id = claims.string_at("jti"); !id.empty())
-    out.user.extra["authentication.kubernetes.io/credential-id"] = {"JTI=" + std::string(id)};
+  if (std::string_view id = claims.string_at("jti"); !id.empty()) out.user.extra[credential_id] = {"JTI=" + std::string(id)};
   for (const auto& [bound, what] : {std::pair{pod, "pod"}, std::pair{node, "node"}}) {
     if (!present(bound)) continue;
     const std::string key = "authentication.kubernetes.io/" + std::string(what);

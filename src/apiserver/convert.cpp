@@ -1,5 +1,6 @@
 #include "apiserver/convert.h"
 
+#include "apiserver/convert_autoscaler.h"
 #include "apiserver/custom/strategy.h"
 #include "apiserver/edit.h"
 #include "apiserver/ownership.h"
@@ -40,31 +41,6 @@ void convert_event(json::Document& doc, json::Node& object, bool to_core) {
   for (auto [core, events] : event_renames) rename(doc, object, to_core ? events : core, to_core ? core : events);
 }
 
-// autoscaling/v1 has one target, v2 a list of metrics; v1 keeps the other metrics of v2 in an annotation, which is not
-// done here: they are shown by v2 only.
-void convert_autoscaler(json::Document& doc, json::Node& object, bool to_v1) {
-  json::Node* spec = object.find("spec");
-  if (!present(spec)) return;
-  if (to_v1) {
-    const json::Node* metrics = spec->find("metrics");
-    if (!metrics) return;
-    for (const json::Node& metric : *metrics) {
-      const json::Node* target = metric.at("resource", "target", "averageUtilization");
-      if (metric.string_at("resource", "name") == "cpu" && present(target)) set_copy(doc, *spec, "targetCPUUtilizationPercentage", target);
-    }
-    doc.remove(*spec, "metrics");
-    doc.remove(*spec, "behavior");
-    return;
-  }
-  const json::Node* target = spec->find("targetCPUUtilizationPercentage");
-  if (!present(target)) return;
-  auto metric = json::Document::parse(R"({"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization"}}})");
-  json::Node& added = doc.copy(metric->root());
-  doc.set(*added.find("resource")->find("target"), "averageUtilization", doc.copy(*target));
-  doc.append(ensure_array(doc, *spec, "metrics"), added);
-  doc.remove(*spec, "targetCPUUtilizationPercentage");
-}
-
 struct Converted {
   model::ObjectPtr object;
   const model::schema::Resource* resource;
@@ -78,7 +54,7 @@ void convert(json::Document& doc, json::Node& object, const model::schema::Resou
   if (is_version_of(object.string_at("apiVersion"), resource)) return;
   doc.set(object, "apiVersion", model::schema::join_api_version(resource.group, resource.version));
   if (resource.kind == "Event") convert_event(doc, object, resource.group.empty());
-  if (resource.kind == "HorizontalPodAutoscaler") convert_autoscaler(doc, object, resource.version == "v1");
+  if (resource.kind == "HorizontalPodAutoscaler") resource.version == "v1" ? autoscaler_to_v1(doc, object) : autoscaler_to_v2(doc, object);
 }
 
 Result<model::ObjectPtr> in_version(const model::ObjectPtr& object, const model::schema::Resource& resource) {

@@ -1,5 +1,6 @@
 #include "apiserver/partial.h"
 
+#include "apiserver/list_metadata.h"
 #include "apiserver/pieces.h"
 
 namespace estiba::apiserver {
@@ -15,9 +16,9 @@ io::Body partial_list_body(const Page& page, bool v1beta1) {
   Pieces pieces;
   std::string& head = pieces.out();
   head += R"({"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/)";
-  head.append(v1beta1 ? "v1beta1" : "v1").append("\",\"metadata\":{\"resourceVersion\":\"" + std::to_string(page.revision) + "\"");
-  if (!page.continue_token.empty()) head += ",\"continue\":\"" + page.continue_token + "\"";
-  head += "},\"items\":[";
+  head.append(v1beta1 ? "v1beta1" : "v1").append("\",");
+  append_list_metadata(head, page);
+  head += ",\"items\":[";
   for (size_t i = 0; i < page.items.size(); i++) {
     if (i > 0) pieces.out() += ',';
     append_partial(pieces.out(), page.items[i], v1beta1);

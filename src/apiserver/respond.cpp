@@ -2,6 +2,7 @@
 
 #include "apiserver/api_errors.h"
 #include "apiserver/encodings.h"
+#include "apiserver/list_metadata.h"
 #include "apiserver/partial.h"
 #include "apiserver/recent.h"
 #include "apiserver/table.h"
@@ -11,13 +12,9 @@ namespace {
 
 std::string list_head(const Action& action, const Page& page) {
   std::string out = "{\"kind\":\"" + model::list_kind_of(*action.resource) + "\",\"apiVersion\":\"" +
-                    model::schema::join_api_version(action.resource->group, action.resource->version) +
-                    "\",\"metadata\":{\"resourceVersion\":\"" + std::to_string(page.revision) + '"';
-  if (!page.continue_token.empty()) {
-    out += ",\"continue\":\"" + page.continue_token + '"';
-    if (page.remaining) out += ",\"remainingItemCount\":" + std::to_string(*page.remaining);
-  }
-  return out + "},\"items\":[";
+                    model::schema::join_api_version(action.resource->group, action.resource->version) + "\",";
+  append_list_metadata(out, page);
+  return out + ",\"items\":[";
 }
 
 // The items go out from where they are kept; only their revisions are written here.
@@ -34,7 +31,7 @@ io::Body list_body(const Action& action, const Page& page) {
     const size_t at = item.object->rv_at(), begin = revisions->size();
     item.object->print_revision_to(*revisions, item.revision);
     chunks.emplace_back(item.object, json.substr(0, at));
-    chunks.emplace_back(revisions, std::string_view(*revisions).substr(begin));
+    if (revisions->size() > begin) chunks.emplace_back(revisions, std::string_view(*revisions).substr(begin));
     chunks.emplace_back(item.object, json.substr(at));
   }
   chunks.push_back(io::Chunk::literal("]}"));

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "apiserver/api_errors.h"
+#include "apiserver/list_metadata.h"
 #include "apiserver/testing/api_fixture.h"
 
 namespace estiba::apiserver {
@@ -41,6 +42,15 @@ TEST_F(SpecialTest, scale_reads_and_writes_replicas) {
   auto got = get("apps", "v1", "deployments", "default", "web");
   EXPECT_EQ(json_of(*got).at("spec", "replicas")->as_int(), 4);
   EXPECT_EQ(got->meta().generation, 2);
+}
+
+TEST_F(SpecialTest, what_nothing_stores_has_no_revision) {
+  auto listed = run(api_->run(make(Verb::list, "", "v1", "componentstatuses", "")));
+  ASSERT_TRUE(listed && listed->page);
+  EXPECT_EQ(listed->page->items[0].print().find("resourceVersion"), std::string::npos);
+  std::string text;
+  append_list_metadata(text, *listed->page);
+  EXPECT_EQ(text, R"("metadata":{})");
 }
 
 TEST_F(SpecialTest, a_pod_is_bound_once) {

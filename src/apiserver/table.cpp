@@ -1,6 +1,7 @@
 #include "apiserver/table.h"
 
 #include "apiserver/edit.h"
+#include "apiserver/list_metadata.h"
 #include "apiserver/partial.h"
 #include "apiserver/pieces.h"
 #include "apiserver/printers/printers.h"
@@ -158,13 +159,9 @@ Result<io::Body> table_body(const Action& action, const Page& page, bool headers
   Pieces pieces;
   std::string& head = pieces.out();
   head += R"({"kind":"Table","apiVersion":"meta.k8s.io/)";
-  head.append(action.wanted.shape_v1beta1 ? "v1beta1" : "v1")
-      .append("\",\"metadata\":{\"resourceVersion\":\"" + std::to_string(page.revision) + "\"");
-  if (!page.continue_token.empty()) {
-    head += ",\"continue\":\"" + page.continue_token + "\"";
-    if (page.remaining) head += ",\"remainingItemCount\":" + std::to_string(*page.remaining);
-  }
-  head += "},\"columnDefinitions\":[";
+  head.append(action.wanted.shape_v1beta1 ? "v1beta1" : "v1").append("\",");
+  append_list_metadata(head, page);
+  head += ",\"columnDefinitions\":[";
   if (headers && model::custom_of(*action.resource)) append_custom_columns(head, *model::custom_of(*action.resource));
   else if (headers) append_columns(head, printer);
   head += "],\"rows\":[";

@@ -46,15 +46,22 @@ Result<KeyPtr> key_from_pem(std::string_view pem) {
   return key;
 }
 
-std::vector<std::string> name_entries(const X509_NAME* name, int nid) {
+static std::vector<std::string> entries_of(const X509_NAME* name, const ASN1_OBJECT* kind) {
   std::vector<std::string> values;
-  for (int at = -1; (at = X509_NAME_get_index_by_NID(name, nid, at)) >= 0;) {
+  for (int at = -1; (at = X509_NAME_get_index_by_OBJ(name, kind, at)) >= 0;) {
     unsigned char* text = nullptr;
     int length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
     if (length >= 0) values.emplace_back(reinterpret_cast<char*>(text), size_t(length));
     if (length >= 0) OPENSSL_free(text);
   }
   return values;
+}
+
+std::vector<std::string> name_entries(const X509_NAME* name, int nid) { return entries_of(name, OBJ_nid2obj(nid)); }
+
+std::vector<std::string> name_entries(const X509_NAME* name, const char* oid) {
+  const std::unique_ptr<ASN1_OBJECT, Deleter<ASN1_OBJECT_free>> kind(OBJ_txt2obj(oid, 1));
+  return kind ? entries_of(name, kind.get()) : std::vector<std::string>{};
 }
 
 }  // namespace estiba::io

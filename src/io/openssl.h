@@ -34,6 +34,8 @@ Result<std::vector<CertificatePtr>> certificates_from_pem(std::string_view pem);
 Result<KeyPtr> key_from_pem(std::string_view pem);
 /// The values of a name's entries of one kind (NID_commonName, …), in UTF-8.
 std::vector<std::string> name_entries(const X509_NAME* name, int nid);
+/// The same, of a kind that OpenSSL has no number for ("1.3.6.1.4.1.57683.2").
+std::vector<std::string> name_entries(const X509_NAME* name, const char* oid);
 /// A BIO that reads `text`.
 BioPtr reading(std::string_view text);
 /// What was written to a memory BIO.

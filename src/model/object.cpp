@@ -200,7 +200,9 @@ Object::~Object() {
   }
 }
 
+// Revision 0 is that of what is not stored: it has none.
 void Object::print_revision_to(std::string& out, int64_t revision) const {
+  if (revision == 0) return;
   char number[24];
   const auto [end, _] = std::to_chars(number, number + sizeof number, revision);
   out += "\"resourceVersion\":\"";

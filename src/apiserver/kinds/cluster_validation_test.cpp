@@ -120,6 +120,19 @@ TEST_F(ClusterRules, roles_and_requests) {
       "blhxT3dWWk5VN1ROek11NEt6bDV3QlJiUUFFCi0tLS0tRU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo=";
   creations("certificates.k8s.io", "v1", "certificatesigningrequests",
             "{'metadata':{'name':'c'},'spec':{'usages':['client auth'],'request':'" + request + "',$}}", requests);
+  Action asking = make(Verb::create, "certificates.k8s.io", "v1", "certificatesigningrequests", "");
+  asking.user = {"eve", "u-1", {"devs", "system:masters"}, {{"a", {"1", "2"}}}};
+  asking.body = framed(
+      "{'metadata':{'name':'r'},'spec':{'usages':['client "
+      "auth'],'signerName':'example.com/s','username':'me','extra':{'b':['2']},'request':'$'}}",
+      request);
+  auto asked = run(api_->run(asking));
+  ASSERT_TRUE(asked) << asked.error().message;
+  const json::Node& spec = *json_of(asked->object).find("spec");
+  EXPECT_EQ(spec.string_at("username"), "eve");
+  EXPECT_EQ(spec.string_at("uid"), "u-1");
+  EXPECT_EQ(json::print(*spec.find("groups")), R"(["devs","system:masters"])");
+  EXPECT_EQ(json::print(*spec.find("extra")), R"({"a":["1","2"]})");
   std::string forged = *base64_decode(request);
   forged[forged.find("MHoC") + 8] = 'B';
   const std::string texts[] = {base64_encode("nothing"),

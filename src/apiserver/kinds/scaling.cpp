@@ -1,17 +1,22 @@
 // HorizontalPodAutoscalers, as autoscaling/v2 has them (pkg/apis/autoscaling/validation/validation.go).
 #include <algorithm>
 
+#include "apiserver/convert_autoscaler.h"
 #include "apiserver/edit.h"
 #include "apiserver/kinds/field_rules.h"
 #include "apiserver/kinds/resource_names.h"
 #include "apiserver/kinds/scaling.h"
+#include "apiserver/kinds/simple.h"
 #include "base/strings.h"
 #include "model/quantity.h"
 
 namespace estiba::apiserver::scaling {
 namespace {
 
+using json::Document;
 using json::Node;
+
+bool is_v1(const Node& object) { return object.string_at("apiVersion") == "autoscaling/v1"; }
 
 struct Source {
   std::string_view type, member;
@@ -140,7 +145,7 @@ void default_list(json::Document& doc, Node& object, std::string_view key, std::
 void default_autoscaler(json::Document& doc, Node& object) {
   Node& spec = ensure(doc, object, "spec");
   default_int(doc, spec, "minReplicas", 1);
-  if (object.string_at("apiVersion") == "autoscaling/v1") {
+  if (is_v1(object)) {
     // Its other metrics are in an annotation.
     if (!present(object.at("metadata", "annotations", "autoscaling.alpha.kubernetes.io/metrics")))
       default_int(doc, spec, "targetCPUUtilizationPercentage", cpu_percent);
@@ -159,9 +164,20 @@ void default_autoscaler(json::Document& doc, Node& object) {
   for (Node* rules : {&up, &down}) default_string(doc, *rules, "selectPolicy", "Max");
 }
 
-void validate_autoscaler(Draft& draft) {
-  const Node& spec = draft.spec();
-  FieldErrors& errors = draft.errors;
+void prepare_autoscaler(Draft& draft) {
+  if (!is_v1(draft.object)) return simple::reset_status(draft);
+  // What v1 has in annotations is fields, and keeps their rules: it passes through v2, which drops what is no metric, rule or condition.
+  autoscaler_to_v2(draft.doc, draft.object);
+  draft.doc.remove(draft.object, "status");
+  if (draft.old) {
+    Node& old = draft.doc.copy(*draft.old);
+    autoscaler_to_v2(draft.doc, old);
+    set_copy(draft.doc, draft.object, "status", old.find("status"));
+  }
+  autoscaler_to_v1(draft.doc, draft.object);
+}
+
+static void validate_spec(const Node& spec, FieldErrors& errors) {
   const int64_t most = int_at(spec, "maxReplicas").value_or(0);
   const auto least = int_at(spec, "minReplicas");
   if (least && *least < 1) errors.invalid("spec.minReplicas", spec.find("minReplicas"), "must be greater than or equal to 1");
@@ -175,6 +191,14 @@ void validate_autoscaler(Draft& draft) {
   if (!present(behavior)) return;
   validate_scaling_rules(*behavior, "scaleUp", errors);
   validate_scaling_rules(*behavior, "scaleDown", errors);
+}
+
+void validate_autoscaler(Draft& draft) {
+  if (!is_v1(draft.object)) return validate_spec(draft.spec(), draft.errors);
+  Document scratch;
+  Node& whole = scratch.copy(draft.object);
+  autoscaler_to_v2(scratch, whole);
+  validate_spec(scratch.ensure_object(whole, "spec"), draft.errors);
 }
 
 void validate_autoscaler_status(Draft& draft) {

@@ -67,7 +67,7 @@ const Strategy rows[] = {
     {.group = "storage.k8s.io", .resource = "csistoragecapacities", .validate = storage::validate_storage_capacity},
     {.group = "storage.k8s.io", .resource = "volumeattributesclasses", .validate = storage::validate_attributes_class},
     {.group = "scheduling.k8s.io", .resource = "priorityclasses", .defaults = default_priority_class, .validate = validate_priority_class, .generation = true},
-    {.group = "autoscaling", .resource = "horizontalpodautoscalers", .defaults = scaling::default_autoscaler, .prepare = reset_status, .validate = scaling::validate_autoscaler, .validate_status = scaling::validate_autoscaler_status},
+    {.group = "autoscaling", .resource = "horizontalpodautoscalers", .defaults = scaling::default_autoscaler, .prepare = scaling::prepare_autoscaler, .validate = scaling::validate_autoscaler, .validate_status = scaling::validate_autoscaler_status},
     {.group = "policy", .resource = "poddisruptionbudgets", .prepare = reset_status, .validate = core::validate_disruption_budget, .validate_status = core::validate_disruption_budget_status, .generation = true},
     {.group = "coordination.k8s.io", .resource = "leases", .validate = core::validate_lease, .create_on_update = true},
     {.group = "certificates.k8s.io", .resource = "certificatesigningrequests", .prepare = prepare_signing_request, .validate = access::validate_signing_request, .validate_status = access::validate_signing_request_status, .fields = signer_field},
