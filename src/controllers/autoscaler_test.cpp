@@ -338,13 +338,13 @@ TEST_F(AutoscalerTest, PodsOfTwoAutoscalersFollowNone) {
 TEST_F(AutoscalerTest, TheSelectorOfACustomKindIsItsScalesText) {
   server.add(
       custom_resource_definitions, "",
-      R"({"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"farms.example.org"},"spec":{"group":"example.org","scope":"Namespaced","names":{"plural":"farms","singular":"farm","kind":"Farm","listKind":"FarmList"},"versions":[{"name":"v1","served":true,"storage":true,"subresources":{"scale":{"specReplicasPath":".spec.size","statusReplicasPath":".status.size","labelSelectorPath":".status.selector"}},"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}]},"status":{"acceptedNames":{"plural":"farms","singular":"farm","kind":"Farm","listKind":"FarmList"},"conditions":[{"type":"NamesAccepted","status":"True"},{"type":"Established","status":"True"}]}})");
+      R"({"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"farms.example.org"},"spec":{"group":"example.org","scope":"Namespaced","names":{"plural":"farms","singular":"farm","kind":"Farm","listKind":"FarmList"},"versions":[{"name":"v1","served":true,"storage":true,"subresources":{"scale":{"specReplicasPath":".spec.replicas","statusReplicasPath":".status.replicas","labelSelectorPath":".status.selector"}},"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}]},"status":{"acceptedNames":{"plural":"farms","singular":"farm","kind":"Farm","listKind":"FarmList"},"conditions":[{"type":"NamesAccepted","status":"True"},{"type":"Established","status":"True"}]}})");
   constexpr client::Resource farms{"example.org", "v1", "farms"};
   server.add(
       farms, "x",
-      R"({"apiVersion":"example.org/v1","kind":"Farm","metadata":{"name":"web"},"spec":{"size":2},"status":{"size":2,"selector":"app in web"}})");
+      R"({"apiVersion":"example.org/v1","kind":"Farm","metadata":{"name":"web"},"spec":{"replicas":2},"status":{"replicas":2,"selector":"app in web"}})");
   const auto size = [&] {
-    return *json::Document::parse(server.find(farms, "x", "web").object->json())->root().at("spec", "size")->as_int();
+    return *json::Document::parse(server.find(farms, "x", "web").object->json())->root().at("spec", "replicas")->as_int();
   };
   add_pod("a", 100);
   add_pod("b", 100);

@@ -59,11 +59,11 @@ void validate_weight(const Node& term, const std::string& path, FieldErrors& err
 }
 
 // How often a selector names a key.
-ptrdiff_t times_named(const Node& selector, std::string_view key) {
-  const ptrdiff_t in_labels = selector.at("matchLabels", key) ? 1 : 0;
-  const Node* expressions = selector.find("matchExpressions");
-  if (!present(expressions)) return in_labels;
-  return in_labels + std::count_if(expressions->begin(), expressions->end(), [&](const Node& e) { return e.string_at("key") == key; });
+int times_named(const Node& selector, std::string_view key) {
+  int times = selector.at("matchLabels", key) ? 1 : 0;
+  if (const Node* expressions = selector.find("matchExpressions"); present(expressions))
+    for (const Node& expression : *expressions) times += expression.string_at("key") == key;
+  return times;
 }
 
 // matchLabelKeys and mismatchLabelKeys. A pod's are in its selector by now (pod_label_keys.h): what the selector names a second time is
@@ -79,7 +79,7 @@ void validate_label_keys(const Node& term, const std::string& path, FieldErrors&
   each(term, "matchLabelKeys", path, [&](const Node& key, const std::string& here) {
     const std::string_view name = key.as_string();
     const std::string place = at(path, index++);  // Kubernetes leaves the list's name out
-    for (ptrdiff_t again = present(selector) ? times_named(*selector, name) : 0; again > 1; --again)
+    for (int again = present(selector) ? times_named(*selector, name) : 0; again > 1; --again)
       errors.invalid_string(place, name, "exists in both matchLabelKeys and labelSelector");
     const Node* mismatch = term.find("mismatchLabelKeys");
     if (present(mismatch) && std::any_of(mismatch->begin(), mismatch->end(), [&](const Node& m) { return m.as_string() == name; }))
