@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "model/custom/definition.h"
 #include "model/selector.h"
+#include "model/types/meta_v1.h"
 
 namespace estiba::controllers {
 
@@ -85,7 +86,7 @@ Task<Result<ScaleTarget>> find_target(client::Client& client, const client::Info
     for (const json::Node& pair : *selector) labels.emplace(pair.key(), pair.as_string());
     target.selector = model::LabelSelector::equal_to(labels).print();
   } else {
-    target.selector = CO_TRY(model::LabelSelector::from(*selector)).print();
+    target.selector = CO_TRY(model::LabelSelector::from(CO_TRY(model::decode<model::meta_v1::LabelSelector>(*selector)))).print();
   }
   co_return target;
 }

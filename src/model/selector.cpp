@@ -127,7 +127,6 @@ class Parser {
 
   Result<Requirement> single(Requirement out, Op op) {
     out.op = op;
-    out.equality = op == Op::in || op == Op::not_in;
     out.values.emplace_back(lexer_.is_word() ? lexer_.next() : std::string_view{});
     return out;
   }
@@ -156,7 +155,7 @@ Result<LabelSelector> LabelSelector::from(const meta_v1::LabelSelector& selector
   using Op = Requirement::Op;
   LabelSelector out = equal_to(selector.matchLabels);
   for (const auto& expression : selector.matchExpressions) {
-    Requirement requirement{.key = expression.key, .op = Op::in, .values = expression.values};
+    Requirement requirement{expression.key, Op::in, expression.values};
     if (expression.operator_ == "In") requirement.op = Op::in;
     else if (expression.operator_ == "NotIn") requirement.op = Op::not_in;
     else if (expression.operator_ == "Exists") requirement.op = Op::exists;
@@ -174,25 +173,23 @@ Result<LabelSelector> LabelSelector::from(const meta_v1::LabelSelector& selector
   return out;
 }
 
-Result<LabelSelector> LabelSelector::from(const json::Node& selector) { return from(TRY(decode<meta_v1::LabelSelector>(selector))); }
-
 std::string LabelSelector::print() const {
   std::string out;
   for (const Requirement& requirement : requirements_) {
     if (!out.empty()) out += ',';
     if (requirement.op == Requirement::Op::not_exists) out += '!';
     out += requirement.key;
+    const bool one = requirement.values.size() == 1;
     switch (requirement.op) {
-      case Requirement::Op::in: out += requirement.equality ? "=" : " in ("; break;
-      case Requirement::Op::not_in: out += requirement.equality ? "!=" : " notin ("; break;
+      case Requirement::Op::in: out += one ? "=" : " in ("; break;
+      case Requirement::Op::not_in: out += one ? "!=" : " notin ("; break;
       case Requirement::Op::greater: out += ">"; break;
       case Requirement::Op::less: out += "<"; break;
       case Requirement::Op::exists:
       case Requirement::Op::not_exists: continue;
     }
     out += join(requirement.values, ",");
-    const bool is_set = requirement.op == Requirement::Op::in || requirement.op == Requirement::Op::not_in;
-    if (is_set && !requirement.equality) out += ')';
+    if (!one) out += ')';
   }
   return out;
 }

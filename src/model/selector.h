@@ -20,7 +20,6 @@ struct Requirement {
   std::string key;
   Op op = Op::exists;
   std::vector<std::string> values;  ///< sorted
-  bool equality = false;            ///< of in and not_in with one value: written with = or !=, not as a set
 
   /// `value` is null when the label is absent.
   bool matches(const std::string_view* value) const;
@@ -34,13 +33,11 @@ class LabelSelector {
   static Result<LabelSelector> parse(std::string_view text);
   /// An absent selector is `nothing()` in Kubernetes: callers decide. An empty one matches everything.
   static Result<LabelSelector> from(const meta_v1::LabelSelector& selector);
-  /// The same, of a LabelSelector in JSON.
-  static Result<LabelSelector> from(const json::Node& selector);
   /// Equality with every label (a Service's or ReplicationController's selector).
   template <class Map>
   static LabelSelector equal_to(const Map& labels) {
     LabelSelector out;
-    for (const auto& [key, value] : labels) out.requirements_.push_back({key, Requirement::Op::in, {value}, true});
+    for (const auto& [key, value] : labels) out.requirements_.push_back({key, Requirement::Op::in, {value}});
     return out;
   }
   static LabelSelector nothing() {
@@ -68,7 +65,7 @@ class LabelSelector {
   }
   bool empty() const { return requirements_.empty() && !nothing_; }
   std::span<const Requirement> requirements() const { return requirements_; }
-  /// In the syntax that parse reads, as Kubernetes prints it: keys sorted, sets as sets ("a=b,c in (d),!e").
+  /// In the syntax that parse reads, keys sorted.
   std::string print() const;
 
  private:

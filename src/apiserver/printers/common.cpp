@@ -1,7 +1,6 @@
 #include "apiserver/edit.h"
 #include "apiserver/printers/printers.h"
 #include "base/strings.h"
-#include "model/selector.h"
 
 namespace estiba::apiserver::printers {
 
@@ -20,10 +19,26 @@ std::string map_text(const json::Node* map) {
 
 std::string selector_text(const json::Node* selector) {
   if (!present(selector)) return "<none>";
-  const auto parsed = model::LabelSelector::from(*selector);
-  if (!parsed) return "<error>";
-  std::string text = parsed->print();
-  return text.empty() ? "<none>" : text;
+  std::vector<std::string> parts;
+  if (const json::Node* labels = selector->find("matchLabels"); present(labels)) {
+    for (const json::Node& label : *labels) parts.push_back(std::string(label.key()) + "=" + std::string(label.as_string()));
+  }
+  if (const json::Node* expressions = selector->find("matchExpressions"); present(expressions)) {
+    for (const json::Node& expression : *expressions) {
+      std::string key(expression.string_at("key"));
+      std::string_view op = expression.string_at("operator");
+      std::vector<std::string> values;
+      if (const json::Node* list = expression.find("values")) {
+        for (const json::Node& value : *list) values.emplace_back(value.as_string());
+      }
+      std::sort(values.begin(), values.end());
+      if (op == "Exists") parts.push_back(key);
+      else if (op == "DoesNotExist") parts.push_back("!" + key);
+      else parts.push_back(key + (op == "In" ? " in (" : " notin (") + join(values, ",") + ")");
+    }
+  }
+  std::sort(parts.begin(), parts.end());
+  return parts.empty() ? "<none>" : join(parts, ",");
 }
 
 std::string containers_text(const json::Node* pod_spec, std::string_view field) {
