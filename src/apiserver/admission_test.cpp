@@ -417,7 +417,9 @@ TEST_F(AdmissionTest, a_node_writes_what_is_its_own) {
       "\"local-path.estiba.io/directory\"";
   EXPECT_EQ(as_node(Verb::patch, "", "persistentvolumes", {}, "v", R"({"spec":{"persistentVolumeReclaimPolicy":"Delete"}})"), kept);
   EXPECT_EQ(as_node(Verb::patch, "", "persistentvolumes", {}, "v", R"({"metadata":{"finalizers":[]}})"), kept) << "another's finalizer";
-  EXPECT_EQ(as_node(Verb::patch, "", "persistentvolumes", {}, "v", R"({"metadata":{"finalizers":["x.example/y"]}})"), "");
+  EXPECT_EQ(as_node(Verb::patch, "", "persistentvolumes", {}, "v",
+                    R"({"metadata":{"finalizers":["x.example/y","kubernetes.io/pv-protection"]}})"),
+            "");
   EXPECT_EQ(as_node(Verb::create, "coordination.k8s.io", "leases", "kube-node-lease", {}, R"({"metadata":{"name":"n1"}})"), "");
   EXPECT_EQ(as_node(Verb::create, "coordination.k8s.io", "leases", "kube-node-lease", {}, R"({"metadata":{"name":"n2"}})"),
             "leases.coordination.k8s.io \"n2\" is forbidden: can only access node lease with the same name as the requesting node");
