@@ -13,7 +13,7 @@ namespace estiba::apiserver {
 class FanOut : public std::enable_shared_from_this<FanOut> {
  public:
   /// How long watches are served before others have their turn: a request waits so long at most for each thing that it waits for.
-  static constexpr Duration slice = std::chrono::milliseconds(1);
+  static constexpr Duration slice = std::chrono::milliseconds(2);
 
   /// Watches of this executor; it outlives them.
   explicit FanOut(Executor& executor) : executor_(executor) {}

@@ -192,6 +192,9 @@ Task<Result<void>> TlsSocket::write(std::string_view bytes) {
   co_return {};
 }
 
+// The last record's memory, for the next one of this thread; who waits for a socket has it to himself.
+static thread_local std::string spare_record;
+
 Task<Result<void>> TlsSocket::write_parts(std::span<const std::string_view> parts) {
   size_t offset = 0;
   while (!parts.empty()) {
@@ -203,8 +206,9 @@ Task<Result<void>> TlsSocket::write_parts(std::span<const std::string_view> part
       continue;
     }
     // Small parts share a record: gathering them costs less than a record and a system call each.
-    std::string record;
-    record.reserve(std::min<size_t>(record_size, first.size() + parts[1].size() + 64));
+    std::string record = std::exchange(spare_record, {});
+    record.clear();
+    record.reserve(record_size);
     while (!parts.empty() && record.size() < record_size) {
       std::string_view take = parts[0].substr(offset, record_size - record.size());
       record.append(take);
@@ -215,6 +219,7 @@ Task<Result<void>> TlsSocket::write_parts(std::span<const std::string_view> part
       }
     }
     CO_TRY(co_await write(record));
+    spare_record = std::move(record);
   }
   co_return {};
 }
