@@ -161,7 +161,7 @@ int load_services(int count, int endpoints) {
   ProxyState state(pods);
   for (size_t i = 0; i < objects.size(); i += 2)
     state.set("x/s" + std::to_string(i / 2),
-              entries_of(objects[i].as<model::core_v1::Service>(), {&objects[i + 1].as<model::discovery_v1::EndpointSlice>()}, "n"));
+              entries_of(objects[i].as<model::core_v1::Service>(), {&objects[i + 1].as<model::discovery_v1::EndpointSlice>()}, {.node = "n"}));
   const double taken_in = seconds_since(begin);
   ProxyTable table({.bridge = "estiba0", .pod_cidr = pods, .cluster_cidr = pods, .service_cidr = services, .dns = *services.nth(10)});
   auto socket = os::netlink::Socket::open(NETLINK_NETFILTER);
