@@ -186,7 +186,9 @@ Task<Result<bool>> Lives::do_stop(ContainerRef container, std::optional<int64_t>
   }
   if (c.exits == exits && !c.removed) {
     auto killed = co_await send_signal(container, SIGKILL);
-    if (!killed && c.running()) co_return fail(killed.error().code, "cannot stop container: " + c.name + ": " + killed.error().message);
+    // A conflict: it has ended by itself, and its end is about to be seen here.
+    if (!killed && c.running() && killed.error().code != Code::conflict)
+      co_return fail(killed.error().code, "cannot stop container: " + c.name + ": " + killed.error().message);
   }
   co_await wait_end(container, exits);
   tell(c, "stop");

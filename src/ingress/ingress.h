@@ -15,6 +15,9 @@
 
 namespace estiba::ingress {
 
+/// The label of Nodes that serve Ingresses and Gateways: their addresses are the ones that clients are told.
+inline constexpr std::string_view serving_label = "estiba.dev/ingress";
+
 struct Options {
   uint16_t http_port = 80, https_port = 443;  ///< of Ingresses; 0: not served
   ListenerOptions listeners;

@@ -122,16 +122,17 @@ TEST_F(IngressTest, comes_and_goes_with_the_objects) { loop.block_on(whole_life(
 
 TEST_F(IngressTest, a_port_that_is_taken_is_had_when_it_becomes_free) { loop.block_on(taken_port(this)); }
 
-TEST_F(IngressTest, the_status_has_the_nodes_addresses) {
+TEST_F(IngressTest, the_status_has_the_addresses_of_nodes_that_serve) {
   add_ingress();
-  auto node = [&](std::string name, std::string address, std::string ready) {
+  auto node = [&](std::string name, std::string address, std::string ready, std::string labels = R"({"estiba.dev/ingress":"true"})") {
     client.add(client::nodes, {},
-               R"({"metadata":{"name":")" + name + R"("},"status":{"conditions":[{"type":"Ready","status":")" + ready +
-                   R"("}],"addresses":[{"type":"InternalIP","address":")" + address + "\"}]}}");
+               R"({"metadata":{"name":")" + name + R"(","labels":)" + labels + R"(},"status":{"conditions":[{"type":"Ready","status":")" +
+                   ready + R"("}],"addresses":[{"type":"InternalIP","address":")" + address + "\"}]}}");
   };
   node("b", "10.0.0.2", "True");
   node("a", "10.0.0.1", "True");
   node("c", "10.0.0.3", "False");
+  node("agent", "10.0.0.4", "True", "{}");
   struct Run {
     static Task<bool> go(client::testing::FakeClient* client) {
       StatusWriter writer(*client, {});

@@ -5,6 +5,7 @@
 #include "client/json_writer.h"
 #include "client/node_addresses.h"
 #include "ingress/gateway_status.h"
+#include "ingress/ingress.h"
 #include "ingress/objects.h"
 #include "model/types/networking_v1.h"
 
@@ -24,6 +25,17 @@ std::optional<std::string> ingress_patch(const ObjectRef& ingress, const std::ve
   for (const std::string& address : addresses) json.object().field("ip", address).end();
   json.end().end().end().end();
   return json.take();
+}
+
+// Where a node serves Ingresses; none where it does not.
+std::vector<std::string> serving_addresses(const ObjectRef& node) {
+  if (node.meta().label(serving_label) != "true") return {};
+  return client::balancer_addresses(node);
+}
+
+std::vector<std::string> serving_addresses(std::vector<ObjectRef> nodes) {
+  std::erase_if(nodes, [](const ObjectRef& node) { return node.meta().label(serving_label) != "true"; });
+  return client::balancer_addresses(nodes);
 }
 
 }  // namespace
@@ -50,7 +62,7 @@ struct StatusWriter::State {
     if (!nodes) {
       nodes = std::make_unique<client::Informer>(client, client::nodes);
       nodes->on_change([this](const ObjectRef& before, const ObjectRef& after) {
-        if (!before || !after || client::balancer_addresses(before) != client::balancer_addresses(after)) changed.set();
+        if (!before || !after || serving_addresses(before) != serving_addresses(after)) changed.set();
       });
     }
     co_await nodes->wait_synced();
@@ -68,7 +80,7 @@ struct StatusWriter::State {
       co_return {};
     }
     co_await open();
-    const auto addresses = client::balancer_addresses(nodes->list());
+    const auto addresses = serving_addresses(nodes->list());
     for (const ObjectRef& one : ingresses) CO_TRY(co_await write(ingress_resource, one, ingress_patch(one, addresses)));
     const auto made = objects.make(ports);
     for (const GatewayStatus& one : made.gateways.gateways)

@@ -154,6 +154,7 @@ NodeSettings Server::State::node_settings() const {
   out.docker_socket = options.docker_socket;
   out.cri_socket = options.cri_socket;
   out.ingress = ingress_options(options);
+  out.labels = {{std::string(ingress::serving_label), "true"}};
   out.lease = options.node_lease_time;
   return out;
 }
@@ -166,7 +167,8 @@ Task<Result<void>> Server::State::make_node(State* self) {
   auto client = make_local_client(self->api->api(), "system:node:" + self->options.node_name);
   self->node =
       std::make_unique<NodeRunner>(self->node_settings(), std::move(client), std::move(tls), self->node_thread->loop(), *self->pool);
-  self->node->settings().pod_cidr = CO_TRY(co_await node_range(self->node->client(), {.node_name = self->options.node_name}));
+  NodeSettings& settings = self->node->settings();
+  settings.pod_cidr = CO_TRY(co_await node_range(self->node->client(), {.node_name = settings.node_name, .labels = settings.labels}));
   co_return co_await self->node->start();
 }
 

@@ -147,7 +147,8 @@ def test_the_caller_s_identity_goes_with_the_request(plane, api, ns, extension):
     extension.wait("True")
     seen = api("GET", f"{PREFIX}/whoami", headers={"X-Remote-User": "eve", "X-Remote-Group": "system:masters", "X-Remote-Extra-Scopes": "all"}).body
     assert (seen["user"], seen["authorization"]) == ("kubernetes-admin", None)
-    assert seen["groups"] == ["system:masters", "system:authenticated"] and seen["extra"] == {}
+    assert seen["groups"] == ["system:masters", "system:authenticated"] and list(seen["extra"]) == ["x-remote-extra-authentication.kubernetes.io%2fcredential-id"]
+    assert seen["extra"].popitem()[1][0].startswith("X509SHA256=")
     as_jane = {"Impersonate-User": "jane", "Impersonate-Uid": "u1", "Impersonate-Group": "devs", "Impersonate-Extra-acme.com%2fscopes": "view"}
     refused = api("GET", f"{PREFIX}/whoami", headers=as_jane)
     assert refused.status == 403 and 'User "jane" cannot list resource "whoami" in API group "wardle.example.com"' in refused.body["message"]

@@ -48,9 +48,9 @@ def fact(kind, namespaced, item, singular):
 
 
 def of_kubernetes_itself(found):
-    """Without metrics.k8s.io, which an extension server answers there."""
-    assert found["metrics.k8s.io/v1beta1", "pods"]["kind"] == "PodMetrics"
-    return {key: value for key, value in found.items() if not key[0].startswith("metrics.k8s.io/")}
+    """Without metrics.k8s.io, which an extension server answers there, and the Gateway API, which are definitions everywhere."""
+    assert found["metrics.k8s.io/v1beta1", "pods"]["kind"] == "PodMetrics" and found["gateway.networking.k8s.io/v1", "gateways"]["kind"] == "Gateway"
+    return {key: value for key, value in found.items() if not key[0].startswith(("metrics.k8s.io/", "gateway.networking.k8s.io/"))}
 
 
 def test_legacy_discovery_tells_all_resources(api):
