@@ -127,6 +127,8 @@ class Tables:
         for group in self.schema.groups:
             first = len(versions)
             packages = [p for p in self.schema.packages if p.group == group and p.resources]
+            if not packages:
+                continue  # a group of files, which nobody discovers
             for p in sorted(packages, key=lambda p: version_order(p.version)):
                 versions.append(f"{{{quote(p.version)}, {{resource_list + {len(resources)}, {len(p.resources)}}}}},")
                 resources += [self.resource(r) for r in p.resources]

@@ -9,7 +9,6 @@ namespace estiba::scheduler {
 using namespace std::chrono_literals;
 using model::ObjectRef;
 
-static constexpr Duration longest_wait = 10min;  // Kubernetes' bindTimeoutSeconds
 static constexpr client::Resource volumes{"", "v1", "persistentvolumes"}, claims{"", "v1", "persistentvolumeclaims"};
 
 void VolumeWriter::reserve(const VolumePlan& plan, const std::string& node) {
@@ -39,13 +38,14 @@ static std::string claim_reference(const VolumePlan::Binding& binding) {
   return json.take();
 }
 
-Task<Result<void>> VolumeWriter::write(VolumePlan plan, std::string node, client::Informer* pods, ObjectRef pod) {
-  auto done = co_await bind(this, plan, std::move(node), pods, std::move(pod));
+Task<Result<void>> VolumeWriter::write(VolumePlan plan, std::string node, client::Informer* pods, ObjectRef pod, Duration longest) {
+  auto done = co_await bind(this, plan, std::move(node), pods, std::move(pod), longest);
   release(plan);
   co_return done;
 }
 
-Task<Result<void>> VolumeWriter::bind(VolumeWriter* self, VolumePlan plan, std::string node, client::Informer* pods, ObjectRef pod) {
+Task<Result<void>> VolumeWriter::bind(VolumeWriter* self, VolumePlan plan, std::string node, client::Informer* pods, ObjectRef pod,
+                                      Duration longest) {
   for (const auto& binding : plan.bindings) {
     const ObjectRef written =
         CO_TRY(co_await self->client_.patch(volumes, "", binding.volume.meta().name, client::PatchType::merge, claim_reference(binding)));
@@ -71,13 +71,14 @@ Task<Result<void>> VolumeWriter::bind(VolumeWriter* self, VolumePlan plan, std::
     int id;
     ~Leave() { self->waiting_.erase(id); }
   } leave{self, id};
-  const Instant end = self->executor_.now() + longest_wait;
+  const Instant end = self->executor_.now() + longest;
   for (;;) {
     changed.reset();
     if (CO_TRY(self->bound(plan, node))) co_return {};
     const ObjectRef now = pods->get(client::key_of(pod));
     if (!now || now.meta().uid != pod.meta().uid) co_return fail(Code::not_found, "the pod is gone");
-    if (!co_await changed.wait_until(end)) co_return fail(Code::timeout, "binding volumes: not bound after ten minutes");
+    if (!co_await changed.wait_until(end))
+      co_return fail(Code::timeout, "binding volumes: not bound after " + std::to_string(longest / 1s) + " seconds");
   }
 }
 

@@ -16,13 +16,14 @@ class VolumeWriter {
   /// The plan counts for further decisions from now on; call `write` next.
   void reserve(const VolumePlan& plan, const std::string& node);
   /// Done when every claim of the plan is bound. Fails when a write does, when a provisioner gives the claim back, when the pod is gone
-  /// (`pods` does not have it), and after ten minutes.
-  Task<Result<void>> write(VolumePlan plan, std::string node, client::Informer* pods, model::ObjectRef pod);
+  /// (`pods` does not have it), and after `longest`.
+  Task<Result<void>> write(VolumePlan plan, std::string node, client::Informer* pods, model::ObjectRef pod, Duration longest);
   /// A claim, a volume or a pod has changed.
   void changed();
 
  private:
-  static Task<Result<void>> bind(VolumeWriter* self, VolumePlan plan, std::string node, client::Informer* pods, model::ObjectRef pod);
+  static Task<Result<void>> bind(VolumeWriter* self, VolumePlan plan, std::string node, client::Informer* pods, model::ObjectRef pod,
+                                 Duration longest);
   Result<bool> bound(const VolumePlan& plan, const std::string& node) const;
   void release(const VolumePlan& plan);
 

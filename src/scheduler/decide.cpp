@@ -37,7 +37,7 @@ void scale_from_worst(std::span<int64_t> scores) {
 Cycle::Cycle(const Profile& profile, const Cluster& cluster, const Demand& pod) : profile_(profile), cluster_(cluster), pod_(pod) {
   for (const FilterPlugin& filter : profile.filters) {
     Prepared prepared;
-    if (filter.prepare) prepared = filter.prepare(cluster, pod);
+    if (filter.prepare) prepared = filter.prepare(cluster, pod, profile.args);
     if (!prepared.refusal.empty()) {
       refusal_ = std::move(prepared.refusal);
       return;
@@ -91,11 +91,12 @@ Verdict Cycle::check(const NodeState& node, Reasons* why) const {
   return pass(node, why);
 }
 
-// Kubernetes' percentageOfNodesToScore: half of the nodes, less in larger clusters, never less than a twentieth or a hundred.
-static size_t enough(size_t nodes) {
+// Kubernetes' percentageOfNodesToScore: unless it is given, half of the nodes, less in larger clusters, never less than a twentieth. Always
+// at least a hundred.
+static size_t enough(size_t nodes, int given) {
   constexpr size_t least = 100;
   if (nodes < least) return nodes;
-  const size_t percent = nodes / 125 > 45 ? 5 : 50 - nodes / 125;
+  const size_t percent = given > 0 ? size_t(given) : nodes / 125 > 45 ? 5 : 50 - nodes / 125;
   return std::max(least, nodes * percent / 100);
 }
 
@@ -122,7 +123,7 @@ static const NodeState* best_of(const Cycle& cycle, const std::vector<const Node
   if (candidates.size() == 1) return candidates[0];
   std::vector<int64_t> sums(candidates.size()), scores(candidates.size());
   for (const ScorePlugin& plugin : cycle.profile().scores) {
-    if (!plugin.score(cycle.cluster(), cycle.pod(), candidates, scores)) continue;
+    if (!plugin.score(cycle.cluster(), cycle.pod(), cycle.profile().args, candidates, scores)) continue;
     for (size_t i = 0; i < sums.size(); ++i) sums[i] += plugin.weight * scores[i];
   }
   return candidates[size_t(std::ranges::max_element(sums) - sums.begin())];
@@ -149,7 +150,7 @@ Decision decide(const Cycle& cycle, uint64_t turn) {
       if (NodeState* node = cluster.find(name)) named.push_back(node);
   const std::vector<NodeState*>& nodes = cycle.only() ? named : cluster.nodes();
   std::vector<const NodeState*> candidates;
-  const size_t most = enough(nodes.size()), first = nodes.empty() ? 0 : turn % nodes.size();
+  const size_t most = enough(nodes.size(), cycle.profile().percent_to_score), first = nodes.empty() ? 0 : turn % nodes.size();
   while (decision.looked_at < nodes.size() && candidates.size() < most) {
     const size_t i = first + decision.looked_at++;
     const NodeState* node = nodes[i < nodes.size() ? i : i - nodes.size()];

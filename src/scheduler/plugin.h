@@ -15,6 +15,7 @@
 
 #include "client/client.h"
 #include "scheduler/cluster.h"
+#include "scheduler/plugin_args.h"
 
 namespace estiba::scheduler {
 
@@ -56,14 +57,15 @@ struct FilterPlugin {
   std::string_view name;
   /// Whether the node can take the pod. When not, and `why` is not null, the reasons are added.
   Verdict (*check)(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
-  Prepared (*prepare)(const Cluster& cluster, const Demand& pod) = nullptr;
+  Prepared (*prepare)(const Cluster& cluster, const Demand& pod, const PluginArgs& args) = nullptr;
 };
 
 /// How good each of the nodes is: 0 … 100, into `scores`. False when it makes no difference to this pod.
 struct ScorePlugin {
   std::string_view name;
   int64_t weight;
-  bool (*score)(const Cluster& cluster, const Demand& pod, std::span<const NodeState* const> nodes, std::span<int64_t> scores);
+  bool (*score)(const Cluster& cluster, const Demand& pod, const PluginArgs& args, std::span<const NodeState* const> nodes,
+                std::span<int64_t> scores);
 };
 /// The best has 100, in proportion.
 void scale_to_best(std::span<int64_t> scores);
@@ -76,12 +78,18 @@ struct BindPlugin {
   Task<Result<void>> (*bind)(client::Client& client, DemandPtr pod, std::string node);
 };
 
+/// The plugins that run for some pods, in Kubernetes' order: the first that refuses a node says why.
 struct Profile {
-  std::span<const FilterPlugin> filters;
-  std::span<const ScorePlugin> scores;
+  std::string name;  ///< serves the pods whose spec.schedulerName is this
+  std::vector<FilterPlugin> filters;
+  std::vector<ScorePlugin> scores;
   BindPlugin bind;
+  PluginArgs args{};
+  int percent_to_score = 0;   ///< of the nodes that fit, so many are compared; 0: by the cluster's size
+  bool preempts = true;       ///< DefaultPreemption
+  bool binds_volumes = true;  ///< VolumeBinding
 };
-/// All plugins (table.cpp), in Kubernetes' order: the first that refuses a node says why.
+/// All plugins (table.cpp), as Kubernetes has them when nothing is configured.
 const Profile& default_profile();
 
 }  // namespace estiba::scheduler

@@ -121,8 +121,8 @@ bool may_preempt(const Cluster& cluster, const Demand& pod) {
 }
 
 Preemption find_victims(const Cycle& cycle, const std::vector<const NodeState*>& nodes, client::Informer& budgets, uint64_t turn) {
-  // As many candidates as Kubernetes compares: a tenth of the nodes, at least a hundred.
-  const size_t enough = std::max<size_t>(nodes.size() / 10, 100);
+  const PreemptionArgs& args = cycle.profile().args.preemption;
+  const size_t enough = std::max<size_t>(nodes.size() * size_t(args.least_percent) / 100, size_t(args.least));
   std::optional<Candidate> best;
   Reasons why;
   size_t found = 0;

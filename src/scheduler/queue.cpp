@@ -6,7 +6,7 @@ namespace estiba::scheduler {
 
 using namespace std::chrono_literals;
 
-static constexpr Duration first_rest = 50ms, longest_rest = 10s, longest_wait = 5min;
+static constexpr Duration longest_wait = 5min;
 
 Queue::~Queue() {
   for (auto& [key, pod] : pods_) stop_timer(pod);
@@ -57,7 +57,7 @@ std::string Queue::pop() {
   pod.ready = false;
   pod.in_hand = true;
   ++pod.attempts;
-  pod.rested = executor_.now() + client::Backoff::delay(first_rest, longest_rest, pod.attempts - 1);
+  pod.rested = executor_.now() + client::Backoff::delay(first_rest_, longest_rest_, pod.attempts - 1);
   return key;
 }
 
@@ -65,7 +65,7 @@ Queue::Pod& Queue::put_back(std::string_view key, int64_t priority) {
   auto [it, fresh] = pods_.try_emplace(std::string(key));
   if (fresh) {
     it->second.order = next_order_++;
-    it->second.rested = executor_.now() + first_rest;
+    it->second.rested = executor_.now() + first_rest_;
   }
   it->second.priority = priority;
   it->second.in_hand = false;

@@ -1,5 +1,5 @@
 // The pods that wait for a place: ready ones by priority and age, and those that found none, which wait for the cluster to
-// change. A pod tried in vain rests a moment (50 ms, doubling up to 10 s) before it is tried again, whatever happens.
+// change. A pod tried in vain rests a moment (doubling from time to time) before it is tried again, whatever happens.
 #pragma once
 #include <set>
 #include <string>
@@ -20,7 +20,9 @@ enum class Awaited : uint8_t {
 
 class Queue {
  public:
-  explicit Queue(Executor& executor) : executor_(executor) {}
+  /// The first and the longest rest.
+  explicit Queue(Executor& executor, Duration first_rest = std::chrono::milliseconds(50), Duration longest_rest = std::chrono::seconds(10))
+      : executor_(executor), first_rest_(first_rest), longest_rest_(longest_rest) {}
   ~Queue();
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
@@ -63,6 +65,7 @@ class Queue {
   Pod& put_back(std::string_view key, int64_t priority);
 
   Executor& executor_;
+  const Duration first_rest_, longest_rest_;
   std::unordered_map<std::string, Pod> pods_;
   std::set<Place> ready_;
   std::unordered_set<std::string> awaiting_[2];  // by Awaited; some may be gone or tried again meanwhile

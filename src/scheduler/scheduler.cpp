@@ -1,5 +1,7 @@
 #include "scheduler/scheduler.h"
 
+#include <map>
+
 #include "base/log.h"
 #include "base/time.h"
 #include "client/events.h"
@@ -22,16 +24,15 @@ using model::core_v1::Pod;
 struct Scheduler::State {
   client::Client& client;
   Executor& executor;
-  const Options options;
-  const Profile& profile = default_profile();
+  const Configuration configuration;
   client::Informers informers{client};
-  client::EventRecorder events{client, executor, options.name};
+  std::map<std::string_view, client::EventRecorder> recorders{};  // by profile
   client::Informer* pods = nullptr;
   client::Informer* nodes = nullptr;
   client::Informer* namespaces = nullptr;
   client::Informer* budgets = nullptr;
   Cluster cluster;
-  Queue queue{executor};
+  Queue queue{executor, configuration.first_rest, configuration.longest_rest};
   VolumeWriter volumes{client, executor, cluster};
   uint64_t turn = 0;
   TaskGroup writes;
@@ -39,11 +40,20 @@ struct Scheduler::State {
 
   static bool is_finished(const Pod& pod) { return pod.status.phase == "Succeeded" || pod.status.phase == "Failed"; }
 
+  /// Null when the pod is for somebody else.
+  const Profile* profile_of(const Pod& pod) const {
+    const std::string& name = pod.spec.schedulerName.empty() ? default_profile().name : pod.spec.schedulerName;
+    const auto found = std::ranges::find(configuration.profiles, name, &Profile::name);
+    return found == configuration.profiles.end() ? nullptr : &*found;
+  }
+  client::EventRecorder& events(const Profile& profile) {
+    return recorders.try_emplace(profile.name, client, executor, profile.name).first->second;
+  }
+
   bool waits_for_us(const ObjectRef& object) const {
     const Pod& pod = object.as<Pod>();
-    const std::string& name = pod.spec.schedulerName;
     return pod.spec.nodeName.empty() && object.meta().deletion_timestamp.empty() && pod.spec.schedulingGates.empty() && !is_finished(pod) &&
-           (name.empty() ? options.name == "default-scheduler" : name == options.name);
+           profile_of(pod);
   }
 
   // A status change of a waiting pod (often our own writing) is no reason to try it again.
@@ -140,6 +150,7 @@ struct Scheduler::State {
     const ObjectRef pod = pods->get(key);
     if (!pod || !waits_for_us(pod) || cluster.knows(pod.meta().uid)) return queue.remove(key);
     const DemandPtr demand = demand_of(pod);
+    const Profile& profile = *profile_of(pod.as<Pod>());
     const Cycle cycle(profile, cluster, *demand);
     const Decision decision = decide(cycle, turn);
     turn += decision.looked_at + 1;  // one more, so that equally good nodes take turns where all are looked at
@@ -148,27 +159,27 @@ struct Scheduler::State {
       queue.put_back_unschedulable(key, priority,
                                    {{Awaited::neighbours, awaits_neighbours(*demand)}, {Awaited::volumes, awaits_volumes(*demand)}});
       std::string message = decision.message, promised = pod.as<Pod>().status.nominatedNodeName;
-      if (!cluster.nodes().empty() && may_preempt(cluster, *demand)) {
+      if (profile.preempts && !cluster.nodes().empty() && may_preempt(cluster, *demand)) {
         const Preemption preemption = find_victims(cycle, decision.may_preempt, *budgets, turn);
         promised = preemption.node ? preemption.node->name : "";
-        if (preemption.node) preempt(pod, demand, preemption);
+        if (preemption.node) preempt(profile, pod, demand, preemption);
         else message += " " + preemption.message;
       }
-      events.record(pod, EventType::warning, "FailedScheduling", message);
+      events(profile).record(pod, EventType::warning, "FailedScheduling", message);
       writes.start(tell_unschedulable(this, pod, message, promised));
       return;
     }
     cluster.assume(demand, decision.node->name);
     queue.wake(Awaited::neighbours);
     VolumePlan plan;
-    if (awaits_volumes(*demand)) PodVolumes(cluster, *demand).fits(*decision.node, nullptr, &plan);
+    if (profile.binds_volumes && awaits_volumes(*demand)) PodVolumes(cluster, *demand).fits(*decision.node, nullptr, &plan);
     volumes.reserve(plan, decision.node->name);
-    writes.start(bind(this, demand, decision.node->name, key, priority, std::move(plan)));
+    writes.start(bind(this, &profile, demand, decision.node->name, key, priority, std::move(plan)));
   }
 
   /// The victims go, each with its own grace; the pod is tried again as they do. Pods of lower priority that were promised room there look
   /// for another place.
-  void preempt(const ObjectRef& pod, const DemandPtr& demand, const Preemption& preemption) {
+  void preempt(const Profile& profile, const ObjectRef& pod, const DemandPtr& demand, const Preemption& preemption) {
     const std::vector<DemandPtr> promised = preemption.node->nominated;
     for (const DemandPtr& other : promised) {
       if (other->priority() >= demand->priority() || other->pod.meta().uid == pod.meta().uid) continue;
@@ -176,24 +187,25 @@ struct Scheduler::State {
       writes.start(break_promise(this, other->pod));
     }
     cluster.nominate(demand, preemption.node->name);
-    for (const DemandPtr& victim : preemption.victims) writes.start(evict(this, victim->pod, pod.meta().uid, preemption.node->name));
+    for (const DemandPtr& victim : preemption.victims)
+      writes.start(evict(this, &profile, victim->pod, pod.meta().uid, preemption.node->name));
   }
 
-  static Task<void> evict(State* self, ObjectRef victim, std::string by, std::string node) {
+  static Task<void> evict(State* self, const Profile* profile, ObjectRef victim, std::string by, std::string node) {
     const model::Meta& meta = victim.meta();
     if (!meta.deletion_timestamp.empty()) co_return;
     const std::string key = client::key_of(meta);
     client::JsonWriter json;
     json.object().object("metadata").field("uid", meta.uid).end().object("status").array("conditions").object();
     json.field("type", "DisruptionTarget").field("status", "True").field("reason", "PreemptionByScheduler");
-    json.field("message", self->options.name + ": preempting to accommodate a higher priority pod");
+    json.field("message", profile->name + ": preempting to accommodate a higher priority pod");
     json.field("lastTransitionTime", format_rfc3339(self->executor.wall_now())).end().end().end().end();
     auto told =
         co_await self->client.patch(client::pods, meta.ns, meta.name, client::PatchType::strategic, json.take(), {.subresource = "status"});
     if (!told && told.error().code == Code::not_found) co_return;
     if (!told) log::warn("scheduler", "the condition DisruptionTarget was not written", {{"pod", key}, {"error", told.error()}});
     auto removed = co_await self->client.remove(client::pods, meta.ns, meta.name, {.uid = meta.uid});
-    if (removed) self->events.record(victim, EventType::normal, "Preempted", "Preempted by pod " + by + " on node " + node);
+    if (removed) self->events(*profile).record(victim, EventType::normal, "Preempted", "Preempted by pod " + by + " on node " + node);
     else if (removed.error().code != Code::not_found && removed.error().code != Code::conflict)
       log::warn("scheduler", "a pod was not preempted", {{"pod", key}, {"error", removed.error()}});
   }
@@ -206,22 +218,23 @@ struct Scheduler::State {
     (void)written;  // the pod may be gone, or have a place
   }
 
-  static Task<void> bind(State* self, DemandPtr demand, std::string node, std::string key, int64_t priority, VolumePlan plan) {
+  static Task<void> bind(State* self, const Profile* profile, DemandPtr demand, std::string node, std::string key, int64_t priority,
+                         VolumePlan plan) {
     Result<void> bound;
     if (!plan.empty()) {
-      bound = co_await self->volumes.write(std::move(plan), node, self->pods, demand->pod);
+      bound = co_await self->volumes.write(std::move(plan), node, self->pods, demand->pod, profile->args.volume_wait);
       if (!bound)
-        self->events.record(demand->pod, EventType::warning, "FailedScheduling",
-                            "running PreBind plugin \"VolumeBinding\": " + bound.error().message);
+        self->events(*profile).record(demand->pod, EventType::warning, "FailedScheduling",
+                                      "running PreBind plugin \"VolumeBinding\": " + bound.error().message);
     }
-    if (bound) bound = co_await self->profile.bind.bind(self->client, demand, node);
+    if (bound) bound = co_await profile->bind.bind(self->client, demand, node);
     const model::Meta& meta = demand->pod.meta();
     const ObjectRef now = self->pods->get(key);
     const bool same = now && now.meta().uid == meta.uid;
     if (bound) {
       if (same) self->queue.remove(key);
-      self->events.record(demand->pod, EventType::normal, "Scheduled",
-                          "Successfully assigned " + meta.ns + "/" + meta.name + " to " + node);
+      self->events(*profile).record(demand->pod, EventType::normal, "Scheduled",
+                                    "Successfully assigned " + meta.ns + "/" + meta.name + " to " + node);
       co_return;
     }
     // The watch may already say that the pod has a place: then what it said stands.
@@ -265,8 +278,8 @@ struct Scheduler::State {
   }
 };
 
-Scheduler::Scheduler(client::Client& client, Executor& executor, Options options)
-    : state_(new State{.client = client, .executor = executor, .options = std::move(options)}) {}
+Scheduler::Scheduler(client::Client& client, Executor& executor, Configuration configuration)
+    : state_(new State{.client = client, .executor = executor, .configuration = std::move(configuration)}) {}
 
 Scheduler::~Scheduler() = default;
 

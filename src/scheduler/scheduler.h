@@ -6,17 +6,14 @@
 
 #include "base/executor.h"
 #include "client/client.h"
+#include "scheduler/configuration.h"
 
 namespace estiba::scheduler {
-
-struct Options {
-  std::string name = "default-scheduler";  ///< serves the pods whose spec.schedulerName is this
-};
 
 class Scheduler {
  public:
   /// `client` and `executor` must outlive this. Any thread.
-  Scheduler(client::Client& client, Executor& executor, Options options = {});
+  Scheduler(client::Client& client, Executor& executor, Configuration configuration = {});
   /// Stops everything. On the executor's thread, or after its loop has ended and before it is destroyed.
   ~Scheduler();
   Scheduler(const Scheduler&) = delete;

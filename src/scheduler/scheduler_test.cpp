@@ -24,8 +24,8 @@ struct SchedulerTest : ::testing::Test {
   FakeClient server{executor};
   std::unique_ptr<Scheduler> scheduler;
 
-  void start() {
-    scheduler = std::make_unique<Scheduler>(server, executor);
+  void start(Configuration configuration = {}) {
+    scheduler = std::make_unique<Scheduler>(server, executor, std::move(configuration));
     scheduler->start();
     executor.run();
   }
@@ -62,6 +62,34 @@ TEST_F(SchedulerTest, BindsAPodAndSaysSo) {
   EXPECT_EQ(where("p"), "a");
   EXPECT_EQ(events(), std::vector<std::string>{"Scheduled: Successfully assigned x/p to a"});
   EXPECT_EQ(executor.timers(), 0u);
+}
+
+TEST_F(SchedulerTest, PodsNameTheirProfile) {
+  Configuration configuration;
+  Profile meek = default_profile();
+  meek.name = "meek";
+  meek.preempts = false;
+  configuration.profiles.push_back(meek);
+  node("a", "4");
+  start(std::move(configuration));
+  pod("usual", "1");
+  pod("by-name", "1", R"(,"schedulerName":"meek")");
+  pod("somebody's", "1", R"(,"schedulerName":"other")");
+  executor.run();
+  pod("large", "4", R"(,"schedulerName":"meek","priority":5)");
+  executor.run();
+  EXPECT_EQ(where("usual") + where("by-name") + where("somebody's") + where("large"), "aa");
+  std::map<std::string, std::string> by;
+  for (const ObjectRef& event : server.all(client::events)) {
+    const auto& typed = event.as<model::core_v1::Event>();
+    by[typed.involvedObject.name + " " + typed.reason + " " + typed.message] = typed.source ? typed.source->component : "";
+  }
+  const std::map<std::string, std::string> told{
+      {"usual Scheduled Successfully assigned x/usual to a", "default-scheduler"},
+      {"by-name Scheduled Successfully assigned x/by-name to a", "meek"},
+      {"large FailedScheduling 0/1 nodes are available: 1 Insufficient cpu.", "meek"},
+  };
+  EXPECT_EQ(by, told);
 }
 
 TEST_F(SchedulerTest, WhatFitsNowhereGetsTheConditionAndIsTriedWhenANodeAppears) {

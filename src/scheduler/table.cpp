@@ -8,7 +8,7 @@ static constexpr FilterPlugin filters[] = {
     {"TaintToleration", check_taints},
     {"NodeAffinity", check_node_affinity, prepare_node_affinity},
     {"NodePorts", check_ports, prepare_ports},
-    {"NodeResourcesFit", check_resources},
+    {"NodeResourcesFit", check_resources, prepare_resources},
     {"VolumeRestrictions", check_volume_restrictions, prepare_volume_restrictions},
     {"NodeVolumeLimits", check_volume_limits, prepare_volume_limits},
     {"VolumeBinding", check_volume_binding, prepare_volume_binding},
@@ -18,17 +18,17 @@ static constexpr FilterPlugin filters[] = {
 };
 
 static constexpr ScorePlugin scores[] = {
-    {"TaintToleration", 3, score_taints},
-    {"NodeAffinity", 2, score_node_affinity},
-    {"NodeResourcesFit", 1, score_least_allocated},
-    {"PodTopologySpread", 2, score_spread},
-    {"InterPodAffinity", 2, score_pod_affinity},
-    {"NodeResourcesBalancedAllocation", 1, score_balanced},
+    {"TaintToleration", 3, score_taints},        {"NodeAffinity", 2, score_node_affinity},
+    {"NodeResourcesFit", 1, score_resources},    {"PodTopologySpread", 2, score_spread},
+    {"InterPodAffinity", 2, score_pod_affinity}, {"NodeResourcesBalancedAllocation", 1, score_balanced},
     {"ImageLocality", 1, score_images},
 };
 
 const Profile& default_profile() {
-  static constexpr Profile profile{filters, scores, {"DefaultBinder", bind_by_api}};
+  static const Profile profile{.name = "default-scheduler",
+                               .filters = {std::begin(filters), std::end(filters)},
+                               .scores = {std::begin(scores), std::end(scores)},
+                               .bind = {"DefaultBinder", bind_by_api}};
   return profile;
 }
 

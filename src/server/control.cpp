@@ -61,7 +61,7 @@ struct Control::State {
     all.extensions = options.extensions.get();
     controllers = std::make_unique<controllers::Controllers>(*controllers_client, controllers_thread.loop(), std::move(all));
     ingress = std::make_unique<ingress::StatusWriter>(*controllers_client, options.ingress_ports);
-    scheduler = std::make_unique<scheduler::Scheduler>(*scheduler_client, scheduler_thread.loop());
+    scheduler = std::make_unique<scheduler::Scheduler>(*scheduler_client, scheduler_thread.loop(), options.scheduler);
     controllers_thread.loop().post([this] {
       if (!controllers) return;
       controllers->start();

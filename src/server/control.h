@@ -11,6 +11,7 @@
 #include "controllers/options.h"
 #include "ingress/ingress_rules.h"
 #include "io/pki.h"
+#include "scheduler/configuration.h"
 
 namespace estiba::server {
 
@@ -19,9 +20,10 @@ struct ControlOptions {
   std::unique_ptr<controllers::ExtensionApi> extensions;  ///< used on the controllers' thread
   apiserver::ClusterInfo info;                            ///< published by the server that leads
   controllers::Options told;                              ///< what else they are told
-  bool elect = false;                                     ///< several servers may share the store
-  ingress::IngressPorts ingress_ports{};                  ///< what the status of Ingresses and Gateways goes by
-  std::string identity;                                   ///< the beginning of this server's name among the candidates
+  scheduler::Configuration scheduler{};
+  bool elect = false;                     ///< several servers may share the store
+  ingress::IngressPorts ingress_ports{};  ///< what the status of Ingresses and Gateways goes by
+  std::string identity;                   ///< the beginning of this server's name among the candidates
 };
 
 class Control {

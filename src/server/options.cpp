@@ -54,6 +54,7 @@ void declare(cli::Flags& flags, Options& o) {
             "algorithms that tokens may be signed by, RS256 when empty; may be repeated, or a list with commas");
   flags.add("request-timeout", &o.request_timeout,
             "how long a request to the Kubernetes API may take that is no watch, log or stream; then it is answered 504");
+  flags.add("scheduler-config", &o.scheduler_config, "file with a KubeSchedulerConfiguration; Kubernetes' defaults when empty");
   flags.add("docker-socket", &o.docker_socket, "path of a socket on which the Docker Engine API is answered; not without one");
   flags.add("cri-socket", &o.cri_socket, "path of a socket on which the Container Runtime Interface is answered; not without one");
   flags.add("log-format", &o.log_format, "text or json");

@@ -32,8 +32,9 @@ struct Options {
   std::vector<std::string> oidc_required_claims, oidc_signing_algs;
   std::string request_timeout = "1m0s";  ///< as flags have it; request_limit is its value
   Duration request_limit{};
-  std::string docker_socket;  ///< empty: the Docker Engine API is not served
-  std::string cri_socket;     ///< empty: the CRI is not served
+  std::string scheduler_config;  ///< file; empty: the scheduler is as usual
+  std::string docker_socket;     ///< empty: the Docker Engine API is not served
+  std::string cri_socket;        ///< empty: the CRI is not served
   std::string log_format = "text";
   int64_t verbosity = 0;
   int64_t node_port = 10250;  ///< of the node's own API

@@ -27,6 +27,12 @@ std::string own_host(const Options& options) {
   return host == "0.0.0.0" || host == "::" || host.empty() ? "127.0.0.1" : host;
 }
 
+Result<scheduler::Configuration> scheduler_configuration(const std::string& file) {
+  if (file.empty()) return scheduler::Configuration{};
+  const std::string text = TRY_AS("--scheduler-config", os::read_file(file));
+  return TRY_AS("--scheduler-config " + file, scheduler::parse_configuration(text));
+}
+
 ingress::Options ingress_options(const Options& options) {
   ingress::Options made{.http_port = uint16_t(options.ingress_http_port), .https_port = uint16_t(options.ingress_https_port)};
   made.listeners.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
@@ -191,6 +197,7 @@ Task<Result<void>> Server::start() {
                                    .extensions = std::move(extensions),
                                    .info = CO_TRY(s.cluster_info()),
                                    .told = s.controllers_options(),
+                                   .scheduler = CO_TRY(scheduler_configuration(s.options.scheduler_config)),
                                    .elect = s.store.freshness != nullptr,
                                    .ingress_ports = {uint16_t(s.options.ingress_http_port), uint16_t(s.options.ingress_https_port)},
                                    .identity = s.options.node_name});

@@ -37,7 +37,7 @@ std::vector<Image> images_of(const Cluster& cluster, const model::core_v1::PodSp
 
 }  // namespace
 
-bool score_images(const Cluster& cluster, const Demand& pod, Nodes nodes, std::span<int64_t> scores) {
+bool score_images(const Cluster& cluster, const Demand& pod, const PluginArgs&, Nodes nodes, std::span<int64_t> scores) {
   const auto& spec = pod.typed().spec;
   const std::vector<Image> images = images_of(cluster, spec);
   if (images.empty()) return false;

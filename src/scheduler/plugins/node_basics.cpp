@@ -11,7 +11,7 @@ Verdict check_unschedulable(const Demand& pod, const PluginState*, const NodeSta
   return refuse(why, Verdict::unresolvable, "node(s) were unschedulable");
 }
 
-Prepared prepare_node_name(const Cluster&, const Demand& pod) { return {.skip = pod.typed().spec.nodeName.empty()}; }
+Prepared prepare_node_name(const Cluster&, const Demand& pod, const PluginArgs&) { return {.skip = pod.typed().spec.nodeName.empty()}; }
 
 Verdict check_node_name(const Demand& pod, const PluginState*, const NodeState& node, Reasons* why) {
   if (pod.typed().spec.nodeName == node.name) return Verdict::fits;

@@ -7,9 +7,6 @@ namespace estiba::scheduler {
 
 namespace {
 
-/// What placed pods' required affinity to the pod counts for in scores: Kubernetes' hardPodAffinityWeight.
-constexpr int64_t required_weight = 1;
-
 /// Pods by domain, with changes that are only tried out.
 struct Count {
   size_t topology;
@@ -118,7 +115,7 @@ struct Weighted {
 
 }  // namespace
 
-Prepared prepare_pod_affinity(const Cluster& cluster, const Demand& pod) {
+Prepared prepare_pod_affinity(const Cluster& cluster, const Demand& pod, const PluginArgs&) {
   // Never skipped: pods that are expected on a node may keep this one away though none that is there does.
   return {.state = std::make_unique<AffinityState>(cluster, pod)};
 }
@@ -127,7 +124,9 @@ Verdict check_pod_affinity(const Demand&, const PluginState* state, const NodeSt
   return static_cast<const AffinityState*>(state)->check(node, why);
 }
 
-bool score_pod_affinity(const Cluster& cluster, const Demand& pod, Nodes nodes, std::span<int64_t> scores) {
+bool score_pod_affinity(const Cluster& cluster, const Demand& pod, const PluginArgs& args, Nodes nodes, std::span<int64_t> scores) {
+  if (args.pod_affinity.ignores_preferences && (!pod.affinity || pod.affinity->preferred.empty())) return false;
+  const int64_t required_weight = args.pod_affinity.hard_weight;
   Tallies& tallies = cluster.tallies();
   std::vector<Weighted> counts;
   if (pod.affinity) {
@@ -137,7 +136,8 @@ bool score_pod_affinity(const Cluster& cluster, const Demand& pod, Nodes nodes, 
     }
   }
   tallies.carried(pod.pod.meta(), [&](const Carried& carried) {
-    if (carried.kind == Carried::Kind::required) counts.push_back({carried.topology, &carried.pods, required_weight});
+    if (carried.kind == Carried::Kind::required && required_weight > 0)
+      counts.push_back({carried.topology, &carried.pods, required_weight});
     if (carried.kind == Carried::Kind::preferred) counts.push_back({carried.topology, &carried.pods, carried.weight});
   });
   if (counts.empty()) return false;

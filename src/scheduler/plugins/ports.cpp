@@ -5,7 +5,7 @@
 
 namespace estiba::scheduler {
 
-Prepared prepare_ports(const Cluster&, const Demand& pod) { return {.skip = pod.ports.empty()}; }
+Prepared prepare_ports(const Cluster&, const Demand& pod, const PluginArgs&) { return {.skip = pod.ports.empty()}; }
 
 Verdict check_ports(const Demand& pod, const PluginState*, const NodeState& node, Reasons* why) {
   for (const HostPort& wanted : pod.ports)

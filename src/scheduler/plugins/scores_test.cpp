@@ -13,7 +13,7 @@ struct ScoresTest : testing::ClusterFixture {
     std::vector<const NodeState*> nodes(cluster.nodes().begin(), cluster.nodes().end());
     std::ranges::sort(nodes, {}, &NodeState::name);
     std::vector<int64_t> out(nodes.size());
-    if (!plugin(cluster, *demand, nodes, out)) return "-";
+    if (!plugin(cluster, *demand, PluginArgs{}, nodes, out)) return "-";
     std::string text;
     for (size_t i = 0; i < nodes.size(); ++i) text += (i ? " " : "") + nodes[i]->name + "=" + std::to_string(out[i]);
     return text;
@@ -36,7 +36,7 @@ TEST_F(ScoresTest, TheEmptierIsBetter) {
   node_of("b", "'cpu':'10','memory':'10000'");
   node_of("c", "'memory':'10000'");
   // cpu: (4000-3000)*100/4000 = 25, (10000-3000)*100/10000 = 70; memory: (10000-5000)*100/10000 = 50.
-  EXPECT_EQ(scores(score_least_allocated, asks("3", "5000")), "a=37 b=60 c=50");
+  EXPECT_EQ(scores(score_resources, asks("3", "5000")), "a=37 b=60 c=50");
 }
 
 TEST_F(ScoresTest, BalanceIsTheImprovement) {

@@ -15,7 +15,7 @@ Verdict check_taints(const Demand& pod, const PluginState*, const NodeState& nod
   return Verdict::fits;
 }
 
-bool score_taints(const Cluster&, const Demand& pod, Nodes nodes, std::span<int64_t> scores) {
+bool score_taints(const Cluster&, const Demand& pod, const PluginArgs&, Nodes nodes, std::span<int64_t> scores) {
   bool any = false;
   for (size_t i = 0; i < nodes.size(); ++i) {
     scores[i] = 0;

@@ -14,7 +14,7 @@ namespace {
 
 using model::core_v1::TopologySpreadConstraint;
 
-constexpr std::string_view hostname = "kubernetes.io/hostname";
+constexpr std::string_view hostname = "kubernetes.io/hostname", anyway = "ScheduleAnyway";
 
 struct Constraint {
   int32_t max_skew = 1, min_domains = 1;
@@ -44,25 +44,36 @@ model::LabelSelector selector_with_keys(const TopologySpreadConstraint& from, co
   return selector_of(whole);
 }
 
+Constraint constraint_as(const Demand& pod, const TopologySpreadConstraint& from, model::LabelSelector selector) {
+  Constraint made = constraint_of(pod, from.maxSkew, from.topologyKey, std::move(selector));
+  made.min_domains = from.minDomains.value_or(1);
+  made.honors_affinity = from.nodeAffinityPolicy != "Ignore";
+  made.honors_taints = from.nodeTaintsPolicy == "Honor";
+  return made;
+}
+
 std::vector<Constraint> constraints_of(const Demand& pod, std::string_view when) {
   std::vector<Constraint> out;
-  for (const TopologySpreadConstraint& from : pod.typed().spec.topologySpreadConstraints) {
-    if (from.whenUnsatisfiable != when) continue;
-    Constraint made = constraint_of(pod, from.maxSkew, from.topologyKey, selector_with_keys(from, pod.pod.meta().labels));
-    made.min_domains = from.minDomains.value_or(1);
-    made.honors_affinity = from.nodeAffinityPolicy != "Ignore";
-    made.honors_taints = from.nodeTaintsPolicy == "Honor";
-    out.push_back(std::move(made));
-  }
+  for (const TopologySpreadConstraint& from : pod.typed().spec.topologySpreadConstraints)
+    if (from.whenUnsatisfiable == when) out.push_back(constraint_as(pod, from, selector_with_keys(from, pod.pod.meta().labels)));
   return out;
 }
 
-// Kubernetes' defaults for pods without constraints: pods of one workload over hosts, and over zones.
-std::vector<Constraint> default_constraints(const Cluster& cluster, const Demand& pod) {
+// For pods without constraints: of Kubernetes, that pods of one workload spread over hosts and over zones, or as the profile says.
+std::vector<Constraint> default_constraints(const Cluster& cluster, const Demand& pod, const SpreadArgs& args, std::string_view when) {
+  const auto counts = [&](const TopologySpreadConstraint& each) { return each.whenUnsatisfiable == when; };
+  if (args.system ? when != anyway : std::ranges::none_of(args.defaults, counts)) return {};
   const model::LabelSelector selector = workload_selector(cluster.listers, pod);
   if (selector.empty()) return {};
-  return {constraint_of(pod, 3, std::string(hostname), selector), constraint_of(pod, 5, "topology.kubernetes.io/zone", selector)};
+  if (args.system)
+    return {constraint_of(pod, 3, std::string(hostname), selector), constraint_of(pod, 5, "topology.kubernetes.io/zone", selector)};
+  std::vector<Constraint> out;
+  for (const TopologySpreadConstraint& from : args.defaults)
+    if (counts(from)) out.push_back(constraint_as(pod, from, selector));
+  return out;
 }
+
+bool has_own(const Demand& pod) { return !pod.typed().spec.topologySpreadConstraints.empty(); }
 
 bool tolerates_all(const model::core_v1::Pod& pod, const NodeState& node) {
   for (const auto& taint : node.typed().spec.taints)
@@ -190,8 +201,9 @@ class SpreadState : public PluginState {
 
 }  // namespace
 
-Prepared prepare_spread(const Cluster& cluster, const Demand& pod) {
-  std::vector<Constraint> constraints = constraints_of(pod, "DoNotSchedule");
+Prepared prepare_spread(const Cluster& cluster, const Demand& pod, const PluginArgs& args) {
+  constexpr std::string_view hard = "DoNotSchedule";
+  std::vector<Constraint> constraints = has_own(pod) ? constraints_of(pod, hard) : default_constraints(cluster, pod, args.spread, hard);
   if (constraints.empty()) return {.skip = true};
   return {.state = std::make_unique<SpreadState>(cluster, pod, std::move(constraints))};
 }
@@ -214,9 +226,11 @@ static size_t domains_of(Nodes nodes, const std::vector<bool>& ignored, size_t t
   return count;
 }
 
-bool score_spread(const Cluster& cluster, const Demand& pod, Nodes nodes, std::span<int64_t> scores) {
-  const bool own = !pod.typed().spec.topologySpreadConstraints.empty();
-  const std::vector<Constraint> constraints = own ? constraints_of(pod, "ScheduleAnyway") : default_constraints(cluster, pod);
+bool score_spread(const Cluster& cluster, const Demand& pod, const PluginArgs& args, Nodes nodes, std::span<int64_t> scores) {
+  const std::vector<Constraint> constraints =
+      has_own(pod) ? constraints_of(pod, anyway) : default_constraints(cluster, pod, args.spread, anyway);
+  // A node without zones still has hosts to spread over, by Kubernetes' defaults.
+  const bool own = has_own(pod) || !args.spread.system;
   if (constraints.empty()) return false;
 
   Tallies& tallies = cluster.tallies();

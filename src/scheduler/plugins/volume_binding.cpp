@@ -20,7 +20,7 @@ class BindingState : public PluginState {
 
 }  // namespace
 
-Prepared prepare_volume_binding(const Cluster& cluster, const Demand& pod) {
+Prepared prepare_volume_binding(const Cluster& cluster, const Demand& pod, const PluginArgs&) {
   if (pod.typed().spec.volumes.empty()) return {.skip = true};
   auto volumes = std::make_shared<const PodVolumes>(cluster, pod);
   if (!volumes->refusal().empty()) return {.refusal = volumes->refusal()};

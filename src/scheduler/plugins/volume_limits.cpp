@@ -83,7 +83,7 @@ class LimitState : public PluginState {
 
 }  // namespace
 
-Prepared prepare_volume_limits(const Cluster& cluster, const Demand& pod) {
+Prepared prepare_volume_limits(const Cluster& cluster, const Demand& pod, const PluginArgs&) {
   const Listers& listers = cluster.listers;
   if (pod.typed().spec.volumes.empty() || !listers.claims || !listers.volumes || !listers.classes || !listers.csi_nodes)
     return {.skip = true};

@@ -57,7 +57,7 @@ bool disk_in_use(const Demand& pod, const NodeState& node) {
 
 }  // namespace
 
-Prepared prepare_volume_restrictions(const Cluster& cluster, const Demand& pod) {
+Prepared prepare_volume_restrictions(const Cluster& cluster, const Demand& pod, const PluginArgs&) {
   const auto& volumes = pod.typed().spec.volumes;
   const bool disks = std::ranges::any_of(volumes, is_disk);
   std::vector<std::string> exclusive;

@@ -52,7 +52,7 @@ std::vector<std::string> zones_in(std::string_view text) {
 
 }  // namespace
 
-Prepared prepare_volume_zone(const Cluster& cluster, const Demand& pod) {
+Prepared prepare_volume_zone(const Cluster& cluster, const Demand& pod, const PluginArgs&) {
   std::vector<Place> places;
   const model::Meta& meta = pod.pod.meta();
   for (const auto& volume : pod.typed().spec.volumes) {
