@@ -88,6 +88,10 @@ def ours(schema):
     return out
 
 
+# Types of configuration files, which no API serves and so no table of facts lists.
+OF_FILES = "io.k8s.kube-scheduler."
+
+
 def test_every_field_is_as_in_kubernetes(schema):
     mine, differences, seen = ours(schema), [], set()
     for row in rows("types.tsv"):
@@ -103,9 +107,9 @@ def test_every_field_is_as_in_kubernetes(schema):
                 continue
             if got != expected:
                 differences.append(f"{key} {column}: {got!r}, Kubernetes has {expected!r}")
-    differences += [f"{key} is not in Kubernetes" for key in mine.keys() - seen]
+    differences += [f"{key} is not in Kubernetes" for key in mine.keys() - seen if not key[0].startswith(OF_FILES)]
     assert not differences, "\n".join(differences)
-    assert len(schema.types) == 771
+    assert sum(not name.startswith(OF_FILES) for name in schema.types) == 771
 
 
 def test_every_resource_is_as_in_kubernetes(schema):
