@@ -67,12 +67,14 @@ def status_of(engine, method, path):
             piece = connection.recv(65536)
             assert piece, f"{method} {path}: no answer"
             answer += piece
-        if b"page not found" not in answer and b"404" in answer.split(b"\r\n", 1)[0]:
-            connection.settimeout(2)
-            try:
-                answer += connection.recv(65536)
-            except TimeoutError:
-                pass
+        # A refusal is read whole: its text tells whether it is the router's.
+        head, _, body = answer.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        while method != "HEAD" and b" 404 " in head.split(b"\r\n", 1)[0] and length and len(body) < int(length[1]):
+            piece = connection.recv(65536)
+            assert piece, f"{method} {path}: the answer broke off"
+            body += piece
+            answer += piece
         return int(answer.split()[1]), answer
 
 
