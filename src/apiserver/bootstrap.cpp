@@ -84,9 +84,13 @@ Task<Result<void>> Api::bootstrap() {
                                 "{\"metadata\":{\"name\":\"" + std::string(one.name) + "\"},\"value\":" + std::to_string(one.value) +
                                     ",\"description\":\"" + std::string(one.description) + "\"}"));
   }
-  for (const GatewayKind& kind : gateway_kinds())
-    CO_TRY(co_await create_once(registry_, "apiextensions.k8s.io", "v1", "customresourcedefinitions", {},
-                                std::string(kind.plural) + ".gateway.networking.k8s.io", CO_TRY(definition_of(kind))));
+  for (const GatewayKind& kind : gateway_kinds()) {
+    std::string name = std::string(kind.plural) + ".gateway.networking.k8s.io";
+    // Its text is made of YAML, which takes its time: not at every start.
+    if (registry_.cluster().find("apiextensions.k8s.io", "customresourcedefinitions", {}, name)) continue;
+    CO_TRY(co_await create_once(registry_, "apiextensions.k8s.io", "v1", "customresourcedefinitions", {}, std::move(name),
+                                CO_TRY(definition_of(kind))));
+  }
   CO_TRY(co_await create_once(registry_, "networking.k8s.io", "v1", "ingressclasses", {}, "estiba",
                               R"({"metadata":{"name":"estiba"},"spec":{"controller":"estiba.dev/ingress"}})"));
   CO_TRY(co_await reconcile_rbac(registry_));

@@ -31,6 +31,15 @@ Data data_of(const model::ObjectRef& object) {
   return out;
 }
 
+// Creates the object, or replaces the one that is there.
+Task<Result<void>> put(Registry& registry, const Resource& resource, std::string ns, std::string name, bool there, std::string body) {
+  Action action = own_action(there ? Verb::update : Verb::create, resource, std::move(ns), there ? std::move(name) : std::string());
+  action.body = std::move(body);
+  auto written = there ? co_await registry.update(std::move(action)) : co_await registry.create(std::move(action));
+  if (!written) co_return std::unexpected(std::move(written.error()));
+  co_return {};
+}
+
 // The ConfigMap with exactly this data; what is right already is not written.
 Task<Result<void>> put_map(Registry& registry, std::string ns, std::string name, Data data) {
   auto there = registry.cluster().find("", "configmaps", ns, name);
@@ -42,9 +51,7 @@ Task<Result<void>> put_map(Registry& registry, std::string ns, std::string name,
   doc.set(metadata, "namespace", ns);
   json::Node& values = doc.set(map, "data", doc.make_object());
   for (const auto& [key, value] : data) doc.set(values, key, value);
-  Action action = own_action(there ? Verb::update : Verb::create, core("configmaps"), ns, there ? name : std::string());
-  action.body = json::print(map);
-  auto written = there ? co_await registry.update(std::move(action)) : co_await registry.create(std::move(action));
+  auto written = co_await put(registry, core("configmaps"), ns, name, there.has_value(), json::print(map));
   if (!written) co_return std::unexpected(std::move(written.error()).context("write configmap " + ns + "/" + name));
   co_return {};
 }
@@ -63,9 +70,7 @@ Task<Result<void>> put_token(Registry& registry, std::string secret) {
     }
     if (same) co_return {};
   }
-  Action action = own_action(there ? Verb::update : Verb::create, core("secrets"), "kube-system", there ? name : std::string());
-  action.body = std::move(secret);
-  auto written = there ? co_await registry.update(std::move(action)) : co_await registry.create(std::move(action));
+  auto written = co_await put(registry, core("secrets"), "kube-system", name, there.has_value(), std::move(secret));
   if (!written) co_return std::unexpected(std::move(written.error()).context("write the secret of --token"));
   co_return {};
 }

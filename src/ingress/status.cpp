@@ -27,12 +27,7 @@ std::optional<std::string> ingress_patch(const ObjectRef& ingress, const std::ve
   return json.take();
 }
 
-// Where a node serves Ingresses; none where it does not.
-std::vector<std::string> serving_addresses(const ObjectRef& node) {
-  if (node.meta().label(serving_label) != "true") return {};
-  return client::balancer_addresses(node);
-}
-
+// Where those of the nodes that serve Ingresses are reached.
 std::vector<std::string> serving_addresses(std::vector<ObjectRef> nodes) {
   std::erase_if(nodes, [](const ObjectRef& node) { return node.meta().label(serving_label) != "true"; });
   return client::balancer_addresses(nodes);
@@ -62,7 +57,7 @@ struct StatusWriter::State {
     if (!nodes) {
       nodes = std::make_unique<client::Informer>(client, client::nodes);
       nodes->on_change([this](const ObjectRef& before, const ObjectRef& after) {
-        if (!before || !after || serving_addresses(before) != serving_addresses(after)) changed.set();
+        if (!before || !after || serving_addresses({before}) != serving_addresses({after})) changed.set();
       });
     }
     co_await nodes->wait_synced();

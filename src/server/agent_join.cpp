@@ -1,5 +1,6 @@
 #include "server/agent_join.h"
 
+#include "apiserver/cluster_info.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
@@ -57,7 +58,7 @@ Result<std::string> believed_ca(std::string_view config_map_json, const client::
 Task<Result<std::string>> discover_ca(std::string server, client::JoinToken token) {
   auto tls = CO_TRY(io::make_tls_client({.insecure = true}));
   io::HttpClient http({.tls = std::move(tls), .max_idle_connections = 0});
-  constexpr std::string_view path = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
+  constexpr std::string_view path = apiserver::cluster_info_path;
   // The server signs with a new token a moment after it is made.
   const Instant end = Executor::current()->now() + 3s;
   for (;;) {
