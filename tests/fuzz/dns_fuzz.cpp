@@ -2,6 +2,7 @@
 // Messages from anybody: questions as pods send them, answers as other servers do.
 #include <cstdlib>
 
+#include "network/dns/answers.h"
 #include "network/dns/zone.h"
 
 using namespace estiba::network;
@@ -20,7 +21,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view message(reinterpret_cast<const char*>(data), size);
   (void)dns::parse_answer(message);
   auto query = dns::parse_query(message);
+  auto key = dns::Answers::key_of(message);
   if (!query) {
+    if (key) abort();
     if (!query.error().drop) (void)dns::refuse(query.error());
     return 0;
   }
@@ -31,6 +34,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // What we say ourselves must be well-formed, within the limit, and about the same name.
   auto answer = dns::parse_answer(out);
   if (!answer || answer->name != query->name || out.size() > limit) abort();
+  // Whoever asks the same again gets the same.
+  dns::Answers answers;
+  char space[1232];
+  if (key) answers.put(*key, out);
+  if (key && std::string_view(space, answers.find(*key, message, space)) != out) abort();
   auto again = dns::parse_query(dns::encode_query(*query, 7));
   if (!again || again->name != query->name || again->type != query->type) abort();
   return 0;

@@ -124,8 +124,8 @@ int ask(const char* ip, const std::string& name, double seconds) {
     if (got <= 0) under_way = 0;  // lost: the socket's buffer was full
     else count += uint64_t(got), under_way = std::max(0, under_way - got);
   }
-  std::printf("{\"per_second\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", double(count) / seconds_since(begin),
-              micros[micros.size() / 2], micros[micros.size() * 99 / 100]);
+  std::printf("{\"per_second\": %.0f, \"answers\": %zu, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", double(count) / seconds_since(begin),
+              size_t(count) + micros.size(), micros[micros.size() / 2], micros[micros.size() * 99 / 100]);
   return 0;
 }
 
@@ -160,8 +160,8 @@ int load_services(int count, int endpoints) {
   auto begin = Clock::now();
   ProxyState state(pods);
   for (size_t i = 0; i < objects.size(); i += 2)
-    state.set("x/s" + std::to_string(i / 2),
-              entries_of(objects[i].as<model::core_v1::Service>(), {&objects[i + 1].as<model::discovery_v1::EndpointSlice>()}, {.node = "n"}));
+    state.set("x/s" + std::to_string(i / 2), entries_of(objects[i].as<model::core_v1::Service>(),
+                                                        {&objects[i + 1].as<model::discovery_v1::EndpointSlice>()}, {.node = "n"}));
   const double taken_in = seconds_since(begin);
   ProxyTable table({.bridge = "estiba0", .pod_cidr = pods, .cluster_cidr = pods, .service_cidr = services, .dns = *services.nth(10)});
   auto socket = os::netlink::Socket::open(NETLINK_NETFILTER);

@@ -4,6 +4,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <array>
+#include <cstring>
+
 #include "network/dns/socket.h"
 
 namespace estiba::network::dns {
@@ -64,23 +67,74 @@ Task<std::string> Responder::answer(Query query, Local local, size_t limit, bool
 
 // --- UDP -------------------------------------------------------------------------------------------------------------
 
-void Responder::receive() {
-  char buffer[4096];
-  for (int i = 0; i < 64; ++i) {  // others have a right to the loop as well
-    Client client;
-    ssize_t size = recvfrom(udp_.get(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&client.address), &client.size);
-    if (size < 0) return;
-    auto query = parse_query({buffer, size_t(size)});
-    if (!query) {
-      if (!query.error().drop) send(client, refuse(query.error()));
-      continue;
-    }
-    size_t limit = udp_limit(*query);
-    Local found = local(*query, limit);
-    if (found.message) send(client, *found.message);
-    else if (forwarded_.size() < kMaxForwarded) forwarded_.start(forward(client, std::move(*query), std::move(found), limit));
-    else send(client, encode(*query, {.rcode = server_failure}, limit));
+// Datagrams as they come and go, many to a call of the kernel. One for each thread: it is used within one turn of the loop.
+struct Responder::Batch {
+  static constexpr size_t size = 32, longest_question = 2048, longest_answer = 1232;
+  std::array<Client, size> clients;
+  std::array<std::array<char, longest_question>, size> questions;
+  std::array<std::array<char, longest_answer>, size> answers;
+  std::array<iovec, size> in, out;
+  std::array<mmsghdr, size> received, sent;
+
+  static Batch& here() {
+    static thread_local const std::unique_ptr<Batch> batch = std::make_unique<Batch>();
+    return *batch;
   }
+  int receive(int fd) {
+    for (size_t i = 0; i < size; ++i) {
+      in[i] = {questions[i].data(), longest_question};
+      received[i].msg_hdr = {.msg_name = &clients[i].address, .msg_namelen = sizeof clients[i].address, .msg_iov = &in[i], .msg_iovlen = 1};
+    }
+    return recvmmsg(fd, received.data(), size, MSG_DONTWAIT, nullptr);
+  }
+  // Who cannot be sent to is passed over.
+  void send(int fd, size_t count) {
+    for (size_t at = 0; at < count; ++at)
+      if (int done = sendmmsg(fd, &sent[at], unsigned(count - at), MSG_NOSIGNAL); done > 1) at += size_t(done) - 1;
+  }
+};
+
+void Responder::receive() {
+  Batch& batch = Batch::here();
+  for (int round = 0; round < 2; ++round) {  // others have a right to the loop as well
+    const int got = batch.receive(udp_.get());
+    size_t answered = 0;
+    for (int i = 0; i < got; ++i) {
+      Client& client = batch.clients[size_t(i)];
+      client.size = batch.received[size_t(i)].msg_hdr.msg_namelen;
+      const std::string_view message(batch.questions[size_t(i)].data(), batch.received[size_t(i)].msg_len);
+      const size_t length = answer_at_once(message, client, batch.answers[answered]);
+      if (!length) continue;
+      batch.out[answered] = {batch.answers[answered].data(), length};
+      batch.sent[answered].msg_hdr = {
+          .msg_name = &client.address, .msg_namelen = client.size, .msg_iov = &batch.out[answered], .msg_iovlen = 1};
+      ++answered;
+    }
+    batch.send(udp_.get(), answered);
+    if (got < int(Batch::size)) return;
+  }
+}
+
+// Writes the answer to `to` and returns its length; 0: there is none, or it is sent later.
+size_t Responder::answer_at_once(std::string_view message, const Client& client, std::span<char> to) {
+  auto written = [&](std::string_view answer) {
+    std::memcpy(to.data(), answer.data(), answer.size());
+    return answer.size();
+  };
+  const auto key = known_ ? Answers::key_of(message) : std::nullopt;
+  if (key)
+    if (size_t length = known_->find(*key, message, to)) return length;
+  auto query = parse_query(message);
+  if (!query) return query.error().drop ? 0 : written(refuse(query.error()));
+  const size_t limit = udp_limit(*query);
+  Local found = local(*query, limit);
+  if (found.message) {
+    if (key) known_->put(*key, *found.message);
+    return written(*found.message);
+  }
+  if (forwarded_.size() >= kMaxForwarded) return written(encode(*query, {.rcode = server_failure}, limit));
+  forwarded_.start(forward(client, std::move(*query), std::move(found), limit));
+  return 0;
 }
 
 void Responder::send(const Client& client, const std::string& message) {

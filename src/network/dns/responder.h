@@ -7,6 +7,7 @@
 #include "base/function.h"
 #include "base/task.h"
 #include "io/loop.h"
+#include "network/dns/answers.h"
 #include "network/dns/forwarder.h"
 #include "network/dns/message.h"
 
@@ -16,8 +17,10 @@ class Responder {
  public:
   /// nullopt: not known here, ask another server.
   using Lookup = UniqueFunction<std::optional<Found>(const Name&, uint16_t type)>;
-  /// `forwarder` outlives the Responder.
-  Responder(io::Loop& loop, Lookup lookup, Forwarder& forwarder) : loop_(loop), lookup_(std::move(lookup)), forwarder_(forwarder) {}
+  /// `forwarder` outlives the Responder, and so does `known`, in which answers are kept if it is given: its owner has it forget them when a
+  /// name changes.
+  Responder(io::Loop& loop, Lookup lookup, Forwarder& forwarder, Answers* known = nullptr)
+      : loop_(loop), lookup_(std::move(lookup)), forwarder_(forwarder), known_(known) {}
   ~Responder();
   Responder(const Responder&) = delete;
 
@@ -27,9 +30,11 @@ class Responder {
  private:
   struct Client;
   struct Local;
+  struct Batch;
   Local local(const Query& query, size_t limit);
   Task<std::string> answer(Query query, Local local, size_t limit, bool tcp);
   void receive();
+  size_t answer_at_once(std::string_view message, const Client& client, std::span<char> to);
   void send(const Client& client, const std::string& message);
   Task<void> forward(Client client, Query query, Local found, size_t limit);
   Task<void> accept();
@@ -38,6 +43,7 @@ class Responder {
   io::Loop& loop_;
   Lookup lookup_;
   Forwarder& forwarder_;
+  Answers* known_;
   Fd udp_, tcp_;
   TaskGroup forwarded_, connections_;
   Job accepting_;

@@ -17,14 +17,20 @@ struct Answering {
   Answering(io::Loop& loop, const Server::Config& config)
       : zone(config.zone),
         forwarder(config.resolv_conf, config.address),
-        responder(loop, [this](const Name& name, uint16_t type) { return zone.answer(name, type); }, forwarder) {}
+        responder(loop, [this](const Name& name, uint16_t type) { return zone.answer(name, type); }, forwarder, &answers) {}
 
   Result<void> start(const Address& address, uint16_t port) {
     Fd udp = TRY(bind_to(address, port, false));
     return responder.start(std::move(udp), TRY(bind_to(address, port, true)));
   }
 
+  void set(const std::string& key, std::shared_ptr<const ServiceNames> names) {
+    zone.set(key, std::move(names));
+    answers.forget();
+  }
+
   Zone zone;
+  Answers answers;
   Forwarder forwarder;
   Responder responder;
 };
@@ -59,7 +65,7 @@ Task<Result<void>> Server::start() {
 
 void Server::set(std::string key, std::shared_ptr<const ServiceNames> names) {
   impl_->thread.loop().post(
-      [impl = impl_.get(), key = std::move(key), names = std::move(names)]() mutable { impl->answering->zone.set(key, std::move(names)); });
+      [impl = impl_.get(), key = std::move(key), names = std::move(names)]() mutable { impl->answering->set(key, std::move(names)); });
 }
 
 }  // namespace estiba::network::dns
