@@ -34,7 +34,8 @@ Readiness readiness_of(const Node& node) {
 
 std::vector<Taint> right_taints(const Node& node, WallTime now) {
   const Readiness readiness = readiness_of(node);
-  const bool lost = readiness == Readiness::unknown && find(node, "Ready"), unready = readiness == Readiness::not_ready || !find(node, "Ready");
+  const bool lost = readiness == Readiness::unknown && find(node, "Ready"),
+             unready = readiness == Readiness::not_ready || !find(node, "Ready");
   struct Rule {
     std::string_view key, effect;
     bool wanted;
@@ -52,11 +53,14 @@ std::vector<Taint> right_taints(const Node& node, WallTime now) {
   };
   std::vector<Taint> taints;
   for (const Taint& taint : node.spec.taints) {
-    const auto rule = std::find_if(std::begin(rules), std::end(rules), [&](const Rule& r) { return r.key == taint.key && r.effect == taint.effect; });
+    const auto rule =
+        std::find_if(std::begin(rules), std::end(rules), [&](const Rule& r) { return r.key == taint.key && r.effect == taint.effect; });
     if (rule == std::end(rules) || rule->wanted) taints.push_back(taint);
   }
   for (const Rule& rule : rules) {
-    if (!rule.wanted || std::any_of(taints.begin(), taints.end(), [&](const Taint& t) { return t.key == rule.key && t.effect == rule.effect; })) continue;
+    if (!rule.wanted ||
+        std::any_of(taints.begin(), taints.end(), [&](const Taint& t) { return t.key == rule.key && t.effect == rule.effect; }))
+      continue;
     Taint taint{.key = std::string(rule.key), .effect = std::string(rule.effect)};
     if (rule.effect == "NoExecute" || rule.key == "node.kubernetes.io/unschedulable") taint.timeAdded = format_rfc3339(now);
     taints.push_back(std::move(taint));
@@ -77,14 +81,21 @@ std::string taints_patch(const model::ObjectRef& node, const std::vector<Taint>&
   } else {
     json.array("taints");
     for (const Taint& taint : taints)
-      json.object().field("key", taint.key).optional("value", taint.value).field("effect", taint.effect).optional("timeAdded", taint.timeAdded).end();
+      json.object()
+          .field("key", taint.key)
+          .optional("value", taint.value)
+          .field("effect", taint.effect)
+          .optional("timeAdded", taint.timeAdded)
+          .end();
     json.end();
   }
   json.end().end();
   return json.take();
 }
 
-static bool is_watched(std::string_view type) { return type == "Ready" || type == "MemoryPressure" || type == "DiskPressure" || type == "PIDPressure"; }
+static bool is_watched(std::string_view type) {
+  return type == "Ready" || type == "MemoryPressure" || type == "DiskPressure" || type == "PIDPressure";
+}
 
 std::string unknown_conditions_patch(const model::ObjectRef& object, WallTime now) {
   const Node& node = object.as<Node>();
@@ -106,8 +117,12 @@ std::string unknown_conditions_patch(const model::ObjectRef& object, WallTime no
     write(condition);
   }
   if (!find(node, "Ready"))
-    write({.type = "Ready", .status = "Unknown", .lastHeartbeatTime = object.meta().creation_timestamp, .lastTransitionTime = time,
-           .reason = "NodeStatusNeverUpdated", .message = "Kubelet never posted node status."});
+    write({.type = "Ready",
+           .status = "Unknown",
+           .lastHeartbeatTime = object.meta().creation_timestamp,
+           .lastTransitionTime = time,
+           .reason = "NodeStatusNeverUpdated",
+           .message = "Kubelet never posted node status."});
   json.end().end().end();
   return json.take();
 }
@@ -122,7 +137,10 @@ std::optional<std::string> unready_pod_patch(const model::ObjectRef& object, Wal
     const bool ready = c.type == "Ready";
     json.object().field("type", c.type).field("status", ready ? "False" : c.status).optional("lastProbeTime", c.lastProbeTime);
     if (c.observedGeneration) json.field("observedGeneration", *c.observedGeneration);
-    json.optional("lastTransitionTime", ready ? format_rfc3339(now) : c.lastTransitionTime).optional("reason", c.reason).optional("message", c.message).end();
+    json.optional("lastTransitionTime", ready ? format_rfc3339(now) : c.lastTransitionTime)
+        .optional("reason", c.reason)
+        .optional("message", c.message)
+        .end();
   }
   json.end().end().end();
   return json.take();
@@ -144,7 +162,9 @@ std::optional<WallTime> leaves_at(const Pod& pod, const std::vector<Taint>& tain
       seconds = 300;
     }
     if (tolerated && seconds == INT64_MAX) continue;
-    const WallTime since = taint.timeAdded.empty() ? now : time_or_epoch(taint.timeAdded);
+    // A pod that came later has its time, too.
+    const WallTime since =
+        std::max(taint.timeAdded.empty() ? now : time_or_epoch(taint.timeAdded), time_or_epoch(pod.metadata.creationTimestamp));
     const WallTime at = tolerated ? since + std::chrono::seconds(std::min<int64_t>(seconds, 1'000'000'000)) : now;
     if (!earliest || at < *earliest) earliest = at;
   }

@@ -4,6 +4,7 @@
 // Signs are timed when they arrive here, on our own clock: clocks of nodes may be wrong, and a server that was down itself
 // must not take its nodes for lost.
 #include "base/log.h"
+#include "base/time.h"
 #include "controllers/framework.h"
 #include "controllers/node_health.h"
 #include "controllers/pod_facts.h"
@@ -23,7 +24,8 @@ namespace {
 constexpr std::string_view lease_namespace = "kube-node-lease";
 
 bool same(const std::vector<Taint>& a, const std::vector<Taint>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Taint& x, const Taint& y) { return x.key == y.key && x.effect == y.effect && x.value == y.value; });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Taint& x, const Taint& y) { return x.key == y.key && x.effect == y.effect && x.value == y.value; });
 }
 
 std::string heartbeat_of(const ObjectRef& node) {
@@ -49,7 +51,8 @@ class NodeLifecycleController final : public Controller {
       if (!after || after.meta().ns != lease_namespace) return;
       note_sign(after.meta().name, false);
       // A node that was lost is heard of again; its own status will tell the rest.
-      if (const ObjectRef node = nodes_.get(after.meta().name); node && readiness_of(node.as<Node>()) == Readiness::unknown) enqueue(after.meta().name);
+      if (const ObjectRef node = nodes_.get(after.meta().name); node && readiness_of(node.as<Node>()) == Readiness::unknown)
+        enqueue(after.meta().name);
     });
     pods_.on_change([this](const ObjectRef&, const ObjectRef& after) {
       if (!after || after.as<Pod>().spec.nodeName.empty()) return;
@@ -60,7 +63,7 @@ class NodeLifecycleController final : public Controller {
 
  private:
   void note_sign(const std::string& node, bool gone) {
-    if (gone) seen_.erase(node);
+    if (gone) seen_.erase(node), first_seen_.erase(node);
     else seen_[node] = context_.executor.now();
   }
 
@@ -86,8 +89,10 @@ class NodeLifecycleController final : public Controller {
     }
     const auto& conditions = node.as<Node>().status.conditions;
     if (readiness_of(node.as<Node>()) == Readiness::unknown && !conditions.empty()) co_return {};
-    log::warn("node-controller", "a node is lost: no sign of life", {{"node", name}, {"seconds", std::chrono::duration_cast<std::chrono::seconds>(silent).count()}});
-    auto written = co_await client_.patch(client::nodes, "", name, client::PatchType::merge, unknown_conditions_patch(node, wall_now()), {.subresource = "status"});
+    log::warn("node-controller", "a node is lost: no sign of life",
+              {{"node", name}, {"seconds", std::chrono::duration_cast<std::chrono::seconds>(silent).count()}});
+    auto written = co_await client_.patch(client::nodes, "", name, client::PatchType::merge, unknown_conditions_patch(node, wall_now()),
+                                          {.subresource = "status"});
     if (!written) co_return std::unexpected(std::move(written.error().context("mark node " + name + " unknown")));
     nodes_.observe(*written);
     events_.record(node, client::EventType::normal, "NodeNotReady", "Node " + name + " status is now: NodeNotReady");
@@ -109,9 +114,11 @@ class NodeLifecycleController final : public Controller {
       const auto patch = unready_pod_patch(pod, wall_now());
       if (!patch) continue;
       events_.record(pod, client::EventType::warning, "NodeNotReady", "Node is not ready");
-      auto written = co_await client_.patch(client::pods, pod.meta().ns, pod.meta().name, client::PatchType::merge, *patch, {.subresource = "status"});
+      auto written =
+          co_await client_.patch(client::pods, pod.meta().ns, pod.meta().name, client::PatchType::merge, *patch, {.subresource = "status"});
       if (written) pods_.observe(*written);
-      else if (written.error().code != Code::not_found) co_return std::unexpected(std::move(written.error().context("mark pod " + client::key_of(pod) + " not ready")));
+      else if (written.error().code != Code::not_found)
+        co_return std::unexpected(std::move(written.error().context("mark pod " + client::key_of(pod) + " not ready")));
     }
     co_return {};
   }
@@ -119,7 +126,7 @@ class NodeLifecycleController final : public Controller {
   Task<Result<void>> evict(std::string name) {
     const ObjectRef node = nodes_.get(name);
     if (!node) co_return {};
-    const auto& taints = node.as<Node>().spec.taints;
+    const std::vector<Taint> taints = dated(name, node.as<Node>().spec.taints);
     if (std::none_of(taints.begin(), taints.end(), [](const Taint& taint) { return taint.effect == "NoExecute"; })) co_return {};
     for (const ObjectRef& pod : pods_.find(by_node_, name)) {
       if (!is_active(pod)) continue;
@@ -137,11 +144,25 @@ class NodeLifecycleController final : public Controller {
     co_return {};
   }
 
+  // A taint that does not say when it was added was added when it was first seen.
+  std::vector<Taint> dated(const std::string& node, std::vector<Taint> taints) {
+    std::map<std::string, std::string> known = std::exchange(first_seen_[node], {});
+    for (Taint& taint : taints) {
+      if (!taint.timeAdded.empty() || taint.effect != "NoExecute") continue;
+      const std::string key = taint.key + "=" + taint.value;
+      const auto found = known.find(key);
+      taint.timeAdded = first_seen_[node][key] = found != known.end() ? found->second : format_rfc3339(wall_now());
+    }
+    if (first_seen_[node].empty()) first_seen_.erase(node);
+    return taints;
+  }
+
   client::Informer& nodes_;
   client::Informer& leases_;
   client::Informer& pods_;
   const client::Informer::Index by_node_;
-  std::map<std::string, Instant> seen_;  // the last sign of life, by node
+  std::map<std::string, Instant> seen_;                                   // the last sign of life, by node
+  std::map<std::string, std::map<std::string, std::string>> first_seen_;  // by node and taint
 };
 
 }  // namespace

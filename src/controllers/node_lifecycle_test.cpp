@@ -12,9 +12,12 @@ using model::core_v1::Pod;
 
 struct NodeTest : ControllerTest {
   void add_node(const std::string& name, const std::string& ready = "True") {
-    server.add(client::nodes, "", R"({"apiVersion":"v1","kind":"Node","metadata":{"name":")" + name + R"("},"spec":{},"status":{"conditions":[{"type":"Ready","status":")" + ready +
-               R"(","reason":"KubeletReady","lastHeartbeatTime":")" + now() + R"("}]}})");
-    server.add(client::leases, "kube-node-lease", R"({"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":")" + name + R"("},"spec":{"renewTime":"0"}})");
+    server.add(client::nodes, "",
+               R"({"apiVersion":"v1","kind":"Node","metadata":{"name":")" + name +
+                   R"("},"spec":{},"status":{"conditions":[{"type":"Ready","status":")" + ready +
+                   R"(","reason":"KubeletReady","lastHeartbeatTime":")" + now() + R"("}]}})");
+    server.add(client::leases, "kube-node-lease",
+               R"({"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":")" + name + R"("},"spec":{"renewTime":"0"}})");
     executor.run();
   }
   void renew(const std::string& name) {
@@ -22,18 +25,23 @@ struct NodeTest : ControllerTest {
     executor.run();
   }
   void set_ready(const std::string& name, const std::string& ready) {
-    server.merge(client::nodes, "", name, R"({"status":{"conditions":[{"type":"Ready","status":")" + ready + R"(","lastHeartbeatTime":")" + now() + R"("}]}})", "status");
+    server.merge(client::nodes, "", name,
+                 R"({"status":{"conditions":[{"type":"Ready","status":")" + ready + R"(","lastHeartbeatTime":")" + now() + R"("}]}})",
+                 "status");
     executor.run();
   }
   void add_pod(const std::string& name, const std::string& node, const std::string& more = "") {
-    server.add(client::pods, "x", R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name + R"("},"spec":{"nodeName":")" + node + R"(","terminationGracePeriodSeconds":0,"containers":[])" + more +
-               R"(},"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}})");
+    server.add(client::pods, "x",
+               R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name + R"("},"spec":{"nodeName":")" + node +
+                   R"(","terminationGracePeriodSeconds":0,"containers":[])" + more +
+                   R"(},"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}})");
     executor.run();
   }
   std::string ready(const std::string& name) { return server.find(client::nodes, "", name).as<Node>().status.conditions[0].status; }
   std::string taints(const std::string& name) {
     std::string out;
-    for (const auto& taint : server.find(client::nodes, "", name).as<Node>().spec.taints) out += (out.empty() ? "" : " ") + taint.key.substr(19) + ":" + taint.effect;
+    for (const auto& taint : server.find(client::nodes, "", name).as<Node>().spec.taints)
+      out += (out.empty() ? "" : " ") + taint.key.substr(19) + ":" + taint.effect;
     return out;
   }
   bool has_pod(const std::string& name) { return bool(server.find(client::pods, "x", name)); }
@@ -54,7 +62,8 @@ TEST_F(NodeTest, ASilentNodeIsUnknownAfterTheGraceAndItsPodsGoAfterTheirTolerati
   start({make_node_lifecycle_controller});
   add_node("n");
   add_pod("plain", "n");
-  add_pod("quick", "n", R"(,"tolerations":[{"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute","tolerationSeconds":10}])");
+  add_pod("quick", "n",
+          R"(,"tolerations":[{"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute","tolerationSeconds":10}])");
   add_pod("faithful", "n", R"(,"tolerations":[{"operator":"Exists"}])");
   executor.advance(39s);
   EXPECT_EQ(ready("n"), "True");
@@ -69,6 +78,34 @@ TEST_F(NodeTest, ASilentNodeIsUnknownAfterTheGraceAndItsPodsGoAfterTheirTolerati
   executor.advance(5min);
   EXPECT_FALSE(has_pod("plain"));
   EXPECT_TRUE(has_pod("faithful"));
+}
+
+TEST_F(NodeTest, TolerationsOfATaintThatSaysNoTimeEndAllTheSame) {
+  start({make_node_lifecycle_controller});
+  add_node("n");
+  const std::string tolerates = R"(,"tolerations":[{"key":"mine","operator":"Exists","effect":"NoExecute","tolerationSeconds":10}])";
+  add_pod("first", "n", tolerates);
+  server.merge(client::nodes, "", "n", R"({"spec":{"taints":[{"key":"mine","effect":"NoExecute"}]}})");
+  executor.run();
+  executor.advance(8s);
+  renew("n");
+  EXPECT_TRUE(has_pod("first"));
+  add_pod("later", "n", tolerates);
+  executor.advance(4s);
+  EXPECT_FALSE(has_pod("first"));
+  EXPECT_TRUE(has_pod("later")) << "its ten seconds began when it came";
+  executor.advance(8s);
+  EXPECT_FALSE(has_pod("later"));
+  // Taken away and put on again, the time begins anew.
+  server.merge(client::nodes, "", "n", R"({"spec":{"taints":null}})");
+  add_pod("third", "n", tolerates);
+  executor.advance(8s);
+  server.merge(client::nodes, "", "n", R"({"spec":{"taints":[{"key":"mine","effect":"NoExecute"}]}})");
+  executor.run();
+  executor.advance(8s);
+  EXPECT_TRUE(has_pod("third"));
+  executor.advance(4s);
+  EXPECT_FALSE(has_pod("third"));
 }
 
 TEST_F(NodeTest, ANodeThatComesBackLosesItsTaintsAndKeepsItsPods) {
@@ -100,7 +137,8 @@ TEST_F(NodeTest, ANotReadyNodeIsTaintedAndItsPodsAreLeftToIt) {
 TEST_F(NodeTest, ACordonedNodeIsTaintedAndTaintsOfOthersStay) {
   start({make_node_lifecycle_controller});
   add_node("n");
-  server.merge(client::nodes, "", "n", R"({"spec":{"unschedulable":true,"taints":[{"key":"node.kubernetes.io/x-mine","effect":"NoSchedule"}]}})");
+  server.merge(client::nodes, "", "n",
+               R"({"spec":{"unschedulable":true,"taints":[{"key":"node.kubernetes.io/x-mine","effect":"NoSchedule"}]}})");
   executor.run();
   EXPECT_EQ(taints("n"), "x-mine:NoSchedule unschedulable:NoSchedule");
   server.merge(client::nodes, "", "n", R"({"spec":{"unschedulable":null}})");
