@@ -55,6 +55,8 @@ engine::Mount mount_of(const v1::Mount& mount) {
   using enum engine::Mount::Propagation;
   engine::Mount out;
   out.host_path = mount.host_path;
+  out.image = mount.image.image;
+  out.sub_path = mount.image_sub_path;
   out.container_path = mount.container_path;
   out.readonly = mount.readonly;
   out.readonly_recursive = mount.recursive_read_only;
@@ -78,8 +80,11 @@ Result<void> check(const v1::ContainerConfig& config) {
   for (const v1::Mount& mount : config.mounts) {
     if (!mount.container_path.starts_with('/'))
       return fail(Code::invalid, what + "the mount's container_path " + quoted(mount.container_path) + " is not absolute");
-    if (!mount.image.image.empty()) return fail(Code::unsupported, what + "mounts of images are not offered; use host_path");
-    if (!mount.host_path.starts_with('/'))
+    if (mount.image.image.empty() && !mount.image_sub_path.empty())
+      return fail(Code::invalid, what + "the mount at " + mount.container_path + " has an image_sub_path without an image");
+    if (!mount.image.image.empty() && !mount.host_path.empty())
+      return fail(Code::invalid, what + "the mount at " + mount.container_path + " has an image and a host_path; give one of them");
+    if (mount.image.image.empty() && !mount.host_path.starts_with('/'))
       return fail(Code::invalid, what + "the host_path of mount " + mount.container_path + " is not absolute");
     if (mount.recursive_read_only && (!mount.readonly || mount.propagation != v1::MountPropagation::none))
       return fail(Code::invalid, what + "recursive_read_only needs readonly and private propagation");
@@ -102,7 +107,8 @@ Result<engine::ContainerSpec> container_spec(const SandboxRecord& sandbox, const
   TRY(add_security(out, config.linux.security_context));
   for (const v1::Mount& mount : config.mounts) {
     // As containerd does, for clients that rely on it.
-    if (!os::exists(mount.host_path)) TRY_AS("source of mount " + mount.container_path, os::make_dirs(mount.host_path, 0755));
+    if (mount.image.image.empty() && !os::exists(mount.host_path))
+      TRY_AS("source of mount " + mount.container_path, os::make_dirs(mount.host_path, 0755));
     out.mounts.push_back(mount_of(mount));
   }
   for (const v1::Device& device : config.devices)

@@ -217,7 +217,9 @@ class Bundle {
                     "the source of mount " + m.container_path + ", " + m.host_path + ", does not exist on the node");
     constexpr const char* names[] = {"rprivate", "rslave", "rshared", "private", "slave", "shared"};
     const char* access = !m.readonly ? "rw" : m.readonly_recursive ? "rro" : "ro";
-    mount(list, m.container_path, "bind", m.host_path, {m.recursive ? "rbind" : "bind", names[size_t(m.propagation)], access});
+    std::vector<std::string> options{m.recursive ? "rbind" : "bind", names[size_t(m.propagation)], access};
+    if (!m.image.empty()) options.insert(options.end(), {"nosuid", "nodev", "noexec"});
+    mount(list, m.container_path, "bind", m.host_path, options);
     return {};
   }
 

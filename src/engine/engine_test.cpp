@@ -129,6 +129,54 @@ TEST(Engine, WhatCannotStartSaysWhy) {
   });
 }
 
+TEST(Engine, ImagesAreMountedWithTheirContentOrAPartOfIt) {
+  Bed().run([](Bed& bed) -> Task<void> {
+    CO_ASSERT_OK(co_await bed.engine->run_sandbox(bed.sandbox()));
+    auto spec = Bed::shell(
+        "cat /content/etc/group /part/passwd /alone | wc -l; touch /content/x 2>&1; /content/bin/busybox true 2>&1; grep -c ' /content ' "
+        "/proc/mounts; exec sleep 1000");
+    auto mount = [](std::string at, std::string part) {
+      Mount out;
+      out.image = "box:1";
+      out.sub_path = std::move(part);
+      out.container_path = std::move(at);
+      return out;
+    };
+    spec.mounts = {mount("/content", ""), mount("/part", "etc"), mount("/alone", "etc/group")};
+    const std::string id = co_await bed.started(spec);
+    while (bed.logged().find("\n1\n") == std::string::npos) co_await sleep_for(10ms);
+    const std::string log = bed.logged();
+    EXPECT_TRUE(log.starts_with("8\n")) << log;
+    EXPECT_NE(log.find("Read-only file system"), std::string::npos) << log;
+    EXPECT_NE(log.find("ermission denied"), std::string::npos) << log;
+    // Another engine finds them, and does not take them for orphans.
+    bed.engine.reset();
+    bed.start_engine();
+    CO_ASSERT_OK(co_await bed.engine->recover());
+    auto inside = co_await bed.engine->exec_sync(id, {"cat", "/part/passwd"}, 10s);
+    CO_ASSERT_OK(inside);
+    EXPECT_TRUE(inside->output.starts_with("root:")) << inside->output;
+    EXPECT_TRUE(os::exists(bed.dir / "data/containers/" + id + ".image2/rootfs"));
+    CO_ASSERT_OK(co_await bed.engine->stop_container(id, 0s));
+    CO_ASSERT_OK(co_await bed.engine->remove_container(id));
+    EXPECT_FALSE(os::exists(bed.dir / "data/containers/" + id + ".image0"));
+
+    for (auto [part, why] : {std::pair{"no/such", "no/such"}, std::pair{"../../etc", "../../etc"}}) {
+      auto wrong = Bed::shell("true", "wrong");
+      wrong.mounts = {mount("/part", part)};
+      auto refused = co_await bed.engine->create_container("u1", wrong);
+      CO_ASSERT(!refused);
+      EXPECT_NE(refused.error().message.find(why), std::string::npos) << refused.error().message;
+    }
+    auto absent = Bed::shell("true", "absent");
+    absent.mounts = {mount("/part", "")};
+    absent.mounts[0].image = "absent:1";
+    auto refused = co_await bed.engine->create_container("u1", absent);
+    CO_ASSERT(!refused);
+    EXPECT_EQ(refused.error().code, Code::not_found);
+  });
+}
+
 TEST(Engine, AContainerOverItsMemoryIsOOMKilled) {
   Bed().run([](Bed& bed) -> Task<void> {
     CO_ASSERT_OK(co_await bed.engine->run_sandbox(bed.sandbox()));

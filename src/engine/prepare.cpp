@@ -1,4 +1,5 @@
 // The blocking halves of the engine's work, run on the pool.
+#include <algorithm>
 #include <csignal>
 
 #include "base/strings.h"
@@ -6,6 +7,7 @@
 #include "engine/engine_impl.h"
 #include "engine/files.h"
 #include "image/overlay.h"
+#include "volume/directory.h"
 #include "volume/shared_memory.h"
 
 namespace estiba::engine {
@@ -70,6 +72,19 @@ Result<Root> open_root(const Workshop& with, const ContainerSpec& spec) {
   return out;
 }
 
+/// Mounts the images that are mounted in it, and says where they are.
+Result<void> open_images(const Workshop& with, ContainerSpec& spec) {
+  size_t place = 0;
+  for (Mount& mount : spec.mounts) {
+    if (mount.image.empty()) continue;
+    const std::string what = "image " + quoted(mount.image) + " for " + mount.container_path;
+    const std::string root = TRY_AS(what, with.roots.mount_image(spec.id, place++, mount.image));
+    mount.host_path = mount.sub_path.empty() ? root : TRY_AS(what, volume::resolve_sub_path(root, mount.sub_path, false));
+    mount.readonly = true;
+  }
+  return {};
+}
+
 Result<ContainerRecord> fill_container(const Workshop& with, const SandboxRecord& sandbox, const ContainerSpec& spec,
                                        ContainerRecord record) {
   const std::string bundle = with.paths.bundle(sandbox.uid, spec.id);
@@ -81,9 +96,15 @@ Result<ContainerRecord> fill_container(const Workshop& with, const SandboxRecord
     std::string passwd = TRY(image::read_in_root(root.path, "/etc/passwd", limit));
     std::string group = TRY(image::read_in_root(root.path, "/etc/group", limit));
     Identity identity = TRY(resolve_user(spec.user, root.config->user, passwd, group));
+    ContainerSpec with_images;
+    const bool images = std::any_of(spec.mounts.begin(), spec.mounts.end(), [](const Mount& mount) { return !mount.image.empty(); });
+    if (images) {
+      with_images = spec;
+      TRY(open_images(with, with_images));
+    }
     const std::string& files = spec.files_dir.empty() ? with.paths.files(sandbox.uid) : spec.files_dir;
-    std::string text = TRY(
-        bundle_config({sandbox, spec, *root.config, identity, root.path, files, with.paths.files(sandbox.uid) + "/shm", with.oci_program}));
+    std::string text = TRY(bundle_config({sandbox, images ? with_images : spec, *root.config, identity, root.path, files,
+                                          with.paths.files(sandbox.uid) + "/shm", with.oci_program}));
     return write_file(bundle + "/config.json", text);
   };
   if (auto done = work(); !done) {
@@ -113,6 +134,7 @@ Result<void> remove_files(const Paths& paths, Roots& roots, ContainerRecord reco
   record.phase = ContainerRecord::Phase::creating;
   (void)save(paths, record);
   if (!record.keep_root) TRY(roots.discard(record.status.id));
+  TRY(roots.discard_images(record.status.id));
   return image::remove_container_root(bundle);
 }
 
@@ -143,6 +165,7 @@ Result<void> clear_pod(const Paths& paths, Roots& roots, const std::string& uid,
   for (const auto& id : containers) {
     if (roots.kept(id)) roots.release(id);
     else note(roots.discard(id));
+    note(roots.discard_images(id));
   }
   note(volume::unmount_memory(paths.files(uid) + "/shm"));
   if (first) note(image::remove_container_root(paths.pod(uid)));

@@ -46,7 +46,7 @@ Found read_pod(const Paths& paths, Roots& roots, const std::string& uid) {
 /// Roots that belong to no container any more. Those that are kept are unmounted.
 Result<void> clear_orphans(const Paths& paths, Roots& roots, const std::set<std::string>& known) {
   for (const auto& id : TRY(list_names(paths.data_dir + "/containers"))) {
-    if (known.contains(id) || id.starts_with('.')) continue;
+    if (known.contains(std::string(Roots::owner_of(id))) || id.starts_with('.')) continue;
     if (roots.kept(id)) roots.release(id);
     else if (auto done = roots.discard(id); !done)
       log::warn("engine", "an orphaned container root stays", {{"container", id}, {"error", done.error()}});

@@ -139,6 +139,25 @@ Result<void> Roots::discard(const std::string& id) {
   return {};
 }
 
+Result<std::string> Roots::mount_image(const std::string& id, size_t place, const std::string& image_name) {
+  const std::string own = id + std::string(image_mark) + std::to_string(place);
+  auto used = use(own);
+  std::lock_guard lock(used->mutex);
+  image::Record record = TRY(store_->use(own, image_name));
+  auto config = TRY(store_->config(record.id));
+  TRY_AS("image " + image_name, store_->unpack_layers(TRY(store_->manifest(record)), *config));
+  return image::mount_content(store_->layer_paths(*config), paths_.container(own));
+}
+
+Result<void> Roots::discard_images(const std::string& id) {
+  const std::string base = id + std::string(image_mark);
+  size_t count = 0;
+  while (::access(paths_.container(base + std::to_string(count)).c_str(), F_OK) == 0) ++count;
+  // From the last: what an interruption leaves is found again.
+  while (count > 0) TRY(discard(base + std::to_string(--count)));
+  return {};
+}
+
 void Roots::finish_later(const std::string& id) {
   {
     std::lock_guard lock(mutex_);

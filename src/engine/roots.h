@@ -5,6 +5,7 @@
 //     keep             there: no recovery removes this root; "passing" in it: writes to it wait for no disk
 //     upper/ work/     the writable layer
 //     rootfs/          where it is mounted while in use
+//   <data-dir>/containers/<id>.image<n>/   an image that is mounted in it (Mount::image), at rootfs/
 //   <data-dir>/containers/.removed/<id>/   what is being deleted
 //
 // Unmounting waits for a grace period of the kernel and deleting for the disk: nobody waits for either. A root that nobody uses is
@@ -53,12 +54,20 @@ class Roots : public std::enable_shared_from_this<Roots> {
   Result<void> remove(const std::string& id, bool unshared = false);
   /// Removes the directory of a container whose root is not kept. Missing is fine.
   Result<void> discard(const std::string& id);
+  /// Mounts what `image` holds for container `id`, read-only, and gives the path; `place` (0, 1, …) tells the container's images apart.
+  /// Again is fine. The image stays as long as the mount.
+  Result<std::string> mount_image(const std::string& id, size_t place, const std::string& image);
+  /// Unmounts and removes all of them. Fine when there is none.
+  Result<void> discard_images(const std::string& id);
+  /// The container that a directory below containers/ is of.
+  static std::string_view owner_of(std::string_view directory) { return directory.substr(0, directory.find(image_mark)); }
   /// Does what is left to do later, such as what an engine before this one left behind in .removed.
   void settle();
   /// Ids of all that are kept.
   Result<std::vector<std::string>> list() const;
 
  private:
+  static constexpr std::string_view image_mark = ".image";
   struct Use {
     std::mutex mutex;
     int users = 0;

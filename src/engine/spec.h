@@ -67,6 +67,10 @@ struct Mount {
   Propagation propagation = Propagation::none;
   bool recursive = true;            ///< with what is mounted below host_path
   bool readonly_recursive = false;  ///< `readonly` holds for mounts below as well
+  /// Instead of host_path: an image that is here, by reference or id. What its layers hold together is mounted, read-only and without
+  /// programs to run, and keeps the image from removal for as long as the container is there.
+  std::string image;
+  std::string sub_path;  ///< with `image`: what of it, symlinks resolved inside; empty: all
 };
 
 /// A tmpfs of the container's own.

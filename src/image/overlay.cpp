@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "base/fd.h"
+#include "base/strings.h"
 #include "image/stream.h"
 #include "os/file.h"
 #include "os/mount.h"
@@ -39,29 +41,51 @@ std::string options_for(const std::vector<std::string>& layers, const std::strin
          (writes == Writes::passing ? ",volatile" : "");
 }
 
-}  // namespace
+std::string options_without_upper(const std::vector<std::string>& layers) {
+  return "index=off,redirect_dir=off,metacopy=off,lowerdir=" + join(std::vector<std::string>(layers.rbegin(), layers.rend()), ":");
+}
 
-Result<void> mount_overlay(const std::vector<std::string>& layers, const std::string& upper, const std::string& work,
-                           const std::string& target, Writes writes) {
+/// Mounts with what `options` makes of the layers' names; of their descriptors, when the names are too long for one page.
+Result<void> mount_layers(const std::vector<std::string>& layers, const std::string& target, unsigned long flags,
+                          const std::function<std::string(const std::vector<std::string>&)>& options) {
   if (layers.empty()) return fail(Code::invalid, "an overlay at " + target + " needs a layer at least");
   std::vector<std::string> names;
   for (const auto& layer : layers) names.push_back(escaped(layer));
-  std::string options = options_for(names, escaped(upper), escaped(work), writes);
+  std::string text = options(names);
   std::vector<Fd> held;
-  // The mark of an earlier passing mount, which the kernel takes for a sign of lost writes: while the machine runs there are none.
-  if (writes == Writes::passing) TRY(os::remove_all(work + "/work/incompat"));
-  if (options.size() > option_limit) {
+  if (text.size() > option_limit) {
     // Many layers: descriptors have short names, and the kernel looks the names up only once.
     names.clear();
     for (const auto& layer : layers) {
       held.push_back(TRY(os::open_file(layer, O_PATH | O_DIRECTORY)));
       names.push_back(os::fd_path(held.back().get()));
     }
-    options = options_for(names, escaped(upper), escaped(work), writes);
-    if (options.size() > option_limit)
+    text = options(names);
+    if (text.size() > option_limit)
       return fail(Code::unsupported, std::to_string(layers.size()) + " layers are more than overlayfs can be given");
   }
-  return within("mount " + std::to_string(layers.size()) + " layers", os::mount("overlay", target, "overlay", 0, options));
+  return within("mount " + std::to_string(layers.size()) + " layers", os::mount("overlay", target, "overlay", flags, text));
+}
+
+}  // namespace
+
+Result<void> mount_overlay(const std::vector<std::string>& layers, const std::string& upper, const std::string& work,
+                           const std::string& target, Writes writes) {
+  // The mark of an earlier passing mount, which the kernel takes for a sign of lost writes: while the machine runs there are none.
+  if (writes == Writes::passing) TRY(os::remove_all(work + "/work/incompat"));
+  return mount_layers(layers, target, 0,
+                      [&](const std::vector<std::string>& names) { return options_for(names, escaped(upper), escaped(work), writes); });
+}
+
+Result<std::string> mount_content(const std::vector<std::string>& layers, const std::string& dir) {
+  std::string root = dir + "/rootfs";
+  TRY(os::make_dirs(root, 0755));
+  if (TRY(os::is_mount_point(root))) return root;
+  std::vector<std::string> below{dir + "/empty"};  // without a writable layer the kernel wants two
+  TRY(os::make_dir(below.back(), 0755));
+  below.insert(below.end(), layers.begin(), layers.end());
+  TRY(mount_layers(below, root, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, options_without_upper));
+  return root;
 }
 
 Result<void> make_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper) {

@@ -18,6 +18,10 @@ enum class Writes { durable, passing };
 Result<void> mount_overlay(const std::vector<std::string>& layers, const std::string& upper, const std::string& work,
                            const std::string& target, Writes writes = Writes::durable);
 
+/// What `layers` (lowest first) hold together, mounted read-only at <dir>/rootfs, which is returned; programs in it are not executed,
+/// device nodes and set-user-ID bits mean nothing. A mount that is there already is kept. remove_container_root() ends it.
+Result<std::string> mount_content(const std::vector<std::string>& layers, const std::string& dir);
+
 /// The root of container `dir` (a directory of ours): upper/, work/ and rootfs/ in it, without a mount. With `upper` the writable layer is
 /// there instead, on the same file system.
 Result<void> make_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper = {});

@@ -63,6 +63,13 @@ Task<bool> PodWorker::sync_init() {
 }
 
 Task<bool> PodWorker::sync_container(PodContainer& c) {
+  const bool done = co_await step_container(c);
+  replaced_ = nullptr;
+  if (std::exchange(exchanging_, false)) status_changed();
+  co_return done;
+}
+
+Task<bool> PodWorker::step_container(PodContainer& c) {
   auto status = current(c);
   if (status && status->state == engine::ContainerState::running) {
     const Container* spec = find_spec(c.name);
@@ -75,6 +82,8 @@ Task<bool> PodWorker::sync_container(PodContainer& c) {
       co_return true;
     }
     event(EventType::normal, "Killing", c.kill_why + ", will be restarted", c.name);
+    // One container for another, at once: what is told is the new one, or why there is none, and not the moment between them.
+    if (spec && status->image != spec->image) replaced_ = &c;
     co_await kill_container(c, c.kill_grace.value_or(grace()));
     c.kill_why.clear();
     c.kill_grace.reset();
@@ -148,44 +157,51 @@ bool PodWorker::ensure_pulled(PodContainer& c) {
   return !c.image_id.empty();
 }
 
+// What a container is started from: its own image and those that it mounts.
 Task<void> PodWorker::pull_image(PodWorker* self, PodContainer* c, Container container) {
-  using engine::PullPolicy;
-  const PullPolicy policy = container.imagePullPolicy == "Always"  ? PullPolicy::always
-                            : container.imagePullPolicy == "Never" ? PullPolicy::never
-                                                                   : PullPolicy::if_not_present;
-  auto present = co_await self->context_.engine.image_status(container.image);
-  const bool here = present && *present;
-  if (here && policy != PullPolicy::always) {
-    c->image_id = (*present)->id;
-    self->event(EventType::normal, "Pulled", "Container image " + quoted(container.image) + " already present on machine", c->name);
+  const model::ObjectRef ref = self->pod_;
+  const auto own = co_await pull_one(self, c, container.image, container.imagePullPolicy);
+  bool all = own.has_value();
+  for (const auto* image : mounted_images(ref.as<Pod>(), container))
+    if (all) all = (co_await pull_one(self, c, image->reference, image->pullPolicy)).has_value();
+  if (all) {
+    c->image_id = *own;
     c->pulls.reset();
     c->pull_failed = false;
-    self->wake();
-    co_return;
-  }
-  const Instant begin = self->context_.loop.now();
-  if (policy != PullPolicy::never) self->event(EventType::normal, "Pulling", "Pulling image " + quoted(container.image), c->name);
-  auto pulled = co_await self->context_.engine.ensure_image(container.image, policy, co_await pull_credentials(self->context_, self->pod_));
-  if (pulled) {
-    c->image_id = pulled->id;
-    c->pulls.reset();
-    c->pull_failed = false;
-    const auto ms = (self->context_.loop.now() - begin) / 1ms;
-    self->event(EventType::normal, "Pulled",
-                "Successfully pulled image " + quoted(container.image) + " in " + std::to_string(ms) +
-                    "ms. Image size: " + std::to_string(pulled->size) + " bytes.",
-                c->name);
-  } else {
-    const std::string reason(engine::reason_of(pulled.error()));
-    c->waiting_reason = reason.empty() ? "ErrImagePull" : reason;
-    c->waiting_message = pulled.error().message;
-    c->pull_failed = true;
-    c->pulls.failed_waiting(self->context_.loop.now());
-    self->event(EventType::warning, "Failed", "Failed to pull image " + quoted(container.image) + ": " + pulled.error().message, c->name);
-    self->event(EventType::warning, "Failed", "Error: " + c->waiting_reason, c->name);
   }
   self->status_changed();
   self->wake();
+}
+
+Task<std::optional<std::string>> PodWorker::pull_one(PodWorker* self, PodContainer* c, std::string image, std::string policy_name) {
+  using engine::PullPolicy;
+  const PullPolicy policy = policy_name == "Always"  ? PullPolicy::always
+                            : policy_name == "Never" ? PullPolicy::never
+                                                     : PullPolicy::if_not_present;
+  auto present = co_await self->context_.engine.image_status(image);
+  if (present && *present && policy != PullPolicy::always) {
+    self->event(EventType::normal, "Pulled", "Container image " + quoted(image) + " already present on machine", c->name);
+    co_return (*present)->id;
+  }
+  const Instant begin = self->context_.loop.now();
+  if (policy != PullPolicy::never) self->event(EventType::normal, "Pulling", "Pulling image " + quoted(image), c->name);
+  auto pulled = co_await self->context_.engine.ensure_image(image, policy, co_await pull_credentials(self->context_, self->pod_));
+  if (pulled) {
+    const auto ms = (self->context_.loop.now() - begin) / 1ms;
+    self->event(EventType::normal, "Pulled",
+                "Successfully pulled image " + quoted(image) + " in " + std::to_string(ms) +
+                    "ms. Image size: " + std::to_string(pulled->size) + " bytes.",
+                c->name);
+    co_return pulled->id;
+  }
+  const std::string reason(engine::reason_of(pulled.error()));
+  c->waiting_reason = reason.empty() ? "ErrImagePull" : reason;
+  c->waiting_message = pulled.error().message;
+  c->pull_failed = true;
+  c->pulls.failed_waiting(self->context_.loop.now());
+  self->event(EventType::warning, "Failed", "Failed to pull image " + quoted(image) + ": " + pulled.error().message, c->name);
+  self->event(EventType::warning, "Failed", "Error: " + c->waiting_reason, c->name);
+  co_return std::nullopt;
 }
 
 // --- starting --------------------------------------------------------------------------------------------------------
@@ -262,7 +278,10 @@ Task<void> PodWorker::start_container(PodContainer& c) {
   c.previous_id = std::exchange(c.id, *created);
   c.attempt = attempt;
   c.started = c.ready = false;
-  if (container.imagePullPolicy == "Always") c.image_id.clear();  // the next start pulls anew
+  const auto mounted = mounted_images(spec(), container);
+  if (container.imagePullPolicy == "Always" ||
+      std::any_of(mounted.begin(), mounted.end(), [](const auto* image) { return image->pullPolicy == "Always"; }))
+    c.image_id.clear();  // the next start pulls anew
   event(EventType::normal, "Created", "Container created", c.name);
   auto started = co_await context_.engine.start_container(c.id);
   if (!started) {

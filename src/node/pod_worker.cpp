@@ -167,6 +167,7 @@ void PodWorker::retry_configuration() {
 
 void PodWorker::engine_event(const engine::Event& event) {
   if (event.type == engine::Event::Type::sandbox_died) sandbox_ready_ = false;
+  if (event.type == engine::Event::Type::container_exited && replaced_ && replaced_->id == event.container_id) exchanging_ = true;
   status_changed();
   wake();
 }
@@ -237,7 +238,7 @@ Task<void> PodWorker::write_status(PodWorker* self) {
   for (;;) {
     co_await self->dirty_.wait();
     self->dirty_.reset();
-    if (self->gone_) continue;
+    if (self->gone_ || self->exchanging_) continue;
     const PodStatus status = self->status();
     auto put = co_await self->put_status(status);
     if (put || put.error().code == Code::not_found || put.error().code == Code::invalid) continue;

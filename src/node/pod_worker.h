@@ -59,7 +59,7 @@ class PodWorker {
     Backoff restarts, pulls;
     std::string counted_id;  ///< the exited container whose failure `restarts` knows of
     std::string waiting_reason, waiting_message;
-    std::string image_id;  ///< the image is here, for the next start; policy Always: pulled for that very start
+    std::string image_id;  ///< it and the images it mounts are here, for the next start; policy Always: pulled for that very start
     Job pull, hook;
     bool pull_failed = false;
     bool started = false, ready = false;
@@ -107,10 +107,13 @@ class PodWorker {
   Task<bool> sync_init();
   /// Takes one container a step towards running; true when nothing more is to be done for it now.
   Task<bool> sync_container(PodContainer& c);
+  Task<bool> step_container(PodContainer& c);
   bool may_restart(const PodContainer& c, const engine::ContainerStatus& exited) const;
   bool backed_off(PodContainer& c, const engine::ContainerStatus& exited);
   bool ensure_pulled(PodContainer& c);
   static Task<void> pull_image(PodWorker* self, PodContainer* c, model::core_v1::Container spec);
+  /// Brings an image here and tells it in events: its id, or nothing once the failure has been noted in `c`.
+  static Task<std::optional<std::string>> pull_one(PodWorker* self, PodContainer* c, std::string image, std::string policy);
   static Task<void> post_start(PodWorker* self, PodContainer* c, model::core_v1::Container spec, std::string id);
   Task<void> start_container(PodContainer& c);
   Task<Result<engine::ContainerSpec>> container_spec(PodContainer& c);
@@ -140,6 +143,10 @@ class PodWorker {
   std::map<std::string, model::core_v1::Container, std::less<>> ephemeral_;  // as if they were containers; never changed once there
   std::map<std::string, std::string> exit_messages_;                         // by container id, from the termination log
 
+  // A container that is replaced by one of another image, and whether it has ended: then no status is written until the new one runs or
+  // it is known why it does not.
+  const PodContainer* replaced_ = nullptr;
+  bool exchanging_ = false;
   bool gone_ = false, finished_ = false, rested_ = false, stopping_ = false;
   bool volumes_ready_ = false, volumes_stale_ = true, sandbox_ready_ = false;
   std::string failed_reason_, failed_message_;

@@ -3,6 +3,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "node/resize.h"
+#include "node/volumes.h"
 
 namespace estiba::node {
 
@@ -70,6 +71,14 @@ model::core_v1::ContainerStatus container_status(const Container& spec, const Co
   else if (c.previous) out.lastState.ensure().terminated.ensure() = terminated(*c.previous);
   out.ready = init && !is_sidecar(spec) ? exited(c) && c.current->exit_code == 0 : running(c) && c.ready;
   out.started = running(c) && c.started;
+  for (const VolumeMount& mount : spec.volumeMounts) {
+    VolumeMountStatus& mounted = out.volumeMounts.emplace_back();
+    mounted.name = mount.name;
+    mounted.mountPath = mount.mountPath;
+    if (!mount.readOnly.value_or(false)) continue;
+    mounted.readOnly = true;
+    mounted.recursiveReadOnly = recursively_readonly(mount) ? "Enabled" : "Disabled";
+  }
   const ResourceRequirements given = c.resources ? *c.resources : given_resources(spec);
   out.resources.ensure() = given;
   out.allocatedResources = given.requests;

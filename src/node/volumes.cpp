@@ -52,6 +52,19 @@ Result<std::string> expand_sub_path(const std::string& expression, const Environ
 
 }  // namespace
 
+bool recursively_readonly(const VolumeMount& mount) {
+  return mount.readOnly.value_or(false) && (mount.recursiveReadOnly == "Enabled" || mount.recursiveReadOnly == "IfPossible");
+}
+
+std::vector<const ImageVolumeSource*> mounted_images(const Pod& pod, const Container& container) {
+  std::vector<const ImageVolumeSource*> out;
+  for (const Volume& volume : pod.spec.volumes) {
+    const auto mounts = [&](const VolumeMount& mount) { return mount.name == volume.name; };
+    if (volume.image && std::any_of(container.volumeMounts.begin(), container.volumeMounts.end(), mounts)) out.push_back(&*volume.image);
+  }
+  return out;
+}
+
 PodVolumes::PodVolumes(const Context& context, std::string uid) : context_(context), uid_(std::move(uid)) {}
 
 std::string PodVolumes::path_of(const Volume& volume) const {
@@ -122,9 +135,11 @@ Task<Result<void>> PodVolumes::prepare_one(const Pod& pod, const Volume& volume)
     if (!claimed_.contains(volume.name)) claimed_[volume.name] = CO_TRY(co_await claimed_directory(context_, pod, volume, group));
     co_return {};
   }
+  if (volume.image) co_return {};  // pulled with the images of the containers that have it, and mounted by the engine
   if (!has_files(volume))
-    co_return fail(Code::unsupported,
-                   "this node knows claims, ephemeral, emptyDir, hostPath, configMap, secret, projected and downwardAPI volumes only");
+    co_return fail(
+        Code::unsupported,
+        "this node knows claims, ephemeral, emptyDir, hostPath, configMap, secret, projected, downwardAPI and image volumes only");
   volume::Files files;
   if (volume.configMap) {
     const auto& source = *volume.configMap;
@@ -224,10 +239,15 @@ Task<Result<std::vector<engine::Mount>>> PodVolumes::mounts(model::ObjectRef ref
     made.container_path = mount.mountPath.starts_with('/') ? mount.mountPath : "/" + mount.mountPath;
     const auto claimed = claimed_.find(volume->name);
     made.readonly = mount.readOnly.value_or(false) || (claimed != claimed_.end() && claimed->second.readonly);
+    made.readonly_recursive = recursively_readonly(mount);
     if (mount.mountPropagation == "HostToContainer") made.propagation = engine::Mount::Propagation::host_to_container;
     if (mount.mountPropagation == "Bidirectional") made.propagation = engine::Mount::Propagation::bidirectional;
     const std::string sub = mount.subPathExpr.empty() ? mount.subPath : CO_TRY(expand_sub_path(mount.subPathExpr, environment));
-    if (!sub.empty()) {
+    if (volume->image) {
+      made.host_path.clear();
+      made.image = volume->image->reference;
+      made.sub_path = sub;
+    } else if (!sub.empty()) {
       const std::string root = made.host_path;
       made.host_path = CO_TRY_AS("volume " + quoted(volume->name),
                                  co_await context_.pool.run([=] { return volume::resolve_sub_path(root, sub, true); }));

@@ -20,6 +20,14 @@
 
 namespace estiba::node {
 
+/// Whether a mount is read-only with all that is mounted below. IfPossible is Enabled: the runtime has it by mount_setattr(2), or says at
+/// the start that the kernel has not.
+bool recursively_readonly(const model::core_v1::VolumeMount& mount);
+
+/// The images that a container mounts, as the pod's volumes name them; each once.
+std::vector<const model::core_v1::ImageVolumeSource*> mounted_images(const model::core_v1::Pod& pod,
+                                                                     const model::core_v1::Container& container);
+
 class PodVolumes {
  public:
   PodVolumes(const Context& context, std::string uid);

@@ -143,6 +143,16 @@ def test_security_mounts_and_devices(host, pod):
     host.sandbox.inside(["rm", "-r", directory])
 
 
+def test_images_are_mounted(host, pod):
+    mounts = [{"container_path": "/box", "image": {"image": docker_engine.BOX}, "readonly": True}, {"container_path": "/names", "image": {"image": docker_engine.BOX}, "image_sub_path": "etc/passwd"}]
+    container = host.start(pod, ["sleep", "1000"], mounts=mounts)
+    assert b"root:" in host.run(container, "cat", "/box/etc/passwd").stdout and b"root:" in host.run(container, "cat", "/names").stdout
+    assert b"Read-only file system" in host.run(container, "sh", "-c", "touch /box/x 2>&1 || true").stdout
+    assert code(host.create, pod=pod, command=["true"], name="none", mounts=[{"container_path": "/v", "image": {"image": "none:1"}}]) == grpc.StatusCode.UNKNOWN
+    both = [{"container_path": "/v", "host_path": "/tmp", "image": {"image": docker_engine.BOX}}]
+    assert code(host.create, pod=pod, command=["true"], name="both", mounts=both) == grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_namespaces_of_the_host_and_of_the_pod(host):
     on_host = host.pod(namespaces={"network": NODE, "pid": POD})
     container = host.start(on_host, ["sleep", "1000"], namespaces={"network": NODE, "pid": POD})

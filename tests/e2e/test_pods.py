@@ -50,6 +50,28 @@ def test_volumes_hold_and_follow_their_sources(cluster):
     wait_for("the new label", lambda: 'colour="red"' in sh("cat /d/labels"), 20)
 
 
+def test_images_are_volumes(cluster):
+    cluster.apply(pod("box", "sleep", "1000", volumes=[{"name": "py", "image": {"reference": "estiba/python:test", "pullPolicy": "IfNotPresent"}}],
+                      volumeMounts=[{"name": "py", "mountPath": "/py"}, {"name": "py", "mountPath": "/part", "subPath": "usr/bin"}]),
+                  pod("never", volumes=[{"name": "v", "image": {"reference": "estiba/none:1", "pullPolicy": "Never"}}], volumeMounts=[{"name": "v", "mountPath": "/v"}]),
+                  pod("unused", volumes=[{"name": "v", "image": {"reference": "estiba/none:1", "pullPolicy": "Never"}}]),
+                  pod("nowhere", volumes=[{"name": "v", "image": {"reference": "estiba/python:test"}}], volumeMounts=[{"name": "v", "mountPath": "/v", "subPath": "no/such"}]))
+    cluster.wait_running("box")
+    sh = lambda command: cluster.k("exec", "box", "--", "sh", "-c", command)
+    assert "python3" in sh("ls /part").split() and "python3" in sh("ls /py/usr/bin").split()
+    assert "Read-only file system" in sh("touch /py/x 2>&1 || true") and "ermission denied" in sh("/part/python3 -c 1 2>&1 || true")
+    waiting = lambda name: cluster.pod(name)["status"].get("containerStatuses", [{}])[0].get("state", {}).get("waiting", {})
+    wait_for("the image that is not pulled", lambda: waiting("never").get("reason") == "ErrImageNeverPull", 20)
+    assert "estiba/none:1" in waiting("never")["message"]
+    cluster.wait_running("unused")  # what no container mounts is not looked for
+    wait_for("the part that is not there", lambda: "no/such" in waiting("nowhere").get("message", ""), 20)
+    mounted = cluster.pod("box")["status"]["containerStatuses"][0]["volumeMounts"]
+    assert {"name": "py", "mountPath": "/part"} in mounted
+    cluster.k("delete", "pod", "box", "--grace-period=0", "--force")
+    data = cluster.data_dir / "containers"
+    wait_for("its mounts to go", lambda: not list(data.glob("*.image*")), 20)
+
+
 def test_init_containers_run_in_order_before_the_main_one(cluster):
     init = lambda name, command: {"name": name, "image": "estiba/busybox:test", "command": ["sh", "-c", command], "volumeMounts": [{"name": "w", "mountPath": "/w"}]}
     cluster.apply(pod("inits", "cat", "/w/file", restartPolicy="Never", volumes=[{"name": "w", "emptyDir": {}}], volumeMounts=[{"name": "w", "mountPath": "/w"}],
