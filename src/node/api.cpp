@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "client/json_writer.h"
 #include "io/port_forward.h"
 #include "node/cadvisor.h"
 #include "node/log_options.h"
@@ -23,14 +24,15 @@ int status_of(const Error& error) {
     case Code::malformed:
     case Code::invalid: return 400;
     case Code::conflict: return 409;
+    case Code::unauthorized: return 401;
+    case Code::forbidden: return 403;
     default: return 500;
   }
 }
 
-bool allowed(const io::Peer& peer) {
-  if (!peer.tls || peer.common_name.empty()) return false;
-  return peer.common_name == "kube-apiserver-kubelet-client" ||
-         std::find(peer.organizations.begin(), peer.organizations.end(), "system:masters") != peer.organizations.end();
+std::string bearer_of(const io::Request& request) {
+  const auto [scheme, token] = split_once(request.headers.get("Authorization"), ' ');
+  return token && equals_ignore_case(scheme, "Bearer") ? std::string(trim(*token)) : std::string();
 }
 
 struct Target {
@@ -80,10 +82,11 @@ Task<void> logs(Node& node, io::Request& request, io::Response& response, Target
   if (!read && read.error().code == Code::not_found) co_return;  // nothing was ever written
 }
 
-Task<void> list_pods(Node& node, io::Response& response) {
+Task<void> list_pods(Node& node, io::Response& response, bool running_only) {
   std::string out = R"({"kind":"PodList","apiVersion":"v1","metadata":{},"items":[)";
   bool first = true;
   for (const auto& [uid, worker] : node.workers()) {
+    if (running_only && worker->status().phase != "Running") continue;
     if (!std::exchange(first, false)) out += ',';
     out += worker->pod().print();
   }
@@ -91,10 +94,27 @@ Task<void> list_pods(Node& node, io::Response& response) {
   co_return;
 }
 
+// What a kubelet's configuration says, as far as this node has it (KubeletConfiguration, kubelet.config.k8s.io/v1beta1).
+std::string configuration(const Options& options) {
+  client::JsonWriter json;
+  json.object().object("kubeletconfig").field("kind", "KubeletConfiguration").field("apiVersion", "kubelet.config.k8s.io/v1beta1");
+  json.field("address", "0.0.0.0").field("port", int64_t(options.api_port)).field("enableDebuggingHandlers", true);
+  json.object("authentication").object("anonymous").field("enabled", false).end();
+  json.object("webhook").field("enabled", true).field("cacheTTL", "2m0s").end().end();
+  json.object("authorization").field("mode", "Webhook");
+  json.object("webhook").field("cacheAuthorizedTTL", "5m0s").field("cacheUnauthorizedTTL", "30s").end().end();
+  json.field("clusterDomain", options.cluster_domain).field("cgroupDriver", "cgroupfs").field("cgroupRoot", options.cgroup_root);
+  json.field("maxPods", options.max_pods).field("resolvConf", options.resolv_conf).field("podLogsDir", options.log_root);
+  json.field("containerLogMaxSize", "10Mi").field("containerLogMaxFiles", int64_t(5));
+  json.field("nodeLeaseDurationSeconds", int64_t(options.lease / std::chrono::seconds(1)));
+  return json.end().end().take();
+}
+
 }  // namespace
 
 NodeApi::NodeApi(Node& node, io::Loop& loop)
     : node_(node),
+      callers_(node.context().client, node.context().loop, node.context().options.node_name),
       usage_(node),
       server_({&loop}, {}, [this](io::Request& request, io::Response& response) { return handle(this, request, response); }) {}
 
@@ -104,11 +124,14 @@ Result<void> NodeApi::listen(const std::string& host, uint16_t port, io::TlsCont
 
 Task<void> NodeApi::handle(NodeApi* self, io::Request& request, io::Response& response) {
   Node* node = &self->node_;
+  if (auto admitted = co_await self->callers_.admit(request.peer(), bearer_of(request), request.method, request.path); !admitted)
+    co_return answer(response, status_of(admitted.error()), admitted.error().message);
   if (request.path == "/healthz") co_return answer(response, 200, "ok");
-  if (!allowed(request.peer())) co_return answer(response, 401, "Unauthorized");
   const auto parts = split(request.path, '/');
   const std::string_view verb = parts.size() > 1 ? parts[1] : std::string_view{};
-  if (verb == "pods") co_return co_await list_pods(*node, response);
+  if (verb == "pods" || verb == "runningpods") co_return co_await list_pods(*node, response, verb == "runningpods");
+  if (request.path == "/configz")
+    co_return response.send(200, {{"Content-Type", "application/json"}}, configuration(node->context().options));
   if (request.path == "/stats/summary")
     co_return response.send(200, {{"Content-Type", "application/json"}}, co_await self->usage_.summary());
   if (request.path == "/metrics/resource")

@@ -4,15 +4,15 @@
 //   GET|POST /exec/{ns}/{pod}/{container}?command=…&input=1&output=1&error=1&tty=1      WebSocket or SPDY
 //   GET|POST /attach/{ns}/{pod}/{container}?input=1&output=1&error=1&tty=1
 //   GET|POST /portForward/{ns}/{pod}
-//   GET  /healthz, /pods, /metrics, /metrics/resource, /metrics/cadvisor, /metrics/probes, /stats/summary
+//   GET  /healthz, /pods, /runningpods/, /configz, /metrics, /metrics/resource, /metrics/cadvisor, /metrics/probes, /stats/summary
 //
-// Callers are known by client certificates of the cluster's CA: members of system:masters, the API server's client
-// (kube-apiserver-kubelet-client) and nobody else.
+// Who may ask is said in node/callers.h.
 #pragma once
 #include <memory>
 
 #include "io/http_server.h"
 #include "io/loop.h"
+#include "node/callers.h"
 #include "node/node.h"
 #include "node/usage.h"
 
@@ -28,6 +28,7 @@ class NodeApi {
  private:
   static Task<void> handle(NodeApi* self, io::Request& request, io::Response& response);
   Node& node_;
+  Callers callers_;
   Usage usage_;
   io::HttpServer server_;
 };

@@ -30,6 +30,7 @@ struct Options {
   uint16_t api_port = 10250;
   std::string resolv_conf = "/etc/resolv.conf";
   int64_t max_pods = 250;
+  int64_t pod_max_pids = 0;  ///< processes and threads of a pod at most; 0: a quarter of what the kernel has room for, -1: any number
   std::map<std::string, std::string> labels;  ///< of the Node, beside those that every node has; when it is made
   std::vector<model::core_v1::Taint> taints;  ///< the same
   Duration lease = std::chrono::seconds(40);  ///< renewed four times as often

@@ -1,5 +1,7 @@
 #include "node/sandbox_spec.h"
 
+#include <algorithm>
+
 #include "base/strings.h"
 #include "network/dns/resolv_conf.h"
 #include "node/container_spec.h"
@@ -14,7 +16,9 @@ std::vector<network::HostPort> host_ports(const Pod& pod) {
   for (const Container& container : pod.spec.containers)
     for (const ContainerPort& port : container.ports)
       if (port.hostPort.value_or(0) > 0)
-        out.push_back({port.protocol == "UDP" ? network::Protocol::udp : port.protocol == "SCTP" ? network::Protocol::sctp : network::Protocol::tcp,
+        out.push_back({port.protocol == "UDP"    ? network::Protocol::udp
+                       : port.protocol == "SCTP" ? network::Protocol::sctp
+                                                 : network::Protocol::tcp,
                        uint16_t(*port.hostPort), uint16_t(port.containerPort)});
   return out;
 }
@@ -30,16 +34,20 @@ static std::string host_name(const Pod& pod) {
   return name;
 }
 
-std::string hosts_file(const Pod& pod, const std::vector<std::string>& ips, const std::string& cluster_domain, const std::string& host_file) {
+std::string hosts_file(const Pod& pod, const std::vector<std::string>& ips, const std::string& cluster_domain,
+                       const std::string& host_file) {
   std::string out = "# Kubernetes-managed hosts file.\n";
   if (pod.spec.hostNetwork.value_or(false)) {
     out = "# Kubernetes-managed hosts file (host network).\n" + host_file;
   } else {
-    out += "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n";
+    out +=
+        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost "
+        "ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n";
     const std::string host = host_name(pod);
     for (const std::string& ip : ips) {
       out += ip;
-      if (!pod.spec.subdomain.empty()) out += "\t" + host + "." + pod.spec.subdomain + "." + pod.metadata.namespace_ + ".svc." + cluster_domain;
+      if (!pod.spec.subdomain.empty())
+        out += "\t" + host + "." + pod.spec.subdomain + "." + pod.metadata.namespace_ + ".svc." + cluster_domain;
       out += "\t" + host + "\n";
     }
   }
@@ -61,11 +69,25 @@ static std::string resolv_conf(const Options& options, const Pod& pod, const std
     for (const auto& option : pod.spec.dnsConfig->options)
       dns.config.options.emplace_back(option.name, option.value.empty() ? std::nullopt : std::optional(option.value));
   }
-  return network::pod_resolv_conf(dns, {dns_address, options.cluster_domain}, network::ResolvConf::parse(read_text_file(options.resolv_conf)));
+  return network::pod_resolv_conf(dns, {dns_address, options.cluster_domain},
+                                  network::ResolvConf::parse(read_text_file(options.resolv_conf)));
 }
 
-Result<engine::SandboxSpec> sandbox_spec(const Options& options, const Pod& pod, const std::string& netns, const std::vector<std::string>& ips,
-                                         const std::string& dns_address) {
+// One pod alone cannot take the machine's last process.
+static int64_t fair_share_of_pids() {
+  static const int64_t share = [] {
+    int64_t most = 32768;
+    for (const char* file : {"/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"}) {
+      const auto number = parse_number<int64_t>(trim(read_text_file(file)));
+      if (number && (*number < most || file == std::string_view("/proc/sys/kernel/pid_max"))) most = *number;
+    }
+    return std::max<int64_t>(1024, most / 4);
+  }();
+  return share;
+}
+
+Result<engine::SandboxSpec> sandbox_spec(const Options& options, const Pod& pod, const std::string& netns,
+                                         const std::vector<std::string>& ips, const std::string& dns_address) {
   engine::SandboxSpec out;
   out.uid = pod.metadata.uid;
   out.name = pod.metadata.name;
@@ -74,7 +96,8 @@ Result<engine::SandboxSpec> sandbox_spec(const Options& options, const Pod& pod,
     out.hostname = host_name(pod);
     if (pod.spec.setHostnameAsFQDN.value_or(false) && !pod.spec.subdomain.empty()) {
       out.hostname += "." + pod.spec.subdomain + "." + pod.metadata.namespace_ + ".svc." + options.cluster_domain;
-      if (out.hostname.size() > 64) return fail(Code::invalid, "the fully qualified host name " + quoted(out.hostname) + " is longer than 64 characters");
+      if (out.hostname.size() > 64)
+        return fail(Code::invalid, "the fully qualified host name " + quoted(out.hostname) + " is longer than 64 characters");
     }
   }
   out.netns_path = netns;
@@ -86,8 +109,13 @@ Result<engine::SandboxSpec> sandbox_spec(const Options& options, const Pod& pod,
   if (pod.spec.securityContext)
     for (const Sysctl& sysctl : pod.spec.securityContext->sysctls) out.sysctls[sysctl.name] = sysctl.value;
   const std::string qos = qos_class(pod);
-  out.cgroup_parent = options.cgroup_root + (qos == "Guaranteed" ? "" : qos == "Burstable" ? "/burstable" : "/besteffort") + "/pod" + pod.metadata.uid;
+  out.cgroup_parent = options.cgroup_root +
+                      (qos == "Guaranteed"  ? ""
+                       : qos == "Burstable" ? "/burstable"
+                                            : "/besteffort") +
+                      "/pod" + pod.metadata.uid;
   out.resources = pod_resources(pod);
+  if (options.pod_max_pids >= 0) out.resources.pids = options.pod_max_pids > 0 ? options.pod_max_pids : fair_share_of_pids();
   out.log_dir = log_directory(options, pod);
   out.labels = pod.metadata.labels;
   return out;

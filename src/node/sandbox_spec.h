@@ -14,13 +14,14 @@ namespace estiba::node {
 std::vector<network::HostPort> host_ports(const model::core_v1::Pod& pod);
 
 /// `netns` is empty for the host's network.
-Result<engine::SandboxSpec> sandbox_spec(const Options& options, const model::core_v1::Pod& pod, const std::string& netns, const std::vector<std::string>& ips,
-                                         const std::string& dns_address);
+Result<engine::SandboxSpec> sandbox_spec(const Options& options, const model::core_v1::Pod& pod, const std::string& netns,
+                                         const std::vector<std::string>& ips, const std::string& dns_address);
 
 /// "/var/log/pods/<ns>_<name>_<uid>"
 std::string log_directory(const Options& options, const model::core_v1::Pod& pod);
 
 /// The pod's /etc/hosts.
-std::string hosts_file(const model::core_v1::Pod& pod, const std::vector<std::string>& ips, const std::string& cluster_domain, const std::string& host_file);
+std::string hosts_file(const model::core_v1::Pod& pod, const std::vector<std::string>& ips, const std::string& cluster_domain,
+                       const std::string& host_file);
 
 }  // namespace estiba::node

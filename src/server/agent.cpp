@@ -141,6 +141,7 @@ Task<Result<NodeSettings>> Agent::State::settings(State* self) {
   out.labels = options.labels;
   out.taints = options.taints;
   out.reads_all = false;
+  out.pod_max_pids = options.pod_max_pids;
   if (out.address.empty())
     co_return fail(Code::unavailable, "this machine has no address towards " + options.server + "; --node-ip names one");
   out.pod_cidr =

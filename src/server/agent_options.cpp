@@ -28,6 +28,8 @@ void declare(cli::Flags& flags, AgentOptions& o) {
   flags.add("node-labels", &o.node_labels, "KEY=VALUE[,…] of the Node, when it is made; may be repeated");
   flags.add("register-with-taints", &o.node_taints, "KEY[=VALUE]:EFFECT[,…] of the Node, when it is made; may be repeated");
   flags.add("node-api-port", &o.node_port, "port of the node's own API");
+  flags.add("pod-max-pids", &o.pod_max_pids,
+            "processes and threads that a pod may have; a quarter of what the kernel has room for when 0, any number when -1");
   flags.add("node-lease-duration", &o.lease_duration,
             "the node says that it lives four times in it; see the server's --node-monitor-grace-period");
   flags.add("docker-socket", &o.docker_socket, "path of a socket on which the Docker Engine API is answered; not without one");
@@ -57,6 +59,7 @@ Result<void> check_node(AgentOptions& o) {
     for (std::string_view text : split(list, ',')) o.taints.push_back(TRY_AS("--register-with-taints", parse_taint(text)));
   if (!o.node_ip.empty()) TRY_AS("--node-ip", network::Address::parse(o.node_ip));
   if (o.node_port < 1 || o.node_port > 65535) return fail(Code::invalid, "--node-api-port must be 1 to 65535");
+  if (o.pod_max_pids < -1) return fail(Code::invalid, "--pod-max-pids must be -1 or more, not " + std::to_string(o.pod_max_pids));
   const auto lease = image::parse_go_duration(o.lease_duration);
   if (!lease || Duration(*lease) < std::chrono::seconds(1))
     return fail(Code::invalid, "--node-lease-duration must be a second or more, like 40s, not " + quoted(o.lease_duration));

@@ -20,6 +20,7 @@ struct AgentOptions {
   std::string node_name, node_ip;
   std::vector<std::string> node_labels, node_taints;
   int64_t node_port = 10250;
+  int64_t pod_max_pids = 0;  ///< see node::Options
   std::string lease_duration = "40s";
   std::string docker_socket, cri_socket;
   std::string log_format = "text";

@@ -29,7 +29,8 @@ struct NodeSettings {
   Duration lease = std::chrono::seconds(40);
   std::map<std::string, std::string> labels;
   std::vector<model::core_v1::Taint> taints;
-  bool reads_all = true;  ///< see node::Options
+  bool reads_all = true;     ///< see node::Options
+  int64_t pod_max_pids = 0;  ///< the same
 };
 
 class NodeRunner {

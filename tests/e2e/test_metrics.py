@@ -48,6 +48,34 @@ def test_the_nodes_api_tells_it_to_scrapers(cluster):
     assert mine["memory"]["workingSetBytes"] > 0 and summary["node"]["fs"]["capacityBytes"] > 0
 
 
+def test_the_nodes_api_knows_who_asks(cluster):
+    """As a Prometheus does: with a service account's token, straight at the node."""
+    name = cluster.ns + "-scraper"
+    cluster.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "scraper"}},
+                  {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": [{"apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"]}]},
+                  {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+                   "subjects": [{"kind": "ServiceAccount", "name": "scraper", "namespace": cluster.ns}]})
+    try:
+        token = cluster.request("POST", f"/api/v1/namespaces/{cluster.ns}/serviceaccounts/scraper/token", {"spec": {"expirationSeconds": 3600}})[1]["status"]["token"]
+
+        def ask(path, *options):
+            answer = cluster.sandbox.inside(["curl", "-sk", "--max-time", "10", "-w", "\n%{http_code}", *options, f"https://127.0.0.1:10250{path}"]).stdout
+            text, _, status = answer.rpartition("\n")
+            return int(status), text
+        bearer = ("-H", f"Authorization: Bearer {token}")
+        for path in ("/metrics", "/metrics/cadvisor", "/metrics/resource", "/metrics/probes"):
+            assert ask(path, *bearer)[0] == 200, path
+        status, text = ask("/pods", *bearer)
+        assert status == 403 and f"system:serviceaccount:{cluster.ns}:scraper" in text and "subresource(s)=[pods proxy]" in text
+        assert ask("/configz", *bearer)[0] == 403 and ask("/exec/a/b/c?command=id", "-X", "POST", *bearer)[0] == 403
+        assert ask("/metrics") == (401, "Unauthorized") and ask("/metrics", "-H", "Authorization: Bearer x")[0] == 401 and ask("/healthz")[0] == 401
+        config = json.loads(cluster.kubectl("get", "--raw", "/api/v1/nodes/node-1/proxy/configz"))["kubeletconfig"]
+        assert config["kind"] == "KubeletConfiguration" and config["clusterDomain"] == "cluster.local" and config["authorization"]["mode"] == "Webhook"
+        assert '"PodList"' in cluster.kubectl("get", "--raw", "/api/v1/nodes/node-1/proxy/runningpods/")
+    finally:
+        cluster.kubectl("delete", "clusterrole,clusterrolebinding", name)
+
+
 def test_containers_have_cadvisors_names_and_probes_are_counted(cluster):
     probe = {"exec": {"command": ["true"]}, "periodSeconds": 1}
     cluster.apply(pod("metered", "sh", "-c", "head -c 1000000 /dev/zero > /file; exec sleep 1000", livenessProbe=probe))
