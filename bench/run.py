@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""./dev bench [--no-peers] [start|pods|memory|api|objects|network|scheduler|engine|engine-build|engine-images …]: measures and prints medians with their spread; bench/results/ keeps them.
+"""./dev bench [--no-peers] [start|pods|memory|full-node|logs|soak|runtime|api|objects|network|scheduler|engine|engine-build|engine-images …]: measures and prints medians with their spread; bench/results/ keeps them.
 
 Each benchmark makes a cluster in namespaces of its own. Nothing else should run on the machine meanwhile: the load at the end is
 written down beside the numbers."""
@@ -17,10 +17,13 @@ import measure  # noqa: E402
 import network  # noqa: E402
 import objects  # noqa: E402
 import pods  # noqa: E402
+import runtime  # noqa: E402
 import scheduler  # noqa: E402
+import soaking  # noqa: E402
 import start  # noqa: E402
 
-BENCHMARKS = {"start": start.measure, "pods": pods.measure, "memory": pods.measure_memory, "api": api.measure, "objects": objects.measure,
+BENCHMARKS = {"start": start.measure, "pods": pods.measure, "memory": pods.measure_memory, "full-node": pods.measure_full_node,
+              "logs": pods.measure_logs, "soak": soaking.measure, "runtime": runtime.measure, "api": api.measure, "objects": objects.measure,
               "network": network.measure, "scheduler": scheduler.measure, "engine": engine.measure, "engine-build": engine_build.measure, "engine-images": engine_images.measure}
 
 
