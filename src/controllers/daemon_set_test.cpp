@@ -107,6 +107,18 @@ TEST_F(DaemonSetTest, EachNodeHasOnePodThatIsBoundToIt) {
   EXPECT_EQ(status().observedGeneration, set().meta().generation);
 }
 
+TEST_F(DaemonSetTest, ARevisionHoldsTheTemplateAsKubernetesPrintsIt) {
+  begin();
+  add_set(R"("updateStrategy":{"type":"OnDelete"},)", R"(,"securityContext":{},"dnsPolicy":"ClusterFirst")");
+  const auto made = server.all(controller_revisions, "x");
+  ASSERT_EQ(made.size(), 1u);
+  const auto parsed = json::Document::parse(made[0].object->json());
+  EXPECT_EQ(
+      json::print(*parsed->root().find("data")),
+      R"({"spec":{"template":{"$patch":"replace","metadata":{"labels":{"app":"agent"}},"spec":{"containers":[{"image":"one","name":"c",)"
+      R"("resources":{}}],"dnsPolicy":"ClusterFirst","securityContext":{},"terminationGracePeriodSeconds":0}}}})");
+}
+
 TEST_F(DaemonSetTest, PodsFollowNodesThatComeChangeAndGo) {
   begin();
   add_set("", R"(,"nodeSelector":{"kind":"big"})");

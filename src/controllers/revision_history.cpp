@@ -73,6 +73,22 @@ Task<Result<ObjectRef>> RevisionHistory::present(ObjectRef owner, std::vector<Ob
   co_return made;
 }
 
+// The template as Kubernetes keeps it, to the byte, because its programs compare bytes: as Go prints what it has read, with the resources
+// of every container, which it never leaves out.
+static std::string revision_data(const json::Node& given) {
+  json::Document data;
+  data.set_root(data.make_object());
+  json::Node& spec = data.ensure_object(data.root(), "spec");
+  json::Node& copy = data.set(spec, "template", data.copy(given));
+  data.set(copy, "$patch", "replace");
+  if (json::Node* pod = copy.find("spec"))
+    for (std::string_view list : {"containers", "initContainers"})
+      if (json::Node* containers = pod->find(list); containers && containers->is_array())
+        for (json::Node& container : *containers)
+          if (container.is_object()) data.ensure_object(container, "resources");
+  return sorted_json(data.root());
+}
+
 static Result<std::string> revision_body(const ObjectRef& owner, const std::string& name, std::string_view hash_label,
                                          const std::string& hash, int64_t number) {
   const json::Document parsed = TRY(json::Document::parse(owner.object->json()));
@@ -90,9 +106,7 @@ static Result<std::string> revision_body(const ObjectRef& owner, const std::stri
   json.end().array("ownerReferences");
   write_controller_reference(json, meta);
   json.end().end();
-  json.object("data").object("spec").object("template").field("$patch", "replace");
-  for (const json::Node& member : given) json.raw(member.key(), json::print(member));
-  json.end().end().end().field("revision", number).end();
+  json.raw("data", revision_data(given)).field("revision", number).end();
   return json.take();
 }
 

@@ -87,13 +87,16 @@ TEST(StrategicPatch, ListsMergeByTheirKeys) {
   EXPECT_EQ(
       strategic(R"({"spec":{"template":{"spec":{"containers":[{"name":"a","image":"1","env":[{"name":"X","value":"1"}]},{"name":"b"}]}}}})",
                 R"({"spec":{"template":{"spec":{"containers":[{"name":"a","image":"2","env":[{"name":"Y","value":"2"}]}]}}}})"),
-      R"({"spec":{"template":{"spec":{"containers":[{"name":"a","image":"2","env":[{"name":"X","value":"1"},)"
-      R"({"name":"Y","value":"2"}]},{"name":"b"}]}}}})");
+      R"({"spec":{"template":{"spec":{"containers":[{"name":"a","image":"2","env":[{"name":"Y","value":"2"},)"
+      R"({"name":"X","value":"1"}]},{"name":"b"}]}}}})");
   EXPECT_EQ(strategic(R"({"spec":{"containers":[{"name":"a","args":["x","y"]}]}})",
                       R"({"spec":{"containers":[{"name":"a","args":["z"]}]}})", "Pod", "v1"),
             R"({"spec":{"containers":[{"name":"a","args":["z"]}]}})");
   EXPECT_EQ(strategic(R"({"metadata":{"finalizers":["a","b"]}})", R"({"metadata":{"finalizers":["c","a"]}})"),
-            R"({"metadata":{"finalizers":["b","c","a"]}})");
+            R"({"metadata":{"finalizers":["c","a","b"]}})");
+  // A new element stands before those that the patch does not name.
+  EXPECT_EQ(strategic(R"({"spec":{"containers":[{"name":"a"},{"name":"b"}]}})", R"({"spec":{"containers":[{"name":"c"}]}})", "Pod", "v1"),
+            R"({"spec":{"containers":[{"name":"c"},{"name":"a"},{"name":"b"}]}})");
 }
 
 TEST(StrategicPatch, DirectivesDeleteAndReplace) {

@@ -232,10 +232,10 @@ class Strategic {
     document_.clear(list);
     size_t i = 0, j = 0;
     while (i < named.size() || j < others.size()) {
-      // Two elements that are both new keep the server's side first, as Kubernetes does.
-      const bool first = j == others.size() || (i < named.size() && named[i].first != Positions::none &&
-                                                others[j].first != Positions::none && named[i].first < others[j].first);
-      document_.append(list, first ? *named[i++].second : *others[j++].second);
+      // An element that one of the two has not from the original: what the patch names comes first, as in Kubernetes.
+      const bool other_first = i == named.size() || (j < others.size() && named[i].first != Positions::none &&
+                                                     others[j].first != Positions::none && others[j].first < named[i].first);
+      document_.append(list, other_first ? *others[j++].second : *named[i++].second);
     }
   }
 
