@@ -95,8 +95,21 @@ void Node::pod_changed(const model::ObjectRef& before, const model::ObjectRef& a
   else start_worker(after);
 }
 
+// A pod that has been here before is not judged again.
+std::optional<Refusal> Node::judge(const model::ObjectRef& pod) {
+  const auto& typed = pod.as<model::core_v1::Pod>();
+  if (!typed.status.startTime.empty() || !pod.meta().deletion_timestamp.empty() || context_.engine.sandbox(pod.meta().uid))
+    return std::nullopt;
+  std::vector<model::ObjectRef> others;
+  for (const auto& [uid, worker] : workers_)
+    if (!worker->ended()) others.push_back(worker->pod());
+  const std::string& name = context_.options.node_name;
+  return refusal_of(pod, informers_.of(client::nodes, "", {.field_selector = "metadata.name=" + name}).get(name), others);
+}
+
 void Node::start_worker(const model::ObjectRef& pod) {
   const std::string uid = pod.meta().uid;
+  const auto refusal = judge(pod);
   workers_[uid] = std::make_unique<PodWorker>(context_, pod, [this, uid] {
     // Called from the worker's own code: it is destroyed when that has returned.
     finished_.start([](Node* self, std::string uid) -> Task<void> {
@@ -104,6 +117,7 @@ void Node::start_worker(const model::ObjectRef& pod) {
       self->worker_finished(uid);
     }(this, uid));
   });
+  if (refusal) workers_[uid]->refuse(refusal->reason, refusal->message);
 }
 
 void Node::worker_finished(const std::string& uid) {

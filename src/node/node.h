@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/task.h"
+#include "node/admission.h"
 #include "node/context.h"
 #include "node/local_volumes.h"
 #include "node/named_sources.h"
@@ -42,6 +43,7 @@ class Node {
  private:
   void pod_changed(const model::ObjectRef& before, const model::ObjectRef& after);
   void start_worker(const model::ObjectRef& pod);
+  std::optional<Refusal> judge(const model::ObjectRef& pod);
   void worker_finished(const std::string& uid);
   void source_changed(bool secret, const model::ObjectRef& object);
   void claim_changed(const model::ObjectRef& claim);

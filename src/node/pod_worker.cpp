@@ -31,6 +31,17 @@ PodWorker::PodWorker(const Context& context, model::ObjectRef pod, std::function
 
 PodWorker::~PodWorker() = default;
 
+void PodWorker::refuse(const std::string& reason, const std::string& message) {
+  failed_reason_ = reason;
+  failed_message_ = "Pod was rejected: " + message;
+  event(client::EventType::warning, reason, message);
+}
+
+bool PodWorker::ended() const {
+  const std::string phase = phase_of(spec(), facts());
+  return gone_ || phase == "Succeeded" || phase == "Failed";
+}
+
 // Containers that kubectl debug has added since the last look. Called between steps only: sync() walks the list across waits.
 void PodWorker::take_ephemeral() {
   for (const EphemeralContainer& added : spec().spec.ephemeralContainers) {

@@ -26,6 +26,8 @@ class PodWorker {
   PodWorker(const Context& context, model::ObjectRef pod, std::function<void()> on_finished);
   ~PodWorker();
 
+  /// The node does not take the pod: it fails, and nothing of it is started. At once after the constructor.
+  void refuse(const std::string& reason, const std::string& message);
   /// A newer version of the pod. Another uid under the same name is another worker's.
   void update(model::ObjectRef pod);
   /// The pod is no longer in the API.
@@ -41,6 +43,8 @@ class PodWorker {
   const model::ObjectRef& pod() const { return pod_; }
   const std::string& uid() const { return uid_; }
   bool finished() const { return finished_; }
+  /// Its phase is final, or it is no longer in the API: it holds nothing that another pod may want.
+  bool ended() const;
   /// Whether the pod is to go: deleted, or no longer in the API.
   bool ending() const;
   /// The container's present (or, with `previous`, its last) incarnation; nullopt when there is none.

@@ -276,3 +276,34 @@ def test_projected_token_is_accepted_by_the_api(cluster):
     answer = cluster.sandbox.inside(["curl", "-sk", "-H", f"Authorization: Bearer {token}", f"https://127.0.0.1:6443/api/v1/namespaces/{cluster.ns}/pods"]).stdout
     body = json.loads(answer)
     assert body["code"] in (401, 403) and (body["code"] == 401 or f"system:serviceaccount:{cluster.ns}:default" in body["message"])
+
+
+def test_a_node_refuses_what_it_has_no_place_for(cluster):
+    port = [{"containerPort": 21017, "hostPort": 21017}]
+    cluster.apply(pod("holder", ports=port, nodeName="node-1"))
+    cluster.wait_running("holder")
+    cluster.apply(pod("second", ports=port, nodeName="node-1"),
+                  pod("huge", resources={"requests": {"cpu": "1000"}}, nodeName="node-1"),
+                  pod("elsewhere", nodeName="node-1", nodeSelector={"disk": "tape"}))
+    for name, reason in (("second", "NodePorts"), ("huge", "OutOfcpu"), ("elsewhere", "NodeAffinity")):
+        status = cluster.wait_ended(name)["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", reason), status
+        assert status["message"].startswith("Pod was rejected: ")
+        events = cluster.get("-n", cluster.ns, "events", "--field-selector", f"involvedObject.name={name},reason={reason}")["items"]
+        assert events, name
+    cluster.k("delete", "pod", "holder", "--timeout=20s")
+    cluster.apply(pod("third", ports=port, nodeName="node-1"))
+    cluster.wait_running("third")
+
+
+def test_a_stateful_pod_that_was_refused_is_made_again_when_there_is_a_place(cluster):
+    port = [{"containerPort": 21018, "hostPort": 21018}]
+    cluster.apply(pod("holder", ports=port, nodeName="node-1"))
+    cluster.wait_running("holder")
+    template = pod("web", ports=port, nodeName="node-1")
+    cluster.apply({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "web"},
+                   "spec": {"replicas": 1, "serviceName": "web", "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": template["metadata"], "spec": template["spec"]}}})
+    first = wait_for("the first web-0", lambda: [p for p in cluster.get("-n", cluster.ns, "pods", "-l", "app=web")["items"]])[0]["metadata"]["uid"]
+    wait_for("another web-0", lambda: [p for p in cluster.get("-n", cluster.ns, "pods", "-l", "app=web")["items"] if p["metadata"]["uid"] != first])
+    cluster.k("delete", "pod", "holder", "--timeout=20s")
+    cluster.wait_running("web-0", 60)

@@ -1,0 +1,99 @@
+#include "node/admission.h"
+
+#include <algorithm>
+
+#include "client/node_selectors.h"
+#include "model/quota.h"
+#include "node/status.h"
+
+namespace estiba::node {
+
+using model::ObjectRef;
+using namespace model::core_v1;
+
+namespace {
+
+struct HostPort {
+  int32_t port;
+  std::string ip, protocol;
+
+  bool conflicts(const HostPort& other) const {
+    const auto any = [](const std::string& address) { return address.empty() || address == "0.0.0.0" || address == "::"; };
+    return port == other.port && protocol == other.protocol && (ip == other.ip || any(ip) || any(other.ip));
+  }
+};
+
+std::vector<HostPort> host_ports(const Pod& pod) {
+  std::vector<HostPort> out;
+  const auto add = [&](const Container& container) {
+    for (const ContainerPort& port : container.ports)
+      if (port.hostPort.value_or(0) > 0) out.push_back({*port.hostPort, port.hostIP, port.protocol.empty() ? "TCP" : port.protocol});
+  };
+  for (const Container& container : pod.spec.containers) add(container);
+  for (const Container& container : pod.spec.initContainers)
+    if (is_sidecar(container)) add(container);
+  return out;
+}
+
+bool ports_free(const Pod& pod, const std::vector<ObjectRef>& others) {
+  const std::vector<HostPort> wanted = host_ports(pod);
+  if (wanted.empty()) return true;
+  for (const ObjectRef& other : others)
+    for (const HostPort& taken : host_ports(other.as<Pod>()))
+      if (std::ranges::any_of(wanted, [&](const HostPort& port) { return port.conflicts(taken); })) return false;
+  return true;
+}
+
+model::ResourceList requests(const ObjectRef& pod) {
+  const auto parsed = json::Document::parse(pod.object->json());
+  const json::Node* spec = parsed ? parsed->root().find("spec") : nullptr;
+  return spec ? model::pod_resources(*spec, "requests", true) : model::ResourceList{};
+}
+
+// In the units of the scheduler's own figures: thousandths of a processor, bytes.
+int64_t amount(const std::string& name, const model::Quantity& quantity) {
+  return name == "cpu" ? quantity.to_milli() : quantity.to_int64();
+}
+
+Refusal out_of(const std::string& reason, const std::string& name, int64_t requested, int64_t used, int64_t capacity) {
+  return {"OutOf" + reason, "Node didn't have enough resource: " + name + ", requested: " + std::to_string(requested) +
+                                ", used: " + std::to_string(used) + ", capacity: " + std::to_string(capacity)};
+}
+
+std::optional<Refusal> lacking(const ObjectRef& pod, const Node& node, const std::vector<ObjectRef>& others) {
+  const auto allocatable = [&](const std::string& name) -> std::optional<model::Quantity> {
+    const auto found = node.status.allocatable.find(name);
+    if (found == node.status.allocatable.end()) return std::nullopt;
+    auto quantity = model::Quantity::parse(found->second);
+    return quantity ? std::optional(*quantity) : std::nullopt;
+  };
+  if (const auto most = allocatable("pods"); most && int64_t(others.size()) + 1 > most->to_int64())
+    return out_of("pods", "pods", 1, int64_t(others.size()), most->to_int64());
+  model::ResourceList wanted = requests(pod);
+  std::erase_if(wanted, [](const auto& entry) { return entry.second.is_zero(); });
+  if (wanted.empty()) return std::nullopt;
+  model::ResourceList used;
+  for (const ObjectRef& other : others) model::add_resources(used, requests(other));
+  for (const auto& [name, quantity] : wanted) {
+    const auto there = allocatable(name);
+    if (!there) continue;  // a resource of the cluster, not of a node
+    const int64_t taken = amount(name, used[name]), asked = amount(name, quantity), whole = amount(name, *there);
+    if (asked > whole - taken) return out_of(name, name, asked, taken, whole);
+  }
+  return std::nullopt;
+}
+
+Refusal failed(const std::string& predicate, const std::string& why) { return {predicate, "Predicate " + predicate + " failed: " + why}; }
+
+}  // namespace
+
+std::optional<Refusal> refusal_of(const ObjectRef& pod, const ObjectRef& node, const std::vector<ObjectRef>& others) {
+  if (!node) return std::nullopt;
+  if (auto refusal = lacking(pod, node.as<Node>(), others)) return refusal;
+  const Pod& typed = pod.as<Pod>();
+  if (!client::selects(typed.spec, node.meta())) return failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector");
+  if (!ports_free(typed, others)) return failed("NodePorts", "node(s) didn't have free ports for the requested pod ports");
+  return std::nullopt;
+}
+
+}  // namespace estiba::node
