@@ -174,6 +174,32 @@ TEST_F(JobTest, AnIndexThatFailsTooOftenEndsAndTheOthersGoOn) {
   EXPECT_EQ(status().failed, 2);
 }
 
+TEST_F(JobTest, TooManyFailedIndexesEndTheJob) {
+  begin();
+  add_job("'completions':4,'parallelism':4,'completionMode':'Indexed','backoffLimitPerIndex':0,'maxFailedIndexes':1");
+  end(live_of(0), false);
+  EXPECT_EQ(status().failedIndexes, "0");
+  EXPECT_EQ(live().size(), 3u);
+  end(live_of(2), false);
+  EXPECT_EQ(reason("FailureTarget"), "MaxFailedIndexesExceeded");
+  EXPECT_TRUE(live().empty());
+  EXPECT_EQ(reason("Failed"), "MaxFailedIndexesExceeded");
+}
+
+TEST_F(JobTest, AFailurePolicyGivesAnIndexUp) {
+  begin();
+  add_job(
+      "'completions':2,'parallelism':2,'completionMode':'Indexed','backoffLimitPerIndex':3,'podFailurePolicy':{'rules':["
+      "{'action':'FailIndex','onExitCodes':{'operator':'In','values':[42]}}]}");
+  end(live_of(0), false, 42);
+  EXPECT_EQ(status().failedIndexes, "0");
+  executor.advance(10min);
+  EXPECT_FALSE(live_of(0));
+  end(live_of(1), true);
+  EXPECT_EQ(reason("Failed"), "FailedIndexes");
+  EXPECT_EQ(status().completedIndexes, "1");
+}
+
 TEST_F(JobTest, AFailurePolicyEndsTheJobOrIgnoresAFailure) {
   begin();
   add_job(
@@ -249,6 +275,22 @@ TEST_F(JobTest, AFinishedJobGoesWhenItsTimeIsOver) {
   executor.advance(2s);
   const ObjectRef job = server.find(client::jobs, "x", "work");
   EXPECT_TRUE(!job || !job.meta().deletion_timestamp.empty());
+}
+
+TEST_F(JobTest, PodsAreAdoptedAndReleased) {
+  begin();
+  add_job("'completions':4,'parallelism':2");
+  const std::string uid = server.find(client::jobs, "x", "work").meta().uid, name = live()[0].meta().name;
+  server.merge(client::pods, "x", name, R"({"metadata":{"ownerReferences":null}})");
+  executor.run();
+  ASSERT_TRUE(server.find(client::pods, "x", name).meta().controller());
+  EXPECT_EQ(server.find(client::pods, "x", name).meta().controller()->uid, uid);
+  EXPECT_EQ(live().size(), 2u);
+  server.merge(client::pods, "x", name, R"({"metadata":{"labels":{"job":null}}})");
+  executor.run();
+  EXPECT_FALSE(server.find(client::pods, "x", name).meta().controller());
+  EXPECT_EQ(live().size(), 3u);  // the released one and two of the Job's own
+  EXPECT_EQ(status().active, 2);
 }
 
 TEST_F(JobTest, APodWhoseJobIsGoneLosesItsFinalizer) {

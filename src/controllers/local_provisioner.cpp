@@ -87,7 +87,9 @@ class LocalProvisioner final : public Controller {
     }
     std::string node;
     pods_.each(pods_by_claim_, client::key_of(claim), [&](const ObjectRef& pod) {
-      if (const std::string& name = pod.as<Pod>().spec.nodeName; node.empty() || (!name.empty() && name < node)) node = name;
+      const std::string& name = pod.as<Pod>().spec.nodeName;
+      // A pod may outlive its node for a while: what is chosen for it now would be taken back at once, again and again.
+      if (!name.empty() && (node.empty() || name < node) && nodes_.get(name)) node = name;
     });
     if (node.empty()) co_return {};
     client::JsonWriter json = metadata_patch(claim);

@@ -123,6 +123,22 @@ TEST_F(NodeTest, ANodeThatComesBackLosesItsTaintsAndKeepsItsPods) {
   EXPECT_TRUE(has_pod("p"));
 }
 
+TEST_F(NodeTest, ANodeThatFlapsKeepsItsPodsAndNoTaint) {
+  start({make_node_lifecycle_controller});
+  add_node("n");
+  add_pod("p", "n",
+          R"(,"tolerations":[{"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute","tolerationSeconds":300}])");
+  for (int i = 0; i < 20; ++i) {
+    executor.advance(50s);
+    EXPECT_EQ(taints("n"), "unreachable:NoSchedule unreachable:NoExecute") << i;
+    set_ready("n", "True");
+    renew("n");
+    EXPECT_EQ(taints("n"), "") << i;
+  }
+  EXPECT_TRUE(has_pod("p"));
+  EXPECT_LE(server.calls["patch nodes"] + server.calls["update nodes"], 200);
+}
+
 TEST_F(NodeTest, ANotReadyNodeIsTaintedAndItsPodsAreLeftToIt) {
   start({make_node_lifecycle_controller});
   add_node("n");

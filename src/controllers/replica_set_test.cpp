@@ -95,6 +95,67 @@ TEST_F(ReplicaSetTest, ARefusedPodIsNotAskedForAHundredTimes) {
   EXPECT_TRUE(set().as<ReplicaSet>().status.conditions.empty());
 }
 
+TEST_F(ReplicaSetTest, AQuotaThatIsReachedInTheMiddleIsToldAndTheRestComesLater) {
+  size_t most = 3;
+  server.before_call = [&](std::string_view verb, Resource resource, std::string_view) -> Result<void> {
+    if (verb == "create" && resource == client::pods && pods() >= most)
+      return fail(Code::forbidden, "exceeded quota: q, used: pods=3, limited: pods=3");
+    return {};
+  };
+  begin();
+  add_set(2);
+  executor.run();
+  scale(6);
+  executor.run();
+  EXPECT_EQ(pods(), 3u);
+  ASSERT_EQ(set().as<ReplicaSet>().status.conditions.size(), 1u);
+  EXPECT_EQ(set().as<ReplicaSet>().status.conditions[0].type, "ReplicaFailure");
+  EXPECT_TRUE(set().as<ReplicaSet>().status.conditions[0].message.contains("exceeded quota"));
+  const auto events = server.all(client::events, "x");
+  EXPECT_TRUE(
+      std::ranges::any_of(events, [](const ObjectRef& event) { return event.as<model::core_v1::Event>().reason == "FailedCreate"; }));
+  const int before = server.calls["create pods"];
+  executor.advance(10min);
+  EXPECT_LE(server.calls["create pods"] - before, 20);  // it asks more and more seldom
+  most = 100;
+  executor.advance(10min);
+  EXPECT_EQ(pods(), 6u);
+  EXPECT_TRUE(set().as<ReplicaSet>().status.conditions.empty());
+}
+
+TEST_F(ReplicaSetTest, TwoThatSelectTheSamePodsLeaveEachOthersAlone) {
+  begin();
+  add_set(2);
+  executor.run();
+  const std::string first = set().meta().uid;
+  json::Document other = *json::Document::parse(set().object->json());
+  other.remove(*other.root().find("metadata"), "uid");
+  other.set(*other.root().find("metadata"), "name", "rival");
+  server.add(client::replica_sets, "x", json::print(other.root()));
+  executor.run();
+  const int before = server.calls["create pods"] + server.calls["remove pods"] + server.calls["patch pods"];
+  executor.advance(10min);
+  std::map<std::string, int> owners;
+  for (const ObjectRef& pod : server.all(client::pods, "x")) ++owners[pod.meta().controller()->uid];
+  EXPECT_EQ(owners.size(), 2u);
+  for (const auto& [uid, count] : owners) EXPECT_EQ(count, 2) << uid << (uid == first ? " web" : " rival");
+  EXPECT_EQ(server.calls["create pods"] + server.calls["remove pods"] + server.calls["patch pods"], before);
+}
+
+TEST_F(ReplicaSetTest, TenThousandPodsThatFailAtOnceAreReplacedOnceEach) {
+  begin();
+  add_set(10'000);
+  executor.advance(1min);
+  ASSERT_EQ(pods(), 10'000u);
+  for (const ObjectRef& pod : server.all(client::pods, "x"))
+    server.merge(client::pods, "x", pod.meta().name, R"({"status":{"phase":"Failed"}})", "status");
+  executor.advance(1min);
+  EXPECT_EQ(server.calls["create pods"], 20'000);
+  EXPECT_EQ(set().as<ReplicaSet>().status.replicas, 10'000);
+  executor.advance(1h);
+  EXPECT_EQ(server.calls["create pods"], 20'000);
+}
+
 TEST_F(ReplicaSetTest, AFinishedPodIsReplaced) {
   begin();
   add_set(1);

@@ -249,6 +249,15 @@ TEST_F(VolumesTest, LocalVolumesOnANodeThatIsNotThereAreSelectedAgain) {
   EXPECT_TRUE(server.all(persistent_volumes).empty());
 }
 
+TEST_F(VolumesTest, APodThatOutlivesItsNodeMakesNobodyChooseThatNode) {
+  start({make_local_provisioner});
+  add_claim("c", "1Gi", R"(,"storageClassName":"local-path")");
+  add_pod("p", "c", "gone");
+  executor.advance(1min);
+  EXPECT_EQ(server.find(persistent_volume_claims, "x", "c").meta().annotation(selected_node), "");
+  EXPECT_EQ(server.calls["patch persistentvolumeclaims"], 0);
+}
+
 TEST_F(VolumesTest, EphemeralClaimsAreThePods) {
   start({make_ephemeral_volume_controller});
   add_claim("p-taken", "1Gi");

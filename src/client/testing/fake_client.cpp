@@ -1,5 +1,6 @@
 #include "client/testing/fake_client.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -42,8 +43,9 @@ class FakeClient::Stream final : public WatchStream {
       if (!client_.held_) {
         if (revision_ < client_.compacted_) co_return fail(Code::gone, "watch " + kind_ + ": too old");
         std::vector<WatchEvent> batch;
-        for (const LogEntry& entry : client_.log_) {
-          if (entry.event.object.revision <= revision_) continue;
+        auto newer =
+            std::ranges::upper_bound(client_.log_, revision_, {}, [](const LogEntry& entry) { return entry.event.object.revision; });
+        for (const LogEntry& entry : std::ranges::subrange(newer, client_.log_.end())) {
           if (entry.kind != kind_ || (!ns_.empty() && entry.ns != ns_)) continue;
           if (name_.empty() || entry.event.object.meta().name == name_) batch.push_back(entry.event);
         }
@@ -151,6 +153,16 @@ Result<ObjectRef> FakeClient::review_access(std::string_view body) const {
   json::Node& status = review.ensure_object(review.root(), "status");
   review.set(status, "allowed", review.make_bool(spec && may && may(*spec)));
   return ObjectRef{TRY(model::Object::make(review.root())), 0};
+}
+
+// As the API server refuses it; a test's own add() may.
+static Result<void> require_lasting(const FakeClient& client, const std::string& ns) {
+  const ObjectRef space = ns.empty() ? ObjectRef{} : client.find(namespaces, "", ns);
+  if (!space || space.meta().deletion_timestamp.empty()) return {};
+  Error error{.code = Code::forbidden, .message = "unable to create new content in namespace " + ns + " because it is being terminated"};
+  error.details = std::make_shared<ErrorDetails>();
+  error.details->causes.push_back({.reason = "NamespaceTerminating", .field = "metadata.namespace"});
+  return std::unexpected(std::move(error));
 }
 
 // `next` is the whole object as it is wanted; what the subresource does not cover is taken from the present one.
@@ -351,6 +363,7 @@ Task<Result<std::unique_ptr<WatchStream>>> FakeClient::watch(Resource resource, 
 Task<Result<ObjectRef>> FakeClient::create(Resource resource, std::string ns, std::string body, WriteOptions) {
   CO_TRY(co_await arrive("create", resource, {}));
   if (resource.name == "subjectaccessreviews") co_return review_access(body);
+  CO_TRY(require_lasting(*this, ns));
   auto made = do_create(resource, ns, body);
   co_await answer();
   co_return made;
