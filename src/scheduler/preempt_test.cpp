@@ -140,5 +140,24 @@ TEST_F(PreemptionTest, BudgetsAreKeptWhereThereIsAChoice) {
   EXPECT_TRUE(going("kept")) << "without a choice a budget does not stop it";
 }
 
+TEST_F(PreemptionTest, AStormOfPreemptorsTakesNoMoreThanItNeeds) {
+  for (int i = 0; i < 10; ++i) node("n" + std::to_string(i), "2");
+  start();
+  for (int i = 0; i < 20; ++i) pod("low" + std::to_string(i), "1", 1);
+  for (int i = 0; i < 40; ++i) pod("high" + std::to_string(i), "1", 10);
+  int going_now = 0;
+  for (int i = 0; i < 20; ++i) going_now += going("low" + std::to_string(i));
+  EXPECT_EQ(going_now, 20);
+  const int before = server.calls["remove pods"];
+  executor.advance(1h);
+  EXPECT_EQ(server.calls["remove pods"], before);  // who waits for room preempts nobody else
+  EXPECT_LE(before, 20);
+  for (int i = 0; i < 20; ++i)
+    if (find("low" + std::to_string(i))) end("low" + std::to_string(i));
+  int placed = 0;
+  for (int i = 0; i < 40; ++i) placed += !where("high" + std::to_string(i)).empty();
+  EXPECT_EQ(placed, 20);
+}
+
 }  // namespace
 }  // namespace estiba::scheduler

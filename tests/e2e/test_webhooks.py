@@ -376,3 +376,17 @@ def test_wrong_configurations_are_refused_with_their_fields(webhooks):
                  "webhooks[2].rules[0].operations: Invalid value", "if '*' is present, must not specify other operations", "webhooks[2].rules[0].apiVersions: Required value",
                  "webhooks[2].rules[0].resources[1]: Invalid value: \"pods/log\": if 'pods/*' is present, must not specify pods/log", 'webhooks[2].rules[0].scope: Unsupported value: "None"'):
         assert part in message, (part, message)
+
+
+def test_a_webhook_that_undoes_every_change_makes_no_loop_spin(api, ns, webhooks):
+    """What the Deployment's controller asks of its ReplicaSet comes to nothing; it must not ask without a pause."""
+    webhooks.register("Mutating", webhooks.hook("undo", {"patch": [{"op": "replace", "path": "/spec/replicas", "value": 0}]}, groups=["apps"], resources=["replicasets"]))
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "none"}]}}
+    deployment = {"metadata": {"name": "web"}, "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": template}}
+    assert api("POST", f"/apis/apps/v1/namespaces/{ns}/deployments", deployment).status == 201
+    wait_for("the first attempts", lambda: len(webhooks.reviews("undo")) >= 2)
+    time.sleep(3)
+    assert len(webhooks.reviews("undo")) < 40
+    assert api.get(f"/apis/apps/v1/namespaces/{ns}/replicasets").body["items"][0]["spec"]["replicas"] == 0
+    status = api.get(f"/apis/apps/v1/namespaces/{ns}/deployments/web").body["status"]
+    assert {c["type"]: c["status"] for c in status["conditions"]}["Available"] == "False" and not status.get("replicas")
