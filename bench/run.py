@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""./dev bench [--no-peers] [start|pods|memory|full-node|logs|soak|runtime|api|objects|network|scheduler|engine|engine-build|engine-images …]: measures and prints medians with their spread; bench/results/ keeps them.
+"""./dev bench [--no-peers] [start|pods|memory|full-node|logs|soak|runtime|api|objects|network|scheduler|controllers|engine|engine-build|engine-images …]: measures and prints medians with their spread; bench/results/ keeps them.
 
 Each benchmark makes a cluster in namespaces of its own. Nothing else should run on the machine meanwhile: the load at the end is
 written down beside the numbers."""
@@ -10,6 +10,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 os.environ.setdefault("ESTIBA_BIN", str(pathlib.Path(__file__).resolve().parent.parent / "build-release/bin"))
 import api  # noqa: E402
+import controllers  # noqa: E402
 import engine  # noqa: E402
 import engine_build  # noqa: E402
 import engine_images  # noqa: E402
@@ -24,7 +25,7 @@ import start  # noqa: E402
 
 BENCHMARKS = {"start": start.measure, "pods": pods.measure, "memory": pods.measure_memory, "full-node": pods.measure_full_node,
               "logs": pods.measure_logs, "soak": soaking.measure, "runtime": runtime.measure, "api": api.measure, "objects": objects.measure,
-              "network": network.measure, "scheduler": scheduler.measure, "engine": engine.measure, "engine-build": engine_build.measure, "engine-images": engine_images.measure}
+              "network": network.measure, "scheduler": scheduler.measure, "controllers": controllers.measure, "engine": engine.measure, "engine-build": engine_build.measure, "engine-images": engine_images.measure}
 
 
 def main():

@@ -4,7 +4,7 @@ import json
 import pathlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-ORDER = ("start", "pods", "memory", "full-node", "logs", "soak", "runtime", "api", "objects", "network", "scheduler", "engine", "engine-build", "engine-images")
+ORDER = ("start", "pods", "memory", "full-node", "logs", "soak", "runtime", "api", "objects", "network", "scheduler", "controllers", "engine", "engine-build", "engine-images")
 
 
 def number(value):

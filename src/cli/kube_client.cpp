@@ -18,7 +18,7 @@ const json::Node* first(const json::Document& doc, std::string_view list, std::s
 
 }  // namespace
 
-Result<KubeAccess> open_kubeconfig(const std::string& path) {
+Result<KubeAccess> open_kubeconfig(const std::string& path, const std::string& server) {
   auto text = os::read_file(path);
   if (!text)
     return std::unexpected(
@@ -32,7 +32,7 @@ Result<KubeAccess> open_kubeconfig(const std::string& path) {
   tls.key_pem = TRY_AS(path, base64_decode(user->string_at("client-key-data")));
   KubeAccess out;
   out.ca_pem = tls.ca_pem;
-  out.client = client::make_http_client({.server = std::string(cluster->string_at("server")),
+  out.client = client::make_http_client({.server = server.empty() ? std::string(cluster->string_at("server")) : server,
                                          .tls = TRY_AS(path, io::make_tls_client(tls)),
                                          .bearer_token = std::string(user->string_at("token")),
                                          .user_agent = "estiba"});

@@ -12,7 +12,8 @@ struct KubeAccess {
   std::string ca_pem;
 };
 
-/// Reads the first cluster and the first user of a kubeconfig (certificates in it, or a token). Errors name the file.
-Result<KubeAccess> open_kubeconfig(const std::string& path);
+/// Reads the first cluster and the first user of a kubeconfig (certificates in it, or a token). Errors name the file. `server`, when
+/// not empty, is asked instead of the cluster's ("https://10.0.0.1:6443").
+Result<KubeAccess> open_kubeconfig(const std::string& path, const std::string& server = {});
 
 }  // namespace estiba::cli

@@ -10,6 +10,7 @@ static constexpr Verb table[] = {
     {"image remove", "remove images", image_remove},
     {"kubeconfig", "print or merge the kubeconfig of a server on this machine", kubeconfig},
     {"registry", "serve images to docker, podman, skopeo and other machines", registry},
+    {"simulate", "run nodes without machines against a server, to measure or to plan", simulate},
     {"token create", "make a token by which machines join the cluster of a server on this machine", token_create},
     {"token delete", "make tokens of no use", token_delete},
     {"token list", "list the tokens by which machines may join", token_list},

@@ -33,5 +33,6 @@ Result<int> token_create(const Arguments& arguments);
 Result<int> token_delete(const Arguments& arguments);
 Result<int> token_list(const Arguments& arguments);
 Result<int> registry(const Arguments& arguments);
+Result<int> simulate(const Arguments& arguments);
 
 }  // namespace estiba::cli
