@@ -1,5 +1,6 @@
 #include "apiserver/fan_out.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace estiba::apiserver {
@@ -25,6 +26,7 @@ void FanOut::enqueue(Turn& turn) {
     turn.previous_ = last_;
     (last_ ? last_->next_ : first_) = &turn;
     last_ = &turn;
+    ++queued_;
     if (std::exchange(posted_, true)) return;
   }
   post();
@@ -35,14 +37,28 @@ void FanOut::unlink(Turn& turn) {
   (turn.next_ ? turn.next_->previous_ : last_) = turn.previous_;
   turn.next_ = turn.previous_ = nullptr;
   turn.queued_ = false;
+  --queued_;
+}
+
+void FanOut::begin_round() {
+  const std::lock_guard lock(mutex_);
+  round_ = queued_;
 }
 
 FanOut::Turn* FanOut::pop() {
   const std::lock_guard lock(mutex_);
+  if (round_ == 0 || !first_) return nullptr;
+  --round_;
   Turn* turn = first_;
-  if (turn) unlink(*turn);
-  else posted_ = false;
+  unlink(*turn);
   return turn;
+}
+
+bool FanOut::stop_if_empty() {
+  const std::lock_guard lock(mutex_);
+  if (first_) return false;
+  posted_ = false;
+  return true;
 }
 
 void FanOut::post() {
@@ -50,11 +66,29 @@ void FanOut::post() {
 }
 
 void FanOut::serve() {
-  const Instant end = executor_.now() + slice;
-  while (Turn* turn = pop()) {
-    if (auto waiting = std::exchange(turn->waiting_, {})) waiting.resume();
-    else turn->come_ = true;
-    if (executor_.now() >= end) return post();
+  const Instant begin = executor_.now();
+  if (begin < rest_until_) {
+    executor_.at(rest_until_, [self = shared_from_this()] { self->serve(); });
+    return;
+  }
+  if (begin >= served_ + long_round) busy_ = {};
+  const Duration before = busy_;
+  for (Instant now = begin;;) {
+    if (round_ == 0) begin_round();
+    while (Turn* turn = pop()) {
+      if (auto waiting = std::exchange(turn->waiting_, {})) waiting.resume();
+      else turn->come_ = true;
+      now = executor_.now();
+      if (now >= begin + slice) break;
+    }
+    served_ = now;
+    busy_ = before + (now - begin);
+    if (round_ == 0 && busy_ >= long_round) {
+      rest_until_ = now + std::min(busy_, longest_rest);
+      busy_ = {};
+    }
+    if (stop_if_empty()) return;
+    if (now < rest_until_ || now >= begin + slice) return post();
   }
 }
 

@@ -77,5 +77,40 @@ TEST_F(FanOutTest, OtherWorkComesBetweenSlices) {
   EXPECT_EQ(told, (std::vector{1, 100, 2}));
 }
 
+// A watch that takes `cost` whenever its turn comes.
+Task<void> costly(FanOut::Turn* turn, Duration cost, int number, std::vector<int>* told, FakeExecutor* executor) {
+  for (;;) {
+    co_await *turn;
+    told->push_back(number);
+    executor->pass(cost);
+  }
+}
+
+TEST_F(FanOutTest, ALongRoundIsFollowedByARest) {
+  FanOut::Turn a(fan_out), b(fan_out);
+  Job one(costly(&a, FanOut::long_round, 1, &told, &executor)), two(costly(&b, FanOut::long_round, 2, &told, &executor));
+  a.ring();
+  b.ring();
+  executor.run();
+  a.ring();
+  executor.run();
+  EXPECT_EQ(told, (std::vector{1, 2})) << "they rest";
+  executor.advance(2 * FanOut::long_round - 1ms);
+  EXPECT_EQ(told, (std::vector{1, 2}));
+  executor.advance(1ms);
+  EXPECT_EQ(told, (std::vector{1, 2, 1})) << "what rang meanwhile is not lost";
+}
+
+TEST_F(FanOutTest, ShortRoundsNeedNoRest) {
+  FanOut::Turn turn(fan_out);
+  Job job(costly(&turn, FanOut::slice, 1, &told, &executor));
+  for (int i = 0; i < 20; i++) {
+    turn.ring();
+    executor.run();
+    executor.advance(FanOut::long_round);
+  }
+  EXPECT_EQ(told.size(), 20u);
+}
+
 }  // namespace
 }  // namespace estiba::apiserver

@@ -4,6 +4,7 @@
 #include "apiserver/encodings.h"
 #include "apiserver/list_metadata.h"
 #include "apiserver/partial.h"
+#include "apiserver/protobuf_list.h"
 #include "apiserver/recent.h"
 #include "apiserver/table.h"
 
@@ -160,6 +161,8 @@ Result<Rendered> render_object(const Action& action, const model::ObjectRef& obj
 
 Result<Rendered> render_list(const Action& action, const Page& page) {
   const bool plain = action.wanted.encoding == Encoding::json && !action.wanted.pretty;
+  if (action.wanted.shape == Shape::object && action.wanted.encoding == Encoding::protobuf)
+    if (auto made = TRY(protobuf_list(action, page))) return Rendered{content_type_of(Encoding::protobuf), std::move(*made)};
   io::Body body;
   switch (action.wanted.shape) {
     case Shape::object: body = list_body(action, page); break;

@@ -24,6 +24,22 @@ inline void put_bytes(std::string& out, uint32_t number, std::string_view value)
   put_varint(out, value.size());
   out += value;
 }
+/// Begins a message inside of `out`; what follows is its content, until end_message() is given what this returned.
+inline size_t begin_message(std::string& out, uint32_t number) {
+  put_tag(out, number, Type::bytes);
+  out += char(0);
+  return out.size();
+}
+inline void end_message(std::string& out, size_t begin) {
+  uint64_t size = out.size() - begin;
+  if (size >= 0x80) {  // longer lengths need more room than was left
+    std::string length;
+    put_varint(length, size);
+    out.replace(begin - 1, 1, length);
+  } else {
+    out[begin - 1] = char(size);
+  }
+}
 inline void put_double(std::string& out, uint32_t number, double value) {
   put_tag(out, number, Type::fixed64);
   uint64_t bits;

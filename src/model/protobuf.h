@@ -20,9 +20,13 @@ Result<json::Document> from_protobuf(std::string_view bytes);
 
 /// The bare message, without envelope.
 Result<std::string> to_protobuf_message(const json::Node& object, const schema::Type& type);
+/// The same at the end of `out`; after an error, part of it may be there.
+Result<void> append_protobuf_message(std::string& out, const json::Node& object, const schema::Type& type);
 Result<json::Document> from_protobuf_message(std::string_view bytes, const schema::Type& type);
-/// The envelope round a bare message.
+/// The envelope round a bare message, and its two parts round one of `message_size` bytes that stands elsewhere.
 std::string protobuf_envelope(std::string_view api_version, std::string_view kind, std::string_view message);
+std::string protobuf_envelope_head(std::string_view api_version, std::string_view kind, size_t message_size);
+std::string protobuf_envelope_tail();
 /// One event of a watch (metav1.WatchEvent) round an enveloped object, with the four bytes of length that streams put first.
 std::string protobuf_watch_event(std::string_view event, std::string_view object);
 

@@ -23,64 +23,59 @@ std::unexpected<Error> wrong(std::string_view name, const Node& node) {
 
 Result<void> message(std::string& out, const Node& node, const Type& type, uint8_t embed);
 
-Result<std::string> timestamp(std::string_view text) {
+Result<void> timestamp(std::string& out, std::string_view text) {
   const Timestamp time = TRY(parse_timestamp(text));
-  std::string out;
   wire::put_int(out, 1, time.seconds);
   wire::put_int(out, 2, time.nanos);
-  return out;
+  return {};
 }
 
-Result<std::string> schema_or(const Node& node, Form form) {
-  std::string out;
+Result<void> nested(std::string& out, uint32_t number, const Node& node, const Type& type) {
+  const size_t begin = wire::begin_message(out, number);
+  TRY(message(out, node, type, 0));
+  wire::end_message(out, begin);
+  return {};
+}
+
+Result<void> schema_or(std::string& out, const Node& node, Form form) {
   if (form == Form::schema_or_bool) wire::put_int(out, 1, node.is_object() || node.as_bool());
-  if (node.is_object()) {
-    std::string props;
-    TRY(message(props, node, schema_props(), 0));
-    wire::put_bytes(out, form == Form::schema_or_bool ? 2 : 1, props);
-  }
-  if (!node.is_array()) return out;
+  if (node.is_object()) TRY(nested(out, form == Form::schema_or_bool ? 2 : 1, node, schema_props()));
+  if (!node.is_array()) return {};
   for (const Node& element : node) {
-    if (form == Form::schema_or_strings) {
-      wire::put_bytes(out, 2, element.as_string());
-      continue;
-    }
-    std::string props;
-    TRY(message(props, element, schema_props(), 0));
-    wire::put_bytes(out, 2, props);
+    if (form == Form::schema_or_strings) wire::put_bytes(out, 2, element.as_string());
+    else TRY(nested(out, 2, element, schema_props()));
   }
-  return out;
+  return {};
 }
 
-Result<std::string> special(const Node& node, Form form, std::string_view name) {
-  std::string out;
+Result<void> special(std::string& out, const Node& node, Form form, std::string_view name) {
   switch (form) {
     case Form::quantity:
       if (!node.is_string() && !node.is_number()) return wrong(name, node);
       wire::put_bytes(out, 1, node.is_string() ? node.as_string() : node.number_text());
-      return out;
+      return {};
     case Form::time:
     case Form::micro_time:
       if (!node.is_string()) return wrong(name, node);
-      return timestamp(node.as_string());
+      return timestamp(out, node.as_string());
     case Form::int_or_string: {
       const auto value = IntOrString::from(node);
       if (!value) return wrong(name, node);
       wire::put_int(out, 1, value->is_text());
       wire::put_int(out, 2, value->number);
       wire::put_bytes(out, 3, value->text);
-      return out;
+      return {};
     }
     case Form::raw_extension:
     case Form::fields:
     case Form::json:
-    case Form::patch: wire::put_bytes(out, 1, json::print(node)); return out;
+    case Form::patch: wire::put_bytes(out, 1, json::print(node)); return {};
     case Form::schema_or_array:
     case Form::schema_or_bool:
-    case Form::schema_or_strings: return schema_or(node, form);
+    case Form::schema_or_strings: return schema_or(out, node, form);
     case Form::message: break;
   }
-  return out;
+  return {};
 }
 
 // One value, as a field of this number.
@@ -110,13 +105,13 @@ Result<void> one(std::string& out, const Node& node, const Field& field, uint32_
     case Kind::bytes: wire::put_bytes(out, number, TRY(base64_decode(node.as_string()))); return {};
     case Kind::object:
     case Kind::any: wire::put_bytes(out, number, json::print(node)); return {};
-    case Kind::message: {
-      std::string nested;
-      TRY(message(nested, node, *field.type, 0));
-      wire::put_bytes(out, number, nested);
+    case Kind::message: return nested(out, number, node, *field.type);
+    case Kind::special: {
+      const size_t begin = wire::begin_message(out, number);
+      TRY(special(out, node, field.type->form, field.name));
+      wire::end_message(out, begin);
       return {};
     }
-    case Kind::special: wire::put_bytes(out, number, TRY(special(node, field.type->form, field.name))); return {};
   }
   return {};
 }
@@ -131,23 +126,23 @@ Result<void> value(std::string& out, const Node& node, const Field& field) {
   if (field.shape == Shape::single) return one(out, node, field, field.number);
   if (field.shape == Shape::list) {
     if (!field.wrapped) return list(out, node, field, field.number);
-    std::string items;
-    TRY(list(items, node, field, 1));
-    wire::put_bytes(out, field.number, items);
+    const size_t begin = wire::begin_message(out, field.number);
+    TRY(list(out, node, field, 1));
+    wire::end_message(out, begin);
     return {};
   }
   if (!node.is_object()) return wrong(field.name, node);
   for (const Node& member : node) {
-    std::string entry;
-    wire::put_bytes(entry, 1, member.key());
+    const size_t entry = wire::begin_message(out, field.number);
+    wire::put_bytes(out, 1, member.key());
     if (field.shape == Shape::map) {
-      TRY(one(entry, member, field, 2));
+      TRY(one(out, member, field, 2));
     } else {
-      std::string items;
-      TRY(list(items, member, field, 1));
-      wire::put_bytes(entry, 2, items);
+      const size_t items = wire::begin_message(out, 2);
+      TRY(list(out, member, field, 1));
+      wire::end_message(out, items);
     }
-    wire::put_bytes(out, field.number, entry);
+    wire::end_message(out, entry);
   }
   return {};
 }
@@ -161,9 +156,9 @@ Result<void> message(std::string& out, const Node& node, const Type& type, uint8
   }
   for (size_t i = 0; i < type.embeds.size(); ++i) {
     if (type.embeds[i].parent != embed) continue;
-    std::string nested;
-    TRY(message(nested, node, type, uint8_t(i + 1)));
-    wire::put_bytes(out, type.embeds[i].number, nested);
+    const size_t begin = wire::begin_message(out, type.embeds[i].number);
+    TRY(message(out, node, type, uint8_t(i + 1)));
+    wire::end_message(out, begin);
   }
   return {};
 }
@@ -176,16 +171,30 @@ Result<std::string> to_protobuf_message(const Node& object, const Type& type) {
   return out;
 }
 
-std::string protobuf_envelope(std::string_view api_version, std::string_view kind, std::string_view message) {
-  std::string type_meta;
-  wire::put_bytes(type_meta, 1, api_version);
-  wire::put_bytes(type_meta, 2, kind);
+Result<void> append_protobuf_message(std::string& out, const Node& object, const Type& type) { return message(out, object, type, 0); }
+
+std::string protobuf_envelope_head(std::string_view api_version, std::string_view kind, size_t message_size) {
   std::string out(protobuf_magic);
-  wire::put_bytes(out, 1, type_meta);
-  wire::put_bytes(out, 2, message);
+  const size_t type_meta = wire::begin_message(out, 1);
+  wire::put_bytes(out, 1, api_version);
+  wire::put_bytes(out, 2, kind);
+  wire::end_message(out, type_meta);
+  wire::put_tag(out, 2, wire::Type::bytes);
+  wire::put_varint(out, message_size);
+  return out;
+}
+
+std::string protobuf_envelope_tail() {
+  std::string out;
   wire::put_bytes(out, 3, "");
   wire::put_bytes(out, 4, "");
   return out;
+}
+
+std::string protobuf_envelope(std::string_view api_version, std::string_view kind, std::string_view message) {
+  std::string out = protobuf_envelope_head(api_version, kind, message.size());
+  out += message;
+  return out + protobuf_envelope_tail();
 }
 
 Result<std::string> to_protobuf(const Node& object, const Type& type) {
