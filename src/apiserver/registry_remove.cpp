@@ -5,6 +5,7 @@
 #include "apiserver/custom/converted_selection.h"
 #include "apiserver/edit.h"
 #include "apiserver/registry.h"
+#include "base/lanes.h"
 #include "base/strings.h"
 #include "base/time.h"
 
@@ -113,6 +114,18 @@ Task<Result<void>> admit_removal(const Action& action, Cluster& cluster, const j
   co_return co_await admission::validate(attributes);
 }
 
+// One of a collection, unless another could not be removed.
+Task<void> remove_listed(Registry* registry, const Action* collection, const model::Meta* listed, uint8_t* gone, Result<void>* failed) {
+  if (!*failed) co_return;
+  Action one = *collection;
+  one.verb = Verb::remove;
+  one.name = listed->name;
+  one.ns = listed->ns;
+  auto outcome = co_await registry->remove(std::move(one));
+  *gone = outcome.has_value();
+  if (!outcome && outcome.error().code != Code::not_found && *failed) *failed = std::unexpected(std::move(outcome.error()));
+}
+
 }  // namespace
 
 Task<Result<Outcome>> Registry::remove_entry(const Action& action, store::EntryPtr entry) {
@@ -191,17 +204,15 @@ Task<Result<Page>> Registry::remove_collection(Action action) {
   // What a webhook cannot convert can still be deleted, unless its fields have to be looked at.
   const bool converted = CO_TRY(ConvertedSelection::make(action)).has_value();
   Page page = CO_TRY(converted ? co_await list_custom(*this, action) : list(action));
+  std::vector<uint8_t> gone(page.items.size());
+  Result<void> failed;
+  co_await in_lanes(page.items.size(), write_lanes,
+                    [&](size_t i) { return remove_listed(this, &action, &page.items[i].meta(), &gone[i], &failed); });
+  CO_TRY(std::move(failed));
   Page removed;
   removed.revision = page.revision;
-  for (model::ObjectRef& object : page.items) {
-    Action one = action;
-    one.verb = Verb::remove;
-    one.name = object.meta().name;
-    one.ns = object.meta().ns;
-    auto outcome = co_await remove(std::move(one));
-    if (!outcome && outcome.error().code != Code::not_found) co_return std::unexpected(std::move(outcome.error()));
-    if (outcome) removed.items.push_back(std::move(object));
-  }
+  for (size_t i = 0; i < page.items.size(); i++)
+    if (gone[i]) removed.items.push_back(std::move(page.items[i]));
   co_return removed;
 }
 

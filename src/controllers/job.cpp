@@ -4,6 +4,7 @@
 // or deletes pods, and writes what the cache holds then. What it changed comes back through the watches.
 #include <algorithm>
 
+#include "base/lanes.h"
 #include "client/finalizers.h"
 #include "client/selectors.h"
 #include "controllers/deletion_rank.h"
@@ -141,7 +142,10 @@ class JobController final : public Controller {
 
   // --- finalizers ----------------------------------------------------------------------------------------------------
 
-  static Task<void> untrack_one(JobController* self, ObjectRef pod, std::optional<Error>* first_error) {
+  static Task<void> untrack_one(JobController* self, ObjectRef counted, std::optional<Error>* first_error) {
+    // The newest that is known: a patch of an older one would be refused.
+    const ObjectRef pod = self->pods_.get(client::key_of(counted));
+    if (!pod || pod.meta().uid != counted.meta().uid || !is_tracked(pod)) co_return;
     const model::Meta& meta = pod.meta();
     auto written = co_await self->client_.patch(client::pods, meta.ns, meta.name, client::PatchType::merge,
                                                 client::finalizer_patch(pod, job_tracking_finalizer, false));
@@ -151,13 +155,7 @@ class JobController final : public Controller {
 
   Task<Result<void>> untrack(std::vector<ObjectRef> pods) {
     std::optional<Error> error;
-    TaskGroup group;
-    for (const ObjectRef& pod : pods) {
-      // The newest that is known: a patch of an older one would be refused.
-      const ObjectRef now = pods_.get(client::key_of(pod));
-      if (now && now.meta().uid == pod.meta().uid && is_tracked(now)) group.start(untrack_one(this, now, &error));
-    }
-    co_await group.join();
+    co_await in_lanes(pods.size(), write_lanes, [&](size_t i) { return untrack_one(this, pods[i], &error); });
     if (error) co_return std::unexpected(std::move(*error).context("take the finalizer from counted pods"));
     co_return {};
   }

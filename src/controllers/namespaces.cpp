@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/lanes.h"
 #include "base/time.h"
 #include "client/json_writer.h"
 #include "controllers/framework.h"
@@ -85,10 +86,8 @@ class NamespaceController final : public Controller {
         if (list.error().code != Code::not_found && list.error().code != Code::unsupported) remains.failures = list.error().message;
         continue;
       }
-      TaskGroup group;
-      for (const ObjectRef& object : list->items)
-        if (object.meta().deletion_timestamp.empty()) group.start(remove_one(this, kind.resource, object, &remains));
-      co_await group.join();
+      co_await in_lanes(list->items.size(), write_lanes,
+                        [&](size_t i) { return remove_one(this, kind.resource, list->items[i], &remains); });
       if (list->items.empty()) continue;
       auto left = co_await client_.list(kind.resource, ns);
       if (!left || left->items.empty()) continue;
@@ -103,6 +102,7 @@ class NamespaceController final : public Controller {
   }
 
   static Task<void> remove_one(NamespaceController* self, client::Resource resource, ObjectRef object, Remains* remains) {
+    if (!object.meta().deletion_timestamp.empty()) co_return;
     auto removed = co_await self->client_.remove(resource, object.meta().ns, object.meta().name,
                                                  {.propagation = "Background", .uid = object.meta().uid});
     if (!removed && removed.error().code != Code::not_found && removed.error().code != Code::conflict)

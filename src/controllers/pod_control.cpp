@@ -1,5 +1,6 @@
 #include "controllers/pod_control.h"
 
+#include "base/lanes.h"
 #include "client/json_writer.h"
 #include "controllers/framework.h"
 #include "controllers/owned.h"
@@ -56,9 +57,7 @@ Task<Result<void>> PodControl::create(ObjectRef owner, size_t count, UniqueFunct
   std::optional<Error> error;
   size_t made = 0;
   for (size_t batch = std::min<size_t>(1, count); batch > 0; batch = std::min(batch * 2, count - made)) {
-    TaskGroup group;
-    for (size_t i = 0; i < batch; ++i) group.start(create_one(this, &owner, body(made + i), &error));
-    co_await group.join();
+    co_await in_lanes(batch, write_lanes, [&](size_t i) { return create_one(this, &owner, body(made + i), &error); });
     made += batch;
     if (!error) continue;
     if (is_namespace_ending(*error)) co_return {};
@@ -79,7 +78,6 @@ void PodControl::tell_deleted(const ObjectRef& owner, const std::string& pod, co
 
 Task<void> PodControl::remove_one(PodControl* self, const ObjectRef* owner, ObjectRef pod, std::optional<Error>* first_error) {
   const model::Meta& meta = pod.meta();
-  self->deleting_.insert(meta.uid);
   auto removed = co_await self->client_.remove(client::pods, meta.ns, meta.name, {.uid = meta.uid});
   if (removed || removed.error().code == Code::not_found || removed.error().code == Code::conflict) {
     if (removed) self->tell_deleted(*owner, meta.name, removed);
@@ -95,9 +93,8 @@ Task<void> PodControl::remove_one(PodControl* self, const ObjectRef* owner, Obje
 
 Task<Result<void>> PodControl::remove(ObjectRef owner, std::vector<ObjectRef> pods) {
   std::optional<Error> error;
-  TaskGroup group;
-  for (ObjectRef& pod : pods) group.start(remove_one(this, &owner, std::move(pod), &error));
-  co_await group.join();
+  for (const ObjectRef& pod : pods) deleting_.insert(pod.meta().uid);
+  co_await in_lanes(pods.size(), write_lanes, [&](size_t i) { return remove_one(this, &owner, pods[i], &error); });
   if (error) co_return std::unexpected(std::move(*error).context("delete pods of " + client::key_of(owner)));
   co_return {};
 }
