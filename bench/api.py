@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 from measure import KUBERNETES, Api, cpu_by_thread, pod, program, running_cluster, spent, support
 
@@ -18,6 +19,7 @@ CREATIONS = ((1, 1000), (16, 4000), (64, 8000))  # at a time, in all
 CONFIG_MAPS, PODS = 10_000, 5_000  # what is there meanwhile
 PUBLISHED_CREATES = {1: "231/s", 16: "716/s", 64: "894/s"}
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 
 class Generator:
@@ -98,6 +100,9 @@ def lists(table, load):
         table.add(f"LIST of {what}: p50", [r["p50_us"] / 1000 for r in results], "ms")
         if what == "5,000 pods":
             whole = results[0]["bytes"] // results[0]["requests"]
+            results = [load.costed(f"{path}?limit={limit}", requests=rounds, accept=PROTOBUF) for _ in range(3)]
+            size = results[0]["bytes"] / results[0]["requests"] / 1e6
+            table.add(f"LIST of {what} as protobuf ({size:.1f} MB): CPU of the server", [r["cpu_us"] / 1000 for r in results], "ms")
     return whole
 
 
@@ -217,5 +222,6 @@ def measure(table):
         patch(table, load)
         fan_out(table, load, api)
         api.call("DELETE", f"{LOADED}/configmaps")
+        time.sleep(25)  # memory is given back when the node's Lease is renewed
         table.add("the same after the whole load", pss(cluster), "MiB", "80 MB", "915 MB")
         etcd(table, cluster, load)

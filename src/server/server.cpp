@@ -13,6 +13,7 @@
 #include "server/control.h"
 #include "server/extension_api.h"
 #include "server/local_client.h"
+#include "server/memory_keeper.h"
 #include "server/node_proxy.h"
 #include "server/node_range.h"
 #include "server/node_runner.h"
@@ -52,6 +53,7 @@ struct Server::State {
   std::unique_ptr<Control> control;
   std::unique_ptr<io::Pool> pool;
   std::unique_ptr<NodeRunner> node;  // lives on the node's thread
+  std::unique_ptr<MemoryKeeper> memory;
 
   Result<void> open_store();
   Task<Result<void>> start_api();
@@ -191,6 +193,7 @@ Task<Result<void>> Server::start() {
     if (!s.options.node && !socket->empty())
       co_return fail(Code::invalid, std::string(flag) + " needs a node in this process: leave --node=false out, or run `estiba engine`");
   CO_TRY(s.open_store());
+  s.memory = std::make_unique<MemoryKeeper>(*s.store.store);
   CO_TRY(co_await s.start_api());
   auto extensions = CO_TRY(s.extension_api());
   s.control = std::make_unique<Control>(
@@ -227,6 +230,7 @@ Task<void> Server::stop() {
   }
   s.api_threads.clear();
   s.api.reset();
+  s.memory.reset();
   s.store.store.reset();
 }
 

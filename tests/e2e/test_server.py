@@ -8,6 +8,7 @@ import time
 import pytest
 
 import cluster as support
+from api import Api
 from manifests import config_map, deployment, pod
 
 
@@ -121,6 +122,21 @@ def test_a_full_disk_is_told_and_survived(own_cluster):
     names = {item["metadata"]["name"] for item in cluster.request("GET", "/api/v1/namespaces/default/configmaps")[1]["items"]}
     assert set(acknowledged) <= names
     assert cluster.request("POST", "/api/v1/namespaces/default/configmaps", config_map("again"))[0] == 201
+
+
+def test_memory_is_given_back_after_a_burst(own_cluster):
+    """4,000 objects come and go; what is theirs goes with them, when the node's Lease is renewed."""
+    own_cluster.start()
+    client = Api(own_cluster)
+    client("POST", "/api/v1/namespaces", {"metadata": {"name": "burst"}})
+    before = support.pss_kib(own_cluster.server_pid())
+    for i in range(4000):
+        client("POST", "/api/v1/namespaces/burst/configmaps", config_map(f"map-{i}", text="x" * 4000))
+    full = support.pss_kib(own_cluster.server_pid())
+    assert full > before + 12 * 1024
+    client("DELETE", "/api/v1/namespaces/burst")
+    own_cluster.kubectl("wait", "--for=delete", "namespace/burst", "--timeout=60s")
+    support.wait_for("memory to be given back", lambda: support.pss_kib(own_cluster.server_pid()) < (before + full) // 2, 60)
 
 
 def test_version_and_help(own_cluster):

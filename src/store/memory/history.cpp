@@ -5,8 +5,11 @@
 namespace estiba::store {
 
 namespace {
+// What is kept only for this event's sake, in bytes: the version that it replaced or removed. The new one is there anyway until another
+// event counts it.
 size_t cost_of(const Event& event) {
-  return event.kind == Event::Kind::put ? event.entry->key.size() + event.entry->value.size() + sizeof(Entry) : sizeof(Entry);
+  const Entry* old = event.previous.get();
+  return sizeof(Event) + (old ? old->key.size() + old->value.size() + sizeof(Entry) : 0);
 }
 
 void apply(Tree& tree, const Event& event) {

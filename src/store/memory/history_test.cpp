@@ -33,13 +33,37 @@ TEST(History, IsCutAtTheNumberOfEventsInWholeChunks) {
 
 TEST(History, BigValuesCloseAChunkEarlySoThatTheCutIsFine) {
   History history({.events = 65536, .bytes = 4 << 20, .least_age = Duration(0)}, 0, {});
+  EntryPtr last;
   for (Revision r = 1; r <= 100; ++r) {
-    history.append(put_event(r, "/k", 500'000), at(0));
+    Event event = put_event(r, "/k", 500'000);
+    event.previous = std::exchange(last, event.entry);
+    history.append(std::move(event), at(0));
     history.publish(at(1), 0);
   }
   auto snapshot = history.publish(at(1), 0);
   EXPECT_GE(snapshot->ring->floor, 85);
   EXPECT_LE(snapshot->ring->floor, 95);
+}
+
+TEST(History, RemovedObjectsAreCountedAndGo) {
+  History history({.events = 65536, .bytes = 4 << 20, .least_age = Duration(0)}, 0, {});
+  std::vector<std::weak_ptr<const Entry>> made;
+  Revision revision = 0;
+  std::vector<EntryPtr> entries;
+  for (int i = 0; i < 100; ++i) {
+    Event event = put_event(++revision, "/k" + std::to_string(i), 500'000);
+    entries.push_back(event.entry);
+    history.append(std::move(event), at(0));
+  }
+  history.publish(at(1), 0);
+  for (EntryPtr& entry : entries) {
+    made.push_back(entry);
+    history.append({Event::Kind::remove, ++revision, entry, std::exchange(entry, nullptr)}, at(1));
+    history.publish(at(2), 0);
+  }
+  const auto alive = std::count_if(made.begin(), made.end(), [](const auto& entry) { return !entry.expired(); });
+  EXPECT_LE(alive, 15) << "4 MiB hold eight, and chunks go as wholes";
+  EXPECT_GE(alive, 6);
 }
 
 TEST(History, AKeptTreeIsTheOneOfItsRevision) {
