@@ -71,7 +71,7 @@ network::PodRequest pod_request(const SandboxRecord& record) {
     const auto protocol = port.protocol == v1::Protocol::udp    ? network::Protocol::udp
                           : port.protocol == v1::Protocol::sctp ? network::Protocol::sctp
                                                                 : network::Protocol::tcp;
-    out.host_ports.push_back({protocol, uint16_t(port.host_port), uint16_t(port.container_port)});
+    out.host_ports.push_back({protocol, uint16_t(port.host_port), uint16_t(port.container_port), port.host_ip});
   }
   out.labels.assign(config.labels.begin(), config.labels.end());
   return out;

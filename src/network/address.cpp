@@ -44,7 +44,7 @@ Result<Address> Prefix::nth(uint32_t n) const {
   return Address::from_number(address.number() + n);
 }
 
-Result<Prefix> Prefix::parse(std::string_view text) {
+Result<Prefix> Prefix::parse_loose(std::string_view text) {
   auto [address, length] = split_once(text, '/');
   Prefix prefix;
   prefix.address = TRY_AS("the prefix " + quoted(text), Address::parse(address));
@@ -52,7 +52,14 @@ Result<Prefix> Prefix::parse(std::string_view text) {
   if (!bits || *bits < 0 || *bits > int(prefix.address.size()) * 8)
     return fail(Code::malformed, "the prefix " + quoted(text) + " needs a length, as in 10.42.0.0/24");
   prefix.length = *bits;
-  if (!prefix.contains(prefix.address)) return fail(Code::invalid, "the prefix " + quoted(text) + " has bits set beyond its length");
+  for (size_t i = 0; i < prefix.address.size(); ++i) prefix.address.bytes[i] &= mask_byte(prefix.length, i);
+  return prefix;
+}
+
+Result<Prefix> Prefix::parse(std::string_view text) {
+  Prefix prefix = TRY(parse_loose(text));
+  if (prefix.address != TRY(Address::parse(split_once(text, '/').first)))
+    return fail(Code::invalid, "the prefix " + quoted(text) + " has bits set beyond its length");
   return prefix;
 }
 

@@ -31,7 +31,7 @@ struct Prefix {
   Address address;  ///< host bits are zero
   int length = 0;
 
-  bool operator==(const Prefix&) const = default;
+  auto operator<=>(const Prefix&) const = default;
   bool contains(const Address& address) const;
   std::string text() const { return address.text() + "/" + std::to_string(length); }
   /// The n-th address of an IPv4 prefix, counted from its first; exhausted when it is outside.
@@ -39,6 +39,8 @@ struct Prefix {
 
   /// "10.42.0.0/16"; host bits that are set are an error.
   static Result<Prefix> parse(std::string_view text);
+  /// The same, but host bits that are set are cleared, as in "10.42.0.7/16".
+  static Result<Prefix> parse_loose(std::string_view text);
 };
 
 }  // namespace estiba::network

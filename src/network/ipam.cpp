@@ -21,16 +21,20 @@ std::string Record::text() const {
   if (state != State::pod) return text;
   text += "uid " + pod.uid + "\npod " + pod.ns + "/" + pod.name + "\n";
   for (const HostPort& port : pod.host_ports)
-    text.append("port ").append(protocol_name(port.protocol)).append(" " + std::to_string(port.host_port) + " " + std::to_string(port.pod_port) + "\n");
+    text.append("port ")
+        .append(protocol_name(port.protocol))
+        .append(" " + std::to_string(port.host_port) + " " + std::to_string(port.pod_port) +
+                (port.host_ip.empty() ? "" : " " + port.host_ip) + "\n");
   return text;
 }
 
 static Result<HostPort> parse_port(std::string_view text) {
   auto words = split(text, ' ');
-  if (words.size() == 3) {
+  if (words.size() == 3 || words.size() == 4) {
     auto host = parse_number<uint16_t>(words[1]), pod = parse_number<uint16_t>(words[2]);
     for (Protocol protocol : {Protocol::tcp, Protocol::udp, Protocol::sctp})
-      if (words[0] == protocol_name(protocol) && host && pod) return HostPort{protocol, *host, *pod};
+      if (words[0] == protocol_name(protocol) && host && pod)
+        return HostPort{protocol, *host, *pod, words.size() == 4 ? std::string(words[3]) : std::string()};
   }
   return fail(Code::malformed, "broken port " + quoted(text));
 }
@@ -54,7 +58,8 @@ Result<Record> Record::parse(std::string_view text) {
       record.pod.host_ports.push_back(TRY(parse_port(*value)));
     }
   }
-  if (!known || (record.state == State::pod && record.pod.uid.empty())) return fail(Code::malformed, "an address record without a state or uid");
+  if (!known || (record.state == State::pod && record.pod.uid.empty()))
+    return fail(Code::malformed, "an address record without a state or uid");
   return record;
 }
 

@@ -6,7 +6,7 @@
 //  2. Addresses are handed out in a circle, so that one that has just been freed comes last.
 //
 // On disk, below <run_dir>/network/ (on tmpfs, as namespaces do not outlive a reboot either):
-//   addresses/<ip>   lines "key value": state partial|pool|pod, uid, pod <ns>/<name>, port <tcp|udp|sctp> <host> <pod>
+//   addresses/<ip>   lines "key value": state partial|pool|pod, uid, pod <ns>/<name>, port <tcp|udp|sctp> <host> <pod> [<host ip>]
 //   last             the address handed out last
 #pragma once
 #include <map>

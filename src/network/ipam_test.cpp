@@ -21,7 +21,8 @@ TEST(Prefix, ContainsWhatItCovers) {
   EXPECT_TRUE(Prefix::parse("0.0.0.0/0")->contains(*Address::parse("255.1.2.3")));
   EXPECT_EQ(prefix.nth(1023)->text(), "10.42.7.255");
   EXPECT_EQ(prefix.nth(1024).error().code, Code::exhausted);
-  for (const char* bad : {"10.42.0.0", "10.42.0.0/", "10.42.0.0/33", "10.42.0.0/-1", "10.42.0.1/24", "/24"}) EXPECT_FALSE(Prefix::parse(bad)) << bad;
+  for (const char* bad : {"10.42.0.0", "10.42.0.0/", "10.42.0.0/33", "10.42.0.0/-1", "10.42.0.1/24", "/24"})
+    EXPECT_FALSE(Prefix::parse(bad)) << bad;
 }
 
 class IpamTest : public testing::Test {
@@ -47,7 +48,10 @@ TEST_F(IpamTest, AddressesGoInACircleAndSurviveARestart) {
     ASSERT_TRUE(ipam.load());
     EXPECT_EQ(ipam.take()->text(), "10.42.0.2");
     second = *ipam.take();
-    ASSERT_TRUE(ipam.update(second, {.state = Record::State::pod, .pod = {.uid = "u", .ns = "ns", .name = "n", .host_ports = {{Protocol::sctp, 1, 2}}}}));
+    ASSERT_TRUE(ipam.update(
+        second,
+        {.state = Record::State::pod,
+         .pod = {.uid = "u", .ns = "ns", .name = "n", .host_ports = {{Protocol::sctp, 1, 2}, {Protocol::tcp, 3, 4, "192.0.2.1"}}}}));
     ASSERT_TRUE(ipam.release(*Address::parse("10.42.0.2")));
   }
   Ipam ipam(cidr_, dir_ + "/a/b");
@@ -55,7 +59,7 @@ TEST_F(IpamTest, AddressesGoInACircleAndSurviveARestart) {
   ASSERT_EQ(ipam.records().size(), 1u);
   const Record& record = ipam.records().at(second);
   EXPECT_TRUE(record.state == Record::State::pod && record.pod.uid == "u" && record.pod.ns == "ns" && record.pod.name == "n");
-  EXPECT_EQ(record.pod.host_ports, (std::vector<HostPort>{{Protocol::sctp, 1, 2}}));
+  EXPECT_EQ(record.pod.host_ports, (std::vector<HostPort>{{Protocol::sctp, 1, 2}, {Protocol::tcp, 3, 4, "192.0.2.1"}}));
   for (const char* next : {"10.42.0.4", "10.42.0.5", "10.42.0.6", "10.42.0.2"}) EXPECT_EQ(ipam.take()->text(), next);
   EXPECT_EQ(ipam.take().error().message, "no address is free in 10.42.0.0/29: 5 are in use");
 }

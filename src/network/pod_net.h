@@ -12,6 +12,7 @@ enum class Protocol : uint8_t { tcp = 6, udp = 17, sctp = 132 };
 struct HostPort {
   Protocol protocol = Protocol::tcp;
   uint16_t host_port = 0, pod_port = 0;
+  std::string host_ip = {};  ///< the only address of the node where it is; empty: all
   bool operator==(const HostPort&) const = default;
 };
 

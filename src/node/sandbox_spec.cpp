@@ -19,7 +19,7 @@ std::vector<network::HostPort> host_ports(const Pod& pod) {
         out.push_back({port.protocol == "UDP"    ? network::Protocol::udp
                        : port.protocol == "SCTP" ? network::Protocol::sctp
                                                  : network::Protocol::tcp,
-                       uint16_t(*port.hostPort), uint16_t(port.containerPort)});
+                       uint16_t(*port.hostPort), uint16_t(port.containerPort), port.hostIP});
   return out;
 }
 

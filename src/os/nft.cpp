@@ -233,14 +233,16 @@ Rule& Rule::set_mark(int reg) {
   return *this;
 }
 
-Rule& Rule::load_destination_type(int reg) {
+Rule& Rule::load_type(int reg, uint32_t of) {
   open("fib");
   tx_.batch_.put_be32(NFTA_FIB_DREG, raw(reg));
   tx_.batch_.put_be32(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
-  tx_.batch_.put_be32(NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR);
+  tx_.batch_.put_be32(NFTA_FIB_FLAGS, of);
   close();
   return *this;
 }
+Rule& Rule::load_destination_type(int reg) { return load_type(reg, NFTA_FIB_F_DADDR); }
+Rule& Rule::load_source_type(int reg) { return load_type(reg, NFTA_FIB_F_SADDR); }
 
 Rule& Rule::load_value(int reg, std::string_view bytes) {
   open("immediate");
@@ -250,12 +252,12 @@ Rule& Rule::load_value(int reg, std::string_view bytes) {
   return *this;
 }
 
-Rule& Rule::load_random(int reg, uint32_t modulus) {
+Rule& Rule::load_random(int reg, uint32_t modulus, uint32_t first) {
   open("numgen");
   tx_.batch_.put_be32(NFTA_NG_DREG, raw(reg));
   tx_.batch_.put_be32(NFTA_NG_MODULUS, modulus);
   tx_.batch_.put_be32(NFTA_NG_TYPE, NFT_NG_RANDOM);
-  tx_.batch_.put_be32(NFTA_NG_OFFSET, 0);
+  tx_.batch_.put_be32(NFTA_NG_OFFSET, first);
   close();
   return *this;
 }

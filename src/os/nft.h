@@ -105,9 +105,11 @@ class Rule {
   Rule& load_output_name(int reg);
   /// The type of the destination address by the routing table: RTN_LOCAL, RTN_UNICAST, … in host order.
   Rule& load_destination_type(int reg);
+  /// The same of the source address.
+  Rule& load_source_type(int reg);
   Rule& load_value(int reg, std::string_view bytes);
-  /// 0 … modulus-1, host order.
-  Rule& load_random(int reg, uint32_t modulus);
+  /// first … first+modulus-1, host order.
+  Rule& load_random(int reg, uint32_t modulus, uint32_t first = 0);
   /// Bytes of the packet; base 0 link, 1 network, 2 transport header.
   Rule& payload(uint32_t base, uint32_t offset, uint32_t size, int reg);
 
@@ -137,6 +139,7 @@ class Rule {
 
  private:
   Rule& compare(int reg, bool equal, std::string_view bytes);
+  Rule& load_type(int reg, uint32_t of);
   Rule& dynamic(const Set& set, uint32_t operation, int key, int data, uint64_t timeout_ms);
   Rule& lookup(const Set& set, int reg, int to_raw, bool inverted);
   void open(std::string_view name);

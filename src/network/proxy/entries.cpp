@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
+
 namespace estiba::network {
 
 using model::core_v1::Service;
@@ -98,13 +100,28 @@ std::vector<uint32_t> ipv4_of(const std::vector<std::string>& texts) {
   return addresses;
 }
 
-std::vector<uint32_t> external_addresses(const Service& service) {
-  auto addresses = ipv4_of(service.spec.externalIPs);
+std::vector<uint32_t> balancer_addresses(const Service& service) {
+  std::vector<uint32_t> addresses;
   if (service.spec.type == "LoadBalancer" && service.status.loadBalancer)
     for (const auto& ingress : service.status.loadBalancer->ingress)
       if (auto address = Address::parse(ingress.ip); address && !address->v6 && ingress.ipMode != "Proxy")
         addresses.push_back(address->number());
   return addresses;
+}
+
+std::vector<Prefix> sources_of(const Service& service) {
+  std::vector<Prefix> sources;
+  for (const std::string& text : service.spec.loadBalancerSourceRanges)
+    if (auto range = Prefix::parse_loose(trim(text)); range && !range->address.v6) sources.push_back(*range);
+  std::ranges::sort(sources);
+  return sources;
+}
+
+// As kube-proxy has it: with the policy Local clients outside reach the node's own endpoints with their own addresses, and are not answered
+// where there are none; pods and the node itself, which are outside of nothing, reach every endpoint.
+Entry external_entry(const Front& front, bool local, uint32_t affinity, const std::vector<Backend>& all, const std::vector<Backend>& own) {
+  if (!local) return {front, true, affinity, all};
+  return {.front = front, .affinity = affinity, .backends = own, .inside = all, .drops = own.empty() && !all.empty()};
 }
 
 }  // namespace
@@ -113,7 +130,8 @@ std::vector<Entry> entries_of(const Service& service, const std::vector<const En
   const auto& spec = service.spec;
   if (spec.type == "ExternalName" || spec.clusterIP == "None" || spec.clusterIP.empty()) return {};
   auto cluster_ips = ipv4_of(spec.clusterIPs.empty() ? std::vector<std::string>{spec.clusterIP} : spec.clusterIPs);
-  auto external = external_addresses(service);
+  const auto external = ipv4_of(service.spec.externalIPs), balancers = balancer_addresses(service);
+  const std::vector<Prefix> sources = sources_of(service);
   bool outside = spec.type == "NodePort" || spec.type == "LoadBalancer";
   bool local_inside = spec.internalTrafficPolicy == "Local", local_outside = spec.externalTrafficPolicy == "Local";
   uint32_t affinity = spec.sessionAffinity == "ClientIP" ? kAffinity : 0;
@@ -123,19 +141,32 @@ std::vector<Entry> entries_of(const Service& service, const std::vector<const En
   std::vector<Entry> entries;
   for (const ServicePort& port : spec.ports) {
     Protocol protocol = parse_protocol(port.protocol);
-    auto inner = local_inside ? local_backends(port, slices, place.node) : cluster_backends(port, slices, place);
-    auto outer = local_outside ? local_backends(port, slices, place.node) : cluster_backends(port, slices, place);
-    for (uint32_t address : cluster_ips) entries.push_back({{address, protocol, uint16_t(port.port)}, false, affinity, inner});
-    for (uint32_t address : external) entries.push_back({{address, protocol, uint16_t(port.port)}, !local_outside, affinity, outer});
+    const auto all = cluster_backends(port, slices, place);
+    const auto own = local_inside || local_outside ? local_backends(port, slices, place.node) : std::vector<Backend>{};
+    const auto& inner = local_inside ? own : all;
+    for (uint32_t address : cluster_ips)
+      entries.push_back({.front = {address, protocol, uint16_t(port.port)},
+                         .affinity = affinity,
+                         .backends = inner,
+                         .drops = inner.empty() && !all.empty()});
+    for (uint32_t address : external)
+      entries.push_back(external_entry({address, protocol, uint16_t(port.port)}, local_outside, affinity, all, own));
+    for (uint32_t address : balancers) {
+      entries.push_back(external_entry({address, protocol, uint16_t(port.port)}, local_outside, affinity, all, own));
+      entries.back().sources = sources;
+    }
     if (outside && port.nodePort.value_or(0) > 0)
-      entries.push_back({{0, protocol, uint16_t(*port.nodePort)}, !local_outside, affinity, outer});
+      entries.push_back(external_entry({0, protocol, uint16_t(*port.nodePort)}, local_outside, affinity, all, own));
   }
   return entries;
 }
 
 std::vector<Entry> entries_of(const std::vector<HostPort>& ports, const Address& pod) {
   std::vector<Entry> entries;
-  for (const HostPort& port : ports) entries.push_back({{0, port.protocol, port.host_port}, false, 0, {{pod.number(), port.pod_port}}});
+  for (const HostPort& port : ports) {
+    const auto at = Address::parse(port.host_ip.empty() ? "0.0.0.0" : port.host_ip);
+    if (at && !at->v6) entries.push_back({{at->number(), port.protocol, port.host_port}, false, 0, {{pod.number(), port.pod_port}}});
+  }
   return entries;
 }
 

@@ -30,6 +30,10 @@ struct Entry {
   bool masquerade = false;        ///< backends see the node, so that their answers come back by it
   uint32_t affinity = 0;          ///< seconds since its last connection for which a client keeps its backend; 0: it does not
   std::vector<Backend> backends;  ///< sorted; none: connections are rejected
+  /// Where pods and the node itself are led instead, whom a policy of the traffic from outside does not mean; empty: to the same.
+  std::vector<Backend> inside = {};
+  bool drops = false;                ///< without backends connections get no answer: other nodes have some
+  std::vector<Prefix> sources = {};  ///< who may come; empty: everybody
   bool operator==(const Entry&) const = default;
 };
 

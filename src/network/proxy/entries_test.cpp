@@ -29,6 +29,11 @@ class EntriesTest : public testing::Test {
       if (entry.affinity) text += entry.affinity == 10800 ? " sticky" : " sticky " + std::to_string(entry.affinity);
       for (const Backend& backend : entry.backends)
         text += " " + Address::from_number(backend.address).text() + ":" + std::to_string(backend.port);
+      if (!entry.inside.empty()) text += " inside";
+      for (const Backend& backend : entry.inside)
+        text += " " + Address::from_number(backend.address).text() + ":" + std::to_string(backend.port);
+      if (entry.drops) text += " drops";
+      for (const Prefix& range : entry.sources) text += " from " + range.text();
       text += "\n";
     }
     return text;
@@ -87,9 +92,32 @@ TEST_F(EntriesTest, LocalPoliciesKeepToTheNodesOwnEndpoints) {
       entries(
           R"({"type":"NodePort","clusterIP":"10.43.0.5","externalTrafficPolicy":"Local","ports":[{"name":"http","port":80,"nodePort":30080}]})",
           kTwo),
-      "10.43.0.5:80/tcp 10.42.0.2:8080 10.42.0.3:8080\n0.0.0.0:30080/tcp 10.42.0.2:8080\n");
+      "10.43.0.5:80/tcp 10.42.0.2:8080 10.42.0.3:8080\n0.0.0.0:30080/tcp 10.42.0.2:8080 inside 10.42.0.2:8080 10.42.0.3:8080\n");
   EXPECT_EQ(entries(R"({"clusterIP":"10.43.0.5","internalTrafficPolicy":"Local","ports":[{"name":"http","port":80}]})", kTwo),
             "10.43.0.5:80/tcp 10.42.0.2:8080\n");
+  const std::string away = R"([{"addresses":["10.42.0.3"],"nodeName":"there"}])";
+  EXPECT_EQ(
+      entries(
+          R"({"type":"NodePort","clusterIP":"10.43.0.5","externalTrafficPolicy":"Local","internalTrafficPolicy":"Local","ports":[{"name":"http","port":80,"nodePort":30080}]})",
+          away),
+      "10.43.0.5:80/tcp drops\n0.0.0.0:30080/tcp inside 10.42.0.3:8080 drops\n")
+      << "others may have some";
+  EXPECT_EQ(
+      entries(
+          R"({"type":"NodePort","clusterIP":"10.43.0.5","externalTrafficPolicy":"Local","internalTrafficPolicy":"Local","ports":[{"name":"http","port":80,"nodePort":30080}]})",
+          "[]"),
+      "10.43.0.5:80/tcp\n0.0.0.0:30080/tcp\n")
+      << "nobody has any: refused";
+}
+
+TEST_F(EntriesTest, SourceRangesAreOfTheLoadBalancersAddressAlone) {
+  EXPECT_EQ(
+      entries(
+          R"({"type":"LoadBalancer","clusterIP":"10.43.0.5","externalIPs":["192.0.2.1"],"loadBalancerSourceRanges":["203.0.113.7/24 ","fd00::/8","198.51.100.1/32"],)"
+          R"("ports":[{"name":"http","port":80,"nodePort":30080}]})",
+          R"([{"addresses":["10.42.0.3"]}])", R"({"loadBalancer":{"ingress":[{"ip":"192.0.2.2"}]}})"),
+      "10.43.0.5:80/tcp 10.42.0.3:8080\n192.0.2.1:80/tcp masq 10.42.0.3:8080\n"
+      "192.0.2.2:80/tcp masq 10.42.0.3:8080 from 198.51.100.1/32 from 203.0.113.0/24\n0.0.0.0:30080/tcp masq 10.42.0.3:8080\n");
 }
 
 TEST_F(EntriesTest, TerminatingEndpointsServeOnlyWhenNothingElseDoes) {
@@ -117,6 +145,17 @@ TEST_F(EntriesTest, HeadlessAndExternalNamesWantNothing) {
   EXPECT_EQ(entries(R"({"ports":[{"name":"http","port":80}]})", kTwo), "") << "no address yet";
 }
 
+TEST(HostPorts, AreOnTheAddressThatTheyAskFor) {
+  const auto entries = entries_of(std::vector<HostPort>{{Protocol::tcp, 8080, 80},
+                                                        {Protocol::tcp, 8081, 80, "192.0.2.1"},
+                                                        {Protocol::udp, 53, 53, "0.0.0.0"},
+                                                        {Protocol::udp, 53, 53, "::"}},
+                                  *Address::parse("10.42.0.2"));
+  std::vector<Front> fronts;
+  for (const Entry& entry : entries) fronts.push_back(entry.front);
+  EXPECT_EQ(fronts, (std::vector<Front>{{0, Protocol::tcp, 8080}, {0xc0000201, Protocol::tcp, 8081}, {0, Protocol::udp, 53}}));
+}
+
 class ProxyStateTest : public testing::Test {
  protected:
   ProxyState state_{*Prefix::parse("10.42.0.0/16")};
@@ -142,12 +181,28 @@ TEST_F(ProxyStateTest, OnlyDifferencesAreWritten) {
   EXPECT_TRUE(change.pods.added.empty()) << "not in the pod network";
   state_.set("x", {{front_, false, 0, {}}});
   change = state_.take_change();
-  EXPECT_EQ(change.rejected.added.size(), 1u);
+  EXPECT_EQ(change.refused.added.size(), 1u);
   EXPECT_EQ(change.picks.removed.size(), 1u);
   state_.set("x", {});
   change = state_.take_change();
-  EXPECT_EQ(change.rejected.removed.size(), 1u);
+  EXPECT_EQ(change.refused.removed.size(), 1u);
   EXPECT_TRUE(state_.take_whole().empty());
+}
+
+TEST_F(ProxyStateTest, FencesAreSharedAndGoWithTheirLast) {
+  const std::vector<Prefix> ranges{*Prefix::parse("192.0.2.0/24")};
+  const Front other{0x0a2b0006, Protocol::tcp, 80};
+  state_.set("x", {{.front = front_, .backends = {a_}, .sources = ranges}});
+  state_.set("y", {{.front = other, .backends = {a_}, .sources = ranges}});
+  Change change = state_.take_change();
+  EXPECT_EQ(change.allowed.added.size(), 1u);
+  EXPECT_EQ(change.fences.added.size(), 2u);
+  state_.set("x", {{.front = front_, .backends = {a_}}});
+  change = state_.take_change();
+  EXPECT_TRUE(change.allowed.empty());
+  EXPECT_EQ(change.fences.removed.size(), 1u);
+  state_.set("y", {});
+  EXPECT_EQ(state_.take_change().allowed.removed.size(), 1u);
 }
 
 TEST_F(ProxyStateTest, AFrontHasOneOwnerAndGoesToTheNext) {

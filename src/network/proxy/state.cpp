@@ -7,6 +7,7 @@ namespace estiba::network {
 std::string Pick::chain() const {
   std::string name = "pick";
   if (any_address) name += "_any";
+  if (part != Part::all) name += part == Part::inside ? "_inside" : "_outside";
   if (masquerade) name += "_masq";
   if (affinity) name += "_sticky_" + std::to_string(affinity);
   return name + "_" + std::to_string(count);
@@ -31,13 +32,12 @@ void ProxyState::drop(const std::string& owner) {
     auto holder = holders_.find(entry.front);
     if (holder == holders_.end() || holder->second != owner) continue;
     holders_.erase(holder);
-    if (entry.backends.empty()) rejected_.erase(entry.front);
-    else picks_.erase(entry.front);
-    for (uint32_t i = 0; i < entry.backends.size(); ++i) {
-      backends_.erase({entry.front, i});
-      if (entry.affinity) kept_.erase({entry.front, entry.backends[i]});
-      use_backend(entry.backends[i], -1);
-    }
+    if (entry.backends.empty()) refused_.erase(entry.front);
+    if (!entry.backends.empty() || !entry.inside.empty()) picks_.erase(entry.front);
+    if (!entry.inside.empty()) inside_.erase(entry.front);
+    drop_backends(entry, entry.backends, 0);
+    drop_backends(entry, entry.inside, first_inside);
+    unfence(entry);
   }
   wants_.erase(found);
   waiting_.erase(owner);
@@ -54,13 +54,56 @@ void ProxyState::claim(const std::string& owner, const Entry& entry) {
     waiting_.insert(owner);
     return;
   }
-  if (entry.backends.empty()) return rejected_.set(entry.front, {});
-  picks_.set(entry.front, {uint32_t(entry.backends.size()), entry.front.address == 0, entry.masquerade, entry.affinity});
-  for (uint32_t i = 0; i < entry.backends.size(); ++i) {
-    backends_.set({entry.front, i}, entry.backends[i]);
-    if (entry.affinity) kept_.set({entry.front, entry.backends[i]}, {});
-    use_backend(entry.backends[i], 1);
+  fence(entry);
+  if (entry.backends.empty()) refused_.set(entry.front, entry.drops);
+  if (entry.backends.empty() && entry.inside.empty()) return;
+  const auto pick = [&](const std::vector<Backend>& backends, Pick::Part part) -> Pick {
+    return {uint32_t(backends.size()), entry.front.address == 0, entry.masquerade, entry.affinity, part};
+  };
+  picks_.set(entry.front, pick(entry.backends, entry.inside.empty() ? Pick::Part::all : Pick::Part::outside));
+  if (!entry.inside.empty()) inside_.set(entry.front, pick(entry.inside, Pick::Part::inside));
+  put_backends(entry, entry.backends, 0);
+  put_backends(entry, entry.inside, first_inside);
+}
+
+void ProxyState::put_backends(const Entry& entry, const std::vector<Backend>& backends, uint32_t first) {
+  for (const Backend& backend : backends) {
+    backends_.set({entry.front, first++}, backend);
+    if (entry.affinity && keeps_[{entry.front, backend}]++ == 0) kept_.set({entry.front, backend}, {});
+    use_backend(backend, 1);
   }
+}
+
+void ProxyState::drop_backends(const Entry& entry, const std::vector<Backend>& backends, uint32_t first) {
+  for (const Backend& backend : backends) {
+    backends_.erase({entry.front, first++});
+    use_backend(backend, -1);
+    if (!entry.affinity) continue;
+    auto kept = keeps_.find({entry.front, backend});
+    if (--kept->second > 0) continue;
+    kept_.erase(kept->first);
+    keeps_.erase(kept);
+  }
+}
+
+// Fronts with the same ranges share a chain.
+void ProxyState::fence(const Entry& entry) {
+  if (entry.sources.empty()) return;
+  Fence& fence = fence_chains_[entry.sources];
+  if (fence.uses++ == 0) {
+    fence.chain = "from_" + std::to_string(++next_fence_);
+    allowed_.set(fence.chain, entry.sources);
+  }
+  fences_.set(entry.front, fence.chain);
+}
+
+void ProxyState::unfence(const Entry& entry) {
+  auto fence = fence_chains_.find(entry.sources);
+  if (entry.sources.empty() || fence == fence_chains_.end()) return;
+  fences_.erase(entry.front);
+  if (--fence->second.uses > 0) return;
+  allowed_.erase(fence->second.chain);
+  fence_chains_.erase(fence);
 }
 
 void ProxyState::set(const std::string& owner, std::vector<Entry> entries) {
@@ -84,11 +127,14 @@ void ProxyState::set(const std::string& owner, std::vector<Entry> entries) {
   }
 }
 
-Change ProxyState::take_change() { return {picks_.take(), backends_.take(), rejected_.take(), kept_.take(), self_.take()}; }
+Change ProxyState::take_change() {
+  return {picks_.take(), backends_.take(), inside_.take(), refused_.take(), fences_.take(), allowed_.take(), kept_.take(), self_.take()};
+}
 
 Change ProxyState::take_whole() {
   (void)take_change();
-  return {picks_.whole(), backends_.whole(), rejected_.whole(), kept_.whole(), self_.whole()};
+  return {picks_.whole(),  backends_.whole(), inside_.whole(), refused_.whole(),
+          fences_.whole(), allowed_.whole(),  kept_.whole(),   self_.whole()};
 }
 
 }  // namespace estiba::network

@@ -15,6 +15,8 @@ struct Pick {
   uint32_t count = 0;
   bool any_address = false, masquerade = false;
   uint32_t affinity = 0;  ///< seconds
+  enum class Part : uint8_t { all, outside, inside };
+  Part part = Part::all;  ///< outside: pods and the node itself are looked up among those of Part::inside first
   auto operator<=>(const Pick&) const = default;
   /// "pick_3", "pick_any_masq_sticky_10800_2"
   std::string chain() const;
@@ -60,6 +62,8 @@ class Tracked {
 };
 
 using Slot = std::pair<Front, uint32_t>;  // a front's n-th backend
+/// The first number of a front's backends for pods and the node itself.
+inline constexpr uint32_t first_inside = 1 << 16;
 using Lead = std::pair<Front, Backend>;
 struct Nothing {
   bool operator==(const Nothing&) const = default;
@@ -68,10 +72,16 @@ struct Nothing {
 struct Change {
   Tracked<Front, Pick>::Changes picks;
   Tracked<Slot, Backend>::Changes backends;
-  Tracked<Front, Nothing>::Changes rejected;  ///< fronts without backends
-  Tracked<Lead, Nothing>::Changes kept;       ///< where clients that keep their backend may go on to
-  Tracked<uint32_t, Nothing>::Changes pods;   ///< backends in the pod network, which may reach themselves
-  bool empty() const { return picks.empty() && backends.empty() && rejected.empty() && kept.empty() && pods.empty(); }
+  Tracked<Front, Pick>::Changes inside;
+  Tracked<Front, bool>::Changes refused;                       ///< fronts without backends; true: without an answer
+  Tracked<Front, std::string>::Changes fences;                 ///< fronts that not everybody may use → chain
+  Tracked<std::string, std::vector<Prefix>>::Changes allowed;  ///< those chains: who may
+  Tracked<Lead, Nothing>::Changes kept;                        ///< where clients that keep their backend may go on to
+  Tracked<uint32_t, Nothing>::Changes pods;                    ///< backends in the pod network, which may reach themselves
+  bool empty() const {
+    return picks.empty() && inside.empty() && backends.empty() && refused.empty() && fences.empty() && allowed.empty() && kept.empty() &&
+           pods.empty();
+  }
 };
 
 class ProxyState {
@@ -93,15 +103,28 @@ class ProxyState {
   void drop(const std::string& owner);
   void claim(const std::string& owner, const Entry& entry);
   void use_backend(const Backend& backend, int by);
+  void put_backends(const Entry& entry, const std::vector<Backend>& backends, uint32_t first);
+  void drop_backends(const Entry& entry, const std::vector<Backend>& backends, uint32_t first);
+  void fence(const Entry& entry);
+  void unfence(const Entry& entry);
 
   Prefix pods_;
   std::map<std::string, std::vector<Entry>> wants_;
   std::map<Front, std::string> holders_;
   std::set<std::string> waiting_;  // owners that want a front of another
   std::map<uint32_t, int> uses_;   // backends in the pod network, counted
-  Tracked<Front, Pick> picks_;
+  std::map<Lead, int> keeps_;      // a backend may be one for both
+  struct Fence {
+    std::string chain;
+    int uses = 0;
+  };
+  std::map<std::vector<Prefix>, Fence> fence_chains_;
+  uint32_t next_fence_ = 0;
+  Tracked<Front, Pick> picks_, inside_;
   Tracked<Slot, Backend> backends_;
-  Tracked<Front, Nothing> rejected_;
+  Tracked<Front, bool> refused_;
+  Tracked<Front, std::string> fences_;
+  Tracked<std::string, std::vector<Prefix>> allowed_;
   Tracked<Lead, Nothing> kept_;
   Tracked<uint32_t, Nothing> self_;
 };

@@ -3,7 +3,9 @@
 //   set/map     key → value                                 holds
 //   services    address . protocol . port → goto chain      every front that has backends; address 0.0.0.0: any of the node
 //   backends    address . protocol . port . n → addr . port the n-th backend of each front
-//   rejected    address . protocol . port                   fronts without backends
+//   inside      address . protocol . port → goto chain      where pods and the node itself are led instead, by the chains pick_outside_…
+//   fenced      address . protocol . port → goto chain      fronts that only some addresses may use
+//   refused     address . protocol . port → reject or drop  fronts without backends
 //   self        pod . pod                                   backends that may reach themselves
 //   clients     client . address . protocol . port → addr . port   who keeps which backend, for how long: written by the rules themselves
 //   kept        address . protocol . port . addr . port     backends that clients may go on to
@@ -46,8 +48,10 @@ class ProxyTable {
   void put_service_rules(os::nft::Transaction& tx) const;
   void put_masquerade_rules(os::nft::Transaction& tx) const;
   void put_reject_rules(os::nft::Transaction& tx) const;
+  static void put_fence(os::nft::Transaction& tx, const std::string& chain, const std::vector<Prefix>& allowed);
   static void put_sticky_pick(os::nft::Transaction& tx, const Pick& pick);
-  static void put_pick(os::nft::Transaction& tx, const Pick& pick);
+  void put_pick(os::nft::Transaction& tx, const Pick& pick) const;
+  void put_inside(os::nft::Transaction& tx, const Pick& pick) const;
   void apply(os::nft::Transaction& tx, const Change& change);
 
   Config config_;

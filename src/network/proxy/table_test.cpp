@@ -132,6 +132,62 @@ TEST_F(ProxyTableTest, OutsideClientsReachNodePortsAndPodsReachOutside) {
   sh("umount " + outside + "; rm " + outside + "; ip link del keep0");
 }
 
+TEST_F(ProxyTableTest, ALocalPolicyIsForClientsOutside) {
+  std::string outside = dir_ + "/outside";
+  sh("touch " + outside + "; unshare --net=" + outside + " true");
+  sh("ip link add keep0 type veth peer name eth0 netns " + outside + "; ip addr add 192.0.2.1/24 dev keep0; ip link set keep0 up");
+  sh("ip link set lo up; ip addr add 192.0.2.2/24 dev eth0; ip link set eth0 up; ip route add default via 192.0.2.1", outside);
+  netns_["outside"] = outside;
+  const Front node{0, Protocol::tcp, 30080}, balancer{ip("198.51.100.7"), Protocol::tcp, 80}, gone{0, Protocol::tcp, 30081};
+  set("default/web", {{.front = node, .backends = {a()}, .inside = {a(), b()}},
+                      {.front = balancer, .backends = {a()}, .inside = {a(), b()}},
+                      {.front = gone, .inside = {a(), b()}, .drops = true}});
+  for (std::string to : {"192.0.2.1:30080", "198.51.100.7:80"}) {
+    EXPECT_EQ(answers(to, "outside"), Names{"a"}) << to;
+    EXPECT_EQ(answers(to, "client"), (Names{"a", "b"})) << to << " from a pod";
+    EXPECT_EQ(answers(to, "a"), (Names{"a", "b"})) << to << " from a pod that is an endpoint";
+  }
+  EXPECT_EQ(answers("192.0.2.1:30080", ""), (Names{"a", "b"})) << "from the node itself";
+  EXPECT_EQ(answers("127.0.0.1:30080", ""), (Names{"a", "b"}));
+  EXPECT_EQ(get("192.0.2.1:30081", "outside"), " 000[exit 28]") << "no answer: other nodes have endpoints";
+  EXPECT_EQ(answers("192.0.2.1:30081", "client"), (Names{"a", "b"}));
+  EXPECT_EQ(answers("192.0.2.1:30081", ""), (Names{"a", "b"}));
+  // Its endpoint sees who asks.
+  start("exec socat -T3 TCP4-LISTEN:7,fork,reuseaddr SYSTEM:\"echo \\$SOCAT_PEERADDR\"", netns_["a"]);
+  set("default/who", {{.front = {0, Protocol::tcp, 30007}, .backends = {{a().address, 7}}, .inside = {{a().address, 7}}}});
+  sh("for i in $(seq 50); do socat -u /dev/null TCP4:10.42.0.2:7 2>/dev/null && break; sleep 0.02; done");
+  EXPECT_EQ(sh("socat -T1 - TCP4:192.0.2.1:30007 </dev/null", outside), "192.0.2.2\n");
+  EXPECT_EQ(sh("socat -T1 - TCP4:192.0.2.1:30007 </dev/null", netns_["client"]), "10.42.0.4\n");
+  set("default/web", {});
+  set("default/who", {});
+  for (const char* name : {"backends", "services", "inside", "refused"})
+    EXPECT_EQ(os::nft::list_elements(socket_, os::nft::Family::ip, "estiba", name)->size(), 0u) << name;
+  end_children();
+  sh("umount " + outside + "; rm " + outside + "; ip link del keep0");
+}
+
+TEST_F(ProxyTableTest, SourceRangesFenceALoadBalancer) {
+  const Front balancer{ip("198.51.100.7"), Protocol::tcp, 80};
+  const auto allow = [&](std::vector<std::string> ranges) {
+    Entry entry{.front = balancer, .masquerade = true, .backends = {a()}};
+    for (const std::string& range : ranges) entry.sources.push_back(*Prefix::parse(range));
+    set("default/web", {std::move(entry)});
+  };
+  sh("ip addr add 192.0.2.1/32 dev lo; ip route add default dev estiba0 src 192.0.2.1");
+  allow({"203.0.113.0/24", "10.42.0.4/32"});
+  EXPECT_EQ(get("198.51.100.7", "client"), "a\n 200");
+  EXPECT_EQ(get("198.51.100.7", "b"), " 000[exit 28]");
+  EXPECT_EQ(get("198.51.100.7", ""), " 000[exit 28]") << "the node too";
+  allow({"203.0.113.0/24", "192.0.2.0/24"});
+  EXPECT_EQ(get("198.51.100.7", "client"), " 000[exit 28]");
+  EXPECT_EQ(get("198.51.100.7", ""), "a\n 200");
+  allow({});
+  EXPECT_EQ(get("198.51.100.7", "b"), "a\n 200");
+  EXPECT_EQ(os::nft::list_elements(socket_, os::nft::Family::ip, "estiba", "fenced")->size(), 0u);
+  EXPECT_FALSE(sh("nft list table ip estiba").contains("chain from_"));
+  sh("ip route del default");
+}
+
 TEST_F(ProxyTableTest, TheNodesLoopbackIsClosedToPods) {
   start("exec busybox httpd -f -p 127.0.0.1:8099 -h " + dir_ + "/a");
   sh("for i in $(seq 50); do socat -u /dev/null TCP4:127.0.0.1:8099 2>/dev/null && break; sleep 0.02; done");
