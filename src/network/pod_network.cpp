@@ -78,7 +78,11 @@ Result<void> PodNetwork::make_bridge() {
   TRY(rtnl::set_sysctl(conf + "/route_localnet", "1"));  // 127.0.0.1:nodePort; the table drops such packets from pods
   // Pods must not be told to send to each other directly; both must be off.
   TRY(rtnl::set_sysctl(conf + "/send_redirects", "0"));
-  return rtnl::set_sysctl("net/ipv4/conf/all/send_redirects", "0");
+  TRY(rtnl::set_sysctl("net/ipv4/conf/all/send_redirects", "0"));
+  // For `estiba network flows`, of connections from now on; without connection tracking there are no such settings yet.
+  for (const char* counting : {"net/netfilter/nf_conntrack_acct", "net/netfilter/nf_conntrack_timestamp"})
+    (void)rtnl::set_sysctl(counting, "1");
+  return {};
 }
 
 // --- slots -----------------------------------------------------------------------------------------------------------

@@ -73,6 +73,11 @@ void Transaction::add_set(const Set& set) {
   batch_.put_be32(NFTA_SET_FLAGS, flags);
   batch_.put_be32(NFTA_SET_KEY_TYPE, set.key_type);
   batch_.put_be32(NFTA_SET_KEY_LEN, set.key_size);
+  if (set.most) {
+    size_t description = batch_.open(NFTA_SET_DESC);
+    batch_.put_be32(NFTA_SET_DESC_SIZE, set.most);
+    batch_.close(description);
+  }
   if (set.verdicts) {
     batch_.put_be32(NFTA_SET_DATA_TYPE, NFT_DATA_VERDICT);
   } else if (set.data_size) {
@@ -303,6 +308,20 @@ Rule& Rule::dynamic(const Set& set, uint32_t operation, int key, int data, uint6
   return *this;
 }
 
+Rule& Rule::count(const Set& set, int key, uint64_t timeout_ms) {
+  open("dynset");
+  tx_.batch_.put_name(NFTA_DYNSET_SET_NAME, set.name);
+  tx_.batch_.put_be32(NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+  tx_.batch_.put_be32(NFTA_DYNSET_SREG_KEY, raw(key));
+  tx_.batch_.put_be64(NFTA_DYNSET_TIMEOUT, timeout_ms);
+  size_t counter = tx_.batch_.open(NFTA_DYNSET_EXPR);
+  tx_.batch_.put_name(NFTA_EXPR_NAME, "counter");
+  tx_.batch_.close(tx_.batch_.open(NFTA_EXPR_DATA));
+  tx_.batch_.close(counter);
+  close();
+  return *this;
+}
+
 Rule& Rule::in_set(const Set& set, int reg, bool inverted) { return lookup(set, reg, -1, inverted); }
 Rule& Rule::map(const Set& set, int reg, int to) { return lookup(set, reg, int(raw(to)), false); }
 Rule& Rule::verdict_map(const Set& set, int reg) { return lookup(set, reg, NFT_REG_VERDICT, false); }
@@ -391,11 +410,14 @@ Result<std::vector<Element>> list_elements(netlink::Socket& socket, Family famil
     answer.attributes(sizeof(nfgenmsg)).nested(NFTA_SET_ELEM_LIST_ELEMENTS).each([&](uint16_t, std::string_view item) {
       netlink::Attributes element(item);
       netlink::Attributes data = element.nested(NFTA_SET_ELEM_DATA);
+      netlink::Attributes counter = element.nested(NFTA_SET_ELEM_EXPR).nested(NFTA_EXPR_DATA);
       found.push_back({.key = std::string(element.nested(NFTA_SET_ELEM_KEY).find(NFTA_DATA_VALUE)),
                        .data = std::string(data.find(NFTA_DATA_VALUE)),
                        .verdict = {.chain = std::string(data.nested(NFTA_DATA_VERDICT).name(NFTA_VERDICT_CHAIN))},
                        .timeout_ms = number(element.find(NFTA_SET_ELEM_TIMEOUT)),
-                       .expires_ms = number(element.find(NFTA_SET_ELEM_EXPIRATION))});
+                       .expires_ms = number(element.find(NFTA_SET_ELEM_EXPIRATION)),
+                       .packets = number(counter.find(NFTA_COUNTER_PACKETS)),
+                       .bytes = number(counter.find(NFTA_COUNTER_BYTES))});
     });
   }));
   return found;

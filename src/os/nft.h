@@ -33,6 +33,7 @@ struct Set {
   uint32_t data_type = 0, data_size = 0;  ///< a map when data_size > 0
   bool verdicts = false;                  ///< a map of verdicts
   bool timeouts = false;                  ///< elements may end by themselves; rules may add and delete them
+  uint32_t most = 0;                      ///< elements; 0: as many as come
   bool intervals = false;                 ///< keys are ranges: an element's start, and an element with interval_end after its end
 };
 struct Element {
@@ -41,6 +42,7 @@ struct Element {
   Verdict verdict;   ///< of verdict maps
   bool interval_end = false;
   uint64_t timeout_ms = 0, expires_ms = 0;  ///< of sets with timeouts: what it began with, and what is left of it
+  uint64_t packets = 0, bytes = 0;          ///< counted by Rule::count()
 };
 
 /// A transaction on one table. Build it, then commit().
@@ -134,6 +136,9 @@ class Rule {
   /// Adds the key at `key` with the data at `data` to a map with timeouts. When it is there already its time begins anew, and its data
   /// stays. The rule ends when the set is full.
   Rule& remember(const Set& set, int key, int data, uint64_t timeout_ms) { return dynamic(set, 1, key, data, timeout_ms); }
+  /// Adds the key at `key` to a set with timeouts, or begins its time anew, and counts the packet at its element. The rule ends when the
+  /// set is full.
+  Rule& count(const Set& set, int key, uint64_t timeout_ms);
   /// Removes the key; the data counts for nothing, but must be loaded.
   Rule& forget(const Set& set, int key, int data) { return dynamic(set, 2, key, data, 0); }
 

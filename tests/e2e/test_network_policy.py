@@ -1,5 +1,8 @@
 """NetworkPolicies with real pods: who reaches whom, through addresses, services and names."""
-from cluster import NODE_ADDRESS, OUTSIDE_ADDRESS, wait_for
+import json
+import subprocess
+
+from cluster import BIN, NODE_ADDRESS, OUTSIDE_ADDRESS, wait_for
 from manifests import WEB, pod, service
 
 import pytest
@@ -128,3 +131,45 @@ def test_a_pod_is_isolated_before_its_first_packet(cluster, pods):
     cluster.apply(*(pod(name, *command, image="estiba/python:test", restartPolicy="Never") for name in ("eager", "free")))
     assert cluster.wait_ended("free")["status"]["phase"] == "Failed", "the test can fail"
     assert cluster.wait_ended("eager")["status"]["phase"] == "Succeeded", cluster.k("logs", "eager")
+
+
+def test_flows_tell_who_talks_to_whom_and_what_is_denied(cluster, pods):
+    cluster.apply(policy("only-friend", app("web"), ingress=[{"from": [{"podSelector": app("friend")}]}]))
+    pods.see(friend=True, stranger=False)
+    assert pods.gets("friend", "http://web/")
+
+    def flows(*arguments):
+        result = cluster.estiba("network", "flows", "--kubeconfig", cluster.kubeconfig, "-o", "json", "--namespace", cluster.ns, *arguments)
+        return json.loads(result.stdout)["flows"]
+
+    def of(found, source, **wanted):
+        return [flow for flow in found if flow["source"].get("name") == source and flow["destination"].get("name") == "web" and flow["destination"].get("port") == 8080
+                and all(flow.get(key) == value for key, value in wanted.items())]
+
+    found = flows()
+    by_service = [flow for flow in of(found, "friend", verdict="accepted") if flow.get("by", {}).get("kind") == "service"]
+    assert by_service and by_service[0]["by"] | {"address": ""} == {"address": "", "port": 80, "kind": "service", "namespace": cluster.ns, "name": "web"}
+    straight = [flow for flow in of(found, "friend", verdict="accepted", answered=True) if "by" not in flow]
+    assert straight and straight[0]["packets"] > 4 and straight[0]["bytes"] > 200 and straight[0]["since"].endswith("Z")
+    assert straight[0]["source"]["node"] == "node-1" and straight[0]["protocol"] == "tcp"
+    denied = of(found, "stranger", verdict="denied")
+    assert len(denied) == 1 and denied[0]["policies"] == [f"{cluster.ns}/only-friend"] and denied[0]["packets"] >= 1, denied
+    assert not of(flows("--pod", "friend"), "stranger")
+    table = cluster.estiba("network", "flows", "--kubeconfig", cluster.kubeconfig, "--pod", "stranger").stdout.splitlines()
+    assert table[0].split()[:2] == ["SOURCE", "DESTINATION"] and any(line.startswith(f"{cluster.ns}/stranger") and f"denied by {cluster.ns}/only-friend" in line for line in table)
+
+    watching = subprocess.Popen(cluster.sandbox.command([BIN / "estiba", "network", "flows", "--kubeconfig", cluster.kubeconfig, "--pod", "stranger", "--watch"]), stdout=subprocess.PIPE, text=True)
+    try:
+        lines = iter(watching.stdout.readline, "")
+        assert next(lines).startswith("SOURCE")
+        cluster.k("exec", "stranger", "--", "python3", "-c", FETCH, f"http://{NODE_ADDRESS}:1/", check=False)
+        assert not pods.gets("stranger")
+        packets = int(denied[0]["packets"])
+        grown = lambda line: "denied" in line and f"{cluster.ns}/web:8080" in line and int(line.split()[3]) > packets
+        assert any(grown(line) for _, line in zip(range(20), lines))
+    finally:
+        watching.kill()
+        watching.wait()
+
+    result = cluster.estiba("network", "flows", "--output", "yaml", check=False)
+    assert result.returncode == 1 and "--output is json or nothing, not" in result.stderr

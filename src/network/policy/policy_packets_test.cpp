@@ -1,7 +1,10 @@
 // NetworkPolicies with real packets: a node's network, pods in namespaces of their own, and a fake API server.
+#include <netinet/in.h>
+
 #include "base/strings.h"
 #include "client/testing/fake_client.h"
 #include "io/loop.h"
+#include "network/flows.h"
 #include "network/network.h"
 #include "network/testing.h"
 #include "os/rtnl.h"
@@ -114,6 +117,34 @@ TEST_F(PolicyPacketsTest, PoliciesAreMadeChangedAndRemoved) {
   api_.erase(kPolicies, "default", "q");
   EXPECT_TRUE(reaches("c", "a", true));
   EXPECT_EQ(sh("nft list table ip estiba_policy | grep -c -e peers_ -e pods_from -e from_"), "0\n[exit 1]") << "nothing is left of them";
+}
+
+TEST_F(PolicyPacketsTest, WhatIsDroppedIsCountedByDirectionAndPort) {
+  add("default", "a");
+  add("default", "b");
+  policy("p", "{'podSelector':{'matchLabels':{'app':'a'}},'policyTypes':['Ingress','Egress']}");
+  EXPECT_FALSE(reaches("b", "a", false));
+  EXPECT_FALSE(reaches("a", "b"));
+  sh("busybox ping -c 1 -W 1 " + ip("a"), in("b"));
+  const KernelFlows flows = *read_kernel();
+  std::set<std::string> denied;
+  for (const policy::Denied& one : flows.denied) {
+    EXPECT_GE(one.packets, 1u);
+    EXPECT_GE(one.bytes, 60u);
+    EXPECT_LT(one.ago_ms, 60'000u);
+    denied.insert(one.source.text() + " " + one.destination.text() + " " + std::to_string(one.protocol) + " " + std::to_string(one.port) +
+                  (one.direction == policy::Direction::ingress ? " in" : " out"));
+  }
+  EXPECT_EQ(denied, (std::set<std::string>{ip("b") + " " + ip("a") + " 6 80 in", ip("a") + " " + ip("b") + " 6 80 out",
+                                           ip("b") + " " + ip("a") + " 1 0 in"}));
+  policy("p", "{'podSelector':{}}");
+  EXPECT_TRUE(reaches("", "a"));
+  const KernelFlows accepted = *read_kernel();
+  const bool seen = std::ranges::any_of(accepted.connections, [&](const os::conntrack::Connection& one) {
+    return one.answered && one.destination == Address::parse(ip("a"))->raw() && one.destination_port == 80 && one.protocol == IPPROTO_TCP &&
+           one.packets_sent >= 4 && one.bytes_received > 100 && one.began_ns > 0;
+  });
+  EXPECT_TRUE(seen);
 }
 
 TEST_F(PolicyPacketsTest, APodIsFencedBeforeItsFirstPacket) {

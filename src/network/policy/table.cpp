@@ -13,6 +13,14 @@ static const Set kEgress{.name = "egress", .key_type = type_ipv4, .key_size = 4,
 static const Set kIngress{.name = "ingress", .key_type = type_ipv4, .key_size = 4, .verdicts = true};
 static const Set kSelf{.name = "self", .key_type = type_ipv4 << 6 | type_ipv4, .key_size = 8};
 
+static constexpr uint64_t kDeniedMs = 600'000;
+// Source . destination . protocol . port . direction; nft(8) has no name for the last and prints it as a mark.
+static const Set kDenied{.name = "denied",
+                         .key_type = (((type_ipv4 << 6 | type_ipv4) << 6 | type_proto) << 6 | type_port) << 6 | type_mark,
+                         .key_size = 20,
+                         .timeouts = true,
+                         .most = 8192};
+
 static constexpr uint32_t kRelated = 4;    // NF_CT_STATE_BIT(IP_CT_RELATED)
 static const std::string kReply(1, '\1');  // IP_CT_DIR_REPLY
 
@@ -37,6 +45,8 @@ static Set range_set(const std::string& chain, size_t n) {
 }
 static bool wants_set(const Ranges& ports) { return ports.size() > 1 || (ports.size() == 1 && ports[0].first != ports[0].last); }
 
+static std::string denials(Direction direction) { return direction == Direction::ingress ? "denied_ingress" : "denied_egress"; }
+
 static std::vector<Element> intervals(const Ranges& ranges, uint32_t greatest, std::string (*key)(uint32_t)) {
   std::vector<Element> elements;
   for (const Range& range : ranges) {
@@ -51,6 +61,29 @@ static std::vector<Element> intervals(const Ranges& ranges, uint32_t greatest, s
 
 Result<bool> PolicyTable::exists(os::netlink::Socket& socket) { return table_exists(socket, Family::ip, name); }
 
+Result<std::vector<Denied>> PolicyTable::denied(os::netlink::Socket& socket) {
+  std::vector<Denied> found;
+  if (!TRY(exists(socket))) return found;
+  for (const Element& element : TRY(list_elements(socket, Family::ip, name, kDenied.name))) {
+    const std::string& key = element.key;
+    if (key.size() != kDenied.key_size) continue;
+    auto address = [&](size_t at) {
+      Address out;
+      std::copy_n(key.begin() + long(at), 4, out.bytes.begin());
+      return out;
+    };
+    found.push_back({.source = address(0),
+                     .destination = address(4),
+                     .protocol = uint8_t(key[8]),
+                     .port = uint16_t(uint8_t(key[12]) << 8 | uint8_t(key[13])),
+                     .direction = Direction(key[16] & 1),
+                     .packets = element.packets,
+                     .bytes = element.bytes,
+                     .ago_ms = kDeniedMs - std::min(kDeniedMs, element.expires_ms)});
+  }
+  return found;
+}
+
 Transaction PolicyTable::remove() {
   Transaction tx(Family::ip, PolicyTable::name);
   tx.add_table();
@@ -61,7 +94,7 @@ Transaction PolicyTable::remove() {
 Transaction PolicyTable::replace(const PolicyChange& whole) const {
   Transaction tx = remove();
   tx.add_table();
-  for (const Set* set : {&kEgress, &kIngress, &kSelf}) tx.add_set(*set);
+  for (const Set* set : {&kEgress, &kIngress, &kSelf, &kDenied}) tx.add_set(*set);
   put_hooks(tx);
   apply(tx, whole);
   return tx;
@@ -73,7 +106,27 @@ Transaction PolicyTable::update(const PolicyChange& change) const {
   return tx;
 }
 
+// Counts what is not allowed and drops it; when the set is full, it is dropped uncounted.
+static void put_denials(Transaction& tx) {
+  static const std::string icmp(1, '\1');
+  for (const Direction direction : {Direction::ingress, Direction::egress}) {
+    const std::string chain = denials(direction), which = host32(uint32_t(direction));
+    tx.add_chain(chain);
+    auto count = [&](Line& rule) { rule.load_ip_source(0).load_ip_destination(1).load_value(4, which).count(kDenied, 0, kDeniedMs); };
+    {
+      Line icmp_rule(tx, chain);
+      count(icmp_rule.load_protocol(2).equal(2, icmp).load_value(3, host32(0)));
+    }
+    {
+      Line rule(tx, chain);
+      count(rule.load_protocol(2).differs(2, icmp).load_port_destination(3));
+    }
+    Line(tx, chain).verdict(kDrop);
+  }
+}
+
 void PolicyTable::put_hooks(Transaction& tx) const {
+  put_denials(tx);
   tx.add_chain("receiver");
   tx.add_base_chain("forward", "filter", Hook::forward, 0);
   tx.add_base_chain("input", "filter", Hook::input, 0);
@@ -135,7 +188,7 @@ static void put_rules(Transaction& tx, const std::string& name, const Chain& cha
   for (size_t n = 0; n < chain.allows.size(); ++n) put_allow(tx, name, chain, n);
   if (chain.parts.empty()) return;
   for (const std::string& part : chain.parts) Line(tx, name).verdict({Verdict::Kind::jump, part});
-  Line(tx, name).verdict(kDrop);
+  Line(tx, name).verdict({Verdict::Kind::go_to, denials(chain.direction)});
 }
 
 static std::vector<Element> verdicts(const std::vector<std::pair<uint32_t, std::string>>& pods) {

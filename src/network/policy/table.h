@@ -10,6 +10,7 @@
 //   self        address . address            isolated pods, which may reach themselves
 //   peers_N     address                      pods that some rule means
 //   ports_N     address . protocol . port    ports of pods that have one name
+//   denied      Denied                       what was dropped in the last ten minutes, with counters
 //
 // A packet of a pod that is not isolated costs three look-ups. What the node itself sends and receives does not pass, as Kubernetes has it
 // (probes), with one exception: the cluster's DNS answers at the node, but is no part of it. Only replies are let through unseen, so a
@@ -29,6 +30,16 @@
 
 namespace estiba::network::policy {
 
+/// Packets that were dropped, as the set `denied` counts them.
+struct Denied {
+  Address source, destination;
+  uint8_t protocol = 0;
+  uint16_t port = 0;  ///< of ICMP: 0
+  Direction direction = Direction::ingress;
+  uint64_t packets = 0, bytes = 0;
+  uint64_t ago_ms = 0;  ///< since the last one
+};
+
 class PolicyTable {
  public:
   struct Config {
@@ -45,6 +56,8 @@ class PolicyTable {
   os::nft::Transaction update(const PolicyChange& change) const;
   static os::nft::Transaction remove();
   static Result<bool> exists(os::netlink::Socket& socket);
+  /// What the policies have dropped; empty without the table.
+  static Result<std::vector<Denied>> denied(os::netlink::Socket& socket);
 
  private:
   void put_hooks(os::nft::Transaction& tx) const;
