@@ -32,6 +32,55 @@ shared:
         lastTransitionTime: {type: string, format: date-time}
         reason: {type: string, minLength: 1, maxLength: 1024}
         message: {type: string, maxLength: 32768}
+  - &parentRef
+    type: object
+    required: [name]
+    properties: {group: {<<: *group, default: gateway.networking.k8s.io}, kind: {<<: *kind, default: Gateway}, namespace: *ns, name: *objectName, sectionName: *section, port: *port}
+  - &backendProperties
+    group: {<<: *group, default: ''}
+    kind: {<<: *kind, default: Service}
+    name: *objectName
+    namespace: *ns
+    port: *port
+  - &headerName {type: string, minLength: 1, maxLength: 256, pattern: '^[A-Za-z0-9!#$%&''*+\-.^_\x60|~]+$'}
+  - &headers
+    type: array
+    maxItems: 16
+    x-kubernetes-list-type: map
+    x-kubernetes-list-map-keys: [name]
+    items: {type: object, required: [name, value], properties: {name: *headerName, value: {type: string, minLength: 1, maxLength: 4096}}}
+  - &headerFilter
+    type: object
+    properties: {set: *headers, add: *headers, remove: {type: array, maxItems: 16, x-kubernetes-list-type: set, items: {type: string, maxLength: 256}}}
+  - &mirror
+    type: object
+    required: [backendRef]
+    properties:
+      backendRef: {type: object, required: [name], properties: *backendProperties}
+      percent: {type: integer, format: int32, minimum: 0, maximum: 100}
+      fraction: {type: object, required: [numerator], properties: {numerator: {type: integer, format: int32, minimum: 0}, denominator: {type: integer, format: int32, minimum: 1, default: 100}}}
+  - &extensionRef {type: object, required: [group, kind, name], properties: {group: *group, kind: *kind, name: *objectName}}
+  - &headerMatches
+    type: array
+    maxItems: 16
+    x-kubernetes-list-type: map
+    x-kubernetes-list-map-keys: [name]
+    items: {type: object, required: [name, value], properties: {type: {type: string, enum: [Exact, RegularExpression], default: Exact}, name: *headerName, value: {type: string, minLength: 1, maxLength: 4096}}}
+  - &routeStatus
+    type: object
+    required: [parents]
+    properties:
+      parents:
+        type: array
+        maxItems: 32
+        x-kubernetes-list-type: atomic
+        items:
+          type: object
+          required: [parentRef, controllerName]
+          properties:
+            parentRef: *parentRef
+            controllerName: {type: string, minLength: 1, maxLength: 253}
+            conditions: *conditions
 )yaml";
 
 static constexpr std::string_view class_schema = R"yaml(
@@ -165,26 +214,6 @@ status:
 
 static constexpr std::string_view route_schema = R"yaml(
 shared:
-  - &parentRef
-    type: object
-    required: [name]
-    properties: {group: {<<: *group, default: gateway.networking.k8s.io}, kind: {<<: *kind, default: Gateway}, namespace: *ns, name: *objectName, sectionName: *section, port: *port}
-  - &backendProperties
-    group: {<<: *group, default: ''}
-    kind: {<<: *kind, default: Service}
-    name: *objectName
-    namespace: *ns
-    port: *port
-  - &headerName {type: string, minLength: 1, maxLength: 256, pattern: '^[A-Za-z0-9!#$%&''*+\-.^_\x60|~]+$'}
-  - &headers
-    type: array
-    maxItems: 16
-    x-kubernetes-list-type: map
-    x-kubernetes-list-map-keys: [name]
-    items: {type: object, required: [name, value], properties: {name: *headerName, value: {type: string, minLength: 1, maxLength: 4096}}}
-  - &headerFilter
-    type: object
-    properties: {set: *headers, add: *headers, remove: {type: array, maxItems: 16, x-kubernetes-list-type: set, items: {type: string, maxLength: 256}}}
   - &pathModifier
     type: object
     required: [type]
@@ -219,13 +248,7 @@ shared:
         type: {type: string, enum: [RequestHeaderModifier, ResponseHeaderModifier, RequestMirror, RequestRedirect, URLRewrite, ExtensionRef]}
         requestHeaderModifier: *headerFilter
         responseHeaderModifier: *headerFilter
-        requestMirror:
-          type: object
-          required: [backendRef]
-          properties:
-            backendRef: {type: object, required: [name], properties: *backendProperties}
-            percent: {type: integer, format: int32, minimum: 0, maximum: 100}
-            fraction: {type: object, required: [numerator], properties: {numerator: {type: integer, format: int32, minimum: 0}, denominator: {type: integer, format: int32, minimum: 1, default: 100}}}
+        requestMirror: *mirror
         requestRedirect:
           type: object
           properties:
@@ -235,7 +258,7 @@ shared:
             port: *port
             statusCode: {type: integer, enum: [301, 302], default: 302}
         urlRewrite: {type: object, properties: {hostname: *preciseHostname, path: *pathModifier}}
-        extensionRef: {type: object, required: [group, kind, name], properties: {group: *group, kind: *kind, name: *objectName}}
+        extensionRef: *extensionRef
 spec:
   type: object
   properties:
@@ -273,12 +296,7 @@ spec:
                   properties:
                     type: {type: string, enum: [Exact, PathPrefix, RegularExpression], default: PathPrefix}
                     value: {type: string, maxLength: 1024, default: /}
-                headers:
-                  type: array
-                  maxItems: 16
-                  x-kubernetes-list-type: map
-                  x-kubernetes-list-map-keys: [name]
-                  items: {type: object, required: [name, value], properties: {type: {type: string, enum: [Exact, RegularExpression], default: Exact}, name: *headerName, value: {type: string, minLength: 1, maxLength: 4096}}}
+                headers: *headerMatches
                 queryParams:
                   type: array
                   maxItems: 16
@@ -305,21 +323,78 @@ spec:
             properties: {request: *duration, backendRequest: *duration}
             x-kubernetes-validations:
               - {rule: "!(has(self.request) && has(self.backendRequest) && duration(self.request) != duration('0s') && duration(self.backendRequest) > duration(self.request))", message: backendRequest timeout cannot be longer than request timeout}
-status:
+status: *routeStatus
+)yaml";
+
+static constexpr std::string_view grpc_route_schema = R"yaml(
+shared:
+  - &filters
+    type: array
+    maxItems: 16
+    x-kubernetes-list-type: atomic
+    x-kubernetes-validations:
+      - {rule: "self.filter(f, f.type == 'RequestHeaderModifier').size() <= 1", message: RequestHeaderModifier filter cannot be repeated}
+      - {rule: "self.filter(f, f.type == 'ResponseHeaderModifier').size() <= 1", message: ResponseHeaderModifier filter cannot be repeated}
+    items:
+      type: object
+      required: [type]
+      x-kubernetes-validations:
+        - {rule: "(self.type == 'RequestHeaderModifier') == has(self.requestHeaderModifier)", message: filter.requestHeaderModifier must be specified for RequestHeaderModifier filter.type and only for it}
+        - {rule: "(self.type == 'ResponseHeaderModifier') == has(self.responseHeaderModifier)", message: filter.responseHeaderModifier must be specified for ResponseHeaderModifier filter.type and only for it}
+        - {rule: "(self.type == 'RequestMirror') == has(self.requestMirror)", message: filter.requestMirror must be specified for RequestMirror filter.type and only for it}
+        - {rule: "(self.type == 'ExtensionRef') == has(self.extensionRef)", message: filter.extensionRef must be specified for ExtensionRef filter.type and only for it}
+      properties:
+        type: {type: string, enum: [ResponseHeaderModifier, RequestHeaderModifier, RequestMirror, ExtensionRef]}
+        requestHeaderModifier: *headerFilter
+        responseHeaderModifier: *headerFilter
+        requestMirror: *mirror
+        extensionRef: *extensionRef
+spec:
   type: object
-  required: [parents]
   properties:
-    parents:
+    parentRefs: {type: array, maxItems: 32, x-kubernetes-list-type: atomic, items: *parentRef}
+    hostnames: {type: array, maxItems: 16, x-kubernetes-list-type: atomic, items: *hostname}
+    rules:
       type: array
-      maxItems: 32
+      maxItems: 16
       x-kubernetes-list-type: atomic
       items:
         type: object
-        required: [parentRef, controllerName]
         properties:
-          parentRef: *parentRef
-          controllerName: {type: string, minLength: 1, maxLength: 253}
-          conditions: *conditions
+          name: *section
+          matches:
+            type: array
+            maxItems: 64
+            x-kubernetes-list-type: atomic
+            items:
+              type: object
+              properties:
+                method:
+                  type: object
+                  x-kubernetes-validations:
+                    - {rule: "has(self.type) ? has(self.service) || has(self.method) : true", message: One or both of 'service' or 'method' must be specified}
+                    - {rule: "(!has(self.type) || self.type == 'Exact') && has(self.service) ? self.service.matches('^[.]?[A-Za-z_][A-Za-z_0-9]*([.][A-Za-z_][A-Za-z_0-9]*)*$') : true", message: service must only contain valid characters}
+                    - {rule: "(!has(self.type) || self.type == 'Exact') && has(self.method) ? self.method.matches('^[A-Za-z_][A-Za-z_0-9]*$') : true", message: method must only contain valid characters}
+                  properties:
+                    type: {type: string, enum: [Exact, RegularExpression], default: Exact}
+                    service: {type: string, maxLength: 1024}
+                    method: {type: string, maxLength: 1024}
+                headers: *headerMatches
+          filters: *filters
+          backendRefs:
+            type: array
+            maxItems: 16
+            x-kubernetes-list-type: atomic
+            items:
+              type: object
+              required: [name]
+              x-kubernetes-validations:
+                - {rule: "self.group == '' && self.kind == 'Service' ? has(self.port) : true", message: Must have port for Service reference}
+              properties:
+                <<: *backendProperties
+                weight: {type: integer, format: int32, minimum: 0, maximum: 1000000, default: 1}
+                filters: *filters
+status: *routeStatus
 )yaml";
 
 static constexpr std::string_view grant_schema = R"yaml(
@@ -352,6 +427,9 @@ std::span<const GatewayKind> gateway_kinds() {
       {"HTTPRoute", "httproutes", "httproute", "[]", true, false,
        R"([{name: Hostnames, type: string, jsonPath: .spec.hostnames}, {name: Age, type: date, jsonPath: .metadata.creationTimestamp}])",
        route_schema},
+      {"GRPCRoute", "grpcroutes", "grpcroute", "[]", true, false,
+       R"([{name: Hostnames, type: string, jsonPath: .spec.hostnames}, {name: Age, type: date, jsonPath: .metadata.creationTimestamp}])",
+       grpc_route_schema},
       {"ReferenceGrant", "referencegrants", "referencegrant", R"(["refgrant"])", true, true,
        R"([{name: Age, type: date, jsonPath: .metadata.creationTimestamp}])", grant_schema}};
   return kinds;

@@ -1,5 +1,5 @@
-// The kinds of Gateway API (gateway-api.sigs.k8s.io, standard channel) as this server offers them: GatewayClass, Gateway, HTTPRoute and
-// ReferenceGrant, described in our own words. docs/network.md says what is served of them.
+// The kinds of Gateway API (gateway-api.sigs.k8s.io, standard channel) as this server offers them: GatewayClass, Gateway, HTTPRoute,
+// GRPCRoute and ReferenceGrant, described in our own words. docs/network.md says what is served of them.
 #pragma once
 #include <span>
 #include <string>

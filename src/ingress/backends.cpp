@@ -25,15 +25,15 @@ Task<void> Sources::wait_synced() {
   for (client::Informer* informer : {&services, &slices, &secrets, &namespaces}) co_await informer->wait_synced();
 }
 
-EndpointPtr Backends::at(const std::string& address) {
-  std::weak_ptr<Endpoint>& slot = known_[address];
+EndpointPtr Backends::at(const std::string& address, bool http2) {
+  std::weak_ptr<Endpoint>& slot = known_[{address, http2}];
   EndpointPtr endpoint = slot.lock();
-  if (!endpoint) slot = endpoint = std::make_shared<Endpoint>(address);
+  if (!endpoint) slot = endpoint = std::make_shared<Endpoint>(address, http2);
   return endpoint;
 }
 
 std::optional<std::vector<EndpointPtr>> Backends::endpoints(const Sources& sources, const std::string& key, int32_t port,
-                                                            std::string_view port_name) {
+                                                            std::string_view port_name, bool http2) {
   services_.insert(key);
   const ObjectRef object = sources.services.get(key);
   if (!object || object.as<Service>().spec.type == "ExternalName") return std::nullopt;
@@ -41,6 +41,7 @@ std::optional<std::vector<EndpointPtr>> Backends::endpoints(const Sources& sourc
   const auto wanted =
       std::ranges::find_if(ports, [&](const auto& one) { return port_name.empty() ? one.port == port : one.name == port_name; });
   if (wanted == ports.end()) return std::nullopt;
+  http2 = http2 || wanted->appProtocol == "kubernetes.io/h2c";  // KEP-3726
   if (known_.size() > 1024) std::erase_if(known_, [](const auto& one) { return one.second.expired(); });
   std::map<std::string, EndpointPtr> ready, ending;  // in order, each once
   sources.slices.each(sources.by_service, key, [&](const ObjectRef& ref) {
@@ -58,7 +59,7 @@ std::optional<std::vector<EndpointPtr>> Backends::endpoints(const Sources& sourc
         for (const std::string& address : endpoint.addresses) {
           std::string where = slice.addressType == "IPv6" ? "[" + address + "]" : address;
           where += ":" + std::to_string(*offered.port);
-          (is_ready ? ready : ending).try_emplace(where, at(where));
+          (is_ready ? ready : ending).try_emplace(where, at(where, http2));
         }
       }
     }

@@ -22,17 +22,17 @@ class Backends {
  public:
   /// Begins a configuration: what is asked for from now on is used().
   void begin() { services_.clear(); }
-  /// The ready endpoints of a service's port; nullopt: there is no such service or port. A service without a selector or headless is as
-  /// good as any, ExternalName is none.
+  /// The ready endpoints of a service's port, which speak HTTP/2 where its appProtocol says so or `http2` is asked for; nullopt: there is
+  /// no such service or port. A service without a selector or headless is as good as any, ExternalName is none.
   std::optional<std::vector<EndpointPtr>> endpoints(const Sources& sources, const std::string& service, int32_t port,
-                                                    std::string_view port_name = {});
+                                                    std::string_view port_name = {}, bool http2 = false);
   /// Keys of the services that were asked for.
   const std::set<std::string, std::less<>>& used() const { return services_; }
 
  private:
-  EndpointPtr at(const std::string& address);
+  EndpointPtr at(const std::string& address, bool http2);
   std::set<std::string, std::less<>> services_;
-  std::map<std::string, std::weak_ptr<Endpoint>> known_;  // by address
+  std::map<std::pair<std::string, bool>, std::weak_ptr<Endpoint>> known_;  // by address and protocol
 };
 
 /// TLS contexts of Secrets of the type kubernetes.io/tls, made once per content.

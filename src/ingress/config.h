@@ -15,8 +15,9 @@ namespace estiba::ingress {
 
 /// Where a backend listens, and how many requests of ours it has now. Outlives configurations, so that the count is right.
 struct Endpoint {
-  explicit Endpoint(std::string where) : address(std::move(where)) {}
+  explicit Endpoint(std::string where, bool speaks_http2 = false) : address(std::move(where)), http2(speaks_http2) {}
   const std::string address;  ///< "10.42.0.5:8080", "[fd00::5]:8080"
+  const bool http2;           ///< without TLS and from the first byte on (h2c), for gRPC
   std::atomic<int> active{0};
 };
 using EndpointPtr = std::shared_ptr<Endpoint>;

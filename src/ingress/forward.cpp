@@ -115,7 +115,9 @@ const Backend* by_weight(const std::vector<Backend>& backends, uint64_t draw) {
 }
 
 Forwarder::Forwarder(Duration patience)
-    : patience_(patience), client_({.user_agent = {}, .max_idle_connections = 64, .connect_timeout = std::chrono::seconds(5)}) {}
+    : patience_(patience),
+      client_({.user_agent = {}, .max_idle_connections = 64, .connect_timeout = std::chrono::seconds(5)}),
+      http2_client_({.user_agent = {}, .http2_prior_knowledge = true, .connect_timeout = std::chrono::seconds(5)}) {}
 
 io::TlsContextRef Forwarder::certificate(uint16_t port, std::string_view server_name) const {
   const auto found = config_->ports.find(port);
@@ -163,19 +165,14 @@ Task<void> Forwarder::attempt_all(const Route& route, const Backend& backend, io
   if (rewrite && !rewrite->host.empty()) request.host = rewrite->host;
   if (!request.raw_query.empty()) target += "?" + request.raw_query;
 
-  io::ReverseProxyOptions options;
-  options.remove = {"expect"};
-  options.answer = [&](int, io::Headers& headers) {
-    backend.filters.response.apply(headers);
-    action.filters.response.apply(headers);
-  };
+  std::optional<std::string> whole_body;
   const bool mirrored = !action.filters.mirrors.empty() || !backend.filters.mirrors.empty();
   if (mirrored && request.content_length.value_or(most_mirrored + 1) <= most_mirrored) {
     auto body = co_await request.body(most_mirrored);
     if (!body) co_return refuse(response, 400);
-    options.body = std::move(*body);
-    start_mirrors(action.filters, route, request, options.body);
-    start_mirrors(backend.filters, route, request, options.body);
+    whole_body = std::move(*body);
+    start_mirrors(action.filters, route, request, whole_body);
+    start_mirrors(backend.filters, route, request, whole_body);
   }
   const Instant began = Executor::current()->now();
   std::vector<EndpointPtr> tried;
@@ -188,8 +185,12 @@ Task<void> Forwarder::attempt_all(const Route& route, const Backend& backend, io
     tried.push_back(endpoint);
     Active active(endpoint);
     bool body_begun = false;
-    options.url = "http://" + endpoint->address + target;
-    options.body_begun = &body_begun;
+    io::ReverseProxyOptions options{.url = "http://" + endpoint->address + target, .body = whole_body, .body_begun = &body_begun};
+    options.remove.emplace_back("expect");
+    options.answer = [&](int, io::Headers& headers) {
+      backend.filters.response.apply(headers);
+      action.filters.response.apply(headers);
+    };
     options.head_timeout = action.backend_timeout > Duration(0) || action.request_timeout > Duration(0) ? Duration(0) : patience_;
     Duration limit = action.backend_timeout;
     if (action.request_timeout > Duration(0)) {
@@ -197,7 +198,8 @@ Task<void> Forwarder::attempt_all(const Route& route, const Backend& backend, io
       if (left <= Duration(0)) co_return refuse(response, 504);
       limit = limit > Duration(0) ? std::min(limit, left) : left;
     }
-    TimedResult result = co_await pass_timed(limit, request, response, client_, options);
+    options.http2 = endpoint->http2 && !request.wants_upgrade();
+    TimedResult result = co_await pass_timed(limit, request, response, options.http2 ? http2_client_ : client_, std::move(options));
     if (result.in_time && result.passed) co_return;
     if (!result.in_time || result.passed.error().code == Code::timeout) {
       if (response.started()) co_return response.break_off();
@@ -228,7 +230,8 @@ void Forwarder::start_mirrors(const Filters& filters, const Route& route, const 
 
 Task<void> Forwarder::mirror(Forwarder* self, io::ClientRequest request, EndpointPtr endpoint) {
   Active active(std::move(endpoint));
-  (void)co_await self->client_.fetch(std::move(request));
+  io::HttpClient& client = active.endpoint->http2 ? self->http2_client_ : self->client_;
+  (void)co_await client.fetch(std::move(request));
 }
 
 }  // namespace estiba::ingress

@@ -31,7 +31,7 @@ class Forwarder {
 
   Duration patience_;
   ConfigPtr config_;
-  io::HttpClient client_;
+  io::HttpClient client_, http2_client_;
   TaskGroup mirrors_;  // last: ends first
 };
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "io/http_answer.h"
 #include "io/http_test_support.h"
 
 namespace estiba::ingress {
@@ -40,10 +41,10 @@ TEST(ByWeight, shares_by_weight) {
 struct ForwardTest : ::testing::Test {
   static constexpr uint16_t port = 8080;
   io::Loop loop;
-  Forwarder forwarder{200ms};
+  std::optional<Forwarder> forwarder{200ms};  // ends on the loop, like its connections
   std::vector<std::string> mirrored;
   io::HttpServer backend{{&loop}, {}, [this](Request& request, Response& response) { return answer(this, request, response); }};
-  io::HttpServer front{{&loop}, {}, [this](Request& request, Response& response) { return forwarder.serve(port, request, response); }};
+  io::HttpServer front{{&loop}, {}, [this](Request& request, Response& response) { return forwarder->serve(port, request, response); }};
 
   static Task<void> answer(ForwardTest* self, Request& request, Response& response) {
     if (request.path == "/hang") co_await sleep_for(1h);
@@ -52,6 +53,19 @@ struct ForwardTest : ::testing::Test {
       if (!co_await response.write("half")) co_return;
       co_await sleep_for(1h);
     }
+    if (request.path == "/t.S/Talk") {
+      // Speaks first, then says what it hears.
+      if (!co_await response.start(200, {{"Content-Type", "application/grpc"}}) || !co_await response.write("welcome;")) co_return;
+      for (;;) {
+        auto piece = co_await request.read_body();
+        if (!piece) co_return response.break_off();
+        if (piece->empty()) break;
+        if (!co_await response.write(*piece + ";")) co_return;
+      }
+      response.trailer("grpc-status", "0");
+      co_return;
+    }
+    if (request.path == "/t.S/Refuse") co_return response.send(200, {{"Content-Type", "application/grpc"}, {"grpc-status", "7"}});
     if (request.wants_upgrade()) {
       auto stream = co_await response.upgrade(101, {{"Connection", "Upgrade"}, {"Upgrade", "echo"}});
       if (!stream) co_return;
@@ -62,7 +76,8 @@ struct ForwardTest : ::testing::Test {
       }
     }
     auto body = co_await request.body();
-    std::string seen = request.method + " " + request.target + "\n";
+    std::string seen = request.method + " " + request.target + "\nversion: " + std::to_string(request.http_version) + "\n";
+    if (request.http_version == 20) seen += "authority: " + request.host + "\n";
     for (const io::Header& header : request.headers) seen += to_lower(header.name) + ": " + header.value + "\n";
     seen += "body: " + (body ? *body : body.error().message);
     if (request.headers.has("X-Mirror")) self->mirrored.push_back(seen);
@@ -73,9 +88,15 @@ struct ForwardTest : ::testing::Test {
     ASSERT_TRUE(backend.listen_tcp("127.0.0.1", 0, nullptr));
     ASSERT_TRUE(front.listen_tcp("127.0.0.1", 0, nullptr));
   }
+  void TearDown() override { loop.block_on(end(this)); }
+  static Task<void> end(ForwardTest* self) {
+    self->forwarder.reset();
+    co_return;
+  }
   EndpointPtr there() const { return std::make_shared<Endpoint>("127.0.0.1:" + std::to_string(backend.port())); }
   static EndpointPtr nobody() { return std::make_shared<Endpoint>("127.0.0.1:1"); }
   Backend good() const { return {.endpoints = {there()}}; }
+  Backend http2() const { return {.endpoints = {std::make_shared<Endpoint>(there()->address, true)}}; }
 
   void serve(Action action, Match match = {}) {
     auto listener = std::make_shared<Listener>();
@@ -83,7 +104,7 @@ struct ForwardTest : ::testing::Test {
     listener->routes.seal();
     auto config = std::make_shared<Config>();
     config->ports[port].listeners.push_back(std::move(listener));
-    forwarder.set_config(std::move(config));
+    forwarder->set_config(std::move(config));
   }
   io::FetchResult fetch(io::ClientRequest request) {
     request.url = "http://127.0.0.1:" + std::to_string(front.port()) + request.url;
@@ -181,6 +202,136 @@ TEST_F(ForwardTest, mirrors_get_a_copy) {
   };
   for (int i = 0; i < 1000 && copies() < 2; ++i) get("/wait");  // the copy goes its own way
   EXPECT_EQ(copies(), 2);
+}
+
+TEST_F(ForwardTest, endpoints_that_speak_http2_are_spoken_to_in_it) {
+  serve({.backends = {http2()}});
+  for (int i = 0; i < 3; ++i) {
+    auto answer = fetch({.method = "POST", .url = "/a?b=c", .headers = {{"Host", "shop.example"}, {"TE", "trailers"}}, .body = "hello"});
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.headers.get("X-Answer"), "yes");
+    for (std::string_view line :
+         {"POST /a?b=c\n", "version: 20\n", "authority: shop.example\n", "te: trailers\n", "x-forwarded-for: 127.0.0.1\n", "body: hello"})
+      EXPECT_TRUE(says(answer, line)) << line << answer.body;
+  }
+  const std::string large(3 * 1024 * 1024 - 100, 'x');
+  EXPECT_TRUE(fetch({.method = "PUT", .url = "/", .body = large}).body.ends_with(large));
+  EXPECT_EQ(fetch({.method = "HEAD", .url = "/"}).status, 200);
+  EXPECT_EQ(get("/hang").status, 504);
+  EXPECT_EQ(get("/slow-body").status, -1) << "what has begun is broken off";
+  serve({.backends = {{.endpoints = {std::make_shared<Endpoint>("127.0.0.1:1", true)}}}});
+  EXPECT_EQ(get("/").status, 502);
+}
+
+// Sends its second piece once the other side's answer to the first has come.
+struct Talk final : io::BodyStream {
+  int sent = 0;
+  Event heard;
+  Talk() { length = unknown; }
+  Task<Result<std::string>> next(std::string) override {
+    if (sent > 0) co_await heard.wait();
+    heard.reset();
+    co_return ++sent <= 2 ? "piece" + std::to_string(sent) : "";
+  }
+};
+
+TEST_F(ForwardTest, grpc_passes_both_ways_at_once_with_its_status) {
+  serve({.backends = {http2()}});
+  struct Run {
+    static Task<std::string> go(std::string url) {
+      io::HttpClient client({.http2_prior_knowledge = true});
+      auto body = std::make_shared<Talk>();
+      auto answer = co_await client.send({.method = "POST",
+                                          .url = url + "/t.S/Talk",
+                                          .headers = {{"Content-Type", "application/grpc"}, {"TE", "trailers"}},
+                                          .stream = body});
+      if (!answer) co_return answer.error().message;
+      std::string all;
+      for (;;) {
+        auto piece = co_await (*answer)->read();
+        if (!piece) co_return all + piece.error().message;
+        if (piece->empty()) break;
+        all += *piece;
+        if (!all.ends_with("welcome;")) body->heard.set();
+      }
+      co_return all + " status " + std::string(io::http_answer(**answer).trailers().get("grpc-status"));
+    }
+    static Task<std::string> refused(std::string url) {
+      io::HttpClient client({.http2_prior_knowledge = true});
+      auto answer = co_await client.send(
+          {.method = "POST", .url = url + "/t.S/Refuse", .headers = {{"Content-Type", "application/grpc"}}, .body = "x"});
+      if (!answer) co_return answer.error().message;
+      // Where there are no trailers the stream must end with the head: gRPC's clients take nothing else for a status.
+      const bool ended = io::http_answer(**answer).at_hand();
+      co_return std::string((*answer)->headers.get("grpc-status")) + (ended ? " ended" : "");
+    }
+  };
+  const std::string url = "http://127.0.0.1:" + std::to_string(front.port());
+  EXPECT_EQ(loop.block_on(Run::go(url)), "welcome;piece1;piece2; status 0");
+  EXPECT_EQ(loop.block_on(Run::refused(url)), "7 ended");
+}
+
+// Bytes to the proxy, and all that it answers until it closes.
+static Task<std::string> raw(uint16_t port, std::string bytes) {
+  auto stream = co_await io::connect_tcp("127.0.0.1", port);
+  if (!stream || !co_await (*stream)->write(bytes)) co_return "no connection";
+  auto all = co_await with_timeout(5s, io::read_all(**stream, 1 << 20));
+  co_return all && *all ? **all : "does not end";
+}
+
+TEST_F(ForwardTest, a_request_has_one_end_before_and_behind_the_proxy) {
+  serve({.backends = {good()}});
+  const std::string head = "POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
+  struct Case {
+    std::string rest, status, body;
+  };
+  for (const auto& [rest, status, body] :
+       {Case{"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
+        Case{"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", "400"}, Case{"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", "400"},
+        Case{"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", "400"}, Case{"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", "400"},
+        Case{"X: y\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"}, Case{"Content-Length: +5\r\n\r\nhello", "400"},
+        Case{"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "200", "body: hello"},
+        Case{"Connection: content-length, x-mine\r\nX-Mine: 1\r\nContent-Length: 5\r\n\r\nhello", "200", "body: hello"}}) {
+    const std::string answer = loop.block_on(raw(front.port(), head + rest));
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 " + status)) << rest << answer;
+    EXPECT_TRUE(answer.ends_with(body)) << rest << answer;
+    EXPECT_FALSE(answer.contains("x-mine")) << answer;
+  }
+}
+
+TEST_F(ForwardTest, an_answer_has_one_end_too) {
+  struct Run {
+    static Task<void> answer(io::Listener* listener, std::string text) {
+      auto fd = co_await listener->accept();
+      if (!fd) co_return;
+      auto stream = io::stream_from_fd(*fd);
+      char asked[4096];
+      (void)co_await stream->read(asked, sizeof asked);
+      (void)co_await stream->write(text);
+    }
+    static Task<io::FetchResult> go(ForwardTest* self, std::string text) {
+      auto listener = *io::Listener::tcp("127.0.0.1", 0);
+      self->serve({.backends = {{.endpoints = {std::make_shared<Endpoint>("127.0.0.1:" + std::to_string(listener.port()))}}}});
+      const Job answering(answer(&listener, text));
+      io::HttpClient client({});
+      auto got = co_await client.fetch({.method = "POST", .url = "http://127.0.0.1:" + std::to_string(self->front.port()) + "/"});
+      co_return got ? *got : io::FetchResult{.status = -1, .body = got.error().message};
+    }
+  };
+  struct Case {
+    std::string answer;
+    int status;
+    std::string body;
+  };
+  for (const auto& [text, status, body] :
+       {Case{"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 200, "hello"},
+        Case{"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nhello", 502, "502 Bad Gateway\n"},
+        Case{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, "hello"},
+        Case{"HTTP/1.1 200 OK\r\n\r\nhello", 200, "hello"}, Case{"nonsense\r\n\r\n", 502, "502 Bad Gateway\n"}}) {
+    const auto got = loop.block_on(Run::go(this, text));
+    EXPECT_EQ(got.status, status) << text;
+    EXPECT_EQ(got.body, body) << text;
+  }
 }
 
 TEST_F(ForwardTest, upgrades_pass) {

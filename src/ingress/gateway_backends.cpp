@@ -31,11 +31,11 @@ Backend RouteBackends::backend(const Reference& to) {
     problem("InvalidKind", "backends are Services, not " + to.kind + (to.group.empty() ? "" : "." + to.group));
     return out;
   }
-  if (!grants_.permit("HTTPRoute", route_.ns, to)) {
+  if (!grants_.permit(route_.kind, route_.ns, to)) {
     problem("RefNotPermitted", "no ReferenceGrant permits Service " + to.key());
     return out;
   }
-  auto endpoints = context_.backends.endpoints(context_.sources, to.key(), to.port.value_or(0));
+  auto endpoints = context_.backends.endpoints(context_.sources, to.key(), to.port.value_or(0), {}, route_.kind == grpc_route_kind);
   if (!endpoints) {
     problem("BackendNotFound", "there is no Service " + to.key() + " with port " + std::to_string(to.port.value_or(0)));
     return out;

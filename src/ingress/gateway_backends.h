@@ -1,4 +1,5 @@
-// Where the rules of an HTTPRoute lead: references looked up, each rule's action made once, however many listeners it is attached to.
+// Where the rules of an HTTPRoute or GRPCRoute lead: references looked up, each rule's action made once, however many listeners it is
+// attached to.
 #pragma once
 #include "ingress/gateway_rules.h"
 

@@ -109,9 +109,25 @@ Match read_match(const Node& node, std::string& unsupported) {
   return out;
 }
 
-RouteRule read_rule(const Node& node, std::string_view ns) {
+// A method is called by POST to /SERVICE/METHOD (gRPC over HTTP/2).
+Match read_grpc_match(const Node& node, std::string& unsupported) {
+  Match out = read_match(node, unsupported);
+  const Node* method = node.find("method");
+  out.method = {};
+  if (!method) return out;
+  if (text_at(*method, "type") == "RegularExpression") unsupported = "methods of the type RegularExpression";
+  const std::string service = text_at(*method, "service"), name = text_at(*method, "method");
+  if (!service.empty() && !name.empty()) out.kind = Match::Path::exact;
+  else if (!name.empty()) out.kind = Match::Path::last_segment;
+  if (!service.empty()) out.path = "/" + service + (name.empty() ? "" : "/" + name);
+  else if (!name.empty()) out.path = "/" + name;
+  return out;
+}
+
+RouteRule read_rule(const Node& node, std::string_view ns, bool grpc) {
   RouteRule out;
-  for (const Node& match : at(node, "matches")) out.matches.push_back(read_match(match, out.unsupported));
+  for (const Node& match : at(node, "matches"))
+    out.matches.push_back(grpc ? read_grpc_match(match, out.unsupported) : read_match(match, out.unsupported));
   if (out.matches.empty()) out.matches.emplace_back();
   out.filters = read_filters(at(node, "filters"), ns);
   if (!out.filters.unsupported.empty()) out.unsupported = out.filters.unsupported;
@@ -193,13 +209,17 @@ Gateway read_gateway(const model::ObjectRef& object) {
 
 HttpRoute read_route(const model::ObjectRef& object) {
   const model::Meta& meta = object.meta();
-  HttpRoute out{
-      .ns = meta.ns, .name = meta.name, .age = meta.creation_timestamp, .generation = meta.generation, .document = parsed(object)};
+  HttpRoute out{.kind = std::string(meta.kind == grpc_route_kind ? grpc_route_kind : http_route_kind),
+                .ns = meta.ns,
+                .name = meta.name,
+                .age = meta.creation_timestamp,
+                .generation = meta.generation,
+                .document = parsed(object)};
   const Node& spec = at(out.document->root(), "spec");
   for (const Node& parent : at(spec, "parentRefs"))
     out.parents.push_back({reference(parent, meta.ns, "Gateway", gateway_group), text_at(parent, "sectionName"), &parent});
   for (const Node& hostname : at(spec, "hostnames")) out.hostnames.push_back(to_lower(hostname.as_string()));
-  for (const Node& rule : at(spec, "rules")) out.rules.push_back(read_rule(rule, meta.ns));
+  for (const Node& rule : at(spec, "rules")) out.rules.push_back(read_rule(rule, meta.ns, out.kind == grpc_route_kind));
   return out;
 }
 

@@ -72,8 +72,9 @@ struct RouteRule {
   std::string unsupported;
 };
 
+/// An HTTPRoute, or a GRPCRoute, whose methods are paths and whose backends speak HTTP/2.
 struct HttpRoute {
-  std::string ns, name, age;
+  std::string kind, ns, name, age;
   int64_t generation = 0;
   std::vector<ParentRef> parents;
   std::vector<std::string> hostnames;
@@ -86,7 +87,9 @@ struct HttpRoute {
 Duration gateway_duration(std::string_view text);
 
 Gateway read_gateway(const model::ObjectRef& object);
+/// By the object's kind.
 HttpRoute read_route(const model::ObjectRef& object);
+inline constexpr std::string_view http_route_kind = "HTTPRoute", grpc_route_kind = "GRPCRoute";
 
 /// What ReferenceGrants permit: references from one namespace to objects in another.
 class Grants {

@@ -11,7 +11,8 @@ using model::ObjectRef;
 
 namespace {
 
-const std::pair<std::string, std::string> http_route_kind{gateway_group, "HTTPRoute"};
+const std::vector<std::pair<std::string, std::string>> route_kinds{{std::string(gateway_group), std::string(http_route_kind)},
+                                                                   {std::string(gateway_group), std::string(grpc_route_kind)}};
 
 // A listener of a Gateway on its way to being served.
 struct Slot {
@@ -20,7 +21,6 @@ struct Slot {
   ListenerStatus status;
   bool accepted = true;
   bool programmed = false;
-  bool takes_routes = true;
 };
 
 struct Made {
@@ -80,7 +80,7 @@ class Maker {
     io::TlsContextRef certificate;
     if (tls && slot.accepted) certificate = find_certificate(gateway, spec, reason, why);
     if (!reason.empty()) conditions.push_back({"ResolvedRefs", false, reason, why});
-    else if (!kinds) conditions.push_back({"ResolvedRefs", false, "InvalidRouteKinds", "only HTTPRoutes can be attached"});
+    else if (!kinds) conditions.push_back({"ResolvedRefs", false, "InvalidRouteKinds", "only HTTPRoutes and GRPCRoutes can be attached"});
     else conditions.push_back({"ResolvedRefs", true, "ResolvedRefs", ""});
     slot.programmed = slot.accepted && !conflict && (!tls || certificate);
     if (slot.accepted) conditions.push_back({"Accepted", true, "Accepted", ""});
@@ -96,14 +96,10 @@ class Maker {
 
   // Whether all the kinds that a listener asks for can be attached.
   static bool add_kinds(Slot& slot) {
-    if (slot.spec->kinds.empty()) {
-      slot.status.kinds = {http_route_kind};
-      return true;
-    }
-    for (const auto& kind : slot.spec->kinds)
-      if (kind == http_route_kind) slot.status.kinds = {http_route_kind};
-    slot.takes_routes = !slot.status.kinds.empty();
-    return std::ranges::all_of(slot.spec->kinds, [](const auto& kind) { return kind == http_route_kind; });
+    const auto& asked = slot.spec->kinds;
+    for (const auto& kind : route_kinds)
+      if (asked.empty() || std::ranges::contains(asked, kind)) slot.status.kinds.push_back(kind);
+    return std::ranges::all_of(asked, [](const auto& kind) { return std::ranges::contains(route_kinds, kind); });
   }
 
   io::TlsContextRef find_certificate(const Gateway& gateway, const GatewayListener& spec, std::string& reason, std::string& why) {
@@ -159,7 +155,7 @@ class Maker {
   }
 
   bool allows(const Gateway& gateway, const Slot& slot, const HttpRoute& route) const {
-    if (!slot.takes_routes) return false;
+    if (std::ranges::none_of(slot.status.kinds, [&](const auto& kind) { return kind.second == route.kind; })) return false;
     if (slot.spec->from == "All") return true;
     if (slot.spec->from == "Same") return route.ns == gateway.ns;
     const ObjectRef ns = context_.sources.namespaces.get(route.ns);

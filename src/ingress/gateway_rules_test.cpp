@@ -302,6 +302,50 @@ TEST_F(GatewayRulesTest, what_is_not_served_is_not_accepted) {
   EXPECT_EQ(ask("any", "/abc"), "-");
 }
 
+TEST_F(GatewayRulesTest, grpc_routes_match_services_and_methods) {
+  add_gateway(listener("http"));
+  const auto rule_of = [](std::string match, std::string backend) {
+    return R"({"matches":[{)" + match + R"(}],"backendRefs":[)" + to(std::move(backend)) + "]}";
+  };
+  for (const char* name : {"both", "service", "method", "any"}) add_service("shop", name, name);
+  client.add(grpc_route_resource, "shop",
+             R"({"kind":"GRPCRoute","metadata":{"name":"g"},"spec":{"parentRefs":[{"name":"gw"}],"hostnames":["rpc.example"],"rules":[)" +
+                 rule_of(R"("headers":[{"name":"x-canary","value":"1"}],"method":{"service":"shop.Cart"})", "new") + "," +
+                 rule_of(R"("method":{"method":"Get"})", "method") + "," + rule_of(R"("method":{"service":"shop.Cart"})", "service") + "," +
+                 rule_of(R"("method":{"service":"shop.Cart","method":"Get"})", "both") + R"(,{"backendRefs":[)" + to("any") + "]}]}}");
+  make();
+  EXPECT_EQ(of_route("Accepted"), "True Accepted");
+  EXPECT_EQ(of_route("ResolvedRefs"), "True ResolvedRefs");
+  EXPECT_EQ(of_listener().attached, 1);
+  EXPECT_EQ(of_listener().kinds.size(), 2u);
+  for (const auto& [path, wanted] : std::vector<std::pair<std::string, std::string>>{{"/shop.Cart/Get", "both:8080 "},
+                                                                                     {"/shop.Cart/Put", "service:8080 "},
+                                                                                     {"/shop.Order/Get", "method:8080 "},
+                                                                                     {"/shop.Carts/Put", "any:8080 "},
+                                                                                     {"/a/shop.Order/Get", "any:8080 "},
+                                                                                     {"/Get", "any:8080 "}})
+    EXPECT_EQ(ask("rpc.example", path), wanted) << path;
+  EXPECT_EQ(ask("other.example", "/shop.Cart/Get"), "-");
+  io::Request canary("POST", "/shop.Cart/Put");
+  canary.headers.add("X-Canary", "1");
+  const Route* found = route("rpc.example", canary);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->action->backends[0].endpoints[0]->address, "10.42.0.6:8080");
+  EXPECT_TRUE(found->action->backends[0].endpoints[0]->http2) << "whatever the Service says";
+}
+
+TEST_F(GatewayRulesTest, listeners_take_the_kinds_of_routes_that_they_name) {
+  add_gateway(listener("http", R"("allowedRoutes":{"kinds":[{"kind":"GRPCRoute"}]})"));
+  client.add(
+      grpc_route_resource, "shop",
+      R"({"kind":"GRPCRoute","metadata":{"name":"g"},"spec":{"parentRefs":[{"name":"gw"}],"rules":[{"matches":[{"method":{"type":"RegularExpression","service":".*"}}]}]}})");
+  add_route("r", rule(to("web")));
+  make();
+  EXPECT_EQ(of_route("Accepted", 0), "False UnsupportedValue");
+  ASSERT_EQ(made.gateways.routes.size(), 2u);
+  EXPECT_EQ(condition(made.gateways.routes[1].parents[0].conditions, "Accepted"), "False NotAllowedByListeners");
+}
+
 TEST_F(GatewayRulesTest, durations) {
   EXPECT_EQ(gateway_duration("1h2m3s4ms"), std::chrono::milliseconds(3723004));
   EXPECT_EQ(gateway_duration("0s"), Duration(0));

@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "client/testing/fake_client.h"
 #include "ingress/ingress_rules.h"
+#include "ingress/objects.h"
 #include "ingress/status.h"
 #include "io/http_test_support.h"
 
@@ -144,6 +145,41 @@ TEST_F(IngressTest, the_status_has_the_addresses_of_nodes_that_serve) {
     }
   };
   EXPECT_TRUE(loop.block_on(Run::go(&client)));
+}
+
+TEST_F(IngressTest, a_route_is_not_said_to_be_served_when_the_last_gateway_has_gone) {
+  client.add(gateway_class_resource, {},
+             R"({"kind":"GatewayClass","metadata":{"name":"estiba"},"spec":{"controllerName":"estiba.dev/gateway"}})");
+  const std::string gateway =
+      R"({"kind":"Gateway","metadata":{"name":"gw"},"spec":{"gatewayClassName":"estiba","listeners":[{"name":"http","protocol":"HTTP","port":80}]}})";
+  client.add(gateway_resource, "shop", gateway);
+  client.add(http_route_resource, "shop",
+             R"({"kind":"HTTPRoute","metadata":{"name":"r"},"spec":{"parentRefs":[{"name":"gw"}],"rules":[{"backendRefs":[]}]}})");
+  struct Run {
+    static bool said(client::testing::FakeClient* client) {
+      return client->find(http_route_resource, "shop", "r").print().find("estiba.dev/gateway") != std::string::npos;
+    }
+    static Task<void> go(client::testing::FakeClient* client, std::string gateway) {
+      for (int round = 0; round < 2; ++round) {
+        StatusWriter writer(*client, {});
+        writer.start();
+        EXPECT_TRUE(co_await until([&] { return said(client); })) << round;
+        if (round > 0) co_return;
+        client->erase(gateway_resource, "shop", "gw");
+        EXPECT_TRUE(co_await until([&] { return !said(client); }));
+        client->add(gateway_resource, "shop", gateway);
+        EXPECT_TRUE(co_await until([&] { return said(client); })) << "again";
+      }
+    }
+    static Task<void> unseen(client::testing::FakeClient* client) {
+      client->erase(gateway_resource, "shop", "gw");
+      StatusWriter writer(*client, {});
+      writer.start();
+      EXPECT_TRUE(co_await until([&] { return !said(client); })) << "it went while nobody saw it";
+    }
+  };
+  loop.block_on(Run::go(&client, gateway));
+  loop.block_on(Run::unseen(&client));
 }
 
 }  // namespace

@@ -6,9 +6,12 @@ using model::ObjectRef;
 
 struct Objects::Opened {
   Sources sources;
-  client::Informer routes, grants;
+  client::Informer routes, grpc_routes, grants;
   explicit Opened(client::Client& client)
-      : sources(client), routes(client, http_route_resource), grants(client, reference_grant_resource) {}
+      : sources(client),
+        routes(client, http_route_resource),
+        grpc_routes(client, grpc_route_resource),
+        grants(client, reference_grant_resource) {}
 };
 
 static std::string spec_text(const ObjectRef& object, std::string_view member) {
@@ -82,7 +85,7 @@ Task<void> Objects::open() {
     opened_->sources.namespaces.on_change([this](const ObjectRef& before, const ObjectRef& after) {
       if (!before || !after || before.meta().labels != after.meta().labels) changed_.set();
     });
-    for (client::Informer* informer : {&opened_->routes, &opened_->grants})
+    for (client::Informer* informer : {&opened_->routes, &opened_->grpc_routes, &opened_->grants})
       informer->on_change([this](const ObjectRef&, const ObjectRef&) { changed_.set(); });
   }
   co_await opened_->sources.wait_synced();
@@ -93,7 +96,11 @@ Task<void> Objects::open() {
 
 void Objects::close() { opened_.reset(); }
 
-std::vector<ObjectRef> Objects::routes() const { return opened_->routes.list(); }
+std::vector<ObjectRef> Objects::routes() const {
+  std::vector<ObjectRef> all = opened_->routes.list();
+  for (ObjectRef& one : opened_->grpc_routes.list()) all.push_back(std::move(one));
+  return all;
+}
 
 Objects::Made Objects::make(const IngressPorts& ports) {
   Made made;
@@ -108,8 +115,7 @@ Objects::Made Objects::make(const IngressPorts& ports) {
                               all += (all.empty() ? "" : "; ") + problem;
                             }};
   add_ingresses(*config, ingresses(), ports, context);
-  made.gateways =
-      add_gateways(*config, {.gateways = gateways(), .routes = opened_->routes.list(), .grants = opened_->grants.list()}, context);
+  made.gateways = add_gateways(*config, {.gateways = gateways(), .routes = routes(), .grants = opened_->grants.list()}, context);
   for (auto& [number, port] : config->ports) port.seal();
   made.config = std::move(config);
   return made;

@@ -11,6 +11,7 @@ namespace estiba::ingress {
 inline constexpr client::Resource gateway_class_resource{gateway_group, "v1", "gatewayclasses"};
 inline constexpr client::Resource gateway_resource{gateway_group, "v1", "gateways"};
 inline constexpr client::Resource http_route_resource{gateway_group, "v1", "httproutes"};
+inline constexpr client::Resource grpc_route_resource{gateway_group, "v1", "grpcroutes"};
 inline constexpr client::Resource reference_grant_resource{gateway_group, "v1", "referencegrants"};
 
 /// Whether a GatewayClass names our controller.
@@ -42,7 +43,7 @@ class Objects {
   /// The configuration as it is now; after open().
   Made make(const IngressPorts& ports);
 
-  /// All HTTPRoutes; after open().
+  /// All HTTPRoutes and GRPCRoutes; after open().
   std::vector<model::ObjectRef> routes() const;
 
  private:

@@ -62,7 +62,9 @@ bool has_prefix(std::string_view path, std::string_view prefix) {
 bool goes_first(const Route& a, const Route& b) {
   auto rank = [](const Route& route) {
     const Match& match = route.match;
-    return std::tuple(match.kind == Match::Path::exact, match.path.size(), !match.method.empty(), match.headers.size(), match.query.size());
+    // A gRPC service goes before a method of any (GRPCRoute).
+    return std::tuple(match.kind == Match::Path::exact, match.kind == Match::Path::prefix && match.path.size() > 1, match.path.size(),
+                      !match.method.empty(), match.headers.size(), match.query.size());
   };
   if (rank(a) != rank(b)) return rank(a) > rank(b);
   return std::tie(a.age, a.name, a.order) < std::tie(b.age, b.name, b.order);
@@ -75,8 +77,16 @@ const Route* first_match(const std::vector<Route>& routes, const RequestFacts& r
 
 }  // namespace
 
+// Of "/service/method".
+static bool has_last_segment(std::string_view path, std::string_view last) {
+  return path.ends_with(last) && path.size() > last.size() && path.rfind('/', path.size() - last.size() - 1) == 0;
+}
+
 bool Match::matches(const RequestFacts& request) const {
-  if (kind == Path::exact ? request.path != path : !has_prefix(request.path, path)) return false;
+  if (kind == Path::exact    ? request.path != path
+      : kind == Path::prefix ? !has_prefix(request.path, path)
+                             : !has_last_segment(request.path, path))
+    return false;
   if (!method.empty() && method != request.method) return false;
   for (const ValueMatch& header : headers) {
     // Repeated fields count as one with commas (RFC 9110, 5.2).

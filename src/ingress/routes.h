@@ -37,9 +37,9 @@ struct ValueMatch {
 };
 
 struct Match {
-  enum class Path : uint8_t { exact, prefix };
+  enum class Path : uint8_t { exact, prefix, last_segment };
   Path kind = Path::prefix;
-  std::string path = "/";  ///< a prefix matches whole segments; a slash at its end does not count
+  std::string path = "/";  ///< a prefix matches whole segments, a slash at its end does not count; "/Get" as the last of two
   std::string method;      ///< empty: any
   std::vector<ValueMatch> headers, query;
 

@@ -41,6 +41,7 @@ struct StatusWriter::State {
   Event changed;
   Objects objects;
   std::unique_ptr<client::Informer> nodes;  // only while something of ours is there
+  bool routes_are_told = false;             // without Gateways: that we serve none of them
   Job job;                                  // last: ends first
 
   State(client::Client& client, IngressPorts ports) : client(client), ports(ports), objects(client, changed) {}
@@ -64,16 +65,32 @@ struct StatusWriter::State {
     co_await objects.open();
   }
 
+  // What we have said of routes is not so any more when the last Gateway has gone, here or while nobody was here to see it.
+  Task<Result<void>> leave_routes() {
+    for (const client::Resource resource : {http_route_resource, grpc_route_resource}) {
+      const auto routes = co_await client.list(resource, {});
+      if (!routes) continue;  // the definition is not there (any more)
+      for (const ObjectRef& route : routes->items)
+        CO_TRY(co_await write(resource, route, route_patch(route, nullptr, Executor::current()->wall_now())));
+    }
+    co_return {};
+  }
+
   Task<Result<void>> write_all() {
     const WallTime now = Executor::current()->wall_now();
     for (const ObjectRef& one : objects.gateway_classes())
       CO_TRY(co_await write(gateway_class_resource, one, gateway_class_patch(one, now)));
     const auto ingresses = objects.ingresses();
+    if (objects.gateways().empty() && !routes_are_told) {
+      CO_TRY(co_await leave_routes());
+      routes_are_told = true;
+    }
     if (ingresses.empty() && objects.gateways().empty()) {
       nodes.reset();
       objects.close();
       co_return {};
     }
+    if (!objects.gateways().empty()) routes_are_told = false;
     co_await open();
     const auto addresses = serving_addresses(nodes->list());
     for (const ObjectRef& one : ingresses) CO_TRY(co_await write(ingress_resource, one, ingress_patch(one, addresses)));
@@ -83,8 +100,8 @@ struct StatusWriter::State {
     for (const ObjectRef& route : objects.routes()) {
       const auto outcome =
           std::ranges::find_if(made.gateways.routes, [&](const RouteStatus& one) { return one.object.object == route.object; });
-      CO_TRY(
-          co_await write(http_route_resource, route, route_patch(route, outcome == made.gateways.routes.end() ? nullptr : &*outcome, now)));
+      const client::Resource resource = route.meta().kind == grpc_route_kind ? grpc_route_resource : http_route_resource;
+      CO_TRY(co_await write(resource, route, route_patch(route, outcome == made.gateways.routes.end() ? nullptr : &*outcome, now)));
     }
     co_return {};
   }

@@ -6,6 +6,36 @@ namespace estiba::io {
 
 // --- ReadBuffer ----------------------------------------------------------------------------------------------------------
 
+namespace {
+
+constexpr size_t usual_buffer = 8 * 1024;
+
+// Buffers that this thread's connections have given back. An idle connection has none and a busy one needs one for each request, which
+// malloc makes and unmakes at some cost at this size.
+class SpareBuffers {
+ public:
+  ~SpareBuffers() { ended = true; }
+  static std::unique_ptr<char[]> take() {
+    if (ended || here.kept_.empty()) return std::unique_ptr<char[]>(new char[usual_buffer]);
+    auto buffer = std::move(here.kept_.back());
+    here.kept_.pop_back();
+    return buffer;
+  }
+  static void give(std::unique_ptr<char[]> buffer) {
+    if (!ended && here.kept_.size() < most) here.kept_.push_back(std::move(buffer));
+  }
+
+ private:
+  static constexpr size_t most = 16;
+  static thread_local SpareBuffers here;
+  static thread_local bool ended;
+  std::vector<std::unique_ptr<char[]>> kept_;
+};
+thread_local SpareBuffers SpareBuffers::here;
+thread_local bool SpareBuffers::ended = false;
+
+}  // namespace
+
 Task<Result<size_t>> ReadBuffer::fill(Stream& stream) {
   if (begin_ == end_) begin_ = end_ = 0;
   if (end_ == capacity_ && begin_ > 0) {
@@ -14,8 +44,8 @@ Task<Result<size_t>> ReadBuffer::fill(Stream& stream) {
     begin_ = 0;
   }
   if (end_ == capacity_) {
-    size_t capacity = capacity_ ? capacity_ * 2 : 8 * 1024;
-    std::unique_ptr<char[]> larger(new char[capacity]);
+    size_t capacity = capacity_ ? capacity_ * 2 : usual_buffer;
+    std::unique_ptr<char[]> larger = capacity == usual_buffer ? SpareBuffers::take() : std::unique_ptr<char[]>(new char[capacity]);
     if (end_) memcpy(larger.get(), data_.get(), end_);
     data_ = std::move(larger);
     capacity_ = capacity;
@@ -33,6 +63,7 @@ void ReadBuffer::grow(size_t capacity) {
 }
 
 void ReadBuffer::release() {
+  if (capacity_ == usual_buffer) SpareBuffers::give(std::move(data_));
   data_.reset();
   begin_ = end_ = capacity_ = 0;
 }

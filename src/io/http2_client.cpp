@@ -34,10 +34,28 @@ class Http2ClientConnection::Answer final : public Http2Answer {
   }
   Task<Result<std::string>> read(std::string) override { return stream_->read_piece(); }
   const Headers& trailers() const override { return stream_->received_trailers; }
+  bool at_hand() const override { return stream_->in_ended && stream_->received_trailers.empty(); }
+  void send_body(std::shared_ptr<BodyStream> source) { sending_ = Job(pump(stream_, std::move(source))); }
 
  private:
+  static Task<void> pump(ClientStream* stream, std::shared_ptr<BodyStream> source) {
+    for (;;) {
+      auto piece = co_await source->next({});
+      if (!piece) {
+        // Whoever reads must not take what has come for the whole.
+        stream->connection->reset(*stream, NGHTTP2_CANCEL);
+        co_return;
+      }
+      if (piece->empty()) co_return stream->end();
+      if (!co_await stream->wait_room(most_queued)) co_return;
+      stream->push(std::move(*piece));
+    }
+  }
+
+  static constexpr size_t most_queued = 256 * 1024;
   std::shared_ptr<Http2ClientConnection> connection_;
   ClientStream* stream_;
+  Job sending_;  // last: ends first
 };
 
 Http2ClientConnection::Http2ClientConnection(StreamPtr stream, Duration idle_timeout)
@@ -86,24 +104,28 @@ void Http2ClientConnection::on_streams_changed() {
   }
 }
 
-Task<Result<std::unique_ptr<Http2Answer>>> Http2ClientConnection::send(std::string method, Url url, Headers headers, Body body) {
+Task<Result<std::unique_ptr<Http2Answer>>> Http2ClientConnection::send(std::string method, Url url, Headers headers, Body body,
+                                                                       std::shared_ptr<BodyStream> source) {
   if (!usable()) co_return fail(Code::unavailable, "the connection has ended");
   auto stream = std::make_unique<ClientStream>();
   stream->keep_trailers = true;
-  std::string authority = url.authority();
+  const std::string* host = headers.find("Host");
+  const std::string authority = host ? *host : url.authority();
   std::vector<nghttp2_nv> pairs = {http2_pair(":method", method), http2_pair(":scheme", url.scheme), http2_pair(":authority", authority),
                                    http2_pair(":path", url.target)};
   std::vector<std::string> names;
   add_http2_headers(pairs, names, headers);
   for (const Chunk& chunk : body.chunks()) stream->out.push_back(chunk);
   stream->out_bytes = body.size();
-  stream->out_ended = true;
+  stream->out_ended = !source;
   auto provider = stream->provider();
-  int32_t id = nghttp2_submit_request(session(), nullptr, pairs.data(), pairs.size(), body.size() > 0 ? &provider : nullptr, stream.get());
+  const bool has_body = source || body.size() > 0;
+  int32_t id = nghttp2_submit_request(session(), nullptr, pairs.data(), pairs.size(), has_body ? &provider : nullptr, stream.get());
   if (id < 0) co_return fail(Code::unavailable, std::string("the request cannot be sent: ") + nghttp2_strerror(id));
   ClientStream* mine = stream.get();
   adopt(id, std::move(stream));
   auto answer = std::make_unique<Answer>(shared_from_this(), mine);
+  if (source) answer->send_body(std::move(source));
   wake_writer();
   CO_TRY(co_await answer->wait_head());
   co_return std::unique_ptr<Http2Answer>(std::move(answer));

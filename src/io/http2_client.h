@@ -1,16 +1,12 @@
 // The client's side of an HTTP/2 connection. Internal to io/.
 #pragma once
 #include "io/http2.h"
-#include "io/http_client.h"
+#include "io/http_answer.h"
 
 namespace estiba::io {
 
 /// An answer whose fields behind the body are kept too (gRPC's status is there).
-class Http2Answer : public ClientResponse {
- public:
-  /// Complete once read() has returned the end.
-  virtual const Headers& trailers() const = 0;
-};
+using Http2Answer = HttpAnswer;
 
 class Http2ClientConnection final : public Http2Connection, public std::enable_shared_from_this<Http2ClientConnection> {
  public:
@@ -19,8 +15,10 @@ class Http2ClientConnection final : public Http2Connection, public std::enable_s
   void start();
   /// Whether a new request may be sent.
   bool usable();
-  /// `headers` has all that goes out; returns at the answer's head.
-  Task<Result<std::unique_ptr<Http2Answer>>> send(std::string method, Url url, Headers headers, Body body);
+  /// `headers` has all that goes out, a Host among them is what `:authority` says; returns at the answer's head. With `source` the body
+  /// comes from there, as long as the answer lives.
+  Task<Result<std::unique_ptr<Http2Answer>>> send(std::string method, Url url, Headers headers, Body body,
+                                                  std::shared_ptr<BodyStream> source = nullptr);
 
  private:
   struct ClientStream;

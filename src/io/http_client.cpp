@@ -68,7 +68,9 @@ struct HttpClient::State : std::enable_shared_from_this<HttpClient::State> {
 
   void keep(const Url& url, std::unique_ptr<Connection> connection);
   void drop_expired();
-  Headers outgoing_headers(const ClientRequest& request);
+  Headers added_headers(const ClientRequest& request) const;
+  Headers outgoing_headers(const ClientRequest& request) const;
+  std::string outgoing_head(const ClientRequest& request, const Url& url) const;
 
   static Task<Result<StreamPtr>> connect(State* self, Url url, bool http1, bool* http2);
   static Task<Result<Acquired>> acquire(State* self, Url url, bool fresh);
@@ -84,7 +86,7 @@ namespace {
 
 // An answer by HTTP/1.1. At its end the connection is kept.
 template <class Keep>
-class Http1Answer final : public ClientResponse {
+class Http1Answer final : public HttpAnswer {
  public:
   Http1Answer(std::unique_ptr<Connection> connection, BodyReader body, Keep keep)
       : connection_(std::move(connection)), body_(body), keep_(std::move(keep)) {
@@ -96,6 +98,13 @@ class Http1Answer final : public ClientResponse {
     auto piece = co_await body_.next(connection_->in, *connection_->stream, std::move(space));
     settle();
     co_return piece;
+  }
+  bool at_hand() const override {
+    return connection_ && body_.kind() == BodyReader::Kind::length && connection_->in.bytes().size() >= body_.length().value_or(SIZE_MAX);
+  }
+  const Headers& trailers() const override {
+    static const Headers none;
+    return none;
   }
 
  private:
@@ -212,18 +221,38 @@ void HttpClient::State::drop_expired() {
 
 // --- requests ----------------------------------------------------------------------------------------------------------------
 
-Headers HttpClient::State::outgoing_headers(const ClientRequest& request) {
-  Headers headers = request.headers;
-  if (!options.user_agent.empty() && !headers.has("User-Agent")) headers.add("User-Agent", options.user_agent);
-  if (!options.bearer_token.empty() && !headers.has("Authorization")) headers.add("Authorization", "Bearer " + options.bearer_token);
+// What is sent beside the request's own fields, in the place of those of the same name.
+Headers HttpClient::State::added_headers(const ClientRequest& request) const {
+  Headers added;
+  if (!options.user_agent.empty() && !request.headers.has("User-Agent")) added.add("User-Agent", options.user_agent);
+  if (!options.bearer_token.empty() && !request.headers.has("Authorization")) added.add("Authorization", "Bearer " + options.bearer_token);
   if (request.stream) {
-    if (request.stream->length == BodyStream::unknown) headers.set("Transfer-Encoding", "chunked");
-    else headers.set("Content-Length", std::to_string(request.stream->length));
-    return headers;
+    if (request.stream->length == BodyStream::unknown) added.add("Transfer-Encoding", "chunked");
+    else added.add("Content-Length", std::to_string(request.stream->length));
+    return added;
   }
   bool has_body = request.body.size() > 0 || request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
-  if (has_body) headers.set("Content-Length", std::to_string(request.body.size()));
+  if (has_body) added.add("Content-Length", std::to_string(request.body.size()));
+  return added;
+}
+
+Headers HttpClient::State::outgoing_headers(const ClientRequest& request) const {
+  Headers headers = request.headers;
+  for (const Header& header : added_headers(request)) headers.set(header.name, header.value);
   return headers;
+}
+
+std::string HttpClient::State::outgoing_head(const ClientRequest& request, const Url& url) const {
+  std::string head;
+  head.reserve(512);
+  head.append(request.method).append(" ").append(url.target).append(" HTTP/1.1\r\n");
+  if (!request.headers.has("Host")) append_header(head, "Host", options.unix_path.empty() ? url.authority() : url.host);
+  const Headers added = added_headers(request);
+  for (const Header& header : request.headers)
+    if (!added.has(header.name)) append_header(head, header.name, header.value);
+  for (const Header& header : added) append_header(head, header.name, header.value);
+  head += "\r\n";
+  return head;
 }
 
 namespace {
@@ -286,15 +315,13 @@ Task<Result<void>> HttpClient::State::send_stream(Connection* connection, BodySt
 // Sends a request on an HTTP/1.1 connection and reads the answer's head.
 Task<Result<Headers>> HttpClient::State::exchange_heads(State* self, Connection* connection, const ClientRequest* request, const Url* url,
                                                         StatusLine* status) {
-  std::string head = request->method + " " + url->target + " HTTP/1.1\r\n";
-  if (!request->headers.has("Host")) append_header(head, "Host", self->options.unix_path.empty() ? url->authority() : url->host);
-  for (const Header& header : self->outgoing_headers(*request)) append_header(head, header.name, header.value);
-  head += "\r\n";
+  const std::string head = self->outgoing_head(*request, *url);
   std::vector<std::string_view> parts{head};
   for (const Chunk& chunk : request->body.chunks()) parts.push_back(chunk.bytes());
   auto sent = co_await connection->stream->write_parts(parts);
   if (sent && request->stream) sent = co_await send_stream(connection, request->stream.get());
   // A server that refuses a long body answers before it has read it: so a failed write may have an answer.
+  if (connection->in.empty()) co_await connection->stream->readable();
   size_t searched = 0;
   for (;;) {
     std::string_view bytes = connection->in.bytes();
@@ -325,9 +352,8 @@ Task<Result<std::unique_ptr<ClientResponse>>> HttpClient::State::send(std::share
   for (bool fresh = false;; fresh = true) {
     Acquired acquired = CO_TRY_AS(describe(request), co_await acquire(self.get(), url, fresh));
     if (acquired.http2) {
-      if (request.stream) co_return fail(Code::unsupported, describe(request) + ": a streamed body needs HTTP/1.1");
-      auto answer = co_await acquired.http2->send(request.method, url, self->outgoing_headers(request), request.body);
-      if (!answer && !fresh && may_repeat(request.method) && answer.error().code == Code::unavailable) continue;
+      auto answer = co_await acquired.http2->send(request.method, url, self->outgoing_headers(request), request.body, request.stream);
+      if (!answer && !fresh && !request.stream && may_repeat(request.method) && answer.error().code == Code::unavailable) continue;
       co_return within(describe(request), std::move(answer));
     }
     auto& connection = acquired.http1;
@@ -337,6 +363,8 @@ Task<Result<std::unique_ptr<ClientResponse>>> HttpClient::State::send(std::share
     if (!headers && connection->reused && !fresh && !request.stream && may_repeat(request.method)) continue;
     if (!headers) co_return std::unexpected(std::move(headers.error()).context(describe(request)));
     BodyReader body = CO_TRY_AS(describe(request), BodyReader::of_response(*headers, request.method, status.status));
+    // A length beside it counts for nothing, and must not be passed on by a proxy (RFC 9112, 6.3).
+    if (body.kind() == BodyReader::Kind::chunked) headers->remove("Content-Length");
     bool keep = status.version == 11 && !headers->has_token("Connection", "close") && body.kind() != BodyReader::Kind::until_close;
     auto keeper = [weak = std::weak_ptr<State>(self), url, keep](std::unique_ptr<Connection> connection) {
       auto state = weak.lock();

@@ -2,6 +2,7 @@
 
 #include "base/strings.h"
 #include "io/html_links.h"
+#include "io/http_answer.h"
 
 namespace estiba::io {
 namespace {
@@ -13,13 +14,15 @@ constexpr std::string_view hop_by_hop[] = {
 constexpr std::string_view cors[] = {"access-control-allow-credentials", "access-control-allow-headers",  "access-control-allow-methods",
                                      "access-control-allow-origin",      "access-control-expose-headers", "access-control-max-age"};
 
-bool is_among(std::string_view lower, std::span<const std::string_view> names) {
-  return std::find(names.begin(), names.end(), lower) != names.end();
+bool is_among(std::string_view name, std::span<const std::string_view> names) {
+  return std::ranges::any_of(names, [&](std::string_view one) { return equals_ignore_case(one, name); });
 }
 
-bool removed(const ReverseProxyOptions& options, std::string_view lower) {
-  return std::any_of(options.remove.begin(), options.remove.end(), [&](std::string_view name) {
-    return name.ends_with('*') ? lower.starts_with(name.substr(0, name.size() - 1)) : lower == name;
+bool removed(const ReverseProxyOptions& options, std::string_view name) {
+  return std::ranges::any_of(options.remove, [&](std::string_view pattern) {
+    if (!pattern.ends_with('*')) return equals_ignore_case(pattern, name);
+    pattern.remove_suffix(1);
+    return name.size() >= pattern.size() && equals_ignore_case(pattern, name.substr(0, pattern.size()));
   });
 }
 
@@ -33,15 +36,15 @@ std::string_view address_of(std::string_view peer) {
 }
 
 Headers forwarded(const Request& request, const ReverseProxyOptions& options, bool upgrade) {
+  constexpr std::string_view own[] = {"host", "content-length"}, upgrading[] = {"connection", "upgrade"};
   Headers out;
   for (const Header& header : request.headers) {
-    const std::string lower = to_lower(header.name);
-    if (lower == "host" || lower == "content-length" || removed(options, lower)) continue;
-    if (is_among(lower, hop_by_hop) && !(upgrade && (lower == "connection" || lower == "upgrade"))) continue;
+    if (is_among(header.name, own) || removed(options, header.name)) continue;
+    if (is_among(header.name, hop_by_hop) && !(upgrade && is_among(header.name, upgrading))) continue;
     // What the client names as its connection's business ends here, too.
     if (!upgrade && request.headers.has_token("Connection", header.name)) continue;
     // Links can only be rewritten in what is not compressed.
-    if (lower == "accept-encoding" && !options.prefix.empty()) continue;
+    if (!options.prefix.empty() && equals_ignore_case(header.name, "accept-encoding")) continue;
     out.add(header.name, header.value);
   }
   if (!options.backend_host && !request.host.empty()) out.set("Host", request.host);
@@ -51,6 +54,8 @@ Headers forwarded(const Request& request, const ReverseProxyOptions& options, bo
     out.set("X-Forwarded-For", before.empty() ? std::string(client) : std::string(before) + ", " + std::string(client));
   }
   if (!options.prefix.empty()) out.set("X-Forwarded-Uri", request.raw_path);
+  // The one thing that HTTP/2 lets TE say (RFC 9113, 8.2.2); gRPC's servers look for it.
+  if (options.http2 && request.headers.has_token("TE", "trailers")) out.add("te", "trailers");
   for (const Header& header : options.set) out.remove(header.name);
   for (const Header& header : options.set) out.add(header.name, header.value);
   return out;
@@ -79,8 +84,7 @@ Task<Result<void>> pass_upgrade(Request& request, Response& response, HttpClient
   UpgradeResult backend = CO_TRY(co_await client.upgrade(std::move(ask)));
   Headers answer;
   for (const Header& header : backend.headers) {
-    const std::string lower = to_lower(header.name);
-    if (lower == "content-length" || (!backend.stream && is_among(lower, hop_by_hop))) continue;
+    if (equals_ignore_case(header.name, "content-length") || (!backend.stream && is_among(header.name, hop_by_hop))) continue;
     answer.add(header.name, header.value);
   }
   if (!backend.stream) {
@@ -109,11 +113,10 @@ Shown shown(const ClientResponse& answer, const Request& request, const ReverseP
   const bool moved = answer.headers.has("Location");
   out.html = !options.prefix.empty() && !moved && equals_ignore_case(type, "text/html") && !answer.headers.has("Content-Encoding");
   for (const Header& header : answer.headers) {
-    const std::string lower = to_lower(header.name);
-    if (is_among(lower, hop_by_hop) || answer.headers.has_token("Connection", header.name)) continue;
-    if (!options.prefix.empty() && is_among(lower, cors)) continue;
-    if (out.html && lower == "content-length") continue;
-    if (lower == "location" && !options.prefix.empty())
+    if (is_among(header.name, hop_by_hop) || answer.headers.has_token("Connection", header.name)) continue;
+    if (!options.prefix.empty() && is_among(header.name, cors)) continue;
+    if (out.html && equals_ignore_case(header.name, "content-length")) continue;
+    if (!options.prefix.empty() && equals_ignore_case(header.name, "location"))
       out.headers.add(header.name, rewrite_link(header.value, options.prefix, backend, request.host));
     else out.headers.add(header.name, header.value);
   }
@@ -129,9 +132,10 @@ Task<void> pass_body(ClientResponse& answer, Response& response, HtmlLinks* link
     if (!piece->empty()) {
       if (auto written = co_await response.write(std::move(*piece)); !written) co_return;
     }
-    if (end) co_return;
+    if (end) break;
     space = {};
   }
+  for (const Header& trailer : http_answer(answer).trailers()) response.trailer(trailer.name, trailer.value);
 }
 
 }  // namespace
@@ -164,23 +168,30 @@ Task<Result<void>> reverse_proxy(Request& request, Response& response, HttpClien
     ask.body = std::move(*options.body);
   } else if (request.content_length.value_or(1) > 0) {
     std::string first;
-    if (!request.content_length) first = CO_TRY(co_await request.read_body());
+    if (!request.content_length && !options.http2) first = CO_TRY(co_await request.read_body());
     if (options.body_begun) *options.body_begun = !first.empty();
-    if (request.content_length || !first.empty())
+    if (request.content_length || !first.empty() || options.http2)
       ask.stream =
           std::make_shared<PassedBody>(request, request.content_length.value_or(BodyStream::unknown), std::move(first), options.body_begun);
   }
-  const Url url = CO_TRY(Url::parse(options.url));
+  std::string backend;  // its authority, for links
+  if (!options.prefix.empty()) backend = CO_TRY(Url::parse(options.url)).authority();
   auto answer = CO_TRY(co_await client.send(std::move(ask)));
   if (options.refuse_redirects && answer->status / 100 == 3 && answer->headers.has("Location")) {
     response.send(502, {{"Content-Type", "text/plain; charset=utf-8"}},
                   "the backend attempted to redirect this request, which is not permitted");
     co_return {};
   }
-  Shown head = shown(*answer, request, options, url.authority());
+  Shown head = shown(*answer, request, options, backend);
   if (options.answer) options.answer(answer->status, head.headers);
+  // A short answer goes out as one piece.
+  if (!head.html && request.method != "HEAD" && http_answer(*answer).at_hand()) {
+    std::string body = CO_TRY(co_await answer->read());
+    response.send(answer->status, std::move(head.headers), std::move(body));
+    co_return {};
+  }
   if (auto started = co_await response.start(answer->status, std::move(head.headers)); !started) co_return {};
-  HtmlLinks links([&](std::string_view reference) { return rewrite_link(reference, options.prefix, url.authority(), request.host); });
+  HtmlLinks links([&](std::string_view reference) { return rewrite_link(reference, options.prefix, backend, request.host); });
   co_await pass_body(*answer, response, head.html ? &links : nullptr);
   co_return {};
 }

@@ -16,6 +16,7 @@ struct ReverseProxyOptions {
   std::string url;                  ///< absolute, with path and query
   Headers set;                      ///< replace what the client sent under the same names
   std::vector<std::string> remove;  ///< lower-case names that are not passed on; "impersonate-*" means all that begin so
+  bool http2 = false;               ///< `client` speaks HTTP/2 to the backend: neither side waits for the other (gRPC)
   bool backend_host = false;        ///< sends the URL's authority as Host, not the client's
   /// Not empty: the proxy shows the backend's root under this path. Location fields and links in HTML that lead to the backend are
   /// rewritten to begin with it, and CORS fields of the answer are dropped (k8s.io/apimachinery/pkg/util/proxy).

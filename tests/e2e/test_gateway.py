@@ -1,5 +1,6 @@
 """Gateway API by the server itself: its kinds are there, and what they say is served."""
 import json
+import subprocess
 import threading
 import time
 
@@ -42,7 +43,7 @@ def conditions(status):
 
 
 def test_kinds_and_class_are_there(cluster):
-    assert {"gatewayclasses", "gateways", "httproutes", "referencegrants"} <= {line.split()[0] for line in cluster.kubectl("api-resources", "--api-group", GROUP, "--no-headers").splitlines()}
+    assert {"gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants"} <= {line.split()[0] for line in cluster.kubectl("api-resources", "--api-group", GROUP, "--no-headers").splitlines()}
     wait_for("the class", lambda: conditions(cluster.get("gatewayclass", "estiba")["status"]) == {"Accepted": ("True", "Accepted")}, 10)
     assert "parentRefs" in cluster.kubectl("explain", "httproute.spec")
 
@@ -147,3 +148,78 @@ def test_wrong_routes_are_refused(cluster):
     refused(route("r", host, {"backendRefs": [{"name": "web"}]}), "Must have port for Service reference")
     refused(route("r", host, {"filters": [{"type": "RequestRedirect"}]}), "filter.requestRedirect must be specified")
     refused(gateway("g", {"name": "a", "protocol": "HTTP", "port": 80, "tls": {"certificateRefs": [{"name": "x"}]}}), "tls must not be specified")
+
+
+GRPC_SERVER = """
+import grpc, sys
+from concurrent import futures
+def talk(requests, context):
+    yield b"welcome"
+    for one in requests: yield b"heard " + one
+def fail(request, context): context.abort(grpc.StatusCode.NOT_FOUND, "no " + request.decode())
+def get(request, context): return sys.argv[2].encode() + b" " + request
+methods = {"Get": grpc.unary_unary_rpc_method_handler(get), "Fail": grpc.unary_unary_rpc_method_handler(fail), "Talk": grpc.stream_stream_rpc_method_handler(talk)}
+server = grpc.server(futures.ThreadPoolExecutor(8))
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("shop.Cart", methods),))
+server.add_insecure_port("0.0.0.0:" + sys.argv[1])
+server.start()
+server.wait_for_termination()
+"""
+GRPC_CLIENT = """
+import grpc, json, queue, sys
+channel = grpc.insecure_channel(sys.argv[1], options=[("grpc.default_authority", sys.argv[2]), ("grpc.enable_http_proxy", 0)])
+def code(call):
+    try: return call().decode()
+    except grpc.RpcError as error: return error.code().name + " " + error.details()
+get = channel.unary_unary("/shop.Cart/Get")
+said = {"get": code(lambda: get(b"x", timeout=5)), "canary": code(lambda: get(b"x", timeout=5, metadata=[("x-canary", "1")])),
+        "large": code(lambda: str(len(get(b"x" * 2_000_000, timeout=5))).encode()), "fail": code(lambda: channel.unary_unary("/shop.Cart/Fail")(b"cart", timeout=5)),
+        "elsewhere": code(lambda: channel.unary_unary("/shop.Order/Get")(b"x", timeout=5))}
+questions, heard = queue.Queue(), []
+try:
+    for answer in channel.stream_stream("/shop.Cart/Talk")(iter(questions.get, None), timeout=5):
+        heard.append(answer.decode())
+        questions.put(b"more" if len(heard) < 4 else None)
+    said["talk"] = heard
+except grpc.RpcError as error:
+    said["talk"] = heard + [str(error)]
+print(json.dumps(said))
+"""
+
+
+def elsewhere(name, port, **more):
+    """A Service of what listens on a port of the node."""
+    return [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": [{"port": 80, "targetPort": port, **more}]}},
+            {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": f"{name}-1", "labels": {"kubernetes.io/service-name": name}}, "addressType": "IPv4",
+             "ports": [{"port": port, "protocol": "TCP"}], "endpoints": [{"addresses": [NODE_ADDRESS]}]}]
+
+
+def test_grpc(cluster, port):
+    host = f"{cluster.ns}.example"
+    servers = [subprocess.Popen(cluster.sandbox.command(["/usr/bin/python3", "-c", GRPC_SERVER, str(number), name])) for number, name in ((port + 1, "one"), (port + 2, "two"))]
+    try:
+        grpc_route = {"apiVersion": f"{GROUP}/v1", "kind": "GRPCRoute", "metadata": {"name": "rpc"}, "spec": {"parentRefs": [{"name": "gw"}], "hostnames": [host], "rules": [
+            {"matches": [{"method": {"service": "shop.Cart"}}], "backendRefs": [to("one")]},
+            {"matches": [{"method": {"service": "shop.Cart", "method": "Get"}, "headers": [{"name": "x-canary", "value": "1"}]}], "backendRefs": [to("two")]}]}}
+        ingress_rule = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "rpc"}, "spec": {"ingressClassName": "estiba", "rules": [
+            {"host": host, "http": {"paths": [{"path": "/shop.Cart", "pathType": "Prefix", "backend": {"service": {"name": "h2c", "port": {"number": 80}}}}]}}]}}
+        cluster.apply(*elsewhere("one", port + 1), *elsewhere("two", port + 2), *elsewhere("h2c", port + 1, appProtocol="kubernetes.io/h2c"), gateway("gw", http(port)), grpc_route, ingress_rule)
+
+        def said(at):
+            result = cluster.sandbox.outside(["/usr/bin/python3", "-c", GRPC_CLIENT, f"{NODE_ADDRESS}:{at}", host], check=False)
+            return json.loads(result.stdout or '{"get": "%s"}' % result.stderr[-200:].replace('"', "'"))
+
+        wait_for("the servers by way of the Gateway", lambda: said(port)["get"] == "one x", 20)
+        expected = {"get": "one x", "canary": "two x", "large": "2000004", "fail": "NOT_FOUND no cart", "talk": ["welcome", "heard more", "heard more", "heard more"]}
+        answers = said(port)
+        assert answers.pop("elsewhere").startswith("UNIMPLEMENTED") and answers == expected
+        answers = said(80)
+        assert answers.pop("elsewhere").startswith("UNIMPLEMENTED") and answers == expected | {"canary": "one x"}, "a Service's appProtocol says it to an Ingress"
+        parents = lambda: [conditions(one) for one in cluster.get("-n", cluster.ns, "grpcroute", "rpc").get("status", {}).get("parents", [])]
+        wait_for("the route's status", lambda: parents() == [{"Accepted": ("True", "Accepted"), "ResolvedRefs": ("True", "ResolvedRefs")}], 10)
+        cluster.k("delete", "gateway", "gw")
+        wait_for("no status", lambda: not parents(), 10)
+    finally:
+        for server in servers:
+            server.terminate()
+            server.wait(10)
