@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/time.h"
+#include "io/pki.h"
 #include "model/types/core_v1.h"
 #include "model/types/discovery_v1.h"
 
@@ -89,10 +91,15 @@ io::TlsContextRef TlsSecrets::context(const Sources& sources, const std::string&
     auto context = context_of(object.as<Secret>());
     if (context) made.context = std::move(*context);
     else made.why = "Secret " + key + ": " + context.error().message;
+    if (const auto certificate = object.as<Secret>().data.find("tls.crt"); certificate != object.as<Secret>().data.end())
+      if (auto info = io::inspect_certificate(certificate->second)) made.not_after = info->not_after;
     found = made_.insert_or_assign(key, std::move(made)).first;
   }
-  if (!found->second.context) *why = found->second.why;
-  return found->second.context;
+  const Made& made = found->second;
+  if (!made.context) *why = made.why;
+  else if (made.not_after < std::chrono::system_clock::now())
+    *why = "Secret " + key + ": the certificate has expired at " + format_rfc3339(made.not_after);
+  return made.context;
 }
 
 }  // namespace estiba::ingress

@@ -39,7 +39,8 @@ class Backends {
 class TlsSecrets {
  public:
   void begin() { used_.clear(); }
-  /// Null when there is no such Secret or what it holds cannot be used; then `why` says so.
+  /// Null when there is no such Secret or what it holds cannot be used; then `why` says so. A certificate whose time is over is served all
+  /// the same, for clients to judge, but `why` tells of it.
   io::TlsContextRef context(const Sources& sources, const std::string& secret, std::string* why);
   const std::set<std::string, std::less<>>& used() const { return used_; }
 
@@ -48,6 +49,7 @@ class TlsSecrets {
     int64_t revision;
     io::TlsContextRef context;
     std::string why;
+    WallTime not_after{};
   };
   std::set<std::string, std::less<>> used_;
   std::map<std::string, Made> made_;

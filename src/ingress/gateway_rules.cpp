@@ -81,7 +81,7 @@ class Maker {
     if (tls && slot.accepted) certificate = find_certificate(gateway, spec, reason, why);
     if (!reason.empty()) conditions.push_back({"ResolvedRefs", false, reason, why});
     else if (!kinds) conditions.push_back({"ResolvedRefs", false, "InvalidRouteKinds", "only HTTPRoutes and GRPCRoutes can be attached"});
-    else conditions.push_back({"ResolvedRefs", true, "ResolvedRefs", ""});
+    else conditions.push_back({"ResolvedRefs", true, "ResolvedRefs", why});
     slot.programmed = slot.accepted && !conflict && (!tls || certificate);
     if (slot.accepted) conditions.push_back({"Accepted", true, "Accepted", ""});
     if (slot.programmed) conditions.push_back({"Programmed", true, "Programmed", ""});
@@ -117,6 +117,7 @@ class Maker {
         context = context_.secrets.context(context_.sources, one.key(), &problem);
       }
       if (context && !first) first = context;
+      if (context && why.empty()) why = problem;
       if (context || !reason.empty()) continue;
       reason = kind_of_problem;
       why = problem;

@@ -50,10 +50,8 @@ class Adder {
       if (tls.secretName.empty()) continue;
       std::string why;
       const auto context = context_.secrets.context(context_.sources, client::key_of(ingress_.meta().ns, tls.secretName), &why);
-      if (!context) {
-        report("TLS: " + why);
-        continue;
-      }
+      if (!why.empty()) report("TLS: " + why);
+      if (!context) continue;
       any = true;
       for (const std::string& host : tls.hosts) certificates.add(host, context);
       if (tls.hosts.empty()) certificates.add("", context);

@@ -126,6 +126,13 @@ TEST_F(IngressRulesTest, certificates_are_found_by_name) {
   EXPECT_EQ(certificates.find("elsewhere"), nullptr);
   EXPECT_EQ(certificates.find(""), one) << "who asks for no name gets the first";
   EXPECT_EQ(config().ports.at(443).certificates.find("shop.example"), one) << "made once";
+  const WallTime long_ago = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()) - std::chrono::hours(24 * 30);
+  const auto old = io::make_certificate(*io::make_ca("old", long_ago),
+                                        {.common_name = "old", .server = true, .lifetime = std::chrono::hours(1)}, long_ago);
+  client.merge(client::secrets, "shop", "one",
+               R"({"data":{"tls.crt":")" + base64_encode(old->certificate_pem) + R"(","tls.key":")" + base64_encode(old->key_pem) + "\"}}");
+  EXPECT_TRUE(config().ports.contains(443)) << "clients judge";
+  EXPECT_NE(problems.find("TLS: Secret shop/one: the certificate has expired at 20"), std::string::npos) << problems;
   client.merge(client::secrets, "shop", "one", R"({"data":{"tls.crt":"bm8="}})");
   EXPECT_FALSE(config().ports.contains(443));
   EXPECT_NE(problems.find("Secret shop/one: "), std::string::npos) << problems;

@@ -116,6 +116,45 @@ def test_tls_by_server_name(cluster, host):
     wait_for("the new certificate", lambda: ask()[0] == 200, 10)
 
 
+TLS_LOAD = """
+import hashlib, http.client, json, socket, ssl, sys, threading, time
+tls, failed, seen, stop = ssl._create_unverified_context(), [], set(), time.monotonic() + 6
+class Connection(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = tls.wrap_socket(socket.create_connection((sys.argv[1], 443), 10), server_hostname=self.host)
+        seen.add(hashlib.sha256(self.sock.getpeercert(True)).hexdigest())
+def work(keep):
+    connection = Connection(sys.argv[2], 443)
+    while time.monotonic() < stop and not failed:
+        try:
+            connection.request("GET", "/")
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 200: failed.append(answer.status)
+        except Exception as error:
+            failed.append(repr(error))
+        if not keep: connection.close()
+threads = [threading.Thread(target=work, args=(keep,)) for keep in (True, False, True, False)]
+[t.start() for t in threads]; [t.join() for t in threads]
+print(json.dumps({"failed": failed, "certificates": len(seen)}))
+"""
+
+
+def test_certificates_change_without_a_failed_request(cluster, host):
+    cluster.apply(*backend("web"), ingress("web", ("/", "Prefix", "web"), host=host, tls="cert"))
+    ready(cluster, "web")
+    certificate(cluster, "cert", host)
+    wait_for("the certificate", lambda: curl(cluster, f"https://{host}/", "--resolve", f"{host}:443:{NODE_ADDRESS}", "-k")[0] == 200, 10)
+    results = []
+    load = threading.Thread(target=lambda: results.append(json.loads(cluster.sandbox.outside(["python3", "-c", TLS_LOAD, NODE_ADDRESS, host]).stdout)))
+    load.start()
+    for _ in range(4):
+        time.sleep(0.6)
+        certificate(cluster, "cert", host)
+    load.join()
+    assert results == [{"failed": [], "certificates": 5}], "on kept connections and on new ones"
+
+
 def test_websocket(cluster, host):
     cluster.apply(*backend("web"), ingress("web", ("/", "Prefix", "web"), host=host))
     ready(cluster, "web")
