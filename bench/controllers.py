@@ -21,7 +21,8 @@ DEPLOYMENTS, JOBS = "/apis/apps/v1/namespaces/default/deployments", "/apis/batch
 def hollow(**flags):
     with support.Cluster(node="false", **{"pod-cidr": "10.64.0.0/11"}) as cluster:  # a /24 for each node
         cluster.start()
-        with Simulator(cluster, **flags) as simulator:
+        with contextlib.closing(Simulator(cluster, **flags)) as simulator:
+            simulator.wait_ready(900)
             api = Api(cluster)
             support.wait_for("the default account", lambda: api.call("GET", f"{PATH}/serviceaccounts/default", check=False)[0] == 200)
             yield cluster, api, simulator

@@ -126,33 +126,41 @@ struct HollowNodes::State {
 
   static Task<Result<void>> write_node(State* self, std::string name) {
     const size_t number = self->number_of(name);
-    if (const ObjectRef there = self->nodes->get(name); there && is_ready(there.as<Node>())) co_return {};
+    const ObjectRef there = self->nodes->get(name);
+    if (there && is_ready(there.as<Node>())) co_return {};
+    if (!there && !self->registered) {
+      auto made = co_await self->client.create(client::nodes, "", self->node_body(number));
+      if (!made && made.error().code != Code::already_exists)
+        co_return std::unexpected(std::move(made.error()).context("register node " + name));
+    }
     auto written = co_await self->client.patch(client::nodes, "", name, client::PatchType::merge, self->node_status(number),
                                                {.subresource = "status"});
-    if (!written && written.error().code == Code::not_found) {
-      if (self->registered) co_return {};
-      CO_TRY_AS("register node " + name, co_await self->client.create(client::nodes, "", self->node_body(number)));
-      written = co_await self->client.patch(client::nodes, "", name, client::PatchType::merge, self->node_status(number),
-                                            {.subresource = "status"});
-    }
+    if (!written && written.error().code == Code::not_found && self->registered) co_return {};
     if (!written) co_return std::unexpected(std::move(written.error()).context("status of node " + name));
-    CO_TRY(co_await renew(self, number));
     self->nodes->observe(*written);
-    co_return {};
+    co_return co_await (self->registered ? renew(self, number) : make_lease(self, number));
   }
 
+  std::string lease_spec(const std::string& name) const {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options.lease).count();
+    return R"("spec":{"holderIdentity":")" + name + R"(","leaseDurationSeconds":)" + std::to_string(seconds) + R"(,"renewTime":")" +
+           format_rfc3339_micro(executor.wall_now()) + "\"}}";
+  }
+  static Task<Result<void>> make_lease(State* self, size_t number) {
+    const std::string name = self->name_of(number);
+    auto made = co_await self->client.create(client::leases, lease_namespace,
+                                             R"({"metadata":{"name":")" + name + R"("},)" + self->lease_spec(name));
+    if (!made && made.error().code == Code::already_exists) co_return co_await renew(self, number);
+    if (!made) co_return std::unexpected(std::move(made.error()).context("lease of node " + name));
+    co_return {};
+  }
   static Task<Result<void>> renew(State* self, size_t number) {
     const std::string name = self->name_of(number);
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(self->options.lease).count();
-    const std::string spec = R"("spec":{"holderIdentity":")" + name + R"(","leaseDurationSeconds":)" + std::to_string(seconds) +
-                             R"(,"renewTime":")" + format_rfc3339_micro(self->executor.wall_now()) + "\"}}";
-    auto patched = co_await self->client.patch(client::leases, lease_namespace, name, client::PatchType::merge, "{" + spec);
-    if (patched || patched.error().code != Code::not_found)
-      co_return patched ? Result<void>{} : std::unexpected(std::move(patched.error()));
-    auto made = co_await self->client.create(client::leases, lease_namespace, R"({"metadata":{"name":")" + name + R"("},)" + spec);
-    if (!made && made.error().code != Code::already_exists)
-      co_return std::unexpected(std::move(made.error()).context("lease of node " + name));
-    co_return {};
+    auto patched =
+        co_await self->client.patch(client::leases, lease_namespace, name, client::PatchType::merge, "{" + self->lease_spec(name));
+    if (patched) co_return {};
+    if (patched.error().code == Code::not_found) co_return co_await make_lease(self, number);
+    co_return std::unexpected(std::move(patched.error()));
   }
   static Task<void> renew_quietly(State* self, size_t number, bool* failed) { *failed |= !co_await renew(self, number); }
 

@@ -38,8 +38,12 @@ class NodeIpam final : public Controller {
     auto range = ranges.free();
     if (!range) {
       events_.record(node, client::EventType::warning, "CIDRNotAvailable", "Node " + name + " status is now: CIDRNotAvailable");
-      co_return std::unexpected(std::move(range.error()).context("node " + name));
+      // Told once for all who wait; a part that comes free wakes them, and asking again before brings none.
+      if (!exhausted_) log::warn("node-ipam", "nodes get no addresses for their pods", {{"node", name}, {"error", range.error()}});
+      exhausted_ = true;
+      co_return {};
     }
+    exhausted_ = false;
     client::JsonWriter json;
     json.object().object("metadata").field("resourceVersion", node.resource_version()).field("uid", node.meta().uid).end();
     json.object("spec").field("podCIDR", *range).array("podCIDRs").value(*range).end().end().end();
@@ -51,6 +55,7 @@ class NodeIpam final : public Controller {
   }
 
   client::Informer& nodes_;
+  bool exhausted_ = false;  // and said so
 };
 
 }  // namespace

@@ -50,6 +50,9 @@ TEST_F(NodeIpamTest, EachNodeGetsItsOwnAndKeepsIt) {
   EXPECT_EQ(range("a"), "10.42.1.0/24");
   add("b");
   EXPECT_EQ(range("b"), "") << "there is no third part";
+  EXPECT_EQ(server.all(client::events).size(), 1u);
+  executor.advance(1h);
+  EXPECT_EQ(server.calls["patch events"] + server.calls["create events"], 1) << "asking again brings none";
   server.erase(client::nodes, "", "a");
   executor.advance(10s);
   EXPECT_EQ(range("b"), "10.42.1.0/24");

@@ -16,7 +16,7 @@ class Simulator:
     def log(self):
         return self.log_path.read_text(errors="replace")[-8000:]
 
-    def wait_ready(self, seconds=60):
+    def wait_ready(self, seconds=120):
         def ready():
             if self.process.poll() is not None:
                 raise AssertionError(f"the simulator ended with {self.process.returncode}:\n{self.log()}")
@@ -33,6 +33,10 @@ class Simulator:
         if self.process.poll() is None:
             os.kill(self.pid(), number)
         return self.process.wait(seconds)
+
+    def close(self):
+        """The nodes need not be taken out of a cluster that ends."""
+        self.stop(signal.SIGKILL)
 
     def __enter__(self):
         return self.wait_ready()
