@@ -110,12 +110,18 @@ std::string configuration(const Options& options) {
   return json.end().end().take();
 }
 
+Task<image::Usage> walk_layer(const Context* context, std::string id) {
+  auto usage = co_await context->pool.run([path = context->engine.upper_dir(id)] { return image::disk_usage(path); });
+  co_return usage ? *usage : image::Usage{};
+}
+
 }  // namespace
 
 NodeApi::NodeApi(Node& node, io::Loop& loop)
     : node_(node),
       callers_(node.context().client, node.context().loop, node.context().options.node_name),
       usage_(node),
+      layers_(node.context().loop, [&node](std::string id) { return walk_layer(&node.context(), std::move(id)); }),
       server_({&loop}, {}, [this](io::Request& request, io::Response& response) { return handle(this, request, response); }) {}
 
 Result<void> NodeApi::listen(const std::string& host, uint16_t port, io::TlsContextRef tls) {
@@ -137,7 +143,7 @@ Task<void> NodeApi::handle(NodeApi* self, io::Request& request, io::Response& re
   if (request.path == "/metrics/resource")
     co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, co_await self->usage_.resource_metrics());
   if (request.path == "/metrics/cadvisor")
-    co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, co_await cadvisor_metrics(node));
+    co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, co_await cadvisor_metrics(node, &self->layers_));
   if (request.path == "/metrics/probes")
     co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, node->context().probes->print());
   if (request.path == "/metrics") co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, observe::metrics().print());

@@ -13,6 +13,7 @@
 #include "io/http_server.h"
 #include "io/loop.h"
 #include "node/callers.h"
+#include "node/layer_sizes.h"
 #include "node/node.h"
 #include "node/usage.h"
 
@@ -30,6 +31,7 @@ class NodeApi {
   Node& node_;
   Callers callers_;
   Usage usage_;
+  LayerSizes layers_;
   io::HttpServer server_;
 };
 

@@ -149,7 +149,7 @@ void add(ContainerStats& sum, const ContainerStats& part) {
   for (const auto& [name, value] : part.memory_stat) sum.memory_stat[name] += value;
 }
 
-Task<std::vector<Subject>> read_subjects(Node* node) {
+Task<std::vector<Subject>> read_subjects(Node* node, LayerSizes* layers) {
   struct Place {
     std::string uid, ns, pod;
     std::vector<engine::ContainerStatus> containers;
@@ -169,6 +169,7 @@ Task<std::vector<Subject>> read_subjects(Node* node) {
   }
   engine::Engine& engine = node->context().engine;
   std::vector<Subject> out;
+  std::set<std::string> there;
   for (Place& place : places) {
     const auto sandbox = engine.sandbox(place.uid);
     if (!sandbox) continue;
@@ -178,8 +179,12 @@ Task<std::vector<Subject>> read_subjects(Node* node) {
     };
     Subject pod{.labels = labels("", sandbox->cgroup_parent, "", ""), .stats = {}, .started = sandbox->created, .networks = {}};
     for (const auto& status : place.containers) {
-      auto stats = co_await engine.stats(status.id);
+      auto stats = co_await engine.stats(status.id, false);
       if (!stats) continue;  // it has ended meanwhile
+      const image::Usage layer = co_await layers->of(status.id);
+      stats->rootfs_bytes = layer.bytes;
+      stats->rootfs_inodes = layer.inodes;
+      there.insert(status.id);
       add(pod.stats, *stats);
       out.push_back({.labels = labels(status.name, sandbox->cgroup_parent + "/" + status.id, status.image, status.id),
                      .stats = std::move(*stats),
@@ -191,6 +196,7 @@ Task<std::vector<Subject>> read_subjects(Node* node) {
     if (!place.host_network) pod.networks = engine::network_counters(sandbox->shim_pid);
     out.push_back(std::move(pod));
   }
+  layers->keep(there);
   co_return out;
 }
 
@@ -219,8 +225,8 @@ void put_file_systems(MetricText& text, const std::vector<Subject>& subjects, co
 
 }  // namespace
 
-Task<std::string> cadvisor_metrics(Node* node) {
-  const std::vector<Subject> subjects = co_await read_subjects(node);
+Task<std::string> cadvisor_metrics(Node* node, LayerSizes* layers) {
+  const std::vector<Subject> subjects = co_await read_subjects(node, layers);
   MetricText text;
   for (const Row& row : rows) {
     text.family(row.name, row.type, row.help);

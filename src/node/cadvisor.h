@@ -3,13 +3,13 @@
 #pragma once
 #include <string>
 
+#include "node/layer_sizes.h"
 #include "node/node.h"
 
 namespace estiba::node {
 
 /// Prometheus' text form. A container's rows have its labels container, id (its control group), image, name (its id), namespace and pod; a
 /// pod's have container, image and name empty, and the network's are its. CPU in seconds since the start, memory and file systems in bytes.
-/// Walks the containers' writable layers.
-Task<std::string> cadvisor_metrics(Node* node);
+Task<std::string> cadvisor_metrics(Node* node, LayerSizes* layers);
 
 }  // namespace estiba::node

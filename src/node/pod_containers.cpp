@@ -64,9 +64,13 @@ Task<bool> PodWorker::sync_init() {
 
 Task<bool> PodWorker::sync_container(PodContainer& c) {
   const bool done = co_await step_container(c);
+  if (replaced_ == &c && (done || c.pull.done())) exchange_over();
+  co_return done;
+}
+
+void PodWorker::exchange_over() {
   replaced_ = nullptr;
   if (std::exchange(exchanging_, false)) status_changed();
-  co_return done;
 }
 
 Task<bool> PodWorker::step_container(PodContainer& c) {
@@ -183,6 +187,7 @@ Task<std::optional<std::string>> PodWorker::pull_one(PodWorker* self, PodContain
     self->event(EventType::normal, "Pulled", "Container image " + quoted(image) + " already present on machine", c->name);
     co_return (*present)->id;
   }
+  if (self->replaced_ == c) self->exchange_over();  // it may take long
   const Instant begin = self->context_.loop.now();
   if (policy != PullPolicy::never) self->event(EventType::normal, "Pulling", "Pulling image " + quoted(image), c->name);
   auto pulled = co_await self->context_.engine.ensure_image(image, policy, co_await pull_credentials(self->context_, self->pod_));

@@ -249,7 +249,8 @@ Task<void> PodWorker::write_status(PodWorker* self) {
   for (;;) {
     co_await self->dirty_.wait();
     self->dirty_.reset();
-    if (self->gone_ || self->exchanging_) continue;
+    if (self->gone_) continue;
+    for (int i = 0; self->exchanging_ && i < 50; ++i) co_await sleep_for(20ms);  // a second at most
     const PodStatus status = self->status();
     auto put = co_await self->put_status(status);
     if (put || put.error().code == Code::not_found || put.error().code == Code::invalid) continue;

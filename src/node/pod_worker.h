@@ -112,6 +112,7 @@ class PodWorker {
   /// Takes one container a step towards running; true when nothing more is to be done for it now.
   Task<bool> sync_container(PodContainer& c);
   Task<bool> step_container(PodContainer& c);
+  void exchange_over();
   bool may_restart(const PodContainer& c, const engine::ContainerStatus& exited) const;
   bool backed_off(PodContainer& c, const engine::ContainerStatus& exited);
   bool ensure_pulled(PodContainer& c);
@@ -147,8 +148,7 @@ class PodWorker {
   std::map<std::string, model::core_v1::Container, std::less<>> ephemeral_;  // as if they were containers; never changed once there
   std::map<std::string, std::string> exit_messages_;                         // by container id, from the termination log
 
-  // A container that is replaced by one of another image, and whether it has ended: then no status is written until the new one runs or
-  // it is known why it does not.
+  // A container that is replaced by one of another image, and whether it has ended: then the status waits a moment for the new one.
   const PodContainer* replaced_ = nullptr;
   bool exchanging_ = false;
   bool gone_ = false, finished_ = false, rested_ = false, stopping_ = false;
