@@ -87,7 +87,7 @@ Task<bool> PodWorker::step_container(PodContainer& c) {
     }
     event(EventType::normal, "Killing", c.kill_why + ", will be restarted", c.name);
     // One container for another, at once: what is told is the new one, or why there is none, and not the moment between them.
-    if (spec && status->image != spec->image) replaced_ = &c;
+    if (spec && status->image != spec->image) replaced_ = &c, exchanging_ = true;
     co_await kill_container(c, c.kill_grace.value_or(grace()));
     c.kill_why.clear();
     c.kill_grace.reset();

@@ -178,7 +178,6 @@ void PodWorker::retry_configuration() {
 
 void PodWorker::engine_event(const engine::Event& event) {
   if (event.type == engine::Event::Type::sandbox_died) sandbox_ready_ = false;
-  if (event.type == engine::Event::Type::container_exited && replaced_ && replaced_->id == event.container_id) exchanging_ = true;
   status_changed();
   wake();
 }

@@ -148,7 +148,7 @@ class PodWorker {
   std::map<std::string, model::core_v1::Container, std::less<>> ephemeral_;  // as if they were containers; never changed once there
   std::map<std::string, std::string> exit_messages_;                         // by container id, from the termination log
 
-  // A container that is replaced by one of another image, and whether it has ended: then the status waits a moment for the new one.
+  // A container that is replaced by one of another image, and whether that is still under way: the status waits a moment for the new one.
   const PodContainer* replaced_ = nullptr;
   bool exchanging_ = false;
   bool gone_ = false, finished_ = false, rested_ = false, stopping_ = false;
