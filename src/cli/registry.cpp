@@ -1,9 +1,7 @@
 // estiba registry: serves the content store as an OCI registry.
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdio>
 
 #include "base/log.h"
@@ -12,6 +10,7 @@
 #include "image/registry_server/server.h"
 #include "io/loop.h"
 #include "os/file.h"
+#include "os/signals.h"
 
 namespace estiba::cli {
 namespace {
@@ -46,18 +45,6 @@ Result<io::TlsContextRef> read_tls(const Options& options) {
   tls.certificate_pem = TRY_AS("--tls-certificate", os::read_file(options.certificate));
   tls.key_pem = TRY_AS("--tls-key", os::read_file(options.key));
   return io::make_tls_server(tls);
-}
-
-Result<Fd> block_signals() {
-  std::signal(SIGPIPE, SIG_IGN);
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  if (pthread_sigmask(SIG_BLOCK, &set, nullptr) != 0) return fail_errno("pthread_sigmask");
-  Fd fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd) return fail_errno("signalfd");
-  return fd;
 }
 
 Task<void> tidy_hourly(io::Pool* pool, image::RegistryServer* registry) {
@@ -115,7 +102,7 @@ Result<int> registry(const Arguments& arguments) {
     users = std::make_unique<image::Htpasswd>(TRY_AS("--htpasswd " + options.htpasswd, image::Htpasswd::parse(text)));
   }
   umask(022);
-  Fd signals = TRY(block_signals());
+  Fd signals = TRY(os::ending_signals());
   auto registry = TRY(image::RegistryServer::open(
       options.data_dir, {.images = options.images, .names = options.names, .grace = std::chrono::seconds(options.grace)},
       std::move(users)));

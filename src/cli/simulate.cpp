@@ -1,10 +1,7 @@
 // estiba simulate: hollow nodes against a real server.
-#include <sys/signalfd.h>
 
-#include <csignal>
 #include <cstdio>
 
-#include "base/fd.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "cli/hollow_nodes.h"
@@ -13,6 +10,7 @@
 #include "image/changes.h"
 #include "io/loop.h"
 #include "model/quantity.h"
+#include "os/signals.h"
 
 namespace estiba::cli {
 
@@ -30,18 +28,6 @@ Result<size_t> count_of(const char* flag, int64_t number, int64_t least, int64_t
     return fail(Code::invalid, std::string(flag) + " must be between " + std::to_string(least) + " and " + std::to_string(most) + ", not " +
                                    std::to_string(number));
   return size_t(number);
-}
-
-Result<Fd> block_signals() {
-  std::signal(SIGPIPE, SIG_IGN);
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  if (pthread_sigmask(SIG_BLOCK, &set, nullptr) != 0) return fail_errno("pthread_sigmask");
-  Fd fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd) return fail_errno("signalfd");
-  return fd;
 }
 
 Task<void> start(HollowNodes* nodes, Result<void>* started, Event* over) {
@@ -109,7 +95,7 @@ Result<int> simulate(const Arguments& arguments) {
   TRY_AS("--cpu", model::Quantity::parse(options.cpu));
   TRY_AS("--memory", model::Quantity::parse(options.memory));
   if (options.prefix.empty()) return fail(Code::invalid, "--name-prefix must not be empty");
-  Fd signals = TRY(block_signals());
+  Fd signals = TRY(os::ending_signals());
   io::Loop loop;
   KubeAccess access = TRY(open_kubeconfig(kubeconfig, server));
   TRY(loop.block_on(serve(&loop, access.client.get(), std::move(options), keep, signals.get())));

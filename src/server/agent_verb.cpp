@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "os/signals.h"
 #include "server/agent.h"
 #include "server/daemonize.h"
 
@@ -49,7 +50,7 @@ Result<int> run_agent(const cli::Arguments& arguments) {
                  options.log_format == "json" ? log::Format::json : log::Format::text);
   settle_memory();
   umask(022);
-  Fd signals = TRY(block_signals());
+  Fd signals = TRY(os::ending_signals());
   io::Loop loop;
   TRY(loop.block_on(serve(&loop, std::move(options), signals.get())));
   return 0;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "docker/daemon.h"
 #include "io/loop.h"
+#include "os/signals.h"
 #include "server/daemonize.h"
 #include "server/lone_cri.h"
 
@@ -62,7 +63,7 @@ Result<int> run_engine(const cli::Arguments& arguments) {
   settle_memory();
   umask(022);
   if (!cri.socket.empty()) options.avoid_subnets = {cri.pod_cidr, cri.service_cidr};
-  Fd signals = TRY(block_signals());
+  Fd signals = TRY(os::ending_signals());
   io::Loop loop;
   TRY(loop.block_on(serve(&loop, std::move(options), std::move(cri), signals.get())));
   return 0;

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "os/signals.h"
 #include "server/daemonize.h"
 #include "server/server.h"
 
@@ -36,7 +37,7 @@ Result<int> run(const cli::Arguments& arguments) {
                  options.log_format == "json" ? log::Format::json : log::Format::text);
   settle_memory();
   umask(022);
-  Fd signals = TRY(block_signals());
+  Fd signals = TRY(os::ending_signals());
   io::Loop loop;
   TRY(loop.block_on(serve(&loop, std::move(options), signals.get())));
   return 0;
