@@ -118,14 +118,14 @@ def test_tls_by_server_name(cluster, host):
 
 TLS_LOAD = """
 import hashlib, http.client, json, socket, ssl, sys, threading, time
-tls, failed, seen, stop = ssl._create_unverified_context(), [], set(), time.monotonic() + 6
+tls, failed, seen, stop = ssl._create_unverified_context(), [], set(), time.monotonic() + 40
 class Connection(http.client.HTTPConnection):
     def connect(self):
         self.sock = tls.wrap_socket(socket.create_connection((sys.argv[1], 443), 10), server_hostname=self.host)
         seen.add(hashlib.sha256(self.sock.getpeercert(True)).hexdigest())
 def work(keep):
     connection = Connection(sys.argv[2], 443)
-    while time.monotonic() < stop and not failed:
+    while time.monotonic() < stop and not failed and len(seen) < int(sys.argv[3]):
         try:
             connection.request("GET", "/")
             answer = connection.getresponse()
@@ -146,7 +146,7 @@ def test_certificates_change_without_a_failed_request(cluster, host):
     certificate(cluster, "cert", host)
     wait_for("the certificate", lambda: curl(cluster, f"https://{host}/", "--resolve", f"{host}:443:{NODE_ADDRESS}", "-k")[0] == 200, 10)
     results = []
-    load = threading.Thread(target=lambda: results.append(json.loads(cluster.sandbox.outside(["python3", "-c", TLS_LOAD, NODE_ADDRESS, host]).stdout)))
+    load = threading.Thread(target=lambda: results.append(json.loads(cluster.sandbox.outside(["python3", "-c", TLS_LOAD, NODE_ADDRESS, host, "5"]).stdout)))
     load.start()
     for _ in range(4):
         time.sleep(0.6)
