@@ -163,6 +163,10 @@ TEST(Shim, OutlivesItsClientAndTellsTheNextOneWhatHappened) {
     CO_ASSERT_OK(again);
     pod->client = std::move(*again);
     auto state = co_await pod->client->state();
+    for (int i = 0; i < 100 && state && state->containers.size() == 1 && state->containers[0].status != ContainerStatus::stopped; i++) {
+      co_await sleep_for(100ms);  // a slow machine
+      state = co_await pod->client->state();
+    }
     CO_ASSERT_OK(state);
     EXPECT_EQ(state->containers.size(), 1u);
     EXPECT_EQ(state->containers[0].status, ContainerStatus::stopped);
