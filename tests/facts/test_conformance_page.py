@@ -52,6 +52,6 @@ def test_every_row_is_a_conformance_test_and_has_a_result():
         assert (area, theirs) not in seen, theirs
         seen.add((area, theirs))
         assert "`" in ours and re.fullmatch(r"passed|\*\*failed\*\*.*|not run.*", result), theirs
-    areas = ("sig-api-machinery", "sig-auth", "sig-instrumentation", "sig-apps", "sig-node", "sig-scheduling", "sig-storage")
+    areas = ("sig-api-machinery", "sig-auth", "sig-instrumentation", "sig-cli", "sig-apps", "sig-network", "sig-node", "sig-scheduling", "sig-storage")
     whole = {name for name in known if name.startswith(tuple(f"[{area}]" for area in areas))}
     assert whole == {f"[{area}] {theirs}" for area, theirs in seen if area in areas}
