@@ -215,6 +215,7 @@ TEST_F(PodWorkerTest, APodDeletedWhileItsSandboxIsMadeStartsNothingAndLeavesNoth
     worker->update(client.find(client::pods, "default", "p"));
   };
   start(pod);
+  for (int i = 0; i < 100 && !worker->finished(); i++) turn();  // files are removed on the pool, which may be slow
   EXPECT_EQ(engine.started, 0);
   EXPECT_FALSE(engine.pod);
   EXPECT_TRUE(worker->finished());
