@@ -306,7 +306,7 @@ TEST(Run, NamespacesOfAnotherContainerAreJoined) {
     auto first = co_await bed.engine->run(docker_sandbox(bed, "c1"), docker_container(bed, "c1", "exec sleep 1234"));
     CO_ASSERT_OK(first);
     const std::string ns = "/proc/" + std::to_string(first->pid) + "/ns/";
-    auto spec = docker_container(bed, "c2", "hostname; cat /proc/1/cmdline");
+    auto spec = docker_container(bed, "c2", "hostname; while grep -q sh /proc/1/cmdline; do sleep 0.01; done; cat /proc/1/cmdline");
     spec.join = {.ipc = ns + "ipc", .pid = ns + "pid", .uts = ns + "uts"};
     auto sandbox = docker_sandbox(bed, "c2");
     sandbox.hostname.clear();
