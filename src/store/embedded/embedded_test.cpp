@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <future>
 
 #include "store/testing/store_suite.h"
@@ -260,7 +261,11 @@ TEST_F(EmbeddedFile, WhatIsOlderThanFiveMinutesGoesWithTheNextWrite) {
   const Revision first = put(*store, "/k/a", "1")->revision;
   put(*store, "/k/a", "1b");
   auto idle = *store->watch("/other/", first);
-  idle->arm([] {});
+  std::atomic<bool> rang = false;
+  idle->arm([&rang] {
+    rang = true;
+    rang.notify_all();
+  });
   now += std::chrono::minutes(4);
   put(*store, "/k/a", "2");
   EXPECT_TRUE(store->watch("/k/", first));
@@ -272,6 +277,7 @@ TEST_F(EmbeddedFile, WhatIsOlderThanFiveMinutesGoesWithTheNextWrite) {
   EXPECT_TRUE(store->watch("/k/", last - 1)) << "what is younger stays";
   // Who watches something else has missed nothing.
   put(*store, "/other/b", "1");
+  rang.wait(false);
   std::vector<Event> events;
   EXPECT_EQ(*idle->poll(events, 10), 1u);
 }
