@@ -170,10 +170,12 @@ Result<Url> Url::parse(std::string_view text) {
     host_end = authority.find(']');
     if (host_end == authority.npos) return wrong("the IPv6 address has no closing bracket");
     url.host = authority.substr(1, host_end - 1);
+    if (!url.host.contains(':') || url.host.contains('[')) return wrong("brackets are for IPv6 addresses");
     ++host_end;
   } else {
     host_end = std::min(authority.find(':'), authority.size());
     url.host = authority.substr(0, host_end);
+    if (url.host.find_first_of("[]") != url.host.npos) return wrong("brackets are for IPv6 addresses");
   }
   if (host_end < authority.size()) {
     auto port = authority[host_end] == ':' ? parse_number<uint16_t>(authority.substr(host_end + 1)) : std::nullopt;
