@@ -42,6 +42,12 @@ shared:
     name: *objectName
     namespace: *ns
     port: *port
+  - &weightedProperties {<<: *backendProperties, weight: {type: integer, format: int32, minimum: 0, maximum: 1000000, default: 1}}
+  - &weightedBackend
+    type: object
+    required: [name]
+    x-kubernetes-validations:
+      - {rule: "self.group == '' && self.kind == 'Service' ? has(self.port) : true", message: Must have port for Service reference}
   - &headerName {type: string, minLength: 1, maxLength: 256, pattern: '^[A-Za-z0-9!#$%&''*+\-.^_\x60|~]+$'}
   - &headers
     type: array
@@ -309,15 +315,7 @@ spec:
             type: array
             maxItems: 16
             x-kubernetes-list-type: atomic
-            items:
-              type: object
-              required: [name]
-              x-kubernetes-validations:
-                - {rule: "self.group == '' && self.kind == 'Service' ? has(self.port) : true", message: Must have port for Service reference}
-              properties:
-                <<: *backendProperties
-                weight: {type: integer, format: int32, minimum: 0, maximum: 1000000, default: 1}
-                filters: *filters
+            items: {<<: *weightedBackend, properties: {<<: *weightedProperties, filters: *filters}}
           timeouts:
             type: object
             properties: {request: *duration, backendRequest: *duration}
@@ -385,15 +383,7 @@ spec:
             type: array
             maxItems: 16
             x-kubernetes-list-type: atomic
-            items:
-              type: object
-              required: [name]
-              x-kubernetes-validations:
-                - {rule: "self.group == '' && self.kind == 'Service' ? has(self.port) : true", message: Must have port for Service reference}
-              properties:
-                <<: *backendProperties
-                weight: {type: integer, format: int32, minimum: 0, maximum: 1000000, default: 1}
-                filters: *filters
+            items: {<<: *weightedBackend, properties: {<<: *weightedProperties, filters: *filters}}
 status: *routeStatus
 )yaml";
 
