@@ -38,7 +38,7 @@ class Answers {
     uint8_t variant = 0;
     std::string answer;  // with its question in some spelling
   };
-  static constexpr size_t slots = 4096, most_bytes = 1232;
+  static constexpr size_t slots = 4096, most_bytes = kOurUdpSize;
   std::vector<Slot> table_;  // empty until the first put
   uint64_t generation_ = 1;
 };

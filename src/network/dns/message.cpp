@@ -9,7 +9,6 @@ namespace {
 
 constexpr size_t kHeader = 12, kMaxName = 255, kMaxLabel = 63;
 constexpr uint16_t kFlagQr = 0x8000, kFlagAa = 0x0400, kFlagTc = 0x0200, kFlagRd = 0x0100, kFlagRa = 0x0080, kFlagCd = 0x0010;
-constexpr uint16_t kOurUdpSize = 1232;
 
 uint16_t get16(std::string_view bytes, size_t at) { return uint16_t(uint8_t(bytes[at]) << 8 | uint8_t(bytes[at + 1])); }
 uint32_t get32(std::string_view bytes, size_t at) { return uint32_t(get16(bytes, at)) << 16 | get16(bytes, at + 2); }

@@ -84,7 +84,9 @@ struct Found {
 /// At most `limit` bytes: answers that do not fit are left out and the message is marked as truncated; additional records
 /// are left out silently.
 std::string encode(const Query& query, const Reply& reply, size_t limit);
-/// What a client can take by UDP. Answers beyond 1232 bytes are fragmented on the way, and lost more often than not.
+/// The longest answer by UDP, in bytes: longer ones are fragmented on the way, and lost more often than not.
+inline constexpr uint16_t kOurUdpSize = 1232;
+/// What a client can take by UDP, at most kOurUdpSize.
 size_t udp_limit(const Query& query);
 /// The question, as a message for another server.
 std::string encode_query(const Query& query, uint16_t id);

@@ -69,7 +69,7 @@ Task<std::string> Responder::answer(Query query, Local local, size_t limit, bool
 
 // Datagrams as they come and go, many to a call of the kernel. One for each thread: it is used within one turn of the loop.
 struct Responder::Batch {
-  static constexpr size_t size = 32, longest_question = 2048, longest_answer = 1232;
+  static constexpr size_t size = 32, longest_question = 2048, longest_answer = kOurUdpSize;
   std::array<Client, size> clients;
   std::array<std::array<char, longest_question>, size> questions;
   std::array<std::array<char, longest_answer>, size> answers;
