@@ -361,10 +361,18 @@ Task<bool> PodWorker::ensure_sandbox() {
   auto made = co_await make_sandbox();
   if (!made) {
     retry_later(sandbox_backoff_, "FailedCreatePodSandBox", made.error().context("Failed to create pod sandbox"));
+    // A field that this node cannot honour stands in the status, where those look who never see events.
+    if (made.error().code == Code::unsupported)
+      for (auto& c : containers_) {
+        c->waiting_reason = "CreatePodSandboxError";
+        c->waiting_message = made.error().message;
+      }
     co_return false;
   }
   sandbox_backoff_.reset();
   sandbox_ready_ = true;
+  for (auto& c : containers_)
+    if (c->waiting_reason == "CreatePodSandboxError") c->waiting_reason.clear(), c->waiting_message.clear();
   co_return true;
 }
 
@@ -382,6 +390,10 @@ Task<Result<void>> PodWorker::make_sandbox() {
   }
   const model::ObjectRef ref = pod_;  // update() may put another in its place meanwhile
   const Pod& pod = ref.as<Pod>();
+  if (!pod.spec.hostUsers.value_or(true))
+    co_return fail(Code::unsupported,
+                   "can't set `spec.hostUsers: false`: this node does not support user namespaces; leave the field out, or let the pod run on "
+                   "another node");
   std::string netns;
   if (pod.spec.hostNetwork.value_or(false)) {
     ips_ = context_.options.node_ips;

@@ -239,6 +239,16 @@ TEST_F(PodWorkerTest, AfterARebootAPodThatNeverRestartsHasFailed) {
   EXPECT_EQ(status().containerStatuses[0].state->terminated->reason, "ContainerStatusUnknown");
 }
 
+TEST_F(PodWorkerTest, APodWhoseUserNamespaceCannotBeMadeIsNotStartedAndSaysWhy) {
+  start(add(R"("restartPolicy":"Always","hostUsers":false,)"));
+  EXPECT_EQ(engine.started, 0);
+  EXPECT_FALSE(engine.pod);
+  EXPECT_EQ(status().phase, "Pending");
+  const auto& waiting = *status().containerStatuses[0].state->waiting;
+  EXPECT_EQ(waiting.reason, "CreatePodSandboxError");
+  EXPECT_NE(waiting.message.find("spec.hostUsers"), std::string::npos) << waiting.message;
+}
+
 TEST_F(PodWorkerTest, ANewImageIsPulledBeforeItReplacesTheOldOne) {
   start(add(R"("restartPolicy":"Always",)"));
   ASSERT_EQ(engine.started, 1);
