@@ -244,7 +244,7 @@ TEST_F(PodWorkerTest, APodWhoseUserNamespaceCannotBeMadeIsNotStartedAndSaysWhy) 
   EXPECT_EQ(engine.started, 0);
   EXPECT_FALSE(engine.pod);
   EXPECT_EQ(status().phase, "Pending");
-  const auto& waiting = *status().containerStatuses[0].state->waiting;
+  const auto waiting = *status().containerStatuses[0].state->waiting;
   EXPECT_EQ(waiting.reason, "CreatePodSandboxError");
   EXPECT_NE(waiting.message.find("spec.hostUsers"), std::string::npos) << waiting.message;
 }
