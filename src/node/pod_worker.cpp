@@ -391,9 +391,10 @@ Task<Result<void>> PodWorker::make_sandbox() {
   const model::ObjectRef ref = pod_;  // update() may put another in its place meanwhile
   const Pod& pod = ref.as<Pod>();
   if (!pod.spec.hostUsers.value_or(true))
-    co_return fail(Code::unsupported,
-                   "can't set `spec.hostUsers: false`: this node does not support user namespaces; leave the field out, or let the pod run on "
-                   "another node");
+    co_return fail(
+        Code::unsupported,
+        "can't set `spec.hostUsers: false`: this node does not support user namespaces; leave the field out, or let the pod run on "
+        "another node");
   std::string netns;
   if (pod.spec.hostNetwork.value_or(false)) {
     ips_ = context_.options.node_ips;
