@@ -12,6 +12,8 @@ using namespace std::chrono_literals;
 // A watch that the server holds open longer than it was asked to has lost its connection.
 static constexpr Duration watch_time = 5min, watch_slack = 30s;
 static constexpr size_t most_bytes = 256 * 1024 * 1024;
+// As many as a busy client has requests under way (the workers of a queue): made anew, each would cost two handshakes' worth of CPU.
+static constexpr size_t kept_connections = 64;
 
 static Code code_of(int status, std::string_view reason) {
   switch (status) {
@@ -267,7 +269,10 @@ class HttpApi final : public Client {
   }
 
   io::HttpClient make_http() const {
-    return io::HttpClient({.tls = options_.tls, .bearer_token = options_.bearer_token, .user_agent = options_.user_agent});
+    return io::HttpClient({.tls = options_.tls,
+                           .bearer_token = options_.bearer_token,
+                           .user_agent = options_.user_agent,
+                           .max_idle_connections = kept_connections});
   }
   // What is under way on old connections goes on there.
   io::HttpClient& http() {

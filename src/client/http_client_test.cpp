@@ -73,6 +73,21 @@ TEST_F(HttpClientTest, ConnectionsFromBeforeAnEpochAreNotUsedAgain) {
   EXPECT_EQ(ask(), 2u);
 }
 
+TEST_F(HttpClientTest, WhatManyWorkersNeedAtOnceIsKeptForTheNextTime) {
+  answer = pod("a", 1);
+  const auto ask_at_once = [](HttpClientTest* test) -> Task<void> {
+    const auto ask = [](HttpClientTest* test) -> Task<void> { EXPECT_TRUE(co_await test->client->get(pods, "x", "a")); };
+    TaskGroup all;
+    for (int i = 0; i < 40; ++i) all.start(ask(test));
+    co_await all.join();
+  };
+  server.run(ask_at_once(this));
+  const uint64_t made = server.server->stats().connections_accepted;
+  EXPECT_GT(made, 8u);  // the server answers one after the other: the first may be used again before the last is made
+  server.run(ask_at_once(this));
+  EXPECT_EQ(server.server->stats().connections_accepted, made);
+}
+
 TEST_F(HttpClientTest, AFailureCarriesTheStatus) {
   status = 409;
   answer =
