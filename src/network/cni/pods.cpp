@@ -1,0 +1,246 @@
+#include "network/cni/pods.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "model/json.h"
+#include "network/inside.h"
+#include "os/file.h"
+#include "os/netns.h"
+#include "os/rtnl.h"
+
+namespace estiba::network::cni {
+
+namespace rtnl = os::rtnl;
+
+// While it lives nobody else works on the pod.
+class Pods::Claim {
+ public:
+  Claim(Pods& pods, const std::string& uid) : pods_(pods), uid_(uid) {
+    std::unique_lock lock(pods_.mutex_);
+    pods_.freed_.wait(lock, [&] { return !pods_.busy_.contains(uid_); });
+    pods_.busy_.insert(uid_);
+  }
+  ~Claim() {
+    std::lock_guard lock(pods_.mutex_);
+    pods_.busy_.erase(uid_);
+    pods_.freed_.notify_all();
+  }
+  Claim(const Claim&) = delete;
+
+ private:
+  Pods& pods_;
+  const std::string uid_;
+};
+
+// --- records -----------------------------------------------------------------------------------------------------------
+
+Result<void> Pods::write(const std::string& uid, const Known& known) {
+  json::Document document;
+  json::Node& root = document.make_object();
+  document.set(root, "pod", known.record.text());
+  document.set(root, "file", known.file);
+  document.set(root, "list", known.list);
+  document.set(root, "result", known.result);
+  TRY(os::write_file_atomic(record_path(uid), json::print(root), 0600));
+  std::lock_guard lock(mutex_);
+  known_.insert_or_assign(uid, known);
+  return {};
+}
+
+Result<Pods::Known> Pods::read(const std::string& uid) const {
+  const std::string text = TRY(os::read_file(record_path(uid)));
+  const json::Document parsed = TRY(json::Document::parse(text));
+  const json::Node& root = parsed.root();
+  Known known{.record = TRY(Record::parse(root.string_at("pod"))),
+              .file = std::string(root.string_at("file")),
+              .list = std::string(root.string_at("list")),
+              .result = std::string(root.string_at("result")),
+              .net = {}};
+  const NetworkList list = TRY(parse_list(known.list, known.file));
+  known.maps_ports = list.has_capability("portMappings");
+  // Without a result ADD had not come to its end.
+  if (known.result.empty()) known.record.state = Record::State::partial;
+  if (known.record.state != Record::State::pod) return known;
+  const Outcome outcome = TRY(parse_outcome(known.result, "eth0"));
+  known.net = {.netns_path = netns_path(uid), .ips = outcome.ips, .mac = outcome.mac, .gateway = outcome.gateway};
+  return known;
+}
+
+std::optional<Pods::Known> Pods::known(const std::string& uid) const {
+  std::lock_guard lock(mutex_);
+  const auto found = known_.find(uid);
+  return found == known_.end() ? std::nullopt : std::optional(found->second);
+}
+
+Result<void> Pods::start() {
+  TRY(os::make_dirs(config_.data_dir + "/network/cni", 0700));
+  TRY(os::make_dirs(config_.run_dir + "/netns"));
+  for (const os::DirEntry& entry : TRY(os::list_dir(config_.data_dir + "/network/cni"))) {
+    const std::string& uid = entry.name;
+    auto known = read(uid);
+    if (!known) {
+      log::warn("network", "the record of a pod's CNI network cannot be read and is dropped", {{"uid", uid}, {"error", known.error()}});
+      TRY(os::remove_file(record_path(uid)));
+      continue;
+    }
+    if (known->record.state == Record::State::pod && !os::open_netns(netns_path(uid))) known->record.state = Record::State::partial;
+    std::lock_guard lock(mutex_);
+    known_.emplace(uid, std::move(*known));
+  }
+  return remove_strays();
+}
+
+// A namespace without a record: only a lost data directory leads here.
+Result<void> Pods::remove_strays() {
+  for (const os::DirEntry& entry : TRY(os::list_dir(config_.run_dir + "/netns")))
+    if (!known(entry.name)) TRY(os::remove_netns(netns_path(entry.name)));
+  return {};
+}
+
+// --- pods --------------------------------------------------------------------------------------------------------------
+
+// The arguments are those of the CRI runtimes, which add-ons look the pod up by.
+Attachment Pods::attachment_of(const PodRequest& pod) const {
+  Attachment out{.container_id = pod.uid, .netns_path = netns_path(pod.uid), .args = {}, .host_ports = pod.host_ports};
+  if (!os::open_netns(out.netns_path)) out.netns_path.clear();
+  out.args = {{"IgnoreUnknown", "1"},
+              {"K8S_POD_NAMESPACE", pod.ns},
+              {"K8S_POD_NAME", pod.name},
+              {"K8S_POD_INFRA_CONTAINER_ID", pod.uid},
+              {"K8S_POD_UID", pod.uid}};
+  return out;
+}
+
+Result<void> Pods::make_namespace(const std::string& uid) {
+  return os::make_netns(netns_path(uid), [] -> Result<void> {
+    TRY(set_inside_sysctls());
+    auto inside = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
+    rtnl::Batch batch;
+    rtnl::put_link(batch, 1, {.up = true});  // lo, which the plugin `loopback` would do
+    return inside.run(batch);
+  });
+}
+
+Result<PodNet> Pods::attach(const PodRequest& pod) {
+  if (pod.uid.empty() || pod.uid.find_first_of("\n /") != std::string::npos)
+    return fail(Code::invalid, "the pod uid " + quoted(pod.uid) + " cannot name a network");
+  const Claim claim(*this, pod.uid);
+  if (const auto there = known(pod.uid)) {
+    if (there->record.state == Record::State::pod) return there->net;
+    TRY_AS("what is left of the pod's earlier network", take_away(pod.uid));
+  }
+  const Chain chain(TRY(load_list(config_.configurations)), config_.plugins);
+  const NetworkList& list = chain.list();
+  // Before anything is made, and with the pod in it: DEL needs to know which.
+  Known known{.record = {.state = Record::State::pod, .pod = pod}, .file = list.file, .list = list.text, .result = {}, .net = {}};
+  known.maps_ports = list.has_capability("portMappings");
+  const auto abandon = [&](Error error) -> std::unexpected<Error> {
+    if (auto removed = take_away(pod.uid); !removed)
+      log::warn("network", "what a failed plugin left is tried again later",
+                {{"pod", pod.ns + "/" + pod.name}, {"error", removed.error()}});
+    return std::unexpected(std::move(error));
+  };
+  TRY(write(pod.uid, known));
+  if (auto made = make_namespace(pod.uid); !made) return abandon(std::move(made.error()));
+  auto outcome = chain.add(attachment_of(pod));
+  if (!outcome) return abandon(std::move(outcome.error()));
+  known.result = outcome->text;
+  known.net = {.netns_path = netns_path(pod.uid), .ips = outcome->ips, .mac = outcome->mac, .gateway = outcome->gateway};
+  if (auto written = write(pod.uid, known); !written) return abandon(std::move(written.error()));
+  return known.net;
+}
+
+// By whoever has the claim.
+Result<void> Pods::take_away(const std::string& uid) {
+  auto there = known(uid);
+  if (!there) return {};
+  {
+    std::lock_guard lock(mutex_);
+    known_.find(uid)->second.record.state = Record::State::partial;
+  }
+  const Chain chain(TRY(parse_list(there->list, there->file)), config_.plugins);
+  TRY(chain.remove(attachment_of(there->record.pod), there->result));
+  TRY(os::remove_netns(netns_path(uid)));
+  TRY(os::remove_file(record_path(uid)));
+  std::lock_guard lock(mutex_);
+  known_.erase(uid);
+  return {};
+}
+
+Result<void> Pods::detach(const std::string& uid) {
+  const Claim claim(*this, uid);
+  if (auto removed = take_away(uid); !removed)
+    log::warn("network", "the plugins did not take a pod's network away; it is tried again", {{"uid", uid}, {"error", removed.error()}});
+  return {};
+}
+
+Result<bool> Pods::sweep() {
+  std::vector<std::string> partial;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [uid, known] : known_)
+      if (known.record.state == Record::State::partial && !busy_.contains(uid)) partial.push_back(uid);
+  }
+  Result<bool> done = !partial.empty();
+  for (const std::string& uid : partial) {
+    const Claim claim(*this, uid);
+    const auto there = known(uid);
+    if (!there || there->record.state != Record::State::partial) continue;
+    if (auto removed = take_away(uid); !removed && done) done = std::unexpected(std::move(removed.error()));
+  }
+  return done;
+}
+
+Result<void> Pods::remove_all() {
+  std::vector<std::string> all;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [uid, known] : known_) all.push_back(uid);
+  }
+  for (const std::string& uid : all) {
+    const Claim claim(*this, uid);
+    TRY(take_away(uid));
+  }
+  for (const std::string& empty : {config_.data_dir + "/network/cni", config_.run_dir + "/netns"}) TRY(os::remove_dir(empty));
+  return {};
+}
+
+Result<void> Pods::collect_garbage() const {
+  const Chain chain(TRY(load_list(config_.configurations)), config_.plugins);
+  std::vector<std::string> valid;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [uid, known] : known_) valid.push_back(uid);
+  }
+  return chain.collect_garbage(valid);
+}
+
+// --- telling -----------------------------------------------------------------------------------------------------------
+
+Result<void> Pods::status() const { return Chain(TRY(load_list(config_.configurations)), config_.plugins).status(); }
+
+std::vector<PodRequest> Pods::pods() const {
+  std::lock_guard lock(mutex_);
+  std::vector<PodRequest> out;
+  for (const auto& [uid, known] : known_)
+    if (known.record.state == Record::State::pod && !known.net.ips.empty()) out.push_back(known.record.pod);
+  return out;
+}
+
+std::optional<PodNet> Pods::find(std::string_view uid) const {
+  std::lock_guard lock(mutex_);
+  const auto found = known_.find(uid);
+  if (found == known_.end() || found->second.record.state != Record::State::pod || found->second.net.ips.empty()) return std::nullopt;
+  return found->second.net;
+}
+
+bool Pods::maps_ports(std::string_view uid) const {
+  std::lock_guard lock(mutex_);
+  const auto found = known_.find(uid);
+  return found != known_.end() && found->second.maps_ports;
+}
+
+}  // namespace estiba::network::cni
