@@ -1,5 +1,5 @@
-#include <csignal>
 
+#include "base/signals.h"
 #include "base/strings.h"
 #include "cri/specs.h"
 #include "os/file.h"
@@ -10,18 +10,8 @@ using v1::NamespaceMode;
 
 namespace {
 
-/// The CRI's numbers, which are the names in alphabetical order and then the real-time ones.
-int signal_number(v1::Signal signal) {
-  static constexpr int named[] = {0,       SIGABRT, SIGALRM,   SIGBUS,  SIGCHLD,   SIGCHLD,  SIGCONT, SIGFPE,  SIGHUP,
-                                  SIGILL,  SIGINT,  SIGIO,     SIGABRT, SIGKILL,   SIGPIPE,  SIGPOLL, SIGPROF, SIGPWR,
-                                  SIGQUIT, SIGSEGV, SIGSTKFLT, SIGSTOP, SIGSYS,    SIGTERM,  SIGTRAP, SIGTSTP, SIGTTIN,
-                                  SIGTTOU, SIGURG,  SIGUSR1,   SIGUSR2, SIGVTALRM, SIGWINCH, SIGXCPU, SIGXFSZ};
-  const auto number = size_t(signal);
-  if (number < std::size(named)) return named[number];
-  constexpr size_t first_real_time = std::size(named), from_the_end = 51, last = 65;
-  if (number < from_the_end) return SIGRTMIN + int(number - first_real_time);
-  return number <= last ? SIGRTMAX - int(last - number) : 0;
-}
+// The CRI's numbers are the names in alphabetical order, then 34…49 and 50…64.
+constexpr int first_real_time = 34, last_real_time = 64;
 
 Result<void> add_seccomp(engine::ContainerSpec& out, const v1::LinuxContainerSecurityContext& security) {
   if (!security.seccomp || security.seccomp->profile_type == v1::ProfileType::unconfined) return {};
@@ -50,6 +40,26 @@ Result<void> add_security(engine::ContainerSpec& out, const v1::LinuxContainerSe
   if (!security.readonly_paths.empty()) out.readonly_paths = security.readonly_paths;
   return add_seccomp(out, security);
 }
+
+}  // namespace
+
+int signal_number(v1::Signal signal) {
+  const auto named = named_signals();
+  const int number = int(signal), beyond = number - int(named.size()) - 1;
+  if (number <= 0) return 0;
+  if (beyond < 0) return named[size_t(number) - 1].second;
+  return first_real_time + beyond <= last_real_time ? first_real_time + beyond : 0;
+}
+
+v1::Signal signal_of(int number) {
+  const auto named = named_signals();
+  for (size_t i = 0; i < named.size(); ++i)
+    if (named[i].second == number) return v1::Signal(i + 1);
+  if (number < first_real_time || number > last_real_time) return v1::Signal::runtime_default;
+  return v1::Signal(int(named.size()) + 1 + number - first_real_time);
+}
+
+namespace {
 
 engine::Mount mount_of(const v1::Mount& mount) {
   using enum engine::Mount::Propagation;

@@ -140,7 +140,13 @@ v1::ContainerStatus Runtime::describe(const ContainerRecord& container) const {
   out.mounts = container.config.mounts;
   out.log_path = status.log_path;
   out.resources.linux = container.resources;
-  out.stop_signal = container.config.stop_signal;
+  out.stop_signal = signal_of(status.stop_signal);
+  if (status.user) {
+    auto& user = out.user.emplace().linux.emplace();
+    user.uid = status.user->uid;
+    user.gid = status.user->gid;
+    user.supplemental_groups.assign(status.user->groups.begin(), status.user->groups.end());
+  }
   return out;
 }
 

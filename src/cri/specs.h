@@ -20,6 +20,9 @@ network::PodRequest pod_request(const SandboxRecord& record);
 
 /// `target_pid`: the first process of the container whose processes this one shall see (NamespaceMode::target); else 0.
 Result<engine::ContainerSpec> container_spec(const SandboxRecord& sandbox, const ContainerRecord& record, int target_pid);
+/// Between the CRI's numbers of signals and the kernel's; 0 and runtime_default are "none said".
+int signal_number(v1::Signal signal);
+v1::Signal signal_of(int number);
 engine::Resources resources_of(const v1::LinuxContainerResources& resources);
 /// Puts what `changes` sets into `resources`.
 void merge(v1::LinuxContainerResources& resources, const v1::LinuxContainerResources& changes);

@@ -1,4 +1,4 @@
-// Names of signals, as Docker takes them: "SIGTERM", "TERM", "15", "RTMIN+3".
+// Names of signals (base/signals.h), with Docker's error.
 #pragma once
 #include <string_view>
 

@@ -135,7 +135,7 @@ Task<Result<void>> EngineImpl::stop_container(std::string id, Duration grace) {
   if (!container || container->status().state != ContainerState::running) co_return {};
   for (;;) {
     ShimRef shim = pod->shim;
-    auto asked = co_await shim->stop(id, container->record.stop_signal, grace);
+    auto asked = co_await shim->stop(id, container->record.status.stop_signal, grace);
     // Not found: it ended meanwhile, and the event is on its way.
     if (asked || asked.error().code == Code::not_found) break;
     if (asked.error().code != Code::unavailable) co_return within("stop container " + id, std::move(asked));

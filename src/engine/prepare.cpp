@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "base/signals.h"
 #include "base/strings.h"
 #include "engine/bundle.h"
 #include "engine/engine_impl.h"
@@ -12,19 +13,6 @@
 
 namespace estiba::engine {
 namespace {
-
-/// "SIGTERM", "TERM", "15" → 15; 0 when it is none.
-int signal_number(std::string_view text) {
-  if (auto number = parse_number<int>(text)) return *number;
-  if (text.starts_with("SIG")) text.remove_prefix(3);
-  constexpr std::pair<std::string_view, int> names[] = {{"HUP", SIGHUP},     {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"KILL", SIGKILL},
-                                                        {"USR1", SIGUSR1},   {"USR2", SIGUSR2}, {"TERM", SIGTERM}, {"STOP", SIGSTOP},
-                                                        {"WINCH", SIGWINCH}, {"ABRT", SIGABRT}};
-  for (const auto& [name, number] : names)
-    if (name == text) return number;
-  if (text.starts_with("RTMIN")) return SIGRTMIN + parse_number<int>(text.substr(text.size() > 6 ? 6 : 5)).value_or(0);
-  return 0;
-}
 
 Result<void> fill_pod(const Paths& paths, const SandboxRecord& record, const SandboxSpec& spec) {
   const std::string files = paths.files(record.uid);
@@ -96,6 +84,7 @@ Result<ContainerRecord> fill_container(const Workshop& with, const SandboxRecord
     std::string passwd = TRY(image::read_in_root(root.path, "/etc/passwd", limit));
     std::string group = TRY(image::read_in_root(root.path, "/etc/group", limit));
     Identity identity = TRY(resolve_user(spec.user, root.config->user, passwd, group));
+    record.status.user = {identity.uid, identity.gid, identity.groups};
     ContainerSpec with_images;
     const bool images = std::any_of(spec.mounts.begin(), spec.mounts.end(), [](const Mount& mount) { return !mount.image.empty(); });
     if (images) {
@@ -113,8 +102,7 @@ Result<ContainerRecord> fill_container(const Workshop& with, const SandboxRecord
   }
   record.status.image_id = root.image_id;
   record.status.image_ref = root.image_ref;
-  record.stop_signal = spec.stop_signal ? spec.stop_signal : signal_number(root.config->stop_signal);
-  if (record.stop_signal == 0) record.stop_signal = SIGTERM;
+  record.status.stop_signal = spec.stop_signal ? spec.stop_signal : signal_number(root.config->stop_signal).value_or(SIGTERM);
   record.phase = ContainerRecord::Phase::created;
   auto finish = [&]() -> Result<void> {
     if (!record.status.log_path.empty()) TRY(make_dirs(record.status.log_path.substr(0, record.status.log_path.rfind('/'))));

@@ -19,6 +19,15 @@ void put(Document& doc, Node& to, const char* key, WallTime time) {
   if (time != WallTime{}) doc.set(to, key, format_rfc3339_nano(time));
 }
 
+void put(Document& doc, Node& to, const std::optional<NumericUser>& user) {
+  if (!user) return;
+  Node& node = doc.set(to, "user", doc.make_object());
+  doc.set(node, "uid", doc.make_int(user->uid));
+  doc.set(node, "gid", doc.make_int(user->gid));
+  Node& groups = doc.set(node, "groups", doc.make_array());
+  for (const uint32_t group : user->groups) doc.append(groups, doc.make_int(group));
+}
+
 Labels labels_at(const Node& node, const char* key) {
   Labels out;
   if (const Node* map = node.find(key); map && map->is_object())
@@ -32,6 +41,14 @@ bool flag_at(const Node& node, const char* key) {
 int64_t int_at(const Node& node, const char* key) {
   const Node* value = node.find(key);
   return value ? value->as_int().value_or(0) : 0;
+}
+std::optional<NumericUser> user_at(const Node& node) {
+  const Node* user = node.find("user");
+  if (!user) return std::nullopt;
+  NumericUser out{.uid = uint32_t(int_at(*user, "uid")), .gid = uint32_t(int_at(*user, "gid")), .groups = {}};
+  if (const Node* groups = user->find("groups"))
+    for (const Node& group : *groups) out.groups.push_back(uint32_t(group.as_int().value_or(0)));
+  return out;
 }
 WallTime time_at(const Node& node, const char* key) {
   auto time = parse_rfc3339(node.string_at(key));
@@ -78,7 +95,8 @@ std::string print_record(const ContainerRecord& r) {
   doc.set(root, "imageID", s.image_id);
   doc.set(root, "imageRef", s.image_ref);
   doc.set(root, "log", s.log_path);
-  doc.set(root, "stopSignal", doc.make_int(r.stop_signal));
+  doc.set(root, "stopSignal", doc.make_int(s.stop_signal));
+  put(doc, root, s.user);
   doc.set(root, "tty", doc.make_bool(r.tty));
   doc.set(root, "stdin", doc.make_bool(r.stdin_open));
   doc.set(root, "stdinOnce", doc.make_bool(r.stdin_once));
@@ -136,7 +154,8 @@ Result<ContainerRecord> parse_container_record(std::string_view text) {
   s.image_id = root.string_at("imageID");
   s.image_ref = root.string_at("imageRef");
   s.log_path = root.string_at("log");
-  r.stop_signal = int(int_at(root, "stopSignal"));
+  s.stop_signal = int(int_at(root, "stopSignal"));
+  s.user = user_at(root);
   r.tty = flag_at(root, "tty");
   r.stdin_open = flag_at(root, "stdin");
   r.stdin_once = flag_at(root, "stdinOnce");

@@ -48,7 +48,6 @@ struct ContainerRecord {
   };
   ContainerStatus status;  ///< state, pid, exit code and times only matter for `failed`
   Phase phase = Phase::creating;
-  int stop_signal = 15;
   bool tty = false, stdin_open = false, stdin_once = false;
   bool keep_root = false;
   uint64_t log_max_bytes = 10 << 20;

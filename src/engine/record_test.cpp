@@ -8,7 +8,6 @@ namespace {
 TEST(Record, SurvivesBeingWrittenAndRead) {
   ContainerRecord record;
   record.phase = ContainerRecord::Phase::failed;
-  record.stop_signal = 3;
   record.tty = true;
   record.status = {.id = "c1",
                    .name = "web",
@@ -20,6 +19,8 @@ TEST(Record, SurvivesBeingWrittenAndRead) {
                    .image = "web:1"};
   record.status.created = WallTime(std::chrono::nanoseconds(1700000000123456789));
   record.status.labels = {{"a", "b"}};
+  record.status.stop_signal = 3;
+  record.status.user = NumericUser{.uid = 1000, .gid = 50, .groups = {50, 3000}};
   auto again = parse_container_record(print_record(record));
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(again->status.state, ContainerState::exited);
@@ -27,7 +28,8 @@ TEST(Record, SurvivesBeingWrittenAndRead) {
   EXPECT_EQ(again->status.message, "exec: \"x\"");
   EXPECT_EQ(again->status.created, record.status.created);
   EXPECT_EQ(again->status.labels, record.status.labels);
-  EXPECT_EQ(again->stop_signal, 3);
+  EXPECT_EQ(again->status.stop_signal, 3);
+  EXPECT_EQ(again->status.user, record.status.user);
   EXPECT_TRUE(again->tty);
   EXPECT_FALSE(parse_container_record("{}"));
   EXPECT_FALSE(parse_sandbox_record("not json"));

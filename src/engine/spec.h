@@ -168,6 +168,14 @@ const std::vector<std::string>& default_readonly_paths();
 
 enum class ContainerState : unsigned char { created, running, exited };
 
+/// Whom a container's first process runs as: numbers, whatever its user was called by.
+struct NumericUser {
+  uint32_t uid = 0, gid = 0;
+  std::vector<uint32_t> groups;  ///< all of them, ascending, the primary one among them
+
+  bool operator==(const NumericUser&) const = default;
+};
+
 struct ContainerStatus {
   std::string id, name, pod_uid;
   uint32_t attempt = 0;
@@ -184,6 +192,8 @@ struct ContainerStatus {
   std::string image_id;                       ///< "sha256:…" digest of the image's configuration
   std::string image_ref;                      ///< "docker.io/library/nginx@sha256:…" when known, else image_id
   std::string log_path;                       ///< absolute
+  int stop_signal = 0;                        ///< what stops it: its spec's, its image's or SIGTERM
+  std::optional<NumericUser> user;            ///< once it is made
   Labels labels, annotations;
 };
 

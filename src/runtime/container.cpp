@@ -46,9 +46,7 @@ Result<void> save(const std::string& root, const ContainerState& state) {
   return os::write_file_atomic(directory(root, state.id) + "/state.json", json::print(node), 0600, false);
 }
 
-std::string now_text() {
-  return format_rfc3339_nano(std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()));
-}
+std::string now_text() { return format_rfc3339_nano(std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now())); }
 
 bool same_process_alive(const ContainerState& state) {
   auto time = os::start_time(state.pid);
@@ -100,7 +98,8 @@ std::string cgroup_path_for(const Spec& spec, const std::string& id) {
     std::string slice = parts[0].empty() ? std::string("system.slice") : std::string(parts[0]);
     std::string out;
     // systemd nests "a-b.slice" in "a.slice".
-    for (size_t dash = slice.find('-'); dash != std::string::npos; dash = slice.find('-', dash + 1)) out += "/" + slice.substr(0, dash) + ".slice";
+    for (size_t dash = slice.find('-'); dash != std::string::npos; dash = slice.find('-', dash + 1))
+      out += "/" + slice.substr(0, dash) + ".slice";
     out += "/" + slice + "/";
     if (!parts[1].empty()) out += std::string(parts[1]) + "-";
     return out + std::string(parts[2]) + ".scope";
@@ -145,8 +144,13 @@ Result<Container> create(const CreateOptions& options) {
   container.state.id = options.id;
   container.state.bundle = options.bundle;
   undo.cgroup = TRY(make_cgroup(options, container.spec));
-  LaunchOptions launch_options{.id = options.id, .bundle = options.bundle, .spec = &container.spec, .process = &container.spec.process,
-                               .cgroup = undo.cgroup, .preserve_fds = options.preserve_fds, .no_pivot = options.no_pivot};
+  LaunchOptions launch_options{.id = options.id,
+                               .bundle = options.bundle,
+                               .spec = &container.spec,
+                               .process = &container.spec.process,
+                               .cgroup = undo.cgroup,
+                               .preserve_fds = options.preserve_fds,
+                               .no_pivot = options.no_pivot};
   for (int i = 0; i < 3; i++) launch_options.stdio[i] = options.stdio[i];
   if (!options.attached) {
     launch_options.exec_fifo = dir + "/exec.fifo";
@@ -250,7 +254,8 @@ Result<void> remove(const std::string& root, const std::string& id, bool force) 
   std::string status = TRY(container_status(root, state));
   if (status != "stopped") {
     // A created one has run nothing of its own yet; runc removes it without being forced, too.
-    if (!force && status != "created") return fail(Code::conflict, "cannot delete container " + id + ": it is " + status + "; stop it first or use --force");
+    if (!force && status != "created")
+      return fail(Code::conflict, "cannot delete container " + id + ": it is " + status + "; stop it first or use --force");
     os::Fd pidfd = TRY(os::pidfd_open(state.pid));
     if (status == "paused") TRY(resume(root, id));
     (void)os::pidfd_signal(pidfd.get(), SIGKILL);
@@ -289,9 +294,14 @@ Result<void> update(const std::string& root, const std::string& id, const os::Cg
 Result<Launched> exec(const ExecRequest& request) {
   ContainerState state = TRY(load(request.root, request.id));
   std::string status = TRY(container_status(request.root, state));
-  if (status != "running" && status != "created") return fail(Code::conflict, "cannot exec in container " + request.id + ": it is " + status);
+  if (status != "running" && status != "created")
+    return fail(Code::conflict, "cannot exec in container " + request.id + ": it is " + status);
   Spec spec = TRY(load_spec(request.root, request.id));
-  LaunchOptions options{.id = request.id, .bundle = state.bundle, .spec = &spec, .process = &request.process, .join = state.pid,
+  LaunchOptions options{.id = request.id,
+                        .bundle = state.bundle,
+                        .spec = &spec,
+                        .process = &request.process,
+                        .join = state.pid,
                         .preserve_fds = request.preserve_fds};
   if (!state.cgroup.empty()) options.cgroup = TRY(os::Cgroup::at(state.cgroup));
   for (int i = 0; i < 3; i++) options.stdio[i] = request.stdio[i];
@@ -301,25 +311,6 @@ Result<Launched> exec(const ExecRequest& request) {
     options.console_socket = console.get();
   }
   return launch(options);
-}
-
-std::optional<int> signal_by_name(std::string_view name) {
-  if (auto number = parse_number<int>(name)) return *number > 0 && *number < NSIG ? number : std::nullopt;
-  static constexpr std::pair<std::string_view, int> table[] = {
-      {"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ILL", SIGILL},     {"TRAP", SIGTRAP}, {"ABRT", SIGABRT}, {"BUS", SIGBUS},
-      {"FPE", SIGFPE},   {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"SEGV", SIGSEGV},   {"USR2", SIGUSR2}, {"PIPE", SIGPIPE}, {"ALRM", SIGALRM},
-      {"TERM", SIGTERM}, {"CHLD", SIGCHLD}, {"CONT", SIGCONT}, {"STOP", SIGSTOP},   {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},
-      {"URG", SIGURG},   {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO},
-      {"PWR", SIGPWR},   {"SYS", SIGSYS}};
-  if (name.size() > 3 && equals_ignore_case(name.substr(0, 3), "SIG")) name.remove_prefix(3);
-  for (auto [text, number] : table) {
-    if (equals_ignore_case(text, name)) return number;
-  }
-  if (name.size() > 6 && equals_ignore_case(name.substr(0, 6), "RTMIN+")) {
-    auto more = parse_number<int>(name.substr(6));
-    if (more && *more >= 0 && SIGRTMIN + *more <= SIGRTMAX) return SIGRTMIN + *more;
-  }
-  return std::nullopt;
 }
 
 }  // namespace estiba::runtime

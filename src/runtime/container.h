@@ -74,9 +74,6 @@ struct ExecRequest {
 /// A further process in a running container; it still waits for Launched::start().
 Result<Launched> exec(const ExecRequest& request);
 
-/// "SIGTERM", "TERM" or "15".
-std::optional<int> signal_by_name(std::string_view name);
-
 /// The group for a container: the config's path ("a:b:c" of systemd becomes "/a/b-c.scope"), else "/estiba-oci/<id>".
 std::string cgroup_path_for(const Spec& spec, const std::string& id);
 /// Cgroup device rules as the container gets them: the config's, then the usual devices that every container has.

@@ -6,6 +6,7 @@
 #include "apiserver/kinds/field_rules.h"
 #include "apiserver/kinds/pod_check.h"
 #include "apiserver/kinds/rules.h"
+#include "base/signals.h"
 #include "base/strings.h"
 #include "model/names.h"
 
@@ -192,18 +193,12 @@ void validate_probe(const Node& probe, std::string_view name, const std::string&
   }
 }
 
-constexpr std::string_view signals[] = {"ABRT", "ALRM", "BUS",  "CHLD", "CLD",  "CONT", "FPE",    "HUP",    "ILL",  "INT", "IO",   "IOT",
-                                        "KILL", "PIPE", "POLL", "PROF", "PWR",  "QUIT", "SEGV",   "STKFLT", "STOP", "SYS", "TERM", "TRAP",
-                                        "TSTP", "TTIN", "TTOU", "URG",  "USR1", "USR2", "VTALRM", "WINCH",  "XCPU", "XFSZ"};
-
+// As core/validation has them: "SIGTERM", "SIGRTMIN+1"; neither numbers nor other letters.
 bool is_linux_signal(std::string_view text) {
-  if (!text.starts_with("SIG")) return false;
-  text.remove_prefix(3);
-  if (std::ranges::find(signals, text) != std::end(signals) || text == "RTMIN" || text == "RTMAX") return true;
-  const bool up = text.starts_with("RTMIN+"), down = text.starts_with("RTMAX-");
-  if (!up && !down) return false;
-  const int offset = parse_number<int>(text.substr(6)).value_or(0);
-  return offset >= 1 && offset <= (up ? 15 : 14);
+  const auto number = signal_number(text);
+  if (!number || !text.starts_with("SIG")) return false;
+  const auto known = named_signals();
+  return signal_name(*number) == text || std::ranges::any_of(known, [&](const auto& named) { return named.first == text.substr(3); });
 }
 
 void validate_stop_signal(const PodScope& pod, const Node& signal, const std::string& path) {
@@ -212,7 +207,7 @@ void validate_stop_signal(const PodScope& pod, const Node& signal, const std::st
   if (os == "windows" && text != "SIGKILL" && text != "SIGTERM") pod.errors.not_supported(path, text, {"SIGKILL", "SIGTERM"});
   if (os != "linux" || is_linux_signal(text)) return;
   std::vector<std::string> names;
-  for (std::string_view name : signals) names.push_back("SIG" + std::string(name));
+  for (const auto& [name, number] : named_signals()) names.push_back("SIG" + std::string(name));
   std::vector<std::string_view> shown(names.begin(), names.end());
   pod.errors.not_supported(path, text, std::span<const std::string_view>(shown));
 }

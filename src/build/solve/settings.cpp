@@ -1,8 +1,8 @@
 #include "build/solve/settings.h"
 
 #include <algorithm>
-#include <array>
 
+#include "base/signals.h"
 #include "base/strings.h"
 #include "build/context/ignore.h"
 
@@ -18,18 +18,6 @@ Result<std::string> port_of(std::string_view text) {
   if (!low || !high || *low > *high || *low == 0)
     return fail(Code::invalid, "invalid containerPort: " + std::string(range) + ": a number from 1 to 65535 is expected");
   return std::string(range) + "/" + name;
-}
-
-constexpr std::array<std::string_view, 32> signals = {
-    "HUP",  "INT",  "QUIT", "ILL",  "TRAP", "ABRT", "BUS", "FPE",  "KILL", "USR1",   "SEGV", "USR2",  "PIPE", "ALRM", "TERM", "STKFLT",
-    "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",   "PWR",  "SYS",  "POLL"};
-
-bool valid_signal(std::string_view text) {
-  if (auto number = parse_number<int>(text)) return *number >= 1 && *number <= 64;
-  std::string name = to_lower(text);
-  if (name.starts_with("sig")) name.erase(0, 3);
-  if (name.starts_with("rtmin") || name.starts_with("rtmax")) return true;
-  return std::any_of(signals.begin(), signals.end(), [&](std::string_view s) { return equals_ignore_case(s, name); });
 }
 
 void insert_once(std::vector<std::string>& list, const std::string& value) {
@@ -115,7 +103,7 @@ class Applier {
 
   Result<std::string> stopsignal() {
     std::string signal = TRY(word());
-    if (!valid_signal(signal)) return fail_at(i_.place, "Invalid signal: " + signal);
+    if (!signal_number(signal)) return fail_at(i_.place, "Invalid signal: " + signal);
     s_.config.stop_signal = signal;
     return "STOPSIGNAL " + signal;
   }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/signals.h"
 #include "base/strings.h"
 #include "cli/oci/commands.h"
 #include "cli/oci/foreground.h"
@@ -86,7 +87,7 @@ Result<int> cmd_run(const Globals& globals, const Arguments& arguments) {
 Result<int> cmd_kill(const Globals& globals, const Arguments& arguments) {
   std::string id = TRY(need_id(arguments));
   std::string name = arguments.words.size() > 1 ? arguments.words[1] : "SIGTERM";
-  auto signal = runtime::signal_by_name(name);
+  auto signal = signal_number(name);
   if (!signal) return fail(Code::invalid, "unknown signal " + name);
   TRY(runtime::kill(globals.root, id, *signal, arguments.has("all")));
   return 0;

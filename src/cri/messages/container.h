@@ -7,7 +7,7 @@ namespace estiba::cri::v1 {
 
 enum class MountPropagation : int32_t { none, host_to_container, bidirectional };
 enum class ContainerState : int32_t { created, running, exited, unknown };
-/// 0 is the image's; the names in order are in container_spec.cpp.
+/// 0 is the image's; signal_number() and signal_of() (cri/specs.h) translate.
 enum class Signal : int32_t { runtime_default };
 
 struct ImageSpec {
