@@ -6,6 +6,7 @@
 #include "model/local_volumes.h"
 #include "node/local_volumes.h"
 #include "volume/directory.h"
+#include "volume/group_ownership.h"
 
 namespace estiba::node {
 
@@ -67,6 +68,13 @@ Task<Result<ClaimedDirectory>> claimed_directory(const Context& context, const P
   } else {
     co_return fail(Code::unsupported, "persistentvolume " + quoted(name) + ": this node mounts hostPath, local and " +
                                           std::string(model::local_driver) + " volumes only");
+  }
+  // A hostPath stays as the machine has it.
+  if (group && !spec.hostPath) {
+    const bool seldom = pod.spec.securityContext->fsGroupChangePolicy == "OnRootMismatch";
+    const auto change = seldom ? volume::GroupChange::on_root_mismatch : volume::GroupChange::always;
+    CO_TRY(co_await context.pool.run(
+        [path = made.path, group, readonly = made.readonly, change] { return volume::give_to_group(path, *group, readonly, change); }));
   }
   co_return made;
 }
