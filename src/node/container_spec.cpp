@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "base/fd.h"
+#include "base/signals.h"
 #include "base/strings.h"
 #include "model/quantity.h"
 #include "node/sandbox_spec.h"
@@ -175,6 +176,7 @@ Result<engine::ContainerSpec> make_container_spec(const Options& options, const 
   out.tty = container.tty.value_or(false);
   out.stdin_open = container.stdin.value_or(false);
   out.stdin_once = container.stdinOnce.value_or(false);
+  if (container.lifecycle) out.stop_signal = signal_number(container.lifecycle->stopSignal).value_or(0);
   out.log_path = container.name + "/" + std::to_string(attempt) + ".log";
   out.labels = {{"io.kubernetes.container.name", container.name},
                 {"io.kubernetes.pod.name", pod.metadata.name},

@@ -6,6 +6,7 @@
 #include "node/checks.h"
 #include "node/container_spec.h"
 #include "node/pod_worker.h"
+#include "node/restart_policy.h"
 #include "node/sources.h"
 
 namespace estiba::node {
@@ -75,9 +76,11 @@ void PodWorker::exchange_over() {
 
 Task<bool> PodWorker::step_container(PodContainer& c) {
   auto status = current(c);
+  bool again = false;  // whatever its policy says of how it ended
   if (status && status->state == engine::ContainerState::running) {
     const Container* spec = find_spec(c.name);
-    if (spec && status->image != spec->image && c.kill_why.empty()) {
+    const bool changed = spec && status->image != spec->image;
+    if (changed && c.kill_why.empty()) {
       c.kill_why = "Container " + c.name + " definition changed";
       c.image_id.clear();  // that was the old one's
     }
@@ -85,9 +88,10 @@ Task<bool> PodWorker::step_container(PodContainer& c) {
       arrange_probes(c);
       co_return true;
     }
-    event(EventType::normal, "Killing", c.kill_why + ", will be restarted", c.name);
+    again = changed || (spec && restart_policy(*spec, this->spec().spec) != "Never");
+    event(EventType::normal, "Killing", c.kill_why + (again ? ", will be restarted" : ""), c.name);
     // One container for another, at once: what is told is the new one, or why there is none, and not the moment between them.
-    if (spec && status->image != spec->image) replaced_ = &c, exchanging_ = true;
+    if (changed) replaced_ = &c, exchanging_ = true;
     co_await kill_container(c, c.kill_grace.value_or(grace()));
     c.kill_why.clear();
     c.kill_grace.reset();
@@ -96,7 +100,8 @@ Task<bool> PodWorker::step_container(PodContainer& c) {
   if (status && status->state == engine::ContainerState::exited) {
     stop_probes(c);
     take_exit_message(*status);
-    if (!may_restart(c, *status)) {
+    if (asks_for_all(c)) co_return false;
+    if (!again && !may_restart(c, *status)) {
       c.waiting_reason.clear();
       co_return true;
     }
@@ -105,39 +110,6 @@ Task<bool> PodWorker::step_container(PodContainer& c) {
   if (!ensure_pulled(c)) co_return false;
   co_await start_container(c);
   co_return is_running(c);
-}
-
-bool PodWorker::may_restart(const PodContainer& c, const engine::ContainerStatus& exited) const {
-  if (c.kind == Kind::sidecar) return true;
-  if (c.kind == Kind::ephemeral) return false;
-  const Container* container = find_spec(c.name);
-  const std::string& policy = container && !container->restartPolicy.empty() ? container->restartPolicy : spec().spec.restartPolicy;
-  if (c.kind == Kind::init) return policy != "Never" || exited.exit_code == 0;
-  if (policy == "Never") return false;
-  return policy == "Always" || policy.empty() || exited.exit_code != 0;
-}
-
-// True while the container has to wait for its next start.
-bool PodWorker::backed_off(PodContainer& c, const engine::ContainerStatus& exited) {
-  const Instant now = context_.loop.now();
-  if (c.counted_id != c.id) {
-    c.counted_id = c.id;
-    const bool ran = exited.started != WallTime{};
-    if (ran && exited.finished - exited.started > Backoff::forget) c.restarts.reset();
-    c.restarts.failed(now);
-  }
-  if (c.restarts.allowed(now)) return false;
-  wake_at(c.restarts.next());
-  if (c.waiting_reason != "CrashLoopBackOff") {
-    const std::string about =
-        "restarting failed container=" + c.name + " pod=" + pod_.meta().name + "_" + pod_.meta().ns + "(" + uid_ + ")";
-    c.waiting_message = "back-off " + std::to_string(c.restarts.wait() / 1s) + "s " + about;
-    event(EventType::warning, "BackOff",
-          "Back-off restarting failed container " + c.name + " in pod " + pod_.meta().name + "_" + pod_.meta().ns + "(" + uid_ + ")",
-          c.name);
-  }
-  c.waiting_reason = "CrashLoopBackOff";
-  return true;
 }
 
 // --- images ----------------------------------------------------------------------------------------------------------

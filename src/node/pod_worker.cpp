@@ -109,6 +109,7 @@ void PodWorker::adopt_containers(const engine::SandboxStatus& sandbox) {
       c->id = found.id;
       c->attempt = found.attempt;
     }
+    adopt_reset(*c);
     // What was ready stays ready until a probe says otherwise: endpoints must not flap because a server restarted.
     for (const auto* list : {&known.containerStatuses, &known.initContainerStatuses})
       for (const ContainerStatus& status : *list)
@@ -118,6 +119,18 @@ void PodWorker::adopt_containers(const engine::SandboxStatus& sandbox) {
           if (status.resources) c->given = *status.resources;
         }
   }
+}
+
+// A restart of all containers has removed it; the restart may still be under way.
+void PodWorker::adopt_reset(PodContainer& c) {
+  const PodStatus& known = spec().status;
+  for (const auto* list : {&known.containerStatuses, &known.initContainerStatuses})
+    for (const ContainerStatus& status : *list) {
+      if (status.name != c.name) continue;
+      c.reset = c.previous_id.empty() && status.lastState && status.lastState->terminated &&
+                status.lastState->terminated->reason == "RestartingAllContainers";
+      if (c.id.empty()) c.attempt = uint32_t(status.restartCount) + (status.state && status.state->waiting ? 0 : 1);
+    }
 }
 
 // --- what happens ----------------------------------------------------------------------------------------------------
@@ -220,6 +233,7 @@ PodFacts PodWorker::facts() const {
   out.terminating = ending();
   out.failed_reason = failed_reason_;
   out.failed_message = failed_message_;
+  out.restarting_all = restarting_all_;
   out.resize_infeasible = resize_infeasible_;
   out.resizing = resize_infeasible_.empty() && resize_wanted();
   out.resize_error = resize_error_;
@@ -233,6 +247,7 @@ PodFacts PodWorker::facts() const {
     f.current = with_message(current(*c));
     if (!c->previous_id.empty()) f.previous = with_message(context_.engine.container(c->previous_id));
     f.restarts = c->attempt;
+    f.reset = c->reset;
     f.ready = c->ready;
     f.started = c->started;
     f.resources = c->given;
@@ -310,6 +325,8 @@ Task<void> PodWorker::sync() {
   if (ending() || !co_await ensure_sandbox()) co_return;
   if (ending()) co_return;  // deleted meanwhile: nothing is started only to be stopped
   co_await sync_resources();
+  co_await sync_all_restarts();
+  if (restarting_all_) co_return;
   co_await sync_containers();
   const std::string after = phase_of(spec(), facts());
   if (after == "Succeeded" || after == "Failed") co_await rest();

@@ -67,6 +67,7 @@ class PodWorker {
     Job pull, hook;
     bool pull_failed = false;
     bool started = false, ready = false;
+    bool reset = false;  ///< removed when all were restarted: its last state tells so until it has ended again
     std::optional<model::core_v1::ResourceRequirements> given;  ///< resources, once it has been looked at
     std::string kill_why;                                       ///< it is to be stopped and, if the policy says so, started again
     std::optional<Duration> kill_grace;                         ///< instead of the pod's
@@ -80,6 +81,7 @@ class PodWorker {
   void adopt();
   void take_ephemeral();
   void adopt_lost();
+  void adopt_reset(PodContainer& c);
   void adopt_containers(const engine::SandboxStatus& sandbox);
   Task<void> sync();
   Task<bool> ensure_volumes();
@@ -103,6 +105,14 @@ class PodWorker {
   /// What the container is started with: its spec, with the resources that it has been given.
   model::core_v1::Container to_start(const PodContainer& c) const;
 
+  // pod_restarts.cpp
+  bool may_restart(const PodContainer& c, const engine::ContainerStatus& exited) const;
+  bool backed_off(PodContainer& c, const engine::ContainerStatus& exited);
+  void wait_in_back_off(PodContainer& c, const Backoff& backoff);
+  bool asks_for_all(const PodContainer& c) const;
+  Task<void> sync_all_restarts();
+  Task<Result<void>> reset_container(PodContainer& c);
+
   // pod_resources.cpp
   Task<void> sync_resources();
   Task<Result<void>> change_resources(std::vector<PodContainer*> changed);
@@ -113,8 +123,6 @@ class PodWorker {
   Task<bool> sync_container(PodContainer& c);
   Task<bool> step_container(PodContainer& c);
   void exchange_over();
-  bool may_restart(const PodContainer& c, const engine::ContainerStatus& exited) const;
-  bool backed_off(PodContainer& c, const engine::ContainerStatus& exited);
   bool ensure_pulled(PodContainer& c);
   static Task<void> pull_image(PodWorker* self, PodContainer* c, model::core_v1::Container spec);
   /// Brings an image here and tells it in events: its id, or nothing once the failure has been noted in `c`.
@@ -156,6 +164,8 @@ class PodWorker {
   std::string failed_reason_, failed_message_;
   std::vector<std::string> ips_;
   WallTime start_time_{};
+  bool restarting_all_ = false, all_restarts_counted_ = false;
+  Backoff all_restarts_;
   Backoff volume_backoff_, sandbox_backoff_, end_backoff_, resize_backoff_;
   std::string resize_error_, resize_infeasible_;
   Instant deadline_ = Instant::max();

@@ -1,8 +1,10 @@
 #include "node/status.h"
 
+#include "base/signals.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "node/resize.h"
+#include "node/restart_policy.h"
 #include "node/volumes.h"
 
 namespace estiba::node {
@@ -41,6 +43,14 @@ ContainerStateTerminated terminated(const engine::ContainerStatus& status) {
   return out;
 }
 
+ContainerStateTerminated removed_with_all() {
+  ContainerStateTerminated out;
+  out.exitCode = 137;
+  out.reason = "RestartingAllContainers";
+  out.message = "The container is removed because RestartAllContainers in place";
+  return out;
+}
+
 model::core_v1::ContainerState state_of(const ContainerFacts& c, bool has_init, bool terminating) {
   model::core_v1::ContainerState out;
   if (running(c)) {
@@ -64,11 +74,19 @@ model::core_v1::ContainerStatus container_status(const Container& spec, const Co
   if (c.current) {
     out.imageID = c.current->image_ref;
     out.containerID = "estiba://" + c.current->id;
+    out.stopSignal = signal_name(c.current->stop_signal);
+    if (c.current->user) {
+      LinuxContainerUser& user = out.user.ensure().linux.ensure();
+      user.uid = c.current->user->uid;
+      user.gid = c.current->user->gid;
+      user.supplementalGroups.assign(c.current->user->groups.begin(), c.current->user->groups.end());
+    }
   }
   out.state.ensure() = state_of(c, has_init, terminating);
   // A container that exited and waits for its restart shows its exit as the last state.
   if (exited(c) && !c.waiting_reason.empty() && !terminating) out.lastState.ensure().terminated.ensure() = terminated(*c.current);
   else if (c.previous) out.lastState.ensure().terminated.ensure() = terminated(*c.previous);
+  else if (c.reset) out.lastState.ensure().terminated.ensure() = removed_with_all();
   out.ready = init && !is_sidecar(spec) ? exited(c) && c.current->exit_code == 0 : running(c) && c.ready;
   out.started = running(c) && c.started;
   for (const VolumeMount& mount : spec.volumeMounts) {
@@ -166,6 +184,11 @@ void add_conditions(PodStatus& status, const Pod& pod, const PodFacts& facts, Wa
   set("Ready", ready && gates, ready && !gates ? "ReadinessGatesNotReady" : reason,
       ready && !gates ? "a readiness gate of the pod does not hold" : message);
   set("ContainersReady", ready, reason, message);
+  if (all_may_restart(pod.spec)) {
+    const std::string why = done ? "PodCompleted" : failed ? "PodFailed" : facts.restarting_all ? "RestartAllContainersStarted" : "";
+    const bool holds = facts.restarting_all && !done && !failed;
+    set("AllContainersRestarting", holds, why, holds ? "container exited with restart policy rule" : "");
+  }
   std::erase_if(status.conditions, [&](const PodCondition& condition) {
     return (condition.type == "PodResizePending" && facts.resize_infeasible.empty()) ||
            (condition.type == "PodResizeInProgress" && !facts.resizing);
@@ -189,31 +212,35 @@ std::string phase_of(const Pod& pod, const PodFacts& facts) {
   if (!facts.failed_reason.empty()) return "Failed";
   // Once ended, always ended.
   if (pod.status.phase == "Succeeded" || pod.status.phase == "Failed") return pod.status.phase;
-  const std::string& policy = pod.spec.restartPolicy;
+  bool initializing = false;
   for (const Container& container : pod.spec.initContainers) {
     const ContainerFacts& c = facts_of(facts, container.name);
-    if (!is_sidecar(container) && exited(c) && c.current->exit_code != 0 && policy == "Never") return "Failed";
+    if (is_sidecar(container)) continue;
+    if (exited(c) && c.current->exit_code != 0 && !should_restart(container, pod.spec, c.current->exit_code)) return "Failed";
+    initializing |= running(c) || (!exited(c) && !c.previous && !c.reset);
   }
-  int runs = 0, waits = 0, stopped = 0, succeeded = 0;
+  int runs = 0, waits = 0, stopped = 0, succeeded = 0, restartable = 0;
   for (const Container& container : pod.spec.containers) {
     const ContainerFacts& c = facts_of(facts, container.name);
     if (running(c)) {
       ++runs;
-    } else if (exited(c)) {
+    } else if (exited(c) || c.previous) {
+      const int code = exited(c) ? c.current->exit_code : c.previous->exit_code;
       ++stopped;
-      succeeded += c.current->exit_code == 0;
-    } else if (c.previous) {
-      ++stopped;
+      succeeded += code == 0;
+      restartable += should_restart(container, pod.spec, code);
+    } else if (c.reset) {
+      ++stopped, ++restartable;
     } else {
       ++waits;
     }
   }
+  if (initializing && !facts.terminating) return "Pending";
   if (!initialized(pod, facts) && runs == 0 && stopped == 0) return "Pending";
   if (waits > 0) return "Pending";
   if (runs > 0) return "Running";
-  if (stopped == succeeded && (policy != "Always" || facts.terminating)) return "Succeeded";
-  if (policy == "Never" || facts.terminating) return "Failed";
-  return "Running";
+  if (restartable > 0 && !facts.terminating) return "Running";
+  return stopped == succeeded ? "Succeeded" : "Failed";
 }
 
 PodStatus compute_status(const Pod& pod, const PodFacts& facts, WallTime now) {

@@ -15,6 +15,7 @@ namespace estiba::node {
 struct ContainerFacts {
   std::optional<engine::ContainerStatus> current, previous;
   uint32_t restarts = 0;
+  bool reset = false;                                             ///< removed when all were restarted, and not ended since
   bool ready = false;                                             ///< readiness probe (or none) says so
   bool started = false;                                           ///< startup probe has passed
   std::optional<model::core_v1::ResourceRequirements> resources;  ///< what it has been given; none: what its spec says
@@ -30,6 +31,7 @@ struct PodFacts {
   /// A change of resources that is being made (with what hinders it), or that this node cannot make.
   bool resizing = false;
   std::string resize_error, resize_infeasible;
+  bool restarting_all = false;                ///< all containers are being removed to start anew
   bool terminating = false;                   ///< the pod is being ended
   std::string failed_reason, failed_message;  ///< evicted, deadline exceeded, refused: the phase is Failed
 };
