@@ -24,7 +24,7 @@ Result<void> add_seccomp(engine::ContainerSpec& out, const v1::LinuxContainerSec
   return {};
 }
 
-Result<void> add_security(engine::ContainerSpec& out, const v1::LinuxContainerSecurityContext& security) {
+Result<void> add_security(engine::ContainerSpec& out, const v1::LinuxContainerSecurityContext& security, bool users) {
   out.user.uid = security.run_as_user;
   out.user.gid = security.run_as_group;
   if (!security.run_as_user) out.user.user = security.run_as_username;
@@ -35,9 +35,10 @@ Result<void> add_security(engine::ContainerSpec& out, const v1::LinuxContainerSe
   out.no_new_privileges = security.no_new_privs;
   out.capabilities_add = security.capabilities.add_capabilities;
   out.capabilities_drop = security.capabilities.drop_capabilities;
-  // Empty lists cannot be told from missing ones; who wants none (procMount: Unmasked) needs a user namespace, which is not offered.
-  if (!security.masked_paths.empty()) out.masked_paths = security.masked_paths;
-  if (!security.readonly_paths.empty()) out.readonly_paths = security.readonly_paths;
+  // Empty lists cannot be told from missing ones; who wants none (procMount: Unmasked) needs a user namespace, where nothing is to be
+  // feared.
+  if (!security.masked_paths.empty() || users) out.masked_paths = security.masked_paths;
+  if (!security.readonly_paths.empty() || users) out.readonly_paths = security.readonly_paths;
   return add_seccomp(out, security);
 }
 
@@ -70,6 +71,8 @@ engine::Mount mount_of(const v1::Mount& mount) {
   out.container_path = mount.container_path;
   out.readonly = mount.readonly;
   out.readonly_recursive = mount.recursive_read_only;
+  out.uids = ranges_of(mount.uid_mappings);
+  out.gids = ranges_of(mount.gid_mappings);
   out.propagation = mount.propagation == v1::MountPropagation::bidirectional       ? bidirectional
                     : mount.propagation == v1::MountPropagation::host_to_container ? host_to_container
                                                                                    : none;
@@ -96,6 +99,8 @@ Result<void> check(const v1::ContainerConfig& config) {
       return fail(Code::invalid, what + "the mount at " + mount.container_path + " has an image and a host_path; give one of them");
     if (mount.image.image.empty() && !mount.host_path.starts_with('/'))
       return fail(Code::invalid, what + "the host_path of mount " + mount.container_path + " is not absolute");
+    if (mount.uid_mappings.empty() != mount.gid_mappings.empty())
+      return fail(Code::invalid, what + "the mount at " + mount.container_path + " needs both uidMappings and gidMappings, or neither");
     if (mount.recursive_read_only && (!mount.readonly || mount.propagation != v1::MountPropagation::none))
       return fail(Code::invalid, what + "recursive_read_only needs readonly and private propagation");
   }
@@ -114,7 +119,7 @@ Result<engine::ContainerSpec> container_spec(const SandboxRecord& sandbox, const
   out.args = config.args;
   for (const auto& [key, value] : config.envs) out.env.emplace_back(key, value);
   out.working_dir = config.working_dir;
-  TRY(add_security(out, config.linux.security_context));
+  TRY(add_security(out, config.linux.security_context, sandbox.users() != nullptr));
   for (const v1::Mount& mount : config.mounts) {
     // As containerd does, for clients that rely on it.
     if (mount.image.image.empty() && !os::exists(mount.host_path))

@@ -24,6 +24,11 @@ struct SandboxRecord {
     using M = SandboxRecord;
     return table(field(1, &M::id), field(2, &M::config), field(3, &M::runtime_handler), field(4, &M::ips), field(5, &M::created_at));
   }
+  /// The user namespace that it has; null: the host's.
+  const v1::UserNamespace* users() const {
+    const auto& options = config.linux.security_context.namespace_options.userns_options;
+    return options && options->mode == v1::NamespaceMode::pod ? &*options : nullptr;
+  }
   bool host_network() const { return config.linux.security_context.namespace_options.network == v1::NamespaceMode::node; }
 };
 

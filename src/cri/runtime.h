@@ -132,6 +132,7 @@ class Runtime {
     uint64_t cpu_ns = 0, nano_cores = 0;
   };
   std::map<std::string, CpuReading> cpu_;
+  std::optional<bool> user_namespaces_;  ///< whether sandboxes can have them, once it was tried
   std::list<std::weak_ptr<EventQueue>> queues_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  ///< false: engine events are none of our business any more
 };

@@ -2,6 +2,8 @@
 #include "base/log.h"
 #include "client/json_writer.h"
 #include "cri/runtime.h"
+#include "image/user_namespaces.h"
+#include "io/pool.h"
 
 namespace estiba::cri {
 
@@ -13,7 +15,13 @@ Task<Result<v1::VersionResponse>> Runtime::version(v1::VersionRequest) {
 Task<Result<v1::StatusResponse>> Runtime::status(v1::StatusRequest request) {
   v1::StatusResponse out;
   out.status.conditions = {{.type = "RuntimeReady", .status = true}, {.type = "NetworkReady", .status = true}};
-  out.runtime_handlers.push_back({.name = "", .features = {.recursive_read_only_mounts = true}});
+  // Tried out once; it does not change while the machine runs.
+  if (!user_namespaces_)
+    user_namespaces_ = co_await parts_.pool.run([dir = options_.data_dir, run = options_.run_dir] {
+      constexpr uint32_t usual = 65536;
+      return image::try_user_namespace(dir, run, usual, usual).has_value();
+    });
+  out.runtime_handlers.push_back({.name = "", .features = {.recursive_read_only_mounts = true, .user_namespaces = *user_namespaces_}});
   out.features.supplemental_groups_policy = true;
   if (request.verbose) {
     client::JsonWriter json;

@@ -7,14 +7,32 @@ namespace estiba::cri {
 
 using v1::NamespaceMode;
 
+static Result<void> check_users(const v1::UserNamespace& users, const v1::NamespaceOption& spaces) {
+  if (users.mode == NamespaceMode::node) {
+    if (users.uids.empty() && users.gids.empty()) return {};
+    return fail(Code::invalid, "mappings are for mode POD only");
+  }
+  if (users.mode != NamespaceMode::pod) return fail(Code::unsupported, "mode must be POD or NODE");
+  if (users.uids.empty() || users.gids.empty()) return fail(Code::invalid, "mode POD needs mappings of uids and gids");
+  for (auto [mode, what] : {std::pair(spaces.network, "network"), std::pair(spaces.pid, "pid"), std::pair(spaces.ipc, "ipc")})
+    if (mode == NamespaceMode::node)
+      return fail(Code::invalid, "a user namespace cannot be with the host's " + std::string(what) + " namespace");
+  return {};
+}
+
+std::vector<engine::UserNamespace::Range> ranges_of(const std::vector<v1::IDMapping>& mappings) {
+  std::vector<engine::UserNamespace::Range> out;
+  for (const v1::IDMapping& mapping : mappings) out.push_back({mapping.container_id, mapping.host_id, mapping.length});
+  return out;
+}
+
 Result<void> check(const v1::PodSandboxConfig& config) {
   const auto& name = config.metadata;
   if (name.name.empty() || name.ns.empty() || name.uid.empty())
     return fail(Code::invalid, "the sandbox's config.metadata must have name, namespace and uid");
   const auto& security = config.linux.security_context;
   const auto& users = security.namespace_options.userns_options;
-  if (users && users->mode != NamespaceMode::node)
-    return fail(Code::unsupported, "sandbox " + name.ns + "/" + name.name + ": user namespaces are not offered; leave userns_options out");
+  if (users) TRY_AS("sandbox " + name.ns + "/" + name.name + ": userns_options", check_users(*users, security.namespace_options));
   if (!config.log_directory.empty() && !config.log_directory.starts_with('/'))
     return fail(Code::invalid, "config.log_directory must be an absolute path, not " + quoted(config.log_directory));
   for (const auto& port : config.port_mappings)
@@ -33,7 +51,7 @@ static std::string resolv_conf(const Options& options, const v1::DNSConfig& dns)
   return out.text();
 }
 
-engine::SandboxSpec sandbox_spec(const Options& options, const SandboxRecord& record, const std::string& netns) {
+engine::SandboxSpec sandbox_spec(const Options& options, const SandboxRecord& record, const network::PodNet& net) {
   const v1::PodSandboxConfig& config = record.config;
   const auto& spaces = config.linux.security_context.namespace_options;
   engine::SandboxSpec out;
@@ -42,7 +60,8 @@ engine::SandboxSpec sandbox_spec(const Options& options, const SandboxRecord& re
   out.ns = config.metadata.ns;
   out.owner = "cri";
   if (!record.host_network()) out.hostname = config.hostname.empty() ? config.metadata.name.substr(0, 63) : config.hostname;
-  out.netns_path = netns;
+  out.netns_path = net.netns_path;
+  if (const v1::UserNamespace* users = record.users()) out.users = {net.userns_path, ranges_of(users->uids), ranges_of(users->gids)};
   out.host_pid = spaces.pid == NamespaceMode::node;
   out.share_process_namespace = spaces.pid == NamespaceMode::pod;
   out.host_ipc = spaces.ipc == NamespaceMode::node;
@@ -72,6 +91,10 @@ network::PodRequest pod_request(const SandboxRecord& record) {
                           : port.protocol == v1::Protocol::sctp ? network::Protocol::sctp
                                                                 : network::Protocol::tcp;
     out.host_ports.push_back({protocol, uint16_t(port.host_port), uint16_t(port.container_port), port.host_ip});
+  }
+  if (const v1::UserNamespace* users = record.users()) {
+    for (const auto& range : ranges_of(users->uids)) out.uids.push_back({range.inside, range.outside, range.size});
+    for (const auto& range : ranges_of(users->gids)) out.gids.push_back({range.inside, range.outside, range.size});
   }
   out.labels.assign(config.labels.begin(), config.labels.end());
   return out;

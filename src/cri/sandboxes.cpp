@@ -57,14 +57,13 @@ Task<Result<v1::RunPodSandboxResponse>> Runtime::run_pod_sandbox(v1::RunPodSandb
 }
 
 Task<Result<void>> Runtime::start_sandbox(SandboxRecord record) {
-  std::string netns;
+  network::PodNet net;
   if (!record.host_network()) {
-    auto net = CO_TRY(co_await parts_.network.attach(pod_request(record)));
-    netns = net.netns_path;
+    net = CO_TRY(co_await parts_.network.attach(pod_request(record)));
     record.ips = net.ips;
     CO_TRY(records_.save(record));
   }
-  co_return co_await parts_.engine.run_sandbox(sandbox_spec(options_, record, netns));
+  co_return co_await parts_.engine.run_sandbox(sandbox_spec(options_, record, net));
 }
 
 Task<Result<v1::Empty>> Runtime::stop_pod_sandbox(v1::StopPodSandboxRequest request) {

@@ -14,8 +14,10 @@ namespace estiba::cri {
 Result<void> check(const v1::PodSandboxConfig& config);
 Result<void> check(const v1::ContainerConfig& config);
 
-/// `netns` is empty for the host's network. Reads the host's resolv.conf and hosts when the configuration has none: blocks for a moment.
-engine::SandboxSpec sandbox_spec(const Options& options, const SandboxRecord& record, const std::string& netns);
+std::vector<engine::UserNamespace::Range> ranges_of(const std::vector<v1::IDMapping>& mappings);
+
+/// `net` is empty for the host's network. Reads the host's resolv.conf and hosts when the configuration has none: blocks for a moment.
+engine::SandboxSpec sandbox_spec(const Options& options, const SandboxRecord& record, const network::PodNet& net);
 network::PodRequest pod_request(const SandboxRecord& record);
 
 /// `target_pid`: the first process of the container whose processes this one shall see (NamespaceMode::target); else 0.

@@ -134,13 +134,33 @@ class Bundle {
     return out;
   }
 
-  void mount(Node& list, std::string_view destination, std::string_view type, std::string_view source,
-             const std::vector<std::string>& options) {
+  Node& mount(Node& list, std::string_view destination, std::string_view type, std::string_view source,
+              const std::vector<std::string>& options) {
     Node& out = doc_.append(list, doc_.make_object());
     doc_.set(out, "destination", destination);
     doc_.set(out, "type", type);
     doc_.set(out, "source", source);
     doc_.set(out, "options", strings(options));
+    return out;
+  }
+
+  void ranges(Node& out, const char* key, const std::vector<UserNamespace::Range>& list) {
+    Node& items = doc_.set(out, key, doc_.make_array());
+    for (const UserNamespace::Range& range : list) {
+      Node& item = doc_.append(items, doc_.make_object());
+      doc_.set(item, "containerID", doc_.make_int(range.inside));
+      doc_.set(item, "hostID", doc_.make_int(range.outside));
+      doc_.set(item, "size", doc_.make_int(range.size));
+    }
+  }
+
+  /// What is root's on the disk is the container's root's.
+  void mapped(Node& mount, const std::vector<UserNamespace::Range>& uids, const std::vector<UserNamespace::Range>& gids) {
+    ranges(mount, "uidMappings", uids);
+    ranges(mount, "gidMappings", gids);
+  }
+  void mapped(Node& mount) {
+    if (in_.sandbox.users) mapped(mount, in_.sandbox.users.uids, in_.sandbox.users.gids);
   }
 
   bool mounted_by_spec(std::string_view path) const {
@@ -165,7 +185,7 @@ class Bundle {
       const std::string target = std::string("/etc/") + name, source = in_.etc_files + "/" + name;
       if (mounted_by_spec(target) || !exists(source)) continue;
       // Docker leaves these writable under a read-only root, Kubernetes does not.
-      mount(list, target, "bind", source, {"rbind", "rprivate", spec_.readonly_root && spec_.files_dir.empty() ? "ro" : "rw"});
+      mapped(mount(list, target, "bind", source, {"rbind", "rprivate", spec_.readonly_root && spec_.files_dir.empty() ? "ro" : "rw"}));
     }
     if (spec_.init) mount(list, init_path, "bind", in_.oci_program, {"bind", "ro", "rprivate"});
     // Parents before what lies below them, whatever the order of the spec.
@@ -219,7 +239,11 @@ class Bundle {
     const char* access = !m.readonly ? "rw" : m.readonly_recursive ? "rro" : "ro";
     std::vector<std::string> options{m.recursive ? "rbind" : "bind", names[size_t(m.propagation)], access};
     if (!m.image.empty()) options.insert(options.end(), {"nosuid", "nodev", "noexec"});
-    mount(list, m.container_path, "bind", m.host_path, options);
+    Node& made = mount(list, m.container_path, "bind", m.host_path, options);
+    // An image is mounted from layers that have the ids already.
+    if (!m.image.empty()) return {};
+    if (!m.uids.empty()) mapped(made, m.uids, m.gids);
+    else mapped(made);
     return {};
   }
 
@@ -232,6 +256,11 @@ class Bundle {
       if (!path.empty()) doc_.set(item, "path", path);
     };
     add("mount");
+    if (in_.sandbox.users) {
+      add("user", in_.sandbox.users.path);
+      ranges(out, "uidMappings", in_.sandbox.users.uids);
+      ranges(out, "gidMappings", in_.sandbox.users.gids);
+    }
     if (!spec_.privileged && !spec_.host_cgroup_namespace) add("cgroup");
     if (!spec_.join.pid.empty() || (!in_.sandbox.host_pid && !in_.sandbox.share_process_namespace)) add("pid", spec_.join.pid);
     if (!spec_.join.ipc.empty()) add("ipc", spec_.join.ipc);

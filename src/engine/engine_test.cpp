@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "engine/test_support.h"
+#include "os/namespace.h"
+#include "os/user_namespace.h"
 #include "runtime/shim.h"
 
 namespace estiba::engine {
@@ -42,6 +44,50 @@ TEST(Engine, APodRunsAndLogsAndIsGone) {
     CO_ASSERT_OK(co_await bed.engine->remove_sandbox("u1"));
     CO_ASSERT_OK(co_await bed.engine->remove_sandbox("u1"));
     EXPECT_FALSE(bed.engine->sandbox("u1"));
+  });
+}
+
+TEST(Engine, APodOfAUserNamespaceIsRootOfItsOwnFilesOnly) {
+  Bed().run([](Bed& bed) -> Task<void> {
+    auto spec = bed.sandbox();
+    auto user = os::new_user_namespace({{0, 300000, 65536}}, {{0, 300000, 65536}});
+    CO_ASSERT_OK(user);
+    auto net = os::new_namespace_inside(user->get(), CLONE_NEWNET);
+    CO_ASSERT_OK(net);
+    spec.users = {bed.dir / "user", {{0, 300000, 65536}}, {{0, 300000, 65536}}};
+    spec.netns_path = bed.dir / "net";
+    CO_ASSERT_OK(os::persist_namespace(user->get(), spec.users.path));
+    CO_ASSERT_OK(os::persist_namespace(net->get(), spec.netns_path));
+    CO_ASSERT_OK(co_await bed.engine->run_sandbox(spec));
+    CO_ASSERT_OK(os::make_dirs(bed.dir / "volume"));
+    auto container =
+        Bed::shell("cat /proc/self/uid_map /etc/hosts; id -u; echo v > /volume/made; echo r > /made; echo s > /dev/shm/made && sleep 1000");
+    container.mounts.push_back({.host_path = bed.dir / "volume", .container_path = "/volume"});
+    container.mounts.push_back({.container_path = "/image", .image = "box:1"});
+    std::string id = co_await bed.started(container);
+    for (int i = 0; bed.logged().find("\n0\n") == std::string::npos && i < 500; ++i) co_await sleep_for(10ms);
+    EXPECT_EQ(bed.logged(), "         0     300000      65536\n10.42.0.2 web-0\n0\n");
+    auto said = co_await bed.engine->exec_sync(
+        id, {"sh", "-c", "ls -ln / /image /volume | grep -vE ' (proc|sys)$' | grep -c 65534; cat /dev/shm/made"}, 10s);
+    CO_ASSERT_OK(said);
+    EXPECT_EQ(said->output, "0\ns\n") << "everything belongs to somebody of the namespace";
+    EXPECT_EQ(os::stat_file(bed.dir / "volume/made")->st_uid, 0u);
+    EXPECT_EQ(os::stat_file(bed.dir / "data/containers/" + id + "/upper/made")->st_uid, 300000u);
+    auto beyond = Bed::shell("true", "beyond");
+    beyond.user.uid = 65536;
+    auto refused = co_await bed.engine->create_container("u1", beyond);
+    CO_ASSERT(!refused);
+    EXPECT_EQ(reason_of(refused.error()), "CreateContainerConfigError");
+    // The next engine knows whose it is.
+    bed.engine.reset();
+    bed.start_engine();
+    CO_ASSERT_OK(co_await bed.engine->recover());
+    auto second = Bed::shell("cat /proc/self/gid_map", "second");
+    EXPECT_EQ((co_await bed.ended(co_await bed.started(second))).exit_code, 0);
+    EXPECT_EQ(bed.logged("second"), "         0     300000      65536\n");
+    CO_ASSERT_OK(co_await bed.engine->remove_sandbox("u1"));
+    CO_ASSERT_OK(os::unpersist_namespace(spec.users.path));
+    CO_ASSERT_OK(os::unpersist_namespace(spec.netns_path));
   });
 }
 

@@ -1,4 +1,6 @@
 // The blocking halves of the engine's work, run on the pool.
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
 
@@ -14,6 +16,17 @@
 namespace estiba::engine {
 namespace {
 
+// Whom the containers' root is outside.
+std::optional<std::pair<uid_t, gid_t>> root_outside(const UserNamespace& users) {
+  auto first = [](const std::vector<UserNamespace::Range>& ranges) -> std::optional<uint32_t> {
+    for (const auto& range : ranges)
+      if (range.inside == 0) return range.outside;
+    return std::nullopt;
+  };
+  const auto uid = first(users.uids), gid = first(users.gids);
+  return uid && gid ? std::optional(std::pair<uid_t, gid_t>(*uid, *gid)) : std::nullopt;
+}
+
 Result<void> fill_pod(const Paths& paths, const SandboxRecord& record, const SandboxSpec& spec) {
   const std::string files = paths.files(record.uid);
   TRY(make_dirs(paths.pods(), 0700));
@@ -23,8 +36,26 @@ Result<void> fill_pod(const Paths& paths, const SandboxRecord& record, const San
   if (!spec.resolv_conf.empty()) TRY(write_file(files + "/resolv.conf", spec.resolv_conf, 0644));
   if (!spec.hosts.empty()) TRY(write_file(files + "/hosts", spec.hosts, 0644));
   if (!spec.hostname.empty()) TRY(write_file(files + "/hostname", spec.hostname + "\n", 0644));
-  if (!spec.host_ipc && spec.shm_bytes) TRY(volume::mount_memory(files + "/shm", spec.shm_bytes));
+  if (!spec.host_ipc && spec.shm_bytes) {
+    TRY(volume::mount_memory(files + "/shm", spec.shm_bytes));
+    if (const auto root = root_outside(spec.users); root && ::chown((files + "/shm").c_str(), root->first, root->second) < 0)
+      return fail_errno("chown of " + files + "/shm");
+  }
   if (!spec.log_dir.empty()) TRY(make_dirs(spec.log_dir));
+  return {};
+}
+
+Result<void> check_ids(const UserNamespace& users, const Identity& identity) {
+  if (!users) return {};
+  auto check = [](const char* what, uint32_t id, const std::vector<UserNamespace::Range>& ranges) -> Result<void> {
+    if (std::any_of(ranges.begin(), ranges.end(), [&](const auto& range) { return id >= range.inside && id - range.inside < range.size; }))
+      return {};
+    return failed(reason::create_container_config, Code::invalid,
+                  std::string(what) + " " + std::to_string(id) + " is not among the ids of the user namespace that the container runs in");
+  };
+  TRY(check("user", identity.uid, users.uids));
+  TRY(check("group", identity.gid, users.gids));
+  for (uint32_t gid : identity.groups) TRY(check("supplementary group", gid, users.gids));
   return {};
 }
 
@@ -35,9 +66,10 @@ struct Root {
   std::string image_id, image_ref;
 };
 
-Result<Root> open_root(const Workshop& with, const ContainerSpec& spec) {
+Result<Root> open_root(const Workshop& with, const ContainerSpec& spec, const std::string& users) {
   Root out;
   const std::string dir = with.paths.container(spec.id);
+  if (spec.keep_root && !users.empty()) return fail(Code::unsupported, "a root that is kept cannot be one of a user namespace");
   if (spec.keep_root) {
     out.image_id = TRY(with.roots.image(spec.id));
     out.config = TRY(with.store.config(out.image_id));
@@ -48,25 +80,25 @@ Result<Root> open_root(const Workshop& with, const ContainerSpec& spec) {
   }
   if (with.roots.kept(spec.id)) return fail(Code::already_exists, "container " + spec.id + " has a root that is kept");
   if (spec.image.empty()) {
-    out.path = TRY(image::mount_container_root(spec.layers, dir, spec.upper_dir, image::Writes::passing));
+    out.path = TRY(image::mount_container_root(spec.layers, dir, spec.upper_dir, image::Writes::passing, users));
     return out;
   }
   image::Record record = TRY(with.store.use(spec.id, spec.image));
   out.config = TRY(with.store.config(record.id));
   TRY_AS("image " + spec.image, with.store.unpack_layers(TRY(with.store.manifest(record)), *out.config));
-  out.path = TRY(image::mount_container_root(TRY(with.roots.layers(*out.config, spec.id)), dir, {}, image::Writes::passing));
+  out.path = TRY(image::mount_container_root(TRY(with.roots.layers(*out.config, spec.id)), dir, {}, image::Writes::passing, users));
   out.image_id = record.id;
   out.image_ref = record.digests.empty() ? record.id : record.digests.front();
   return out;
 }
 
 /// Mounts the images that are mounted in it, and says where they are.
-Result<void> open_images(const Workshop& with, ContainerSpec& spec) {
+Result<void> open_images(const Workshop& with, ContainerSpec& spec, const std::string& users) {
   size_t place = 0;
   for (Mount& mount : spec.mounts) {
     if (mount.image.empty()) continue;
     const std::string what = "image " + quoted(mount.image) + " for " + mount.container_path;
-    const std::string root = TRY_AS(what, with.roots.mount_image(spec.id, place++, mount.image));
+    const std::string root = TRY_AS(what, with.roots.mount_image(spec.id, place++, mount.image, users));
     mount.host_path = mount.sub_path.empty() ? root : TRY_AS(what, volume::resolve_sub_path(root, mount.sub_path, false));
     mount.readonly = true;
   }
@@ -78,18 +110,19 @@ Result<ContainerRecord> fill_container(const Workshop& with, const SandboxRecord
   const std::string bundle = with.paths.bundle(sandbox.uid, spec.id);
   TRY(make_dirs(bundle, 0700));
   TRY(save(with.paths, record));
-  Root root = TRY(open_root(with, spec));
+  Root root = TRY(open_root(with, spec, sandbox.users.path));
   auto work = [&]() -> Result<void> {
     constexpr uint64_t limit = 4 << 20;
     std::string passwd = TRY(image::read_in_root(root.path, "/etc/passwd", limit));
     std::string group = TRY(image::read_in_root(root.path, "/etc/group", limit));
     Identity identity = TRY(resolve_user(spec.user, root.config->user, passwd, group));
+    TRY(check_ids(sandbox.users, identity));
     record.status.user = {identity.uid, identity.gid, identity.groups};
     ContainerSpec with_images;
     const bool images = std::any_of(spec.mounts.begin(), spec.mounts.end(), [](const Mount& mount) { return !mount.image.empty(); });
     if (images) {
       with_images = spec;
-      TRY(open_images(with, with_images));
+      TRY(open_images(with, with_images, sandbox.users.path));
     }
     const std::string& files = spec.files_dir.empty() ? with.paths.files(sandbox.uid) : spec.files_dir;
     std::string text = TRY(bundle_config({sandbox, images ? with_images : spec, *root.config, identity, root.path, files,

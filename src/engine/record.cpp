@@ -55,6 +55,24 @@ WallTime time_at(const Node& node, const char* key) {
   return time ? *time : WallTime{};
 }
 
+void put(Document& doc, Node& to, const char* key, const std::vector<UserNamespace::Range>& ranges) {
+  Node& list = doc.set(to, key, doc.make_array());
+  for (const UserNamespace::Range& range : ranges) {
+    Node& item = doc.append(list, doc.make_object());
+    doc.set(item, "containerId", doc.make_int(range.inside));
+    doc.set(item, "hostId", doc.make_int(range.outside));
+    doc.set(item, "length", doc.make_int(range.size));
+  }
+}
+
+std::vector<UserNamespace::Range> ranges_at(const Node& node, const char* key) {
+  std::vector<UserNamespace::Range> out;
+  if (const Node* list = node.find(key); list && list->is_array())
+    for (const Node& item : *list)
+      out.push_back({uint32_t(int_at(item, "containerId")), uint32_t(int_at(item, "hostId")), uint32_t(int_at(item, "length"))});
+  return out;
+}
+
 constexpr const char* phases[] = {"creating", "created", "failed"};
 
 }  // namespace
@@ -69,6 +87,11 @@ std::string print_record(const SandboxRecord& r) {
   if (!r.owner.empty()) doc.set(root, "owner", r.owner);
   doc.set(root, "hostname", r.hostname);
   doc.set(root, "netns", r.netns_path);
+  if (r.users) {
+    doc.set(root, "userns", r.users.path);
+    put(doc, root, "uidMappings", r.users.uids);
+    put(doc, root, "gidMappings", r.users.gids);
+  }
   doc.set(root, "cgroup", r.cgroup_parent);
   doc.set(root, "logs", r.log_dir);
   doc.set(root, "hostPID", doc.make_bool(r.host_pid));
@@ -126,6 +149,7 @@ Result<SandboxRecord> parse_sandbox_record(std::string_view text) {
   r.owner = root.string_at("owner");
   r.hostname = root.string_at("hostname");
   r.netns_path = root.string_at("netns");
+  r.users = {std::string(root.string_at("userns")), ranges_at(root, "uidMappings"), ranges_at(root, "gidMappings")};
   r.cgroup_parent = root.string_at("cgroup");
   r.log_dir = root.string_at("logs");
   r.host_pid = flag_at(root, "hostPID");

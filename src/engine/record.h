@@ -34,6 +34,7 @@ struct Paths {
 /// The parts of a SandboxSpec that outlive its start.
 struct SandboxRecord {
   std::string uid, name, ns, owner, hostname, netns_path, cgroup_parent, log_dir;
+  UserNamespace users;
   bool host_pid = false, host_ipc = false, share_process_namespace = false;
   bool stopped = false;  ///< stop_sandbox() was called
   WallTime created{};

@@ -139,14 +139,14 @@ Result<void> Roots::discard(const std::string& id) {
   return {};
 }
 
-Result<std::string> Roots::mount_image(const std::string& id, size_t place, const std::string& image_name) {
+Result<std::string> Roots::mount_image(const std::string& id, size_t place, const std::string& image_name, const std::string& users) {
   const std::string own = id + std::string(image_mark) + std::to_string(place);
   auto used = use(own);
   std::lock_guard lock(used->mutex);
   image::Record record = TRY(store_->use(own, image_name));
   auto config = TRY(store_->config(record.id));
   TRY_AS("image " + image_name, store_->unpack_layers(TRY(store_->manifest(record)), *config));
-  return image::mount_content(store_->layer_paths(*config), paths_.container(own));
+  return image::mount_content(store_->layer_paths(*config), paths_.container(own), users);
 }
 
 Result<void> Roots::discard_images(const std::string& id) {

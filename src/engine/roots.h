@@ -56,7 +56,8 @@ class Roots : public std::enable_shared_from_this<Roots> {
   Result<void> discard(const std::string& id);
   /// Mounts what `image` holds for container `id`, read-only, and gives the path; `place` (0, 1, …) tells the container's images apart.
   /// Again is fine. The image stays as long as the mount.
-  Result<std::string> mount_image(const std::string& id, size_t place, const std::string& image);
+  /// `users`: with the ids of the user namespace bound there.
+  Result<std::string> mount_image(const std::string& id, size_t place, const std::string& image, const std::string& users = {});
   /// Unmounts and removes all of them. Fine when there is none.
   Result<void> discard_images(const std::string& id);
   /// The container that a directory below containers/ is of.

@@ -37,6 +37,7 @@ SandboxRecord record_of(const SandboxSpec& spec, WallTime now) {
   out.owner = spec.owner;
   out.hostname = spec.hostname;
   out.netns_path = spec.netns_path;
+  out.users = spec.users;
   out.cgroup_parent = spec.cgroup_parent;
   out.log_dir = spec.log_dir;
   out.host_pid = spec.host_pid;
@@ -54,6 +55,7 @@ runtime::PodOptions pod_options(const SandboxSpec& spec, const Paths& paths, con
   options.dir = paths.pod(spec.uid);
   options.shim = shim;
   options.network_namespace = spec.netns_path;
+  options.user_namespace = spec.users.path;
   options.hostname = spec.hostname;
   options.domainname = spec.domainname;
   options.host_ipc = spec.host_ipc;

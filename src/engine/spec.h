@@ -36,6 +36,18 @@ struct Resources {
   std::vector<std::string> device_rules;  ///< "c 13:* rwm", allowed beside the usual ones; for a container, not for update()
 };
 
+/// The user namespace of a sandbox: whoever is root in its containers is not the host's.
+struct UserNamespace {
+  struct Range {
+    uint32_t inside = 0, outside = 0, size = 0;
+    bool operator==(const Range&) const = default;
+  };
+  std::string path;  ///< where it is bound; empty: the host's. The sandbox's network namespace belongs to it
+  std::vector<Range> uids, gids;
+
+  explicit operator bool() const { return !path.empty(); }
+};
+
 /// The pod's shared part.
 struct SandboxSpec {
   std::string uid;  ///< identity; names /run/estiba/pods/<uid>
@@ -44,6 +56,7 @@ struct SandboxSpec {
   std::string hostname;    ///< empty: the host's name and UTS namespace
   std::string domainname;  ///< NIS domain name, with a hostname only
   std::string netns_path;  ///< a bound network namespace, "/run/…"; empty means the host's network
+  UserNamespace users;     ///< not with the host's network, processes or IPC
   bool host_pid = false, host_ipc = false;
   bool share_process_namespace = false;
   uint64_t shm_bytes = 64 << 20;  ///< of the /dev/shm that its containers share (Engine::shm_dir); 0: there is none
@@ -71,6 +84,9 @@ struct Mount {
   /// programs to run, and keeps the image from removal for as long as the container is there.
   std::string image;
   std::string sub_path;  ///< with `image`: what of it, symlinks resolved inside; empty: all
+  /// Whose the files are: ids on the disk (inside) as ids of the host. None: those of the sandbox's user namespace, so that what is root's
+  /// on the disk is the container's root's; without one, as on the disk.
+  std::vector<UserNamespace::Range> uids, gids;
 };
 
 /// A tmpfs of the container's own.

@@ -6,8 +6,10 @@
 
 #include "image/overlay.h"
 #include "image/test_support.h"
+#include "image/user_namespaces.h"
 #include "model/json.h"
 #include "os/mount.h"
+#include "os/user_namespace.h"
 
 namespace estiba::image {
 namespace {
@@ -187,6 +189,42 @@ TEST_F(Archive, LayersOfADockerArchiveStackWithTheirWhiteouts) {
   EXPECT_TRUE(remove_container_root(dir));
   EXPECT_TRUE(remove_container_root(dir));
   EXPECT_FALSE(os::exists(dir));
+}
+
+TEST_F(Archive, ARootOfAUserNamespaceHasItsIds) {
+  std::string base = TarText().file("a", "1").file("of-user", "2").text();
+  auto result = import_image(*store_, write("u.tar", docker_archive({base}, {digest_of(base)})), {});
+  ASSERT_TRUE(result) << result.error().message;
+  auto layers = store_->layer_paths(**store_->config(result->at(0).id));
+  ASSERT_TRUE(os::change_owner(layers[0] + "/of-user", 1000, 1001));
+  const os::IdMappings ids = {{0, 300000, 65536}};
+  auto user = os::new_user_namespace(ids, ids);
+  ASSERT_TRUE(user) << user.error().message;
+  std::string dir = dir_ / "container", users = os::fd_path(user->get());
+  auto root = mount_container_root(layers, dir, {}, Writes::passing, users);
+  ASSERT_TRUE(root) << root.error().message;
+  auto owner = [&](const std::string& path) { return std::pair(os::stat_file(path)->st_uid, os::stat_file(path)->st_gid); };
+  EXPECT_EQ(owner(*root), std::pair(300000u, 300000u));
+  EXPECT_EQ(owner(*root + "/a"), std::pair(300000u, 300000u));
+  EXPECT_EQ(owner(*root + "/of-user"), std::pair(301000u, 301001u));
+  EXPECT_EQ(owner(layers[0] + "/a"), std::pair(0u, 0u));
+  // A copy in the writable layer keeps the ids of outside.
+  ASSERT_TRUE(os::write_file(*root + "/of-user", "3", O_TRUNC));
+  EXPECT_EQ(owner(dir + "/upper/of-user"), std::pair(301000u, 301001u));
+  EXPECT_EQ(os::read_file(layers[0] + "/of-user").value(), "2");
+  EXPECT_TRUE(mount_container_root(layers, dir, {}, Writes::passing, users));
+  EXPECT_TRUE(remove_container_root(dir));
+  EXPECT_FALSE(os::exists(dir));
+  auto content = mount_content(layers, dir, users);
+  ASSERT_TRUE(content) << content.error().message;
+  EXPECT_EQ(owner(*content + "/of-user"), std::pair(301000u, 301001u));
+  EXPECT_TRUE(remove_container_root(dir));
+  EXPECT_FALSE(mount_container_root(layers, dir, {}, Writes::passing, (dir_ / "nowhere")));
+  EXPECT_TRUE(remove_container_root(dir));
+  auto offered = try_user_namespace(dir_.path(), dir_.path(), 65536, 65536);
+  EXPECT_TRUE(offered) << offered.error().message;
+  EXPECT_EQ(os::list_dir(dir_ / "containers")->size(), 0u);
+  EXPECT_NE(try_user_namespace(dir_.path(), "/proc", 65536, 65536).error().message.find("file system proc"), std::string::npos);
 }
 
 TEST_F(Archive, ARootWhoseWritesPassIsMountedAgain) {

@@ -12,6 +12,8 @@
 #include "image/stream.h"
 #include "os/file.h"
 #include "os/mount.h"
+#include "os/namespace.h"
+#include "os/user_namespace.h"
 
 namespace estiba::image {
 namespace {
@@ -67,6 +69,72 @@ Result<void> mount_layers(const std::vector<std::string>& layers, const std::str
   return within("mount " + std::to_string(layers.size()) + " layers", os::mount("overlay", target, "overlay", flags, text));
 }
 
+/// The layers as a user namespace has them: detached mounts whose owners are those of the namespace.
+class MappedLayers {
+ public:
+  static Result<MappedLayers> of(const std::vector<std::string>& layers, const std::string& users) {
+    Fd user = TRY(os::open_namespace(users, CLONE_NEWUSER));
+    MappedLayers out;
+    for (const auto& layer : layers) {
+      out.trees_.push_back(TRY(os::open_tree(AT_FDCWD, layer, true, false)));
+      TRY_AS("image layer " + layer, os::map_mount_ids(out.trees_.back().get(), user.get(), false));
+    }
+    return out;
+  }
+  MappedLayers(MappedLayers&&) = default;
+  ~MappedLayers() {
+    for (const auto& place : attached_) {
+      (void)os::umount(place, MNT_DETACH | UMOUNT_NOFOLLOW);
+      (void)os::remove_dir(place);
+    }
+    if (!attached_.empty()) (void)os::remove_dir(attached_.front().substr(0, attached_.front().rfind('/')));
+  }
+
+  Result<struct stat> top() const { return os::fstat_file(trees_.back().get()); }
+
+  /// `mount` is given names of them for the time of its call. Before Linux 6.15 overlayfs takes only what is mounted somewhere
+  /// (clone_private_mount() in fs/namespace.c): then that is below `dir`, until this ends.
+  Result<void> mounted(const std::string& dir, const std::function<Result<void>(const std::vector<std::string>&)>& mount) {
+    std::vector<std::string> names;
+    for (const auto& tree : trees_) names.push_back(os::fd_path(tree.get()));
+    auto done = mount(names);
+    if (done || done.error().sys != EINVAL) return done;
+    names.clear();
+    for (size_t i = 0; i < trees_.size(); i++) {
+      const std::string place = dir + "/lower/" + std::to_string(i);
+      TRY(os::make_dirs(place, 0700));
+      Fd target = TRY(os::open_file(place, O_PATH | O_DIRECTORY));
+      TRY(os::move_mount(trees_[i].get(), target.get()));
+      attached_.push_back(place);
+      names.push_back(place);
+    }
+    done = mount(names);
+    if (!done && done.error().sys == EINVAL) {
+      done = fail(Code::unsupported, "overlayfs of this kernel takes no id-mapped layers: Linux 5.19 is needed");
+    }
+    return done;
+  }
+
+ private:
+  MappedLayers() = default;
+  std::vector<Fd> trees_;
+  std::vector<std::string> attached_;
+};
+
+/// The directories of a container's root; `owner` tells the one of its topmost layer.
+Result<void> make_directories(const std::string& dir, const std::string& top, const std::function<Result<struct stat>()>& owner) {
+  TRY(os::make_dirs(dir, 0700));
+  const bool fresh = !os::exists(top);
+  TRY(os::make_dirs(top, 0755));
+  TRY(os::make_dir(dir + "/work", 0700));
+  TRY(os::make_dir(dir + "/rootfs", 0755));
+  if (!fresh || !owner) return {};
+  // The root directory's owner and mode are those of the topmost layer, as every other directory's.
+  auto info = TRY(owner());
+  TRY(os::change_owner(top, info.st_uid, info.st_gid));
+  return os::change_mode(top, info.st_mode & 07777);
+}
+
 }  // namespace
 
 Result<void> mount_overlay(const std::vector<std::string>& layers, const std::string& upper, const std::string& work,
@@ -77,42 +145,49 @@ Result<void> mount_overlay(const std::vector<std::string>& layers, const std::st
                       [&](const std::vector<std::string>& names) { return options_for(names, escaped(upper), escaped(work), writes); });
 }
 
-Result<std::string> mount_content(const std::vector<std::string>& layers, const std::string& dir) {
+Result<std::string> mount_content(const std::vector<std::string>& layers, const std::string& dir, const std::string& users) {
   std::string root = dir + "/rootfs";
   TRY(os::make_dirs(root, 0755));
   if (TRY(os::is_mount_point(root))) return root;
   std::vector<std::string> below{dir + "/empty"};  // without a writable layer the kernel wants two
   TRY(os::make_dir(below.back(), 0755));
   below.insert(below.end(), layers.begin(), layers.end());
-  TRY(mount_layers(below, root, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, options_without_upper));
+  auto mount = [&](const std::vector<std::string>& names) {
+    return mount_layers(names, root, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, options_without_upper);
+  };
+  if (users.empty()) TRY(mount(below));
+  else TRY(TRY(MappedLayers::of(below, users)).mounted(dir, mount));
   return root;
 }
 
 Result<void> make_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper) {
-  const std::string top = upper.empty() ? dir + "/upper" : upper;
-  TRY(os::make_dirs(dir, 0700));
-  const bool fresh = !os::exists(top);
-  TRY(os::make_dirs(top, 0755));
-  TRY(os::make_dir(dir + "/work", 0700));
-  TRY(os::make_dir(dir + "/rootfs", 0755));
-  if (!fresh || layers.empty()) return {};
-  // The root directory's owner and mode are those of the topmost layer, as every other directory's.
-  auto info = TRY(os::stat_file(layers.back()));
-  TRY(os::change_owner(top, info.st_uid, info.st_gid));
-  return os::change_mode(top, info.st_mode & 07777);
+  std::function<Result<struct stat>()> owner;
+  if (!layers.empty()) owner = [&] { return os::stat_file(layers.back()); };
+  return make_directories(dir, upper.empty() ? dir + "/upper" : upper, owner);
 }
 
 Result<std::string> mount_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper,
-                                         Writes writes) {
+                                         Writes writes, const std::string& users) {
   std::string root = dir + "/rootfs";
-  TRY(make_container_root(layers, dir, upper));
+  const std::string top = upper.empty() ? dir + "/upper" : upper;
+  if (users.empty()) TRY(make_container_root(layers, dir, upper));
+  else TRY(make_directories(dir, top, {}));
   if (TRY(os::is_mount_point(root))) return root;
   std::vector<std::string> below = layers;
   if (below.empty()) {
     below.push_back(dir + "/empty");
     TRY(os::make_dir(below.back(), 0755));
   }
-  TRY(mount_overlay(below, upper.empty() ? dir + "/upper" : upper, dir + "/work", root, writes));
+  auto mount = [&](const std::vector<std::string>& names) { return mount_overlay(names, top, dir + "/work", root, writes); };
+  if (users.empty()) {
+    TRY(mount(below));
+    return root;
+  }
+  MappedLayers mapped = TRY(MappedLayers::of(below, users));
+  const struct stat info = TRY(mapped.top());
+  TRY(os::change_owner(top, info.st_uid, info.st_gid));
+  TRY(os::change_mode(top, info.st_mode & 07777));
+  TRY(mapped.mounted(dir, mount));
   return root;
 }
 
@@ -157,6 +232,7 @@ Result<Usage> disk_usage(const std::string& dir) {
 Result<void> remove_container_root(const std::string& dir) {
   if (!os::exists(dir)) return {};
   TRY(unmount_container_root(dir));
+  if (os::exists(dir + "/lower")) TRY(os::umount_all(dir + "/lower"));  // a mount was cut short
   return os::remove_all(dir);
 }
 

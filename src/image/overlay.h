@@ -20,14 +20,17 @@ Result<void> mount_overlay(const std::vector<std::string>& layers, const std::st
 
 /// What `layers` (lowest first) hold together, mounted read-only at <dir>/rootfs, which is returned; programs in it are not executed,
 /// device nodes and set-user-ID bits mean nothing. A mount that is there already is kept. remove_container_root() ends it.
-Result<std::string> mount_content(const std::vector<std::string>& layers, const std::string& dir);
+/// `users` as in mount_container_root().
+Result<std::string> mount_content(const std::vector<std::string>& layers, const std::string& dir, const std::string& users = {});
 
 /// The root of container `dir` (a directory of ours): upper/, work/ and rootfs/ in it, without a mount. With `upper` the writable layer is
 /// there instead, on the same file system.
 Result<void> make_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper = {});
-/// The same, then mounted at <dir>/rootfs, which is returned. A mount that is there already is kept.
+/// The same, then mounted at <dir>/rootfs, which is returned. A mount that is there already is kept. `users` is where a user namespace is
+/// bound whose root is to own what is root's in the layers: they are mounted with its ids below the overlay (id-mapped mounts, since Linux
+/// 5.19 in overlayfs), and what is written is kept by the ids outside. Code::unsupported names the file system that does not know that.
 Result<std::string> mount_container_root(const std::vector<std::string>& layers, const std::string& dir, const std::string& upper = {},
-                                         Writes writes = Writes::durable);
+                                         Writes writes = Writes::durable, const std::string& users = {});
 /// Unmounts <dir>/rootfs; what was written stays. Success when nothing is mounted there.
 Result<void> unmount_container_root(const std::string& dir);
 /// A file of a mounted root, its symlinks resolved inside; empty when there is none. At most `limit` bytes are read.

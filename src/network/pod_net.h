@@ -24,6 +24,12 @@ struct NamedPort {
   bool operator==(const NamedPort&) const = default;
 };
 
+/// `size` ids of a user namespace, from `inside` on, and where they begin outside.
+struct IdRange {
+  uint32_t inside = 0, outside = 0, size = 0;
+  bool operator==(const IdRange&) const = default;
+};
+
 struct PodRequest {
   std::string uid;       ///< identity of the attachment: letters, digits, '-', '.', '_'
   std::string ns, name;  ///< the namespace counts for network policies; both are in messages and logs
@@ -31,10 +37,13 @@ struct PodRequest {
   // For network policies, until the watch of pods says the same. Not recorded.
   std::vector<std::pair<std::string, std::string>> labels;
   std::vector<NamedPort> named_ports;
+  /// Ids of the user namespace that the network namespace is to belong to, made with it; none: the host's. Not recorded.
+  std::vector<IdRange> uids, gids;
 };
 
 struct PodNet {
-  std::string netns_path;  ///< a bound network namespace, "/run/estiba/netns/…"
+  std::string netns_path;   ///< a bound network namespace, "/run/estiba/netns/…"
+  std::string userns_path;  ///< the bound user namespace that it belongs to, "/run/estiba/userns/…"; empty: the host's
   std::vector<std::string> ips;
   std::string interface_name = "eth0";
   std::string mac;

@@ -1,16 +1,17 @@
 #include "network/pod_network.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/strings.h"
 #include "network/inside.h"
+#include "os/file.h"
+#include "os/namespace.h"
 #include "os/netns.h"
+#include "os/user_namespace.h"
 
 namespace estiba::network {
 
@@ -30,11 +31,13 @@ PodNetwork::PodNetwork(Config config) : config_(std::move(config)), ipam_(config
 
 std::string PodNetwork::netns_path(const Address& address) const { return config_.run_dir + "/netns/" + address.text(); }
 
+std::string PodNetwork::userns_path(const Address& address) const { return config_.run_dir + "/userns/" + address.text(); }
+
 Result<void> PodNetwork::start() {
   socket_ = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
   gateway_ = TRY(ipam_.gateway());
   TRY(ipam_.load());
-  if (mkdir((config_.run_dir + "/netns").c_str(), 0755) < 0 && errno != EEXIST) return fail_errno("make " + config_.run_dir + "/netns");
+  for (const char* dir : {"/netns", "/userns"}) TRY(os::make_dir(config_.run_dir + dir));
   TRY(make_bridge());
   return adopt();
 }
@@ -87,9 +90,20 @@ Result<void> PodNetwork::make_bridge() {
 
 // --- slots -----------------------------------------------------------------------------------------------------------
 
-Result<void> PodNetwork::build_slot(const Address& address) {
+Result<Fd> PodNetwork::make_user_namespace(const Address& address, const PodRequest& owner) {
+  const auto mappings = [](const std::vector<IdRange>& ranges) {
+    os::IdMappings out;
+    for (const IdRange& range : ranges) out.push_back({range.inside, range.outside, range.size});
+    return out;
+  };
+  Fd user = TRY(os::new_user_namespace(mappings(owner.uids), mappings(owner.gids)));
+  TRY(os::persist_namespace(user.get(), userns_path(address)));
+  return user;
+}
+
+Result<void> PodNetwork::build_slot(const Address& address, const PodRequest* owner) {
   std::string name = veth_name(address), mac = mac_of(address);
-  return os::make_netns(netns_path(address), [&]() -> Result<void> {
+  const auto fill = [&]() -> Result<void> {
     // This thread is within the new namespace; socket_ still speaks to the node's.
     Fd here(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
     if (!here) return fail_errno("open /proc/thread-self/ns/net");
@@ -115,15 +129,18 @@ Result<void> PodNetwork::build_slot(const Address& address) {
     rtnl::put_route(batch, {.gateway = std::string(gateway_.raw()), .index = eth0});
     rtnl::put_neighbour(batch, eth0, gateway_.raw(), mac_of(gateway_));
     return inside.run(batch);
-  });
+  };
+  if (!owner || owner->uids.empty()) return os::make_netns(netns_path(address), fill);
+  Fd user = TRY_AS("user namespace", make_user_namespace(address, *owner));
+  return os::bind_netns(netns_path(address), TRY(os::new_namespace_inside(user.get(), CLONE_NEWNET)), fill);
 }
 
-Result<Address> PodNetwork::make_slot() {
+Result<Address> PodNetwork::make_slot(const PodRequest* owner) {
   auto taken = ipam_.take();
   // What was detached still holds its addresses until it is swept.
   if (!taken && taken.error().code == Code::exhausted && TRY(sweep())) taken = ipam_.take();
   Address address = TRY(std::move(taken));
-  auto built = build_slot(address);
+  auto built = build_slot(address, owner);
   if (!built) {
     (void)remove_slots({address});
     return std::unexpected(std::move(built.error()).context("make the pod network " + address.text()));
@@ -140,6 +157,7 @@ Result<void> PodNetwork::remove_slots(const std::vector<Address>& addresses) {
   TRY(socket_.run(batch));
   for (const Address& address : addresses) {
     TRY(os::remove_netns(netns_path(address)));
+    TRY(os::remove_netns(userns_path(address)));
     TRY(ipam_.release(address));
   }
   return {};
@@ -159,11 +177,11 @@ Result<PodNet> PodNetwork::attach(const PodRequest& pod) {
     return fail(Code::invalid, "the pod uid " + quoted(pod.uid) + " cannot name a network");
   std::optional<Address> slot;
   for (const auto& [address, record] : ipam_.records())
-    if (record.state == Record::State::pool) {
+    if (record.state == Record::State::pool && pod.uids.empty()) {
       slot = address;
       break;
     }
-  if (!slot) slot = TRY(make_slot());
+  if (!slot) slot = TRY(make_slot(&pod));
   TRY(ipam_.update(*slot, {.state = Record::State::pod, .pod = pod}));
   return describe(*slot);
 }
@@ -220,12 +238,12 @@ Result<void> PodNetwork::remove_strays() {
   rtnl::put_delete_links(batch, strays);
   TRY(socket_.run(batch));
 
-  std::string dir = config_.run_dir + "/netns";
-  std::unique_ptr<DIR, int (*)(DIR*)> entries(opendir(dir.c_str()), closedir);
-  if (!entries) return fail_errno("open the directory " + dir);
-  while (dirent* entry = readdir(entries.get())) {
-    auto address = Address::parse(entry->d_name);
-    if (address && !ipam_.records().contains(*address)) TRY(os::remove_netns(dir + "/" + entry->d_name));
+  for (const char* kind : {"/netns", "/userns"}) {
+    const std::string dir = config_.run_dir + kind;
+    for (const os::DirEntry& entry : TRY(os::list_dir(dir))) {
+      auto address = Address::parse(entry.name);
+      if (address && !ipam_.records().contains(*address)) TRY(os::remove_netns(dir + "/" + entry.name));
+    }
   }
   return {};
 }
@@ -240,7 +258,7 @@ Result<void> PodNetwork::remove_all() {
   TRY(socket_.run(batch));
   std::string dir = config_.run_dir + "/network";
   unlink((dir + "/last").c_str());
-  for (const std::string& empty : {dir + "/addresses", dir, config_.run_dir + "/netns"})
+  for (const std::string& empty : {dir + "/addresses", dir, config_.run_dir + "/netns", config_.run_dir + "/userns"})
     if (rmdir(empty.c_str()) < 0 && errno != ENOENT) return fail_errno("remove " + empty);
   return {};
 }
@@ -249,6 +267,7 @@ Result<void> PodNetwork::remove_all() {
 
 PodNet PodNetwork::describe(const Address& address) const {
   return {.netns_path = netns_path(address),
+          .userns_path = os::exists(userns_path(address)) ? userns_path(address) : std::string(),
           .ips = {address.text()},
           .mac = mac_text(mac_of(address)),
           .gateway = gateway_.text(),

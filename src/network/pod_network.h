@@ -7,7 +7,8 @@
 //
 // A slot is one address with its namespace (<run_dir>/netns/<ip>), its pair (ev<ip in hex> on the node, eth0 within), all
 // set up. Slots are made ahead of need, because the kernel takes milliseconds for them; a pod gets a slot by the stroke of
-// a pen in its record (ipam.h). A slot is never used twice.
+// a pen in its record (ipam.h). A slot is never used twice. A pod with a user namespace gets a slot made for it: a network
+// namespace belongs to one user namespace from its beginning. That one is bound at <run_dir>/userns/<ip>, and goes with the slot.
 #pragma once
 #include <optional>
 #include <string>
@@ -50,12 +51,15 @@ class PodNetwork {
  private:
   Result<void> make_bridge();
   Result<void> adopt();
-  Result<Address> make_slot();
-  Result<void> build_slot(const Address& address);
+  /// `owner`: whose user namespace it is to belong to; null: the host's.
+  Result<Address> make_slot(const PodRequest* owner = nullptr);
+  Result<void> build_slot(const Address& address, const PodRequest* owner);
+  Result<Fd> make_user_namespace(const Address& address, const PodRequest& owner);
   Result<void> remove_slots(const std::vector<Address>& addresses);
   Result<void> remove_strays();
   PodNet describe(const Address& address) const;
   std::string netns_path(const Address& address) const;
+  std::string userns_path(const Address& address) const;
   std::optional<Address> address_of(std::string_view uid) const;
 
   Config config_;

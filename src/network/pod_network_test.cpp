@@ -7,15 +7,19 @@ namespace estiba::network {
 class PodNetworkTest : public NetTest {
  protected:
   PodNetwork::Config config() const {
-    return {.run_dir = dir_, .bridge = "estiba0", .pod_cidr = *Prefix::parse("10.42.0.0/24"), .service_cidr = *Prefix::parse("10.43.0.0/16"),
-            .dns = *Address::parse("10.43.0.10"), .pool = 2};
+    return {.run_dir = dir_,
+            .bridge = "estiba0",
+            .pod_cidr = *Prefix::parse("10.42.0.0/24"),
+            .service_cidr = *Prefix::parse("10.43.0.0/16"),
+            .dns = *Address::parse("10.43.0.10"),
+            .pool = 2};
   }
 };
 
-#define ASSERT_OK(...)                              \
-  do {                                              \
-    auto ok_ = (__VA_ARGS__);                       \
-    ASSERT_TRUE(ok_) << ok_.error().message;        \
+#define ASSERT_OK(...)                       \
+  do {                                       \
+    auto ok_ = (__VA_ARGS__);                \
+    ASSERT_TRUE(ok_) << ok_.error().message; \
   } while (0)
 
 TEST_F(PodNetworkTest, PodsReachEachOtherAndTheNode) {
@@ -33,8 +37,44 @@ TEST_F(PodNetworkTest, PodsReachEachOtherAndTheNode) {
   EXPECT_FALSE(sh(ping + "10.42.0.1 >/dev/null", a->netns_path).contains("exit"));
   EXPECT_FALSE(sh(ping + "127.0.0.1 >/dev/null", a->netns_path).contains("exit"));
   EXPECT_FALSE(sh(ping + a->ips[0] + " >/dev/null").contains("exit"));
-  EXPECT_EQ(sh("cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range", a->netns_path), "0\n0\t2147483647\n");
+  EXPECT_EQ(sh("cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range", a->netns_path),
+            "0\n0\t2147483647\n");
   EXPECT_TRUE(sh("ip -4 route", a->netns_path).contains("default via 10.42.0.1 dev eth0"));
+  ASSERT_OK(net.remove_all());
+}
+
+TEST_F(PodNetworkTest, ANetworkOfAUserNamespaceBelongsToItAndGoesWithIt) {
+  const PodRequest mapped{.uid = "m", .uids = {{0, 100000, 65536}}, .gids = {{0, 200000, 65536}}};
+  {
+    PodNetwork net(config());
+    ASSERT_OK(net.start());
+    ASSERT_OK(net.refill());
+    auto plain = net.attach({.uid = "a"}), pod = net.attach(mapped);
+    ASSERT_OK(plain);
+    ASSERT_OK(pod);
+    EXPECT_EQ(plain->userns_path, "");
+    ASSERT_EQ(pod->userns_path, dir_ + "/userns/" + pod->ips[0]);
+    // Its root may set up interfaces there; the host's ids are not those of inside.
+    const std::string inside = "nsenter --user=" + pod->userns_path + " -S 0 -G 0 ";
+    EXPECT_EQ(sh(inside + "cat /proc/self/uid_map /proc/self/gid_map"),
+              "         0     100000      65536\n         0     200000      65536\n");
+    EXPECT_EQ(sh(inside + "--net=" + pod->netns_path + " ip address add 10.9.9.9/32 dev lo"), "");
+    EXPECT_TRUE(sh(inside + "--net=" + plain->netns_path + " ip address add 10.9.9.9/32 dev lo 2>&1").contains("exit"));
+    EXPECT_FALSE(sh("busybox ping -c1 -W1 -q " + plain->ips[0] + " >/dev/null", pod->netns_path).contains("exit"));
+  }
+  PodNetwork net(config());
+  sh("touch " + dir_ + "/userns/10.42.0.77");
+  ASSERT_OK(net.start());
+  ASSERT_TRUE(net.find("m"));
+  EXPECT_EQ(net.find("m")->userns_path, dir_ + "/userns/" + net.find("m")->ips[0]);
+  EXPECT_EQ(sh("ls " + dir_ + "/userns"), net.find("m")->ips[0] + "\n");
+  ASSERT_OK(net.detach("m"));
+  ASSERT_OK(net.sweep());
+  EXPECT_EQ(sh("ls " + dir_ + "/userns"), "");
+  PodRequest wrong = mapped;
+  wrong.uids = {{0, 100000, 10}, {5, 300000, 10}};
+  EXPECT_FALSE(net.attach(wrong));
+  EXPECT_EQ(sh("ls " + dir_ + "/userns"), "");
   ASSERT_OK(net.remove_all());
 }
 
@@ -105,7 +145,8 @@ TEST_F(PodNetworkTest, AnotherServersPodsAreLeftAlone) {
   PodNetwork second(other);
   auto started = second.start();
   ASSERT_FALSE(started);
-  EXPECT_TRUE(started.error().message.starts_with("the bridge estiba0 belongs to another server (estiba " + dir_ + ")")) << started.error().message;
+  EXPECT_TRUE(started.error().message.starts_with("the bridge estiba0 belongs to another server (estiba " + dir_ + ")"))
+      << started.error().message;
   EXPECT_TRUE(sh("ip -o link").contains("ev0a2a0002"));
   sh("rm -r " + dir_ + "/other");
   ASSERT_OK(net.remove_all());

@@ -14,6 +14,7 @@
 #include "model/types/core_v1.h"
 #include "network/network.h"
 #include "node/probe_metrics.h"
+#include "node/user_ids.h"
 
 namespace estiba::node {
 
@@ -35,6 +36,8 @@ struct Options {
   std::vector<model::core_v1::Taint> taints;  ///< the same
   Duration lease = std::chrono::seconds(40);  ///< renewed four times as often
   std::function<std::string()> find_address;  ///< looked up now and then: the address may change; null: it does not
+  uint32_t user_ids_per_pod = 65536;          ///< size of the user namespace of a pod with hostUsers: false, a multiple of 65536
+  bool user_namespaces = false;               ///< this machine can give them; found out at the start
   bool reads_all = true;                      ///< may list all ConfigMaps and Secrets; else it watches those that its pods name, one by one
 };
 
@@ -48,6 +51,7 @@ struct Context {
   io::Pool& pool;
   client::EventRecorder& events;
   ProbeMetrics* probes = nullptr;  ///< null: nobody counts
+  UserIds* user_ids = nullptr;     ///< null: there are no user namespaces
 };
 
 }  // namespace estiba::node

@@ -10,7 +10,8 @@ namespace estiba::node {
 Node::Node(Options options, Executor& loop, client::Client& client, engine::Engine& engine, network::Network& network, io::Pool& pool)
     : informers_(client),
       events_(client, loop, "kubelet", options.node_name),
-      context_{std::move(options), loop, client, informers_, engine, network, pool, events_, &probes_},
+      user_ids_(options.data_dir, options.user_ids_per_pod),
+      context_{std::move(options), loop, client, informers_, engine, network, pool, events_, &probes_, &user_ids_},
       registration_(context_) {}
 
 Node::~Node() { *alive_ = false; }
@@ -27,6 +28,9 @@ Task<Result<void>> Node::start() {
   std::vector<std::string> uids;
   for (const auto& sandbox : context_.engine.sandboxes()) uids.push_back(sandbox.uid);
   CO_TRY(co_await context_.network.recover(std::move(uids)));
+  auto users = co_await context_.pool.run([this] { return user_ids_.open(context_.options.run_dir); });
+  if (!users) log::info("node", "no user namespaces: pods with hostUsers: false will not start", {{"error", users.error()}});
+  context_.options.user_namespaces = user_ids_.offered();
   registration_.on_address([this] { address_changed(); });
   for (;;) {
     auto registered = co_await registration_.start();
@@ -152,7 +156,7 @@ Task<void> Node::remove_orphans() {
       log::warn("node", "orphan not removed", {{"error", removed.error()}});
     (void)co_await context_.network.detach(sandbox.uid);
     PodVolumes volumes(context_, sandbox.uid);
-    (void)co_await volumes.remove();
+    if (auto removed = co_await volumes.remove(); removed) user_ids_.release(sandbox.uid);
   }
 }
 

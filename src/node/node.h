@@ -54,6 +54,7 @@ class Node {
   client::Informers informers_;
   client::EventRecorder events_;
   ProbeMetrics probes_;
+  UserIds user_ids_;
   Context context_;
   Registration registration_;
   LocalVolumes local_volumes_{context_};

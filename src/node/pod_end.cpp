@@ -66,6 +66,7 @@ Task<bool> PodWorker::clean_up() {
     report("volumes", removed.error());
     co_return false;
   }
+  if (context_.user_ids) context_.user_ids->release(uid_);
   unlink_logs(context_.options, spec());
   co_return true;
 }

@@ -407,11 +407,11 @@ Task<Result<void>> PodWorker::make_sandbox() {
   }
   const model::ObjectRef ref = pod_;  // update() may put another in its place meanwhile
   const Pod& pod = ref.as<Pod>();
-  if (!pod.spec.hostUsers.value_or(true))
-    co_return fail(
-        Code::unsupported,
-        "can't set `spec.hostUsers: false`: this node does not support user namespaces; leave the field out, or let the pod run on "
-        "another node");
+  engine::UserNamespace users;
+  if (!pod.spec.hostUsers.value_or(true)) {
+    const auto ids = CO_TRY(co_await take_user_ids());
+    users.uids = users.gids = {{0, ids.first, ids.size}};
+  }
   std::string netns;
   if (pod.spec.hostNetwork.value_or(false)) {
     ips_ = context_.options.node_ips;
@@ -422,11 +422,28 @@ Task<Result<void>> PodWorker::make_sandbox() {
                                 .host_ports = host_ports(pod),
                                 .labels = ref.meta().labels,
                                 .named_ports = network::named_ports(pod.spec)};
-    auto net = CO_TRY_AS("network", co_await context_.network.attach(std::move(request)));
+    for (const auto& range : users.uids) request.uids.push_back({range.inside, range.outside, range.size});
+    request.gids = request.uids;
+    auto net = CO_TRY_AS("network", co_await context_.network.attach(request));
+    if (users.uids.empty() == !net.userns_path.empty()) {
+      // It was made before this node gave the pod a user namespace.
+      CO_TRY_AS("network", co_await context_.network.detach(uid_));
+      net = CO_TRY_AS("network", co_await context_.network.attach(std::move(request)));
+    }
+    users.path = net.userns_path;
     ips_ = net.ips;
     netns = net.netns_path;
   }
-  co_return co_await context_.engine.run_sandbox(CO_TRY(sandbox_spec(context_.options, pod, netns, ips_, context_.network.dns_address())));
+  auto spec = CO_TRY(sandbox_spec(context_.options, pod, netns, ips_, context_.network.dns_address()));
+  spec.users = std::move(users);
+  co_return co_await context_.engine.run_sandbox(std::move(spec));
+}
+
+Task<Result<UserIds::Range>> PodWorker::take_user_ids() {
+  if (!context_.user_ids)
+    co_return fail(Code::unsupported, "can't set `spec.hostUsers: false`: this node does not support user namespaces");
+  if (spec().spec.hostNetwork.value_or(false)) co_return fail(Code::invalid, "spec.hostUsers: false cannot be with hostNetwork: true");
+  co_return co_await context_.pool.run([ids = context_.user_ids, uid = uid_] { return ids->take(uid); });
 }
 
 }  // namespace estiba::node

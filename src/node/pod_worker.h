@@ -87,6 +87,7 @@ class PodWorker {
   Task<bool> ensure_volumes();
   Task<bool> ensure_sandbox();
   Task<Result<void>> make_sandbox();
+  Task<Result<UserIds::Range>> take_user_ids();
   Task<bool> check_deadline();
   PodFacts facts() const;
   void retry_configuration();

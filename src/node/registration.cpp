@@ -93,6 +93,11 @@ NodeStatus machine_status(const Options& options, WallTime wall) {
   add_condition(status, "DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", now);
   add_condition(status, "PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available", now);
   add_condition(status, "Ready", "True", "KubeletReady", "kubelet is posting ready status", now);
+  // One runtime runs the pods, whatever their RuntimeClass.
+  auto& runtime = status.runtimeHandlers.emplace_back().features.ensure();
+  runtime.recursiveReadOnlyMounts = true;
+  runtime.userNamespaces = options.user_namespaces;
+  status.features.ensure().supplementalGroupsPolicy = true;
   status.daemonEndpoints.ensure().kubeletEndpoint.ensure().Port = options.api_port;
   return status;
 }

@@ -297,6 +297,20 @@ Result<std::vector<pid_t>> Cgroup::pids(bool recursive) const {
   return out;
 }
 
+Result<void> Cgroup::delegate(uid_t uid) const {
+  if (TRY(cgroup_host())->mode == CgroupMode::v1) return {};
+  const std::string dir = directory();
+  // Kernels before 4.14 do not tell; these are its files of then.
+  const auto listed = read_file("/sys/kernel/cgroup/delegate");
+  const std::string names = listed ? *listed : "cgroup.procs\ncgroup.threads\ncgroup.subtree_control\n";
+  TRY(change_owner(dir, uid, gid_t(-1)));
+  for (std::string_view name : split(names, '\n')) {
+    const std::string file = dir + "/" + std::string(name);
+    if (!name.empty() && os::exists(file)) TRY(change_owner(file, uid, gid_t(-1)));
+  }
+  return {};
+}
+
 Result<void> Cgroup::freeze() const {
   const CgroupHost& host = *TRY(cgroup_host());
   return host.mode == CgroupMode::v1 ? v1_set_frozen(host, path_, true) : v2_set_frozen(host.unified + path_, true);

@@ -111,6 +111,9 @@ class Cgroup {
   /// Moves this thread into the group whose open_tasks() these are; for a process of one thread. It costs a hundredth of add(), which waits
   /// until no process of the machine forks or ends (cgroup_threadgroup_rwsem, kernel/cgroup/cgroup.c, cgroup_procs_write_start()).
   static Result<void> enter(std::span<const Fd> tasks);
+  /// v2: gives `uid` the directory and those files in it that /sys/kernel/cgroup/delegate lists, so that it may make groups below and move
+  /// processes between them. v1: nothing, since there is no safe delegation.
+  Result<void> delegate(uid_t uid) const;
   /// Of this group, and with `recursive` of those below it too.
   Result<std::vector<pid_t>> pids(bool recursive) const;
   Result<void> freeze() const;  ///< returns when all are frozen

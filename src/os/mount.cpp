@@ -32,7 +32,8 @@ Result<void> umount_all(const std::string& path) {
   }
   // mountinfo lists parents first, and what is mounted on top of another later.
   for (auto it = found.rbegin(); it != found.rend(); ++it) {
-    if (auto done = umount(*it, MNT_DETACH | UMOUNT_NOFOLLOW); !done && done.error().sys != EINVAL && done.error().sys != ENOENT) return done;
+    if (auto done = umount(*it, MNT_DETACH | UMOUNT_NOFOLLOW); !done && done.error().sys != EINVAL && done.error().sys != ENOENT)
+      return done;
   }
   return {};
 }
@@ -54,6 +55,13 @@ Result<void> pivot_root(int new_root) {
 Result<void> move_root(const std::string& new_root) {
   if (chdir(new_root.c_str()) < 0) return fail_call("chdir", new_root);
   if (::mount(new_root.c_str(), "/", nullptr, MS_MOVE, nullptr) < 0) return fail_call("mount MS_MOVE", new_root);
+  if (chroot(".") < 0) return fail_errno("chroot");
+  if (chdir("/") < 0) return fail_errno("chdir /");
+  return {};
+}
+
+Result<void> change_root(int new_root) {
+  if (fchdir(new_root) < 0) return fail_errno("fchdir to the new root");
   if (chroot(".") < 0) return fail_errno("chroot");
   if (chdir("/") < 0) return fail_errno("chdir /");
   return {};
@@ -121,14 +129,16 @@ Result<bool> is_mount_point(const std::string& path) {
 }
 
 Result<Fd> open_tree(int dir, const std::string& path, bool clone, bool recursive) {
-  unsigned flags = OPEN_TREE_CLOEXEC | (clone ? OPEN_TREE_CLONE : 0) | (clone && recursive ? AT_RECURSIVE : 0) | (path.empty() ? AT_EMPTY_PATH : 0);
+  unsigned flags =
+      OPEN_TREE_CLOEXEC | (clone ? OPEN_TREE_CLONE : 0) | (clone && recursive ? AT_RECURSIVE : 0) | (path.empty() ? AT_EMPTY_PATH : 0);
   int fd = int(syscall(SYS_open_tree, dir, path.c_str(), flags));
   if (fd < 0) return fail_call("open_tree", path);
   return Fd(fd);
 }
 
 Result<void> move_mount(int mount, int target) {
-  if (syscall(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) return fail_errno("move_mount");
+  if (syscall(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+    return fail_errno("move_mount");
   return {};
 }
 

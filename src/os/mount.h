@@ -22,6 +22,8 @@ Result<void> umount_all(const std::string& path);
 Result<void> pivot_root(int new_root);
 /// MS_MOVE to "/" and chroot: for --no-pivot (initramfs), weaker than pivot_root.
 Result<void> move_root(const std::string& new_root);
+/// chroot(2) to an open directory, which is the working directory then.
+Result<void> change_root(int new_root);
 
 struct MountInfo {
   int id = 0, parent = 0;

@@ -12,6 +12,8 @@ namespace estiba::os {
 /// Makes a network namespace, binds it to the new file `path`, and runs `inside` on a thread within it. When `inside`
 /// fails, nothing is left. The calling thread's namespace does not change.
 Result<void> make_netns(const std::string& path, UniqueFunction<Result<void>()> inside);
+/// The same with a namespace that is there already.
+Result<void> bind_netns(const std::string& path, const Fd& ns, UniqueFunction<Result<void>()> inside);
 /// Runs `inside` on a thread within the namespace bound at `path`.
 Result<void> in_netns(const std::string& path, UniqueFunction<Result<void>()> inside);
 /// Unbinds it and removes the file; it goes when its last process has. Gone already: success.

@@ -65,7 +65,7 @@ class Child {
     if (setsid() < 0) return fail_errno("setsid");
     umask(0);  // modes of nodes and directories are meant as they are written
     TRY(set_up_namespaces());
-    Rootfs rootfs(spec_, options_.bundle);
+    Rootfs rootfs(spec_, options_.bundle, plan_.outside);
     rootfs.before_cgroup = [this] { return enter_cgroup_namespace(); };
     TRY(rootfs.open());
     TRY(rootfs.mount_all());

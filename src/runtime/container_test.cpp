@@ -9,6 +9,7 @@
 #include "os/file.h"
 #include "os/namespace.h"
 #include "os/process.h"
+#include "os/user_namespace.h"
 #include "runtime/seccomp_default.h"
 #include "runtime/test_bundle.h"
 
@@ -78,13 +79,15 @@ TEST_F(ContainerTest, SeesOnlyItsOwnProcessesAndRoot) {
 }
 
 TEST_F(ContainerTest, UserGroupsAndUmask) {
-  std::string text = output_of("id -u; id -g; id -G; umask; echo $HOME", {{"process.user", R"({"uid":1000,"gid":1001,"additionalGids":[5,6],"umask":63})"}});
+  std::string text = output_of("id -u; id -g; id -G; umask; echo $HOME",
+                               {{"process.user", R"({"uid":1000,"gid":1001,"additionalGids":[5,6],"umask":63})"}});
   EXPECT_EQ(text, "1000\n1001\n1001 5 6\n0077\n/home/app\n");
 }
 
 TEST_F(ContainerTest, HasExactlyItsCapabilities) {
   EXPECT_EQ(output_of("grep Cap /proc/self/status"),
-            "CapInh:\t0000000000000000\nCapPrm:\t0000000000000021\nCapEff:\t0000000000000021\nCapBnd:\t0000000000000021\nCapAmb:\t0000000000000000\n");
+            "CapInh:\t0000000000000000\nCapPrm:\t0000000000000021\nCapEff:\t0000000000000021\nCapBnd:\t0000000000000021\nCapAmb:"
+            "\t0000000000000000\n");
 }
 
 TEST_F(ContainerTest, AmbientCapabilitiesReachAUserThatIsNotRoot) {
@@ -101,23 +104,26 @@ TEST_F(ContainerTest, WithoutCapabilitiesInTheBoundingSetRootCannotChangeOwners)
 }
 
 TEST_F(ContainerTest, NoNewPrivilegesAndSeccomp) {
-  std::string text = output_of("grep -E 'NoNewPrivs|^Seccomp:' /proc/self/status; unshare -U true 2>/dev/null; mkdir /x && mount -t tmpfs none /x || echo refused",
-                               {{"process.noNewPrivileges", "true"}, {"linux.seccomp", default_seccomp_json({})}});
+  std::string text = output_of(
+      "grep -E 'NoNewPrivs|^Seccomp:' /proc/self/status; unshare -U true 2>/dev/null; mkdir /x && mount -t tmpfs none /x || echo refused",
+      {{"process.noNewPrivileges", "true"}, {"linux.seccomp", default_seccomp_json({})}});
   EXPECT_NE(text.find("NoNewPrivs:\t1"), std::string::npos) << text;
   EXPECT_NE(text.find("Seccomp:\t2"), std::string::npos) << text;
   EXPECT_NE(text.find("refused"), std::string::npos) << text;
 }
 
 TEST_F(ContainerTest, SeccompWithoutNoNewPrivilegesWorksToo) {
-  std::string text = output_of("grep ^Seccomp: /proc/self/status", {{"linux.seccomp", default_seccomp_json({})}, {"process.user", R"({"uid":1000,"gid":1000})"}});
+  std::string text = output_of("grep ^Seccomp: /proc/self/status",
+                               {{"linux.seccomp", default_seccomp_json({})}, {"process.user", R"({"uid":1000,"gid":1000})"}});
   EXPECT_EQ(text, "Seccomp:\t2\n");
 }
 
 TEST_F(ContainerTest, ReadonlyRootMaskedAndReadonlyPaths) {
-  std::string text = output_of("touch /x 2>/dev/null || echo ro; cat /proc/keys | wc -c; ls /sys/firmware | wc -l; echo 1 > /proc/sys/vm/swappiness || true",
-                               {{"root", R"({"path":"rootfs","readonly":true})"},
-                                {"linux.maskedPaths", R"(["/proc/keys","/sys/firmware","/proc/not-there"])"},
-                                {"linux.readonlyPaths", R"(["/proc/sys"])"}});
+  std::string text = output_of(
+      "touch /x 2>/dev/null || echo ro; cat /proc/keys | wc -c; ls /sys/firmware | wc -l; echo 1 > /proc/sys/vm/swappiness || true",
+      {{"root", R"({"path":"rootfs","readonly":true})"},
+       {"linux.maskedPaths", R"(["/proc/keys","/sys/firmware","/proc/not-there"])"},
+       {"linux.readonlyPaths", R"(["/proc/sys"])"}});
   EXPECT_TRUE(text.starts_with("ro\n0\n0\n")) << text;
   EXPECT_NE(text.find("Read-only file system"), std::string::npos) << text;
 }
@@ -132,10 +138,13 @@ TEST_F(ContainerTest, BindTmpfsAndFileMounts) {
     {"destination":"/all","type":"bind","source":"data","options":["rbind","rro"]},
     {"destination":"/f/g","source":"data/file","options":["bind"]},
     {"destination":"/t","type":"tmpfs","source":"t","options":["size=1m","mode=1777","noexec"]}])";
-  std::string text = output_of("cat /a/b/file; touch /a/b/x 2>&1; touch /a/b/sub/x && echo sub; touch /all/sub/y 2>&1; cat /f/g; stat -c %a /t; grep ' /t ' /proc/mounts",
-                               {{"mounts", mounts}});
+  std::string text = output_of(
+      "cat /a/b/file; touch /a/b/x 2>&1; touch /a/b/sub/x && echo sub; touch /all/sub/y 2>&1; cat /f/g; stat -c %a /t; grep ' /t ' "
+      "/proc/mounts",
+      {{"mounts", mounts}});
   ASSERT_TRUE(os::umount(bundle.dir + "/data/sub"));
-  EXPECT_TRUE(text.starts_with("contenttouch: /a/b/x: Read-only file system\nsub\ntouch: /all/sub/y: Read-only file system\ncontent1777\n")) << text;
+  EXPECT_TRUE(text.starts_with("contenttouch: /a/b/x: Read-only file system\nsub\ntouch: /all/sub/y: Read-only file system\ncontent1777\n"))
+      << text;
   EXPECT_NE(text.find("noexec"), std::string::npos) << text;
 }
 
@@ -144,8 +153,8 @@ TEST_F(ContainerTest, OverlayMount) {
   ASSERT_TRUE(os::write_file(bundle.dir + "/lower/x", "lower", O_CREAT));
   // An overlay's upper directory cannot be on another overlay, which /tmp may be.
   std::string base = bundle.dir;
-  std::string mounts = R"([{"destination":"/o","type":"overlay","source":"overlay","options":["lowerdir=)" + base + "/lower,upperdir=" + base +
-                       "/upper,workdir=" + base + R"(/work"]}])";
+  std::string mounts = R"([{"destination":"/o","type":"overlay","source":"overlay","options":["lowerdir=)" + base +
+                       "/lower,upperdir=" + base + "/upper,workdir=" + base + R"(/work"]}])";
   EXPECT_EQ(output_of("cat /o/x; echo y > /o/y", {{"mounts", mounts}}), "lower");
   EXPECT_EQ(os::read_file(base + "/upper/y").value_or(""), "y\n");
 }
@@ -166,28 +175,32 @@ TEST_F(ContainerTest, SymlinksInTheImageLeadNowhereElse) {
 }
 
 TEST_F(ContainerTest, DevicesOfEveryContainerAndOfTheConfig) {
-  std::string text = output_of("stat -c '%n %a %t %T' /dev/null /dev/fuse; ls -l /dev/fd | grep -c /proc/self/fd; test -c /dev/ptmx && echo ok",
-                               {{"linux.devices", R"([{"path":"/dev/fuse","type":"c","major":10,"minor":229,"fileMode":416,"uid":0,"gid":5}])"}});
+  std::string text =
+      output_of("stat -c '%n %a %t %T' /dev/null /dev/fuse; ls -l /dev/fd | grep -c /proc/self/fd; test -c /dev/ptmx && echo ok",
+                {{"linux.devices", R"([{"path":"/dev/fuse","type":"c","major":10,"minor":229,"fileMode":416,"uid":0,"gid":5}])"}});
   EXPECT_EQ(text, "/dev/null 666 1 3\n/dev/fuse 640 a e5\n1\nok\n");
 }
 
 TEST_F(ContainerTest, DeviceRulesOfTheCgroupHold) {
   // A node for the kernel's log can be made, but not opened.
-  std::string text = output_of("cat /dev/kmsg 2>&1; head -c 1 /dev/zero | wc -c",
-                               {{"linux.resources", R"({"devices":[{"allow":false,"access":"rwm"}]})"},
-                                {"linux.devices", "[]"},
-                                {"process.capabilities", R"({"bounding":["CAP_MKNOD"],"effective":["CAP_MKNOD"],"permitted":["CAP_MKNOD"]})"},
-                                {"hooks", R"({"createContainer":[{"path":"/bin/sh","args":["sh","-c","mknod )" + bundle.dir + R"(/rootfs/dev/kmsg c 1 11"]}]})"}});
+  std::string text = output_of(
+      "cat /dev/kmsg 2>&1; head -c 1 /dev/zero | wc -c",
+      {{"linux.resources", R"({"devices":[{"allow":false,"access":"rwm"}]})"},
+       {"linux.devices", "[]"},
+       {"process.capabilities", R"({"bounding":["CAP_MKNOD"],"effective":["CAP_MKNOD"],"permitted":["CAP_MKNOD"]})"},
+       {"hooks", R"({"createContainer":[{"path":"/bin/sh","args":["sh","-c","mknod )" + bundle.dir + R"(/rootfs/dev/kmsg c 1 11"]}]})"}});
   EXPECT_EQ(text, "cat: can't open '/dev/kmsg': Operation not permitted\n1\n");
 }
 
 TEST_F(ContainerTest, HostnameDomainnameSysctlsAndLimits) {
-  std::string text = output_of("hostname; cat /proc/sys/kernel/domainname /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shm_rmid_forced; ulimit -n; ulimit -Hn; ip link show lo | grep -c UP",
-                               {{"linux.namespaces", R"([{"type":"pid"},{"type":"mount"},{"type":"uts"},{"type":"network"},{"type":"ipc"}])"},
-                                {"hostname", R"("box")"},
-                                {"domainname", R"("example.org")"},
-                                {"linux.sysctl", R"({"net.ipv4.ip_unprivileged_port_start":"80","kernel.shm_rmid_forced":"1"})"},
-                                {"process.rlimits", R"([{"type":"RLIMIT_NOFILE","soft":100,"hard":200}])"}});
+  std::string text = output_of(
+      "hostname; cat /proc/sys/kernel/domainname /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shm_rmid_forced; ulimit "
+      "-n; ulimit -Hn; ip link show lo | grep -c UP",
+      {{"linux.namespaces", R"([{"type":"pid"},{"type":"mount"},{"type":"uts"},{"type":"network"},{"type":"ipc"}])"},
+       {"hostname", R"("box")"},
+       {"domainname", R"("example.org")"},
+       {"linux.sysctl", R"({"net.ipv4.ip_unprivileged_port_start":"80","kernel.shm_rmid_forced":"1"})"},
+       {"process.rlimits", R"([{"type":"RLIMIT_NOFILE","soft":100,"hard":200}])"}});
   EXPECT_EQ(text, "box\nexample.org\n80\n1\n100\n200\n1\n");
 }
 
@@ -197,7 +210,8 @@ TEST_F(ContainerTest, JoinsANamespaceByPath) {
   std::string path = "/run/uts";
   ASSERT_TRUE(os::persist_namespace(ns->get(), path));
   ASSERT_TRUE(os::inside_namespace(ns->get(), CLONE_NEWUTS, [] { return os::set_hostname("joined"); }));
-  EXPECT_EQ(output_of("hostname", {{"linux.namespaces", R"([{"type":"pid"},{"type":"mount"},{"type":"uts","path":"/run/uts"}])"}}), "joined\n");
+  EXPECT_EQ(output_of("hostname", {{"linux.namespaces", R"([{"type":"pid"},{"type":"mount"},{"type":"uts","path":"/run/uts"}])"}}),
+            "joined\n");
   Outcome wrong = run({"true"}, {{"linux.namespaces", R"([{"type":"mount"},{"type":"network","path":"/run/uts"}])"}});
   EXPECT_EQ(wrong.error, "/run/uts is a uts namespace, not net");
   ASSERT_TRUE(os::unpersist_namespace(path));
@@ -207,27 +221,95 @@ TEST_F(ContainerTest, UserNamespaceWithMappings) {
   // The rootfs belongs to nobody inside, so what is mounted on must be there.
   ASSERT_TRUE(os::change_mode(bundle.dir, 0755));
   for (const char* dir : {"/rootfs/proc", "/rootfs/dev"}) ASSERT_TRUE(os::make_dirs(bundle.dir + dir));
-  std::string text = output_of("id -u; cat /proc/self/uid_map; ls -ln / | grep -c ' 0 '; mount | grep -c proc",
-                               {{"linux.namespaces", R"([{"type":"user"},{"type":"pid"},{"type":"mount"},{"type":"network"},{"type":"ipc"},{"type":"uts"}])"},
-                                {"linux.uidMappings", R"([{"containerID":0,"hostID":100000,"size":1000}])"},
-                                {"linux.gidMappings", R"([{"containerID":0,"hostID":100000,"size":1000}])"},
-                                {"mounts", R"([{"destination":"/proc","type":"proc","source":"proc"},{"destination":"/dev","type":"tmpfs","source":"tmpfs"}])"}});
+  std::string text = output_of(
+      "id -u; cat /proc/self/uid_map; ls -ln / | grep -c ' 0 '; mount | grep -c proc",
+      {{"linux.namespaces", R"([{"type":"user"},{"type":"pid"},{"type":"mount"},{"type":"network"},{"type":"ipc"},{"type":"uts"}])"},
+       {"linux.uidMappings", R"([{"containerID":0,"hostID":100000,"size":1000}])"},
+       {"linux.gidMappings", R"([{"containerID":0,"hostID":100000,"size":1000}])"},
+       {"mounts", R"([{"destination":"/proc","type":"proc","source":"proc"},{"destination":"/dev","type":"tmpfs","source":"tmpfs"}])"}});
   EXPECT_TRUE(text.starts_with("0\n         0     100000       1000\n")) << text;
 }
 
+constexpr const char* mappings = R"([{"containerID":0,"hostID":100000,"size":65536}])";
+
+// A user namespace at /run/user-ns, as a pod's containers join it.
+struct BoundUserNamespace {
+  BoundUserNamespace() {
+    auto made = os::new_user_namespace({{0, 100000, 65536}}, {{0, 100000, 65536}});
+    EXPECT_TRUE(made && os::persist_namespace(made->get(), path));
+  }
+  ~BoundUserNamespace() { EXPECT_TRUE(os::unpersist_namespace(path)); }
+  const std::string path = "/run/user-ns";
+};
+
+TEST_F(ContainerTest, JoinsAUserNamespaceWhoseRootCannotReachTheSources) {
+  BoundUserNamespace user;
+  ASSERT_TRUE(os::change_mode(bundle.dir, 0700));
+  ASSERT_TRUE(os::make_dirs(bundle.dir + "/data"));
+  ASSERT_TRUE(os::write_file(bundle.dir + "/data/roots", "of the host", O_CREAT, 0600));
+  ASSERT_TRUE(os::write_file(bundle.dir + "/data/users", "", O_CREAT, 0644));
+  ASSERT_TRUE(os::change_owner(bundle.dir + "/data/users", 1000, 2000));
+  // Mount points are made by the container's root.
+  ASSERT_TRUE(os::change_owner(bundle.dir + "/rootfs", 100000, 100000));
+  const std::string ids = std::string(R"("uidMappings":)") + mappings + R"(,"gidMappings":)" + mappings;
+  std::string text = output_of(
+      "cat /proc/self/uid_map; cat /data/roots; echo; stat -c '%u %g' /data/roots /data/users /plain; touch /data/made; id -u; echo seen > "
+      "/proc/self/fd/1",
+      {{"linux.namespaces",
+        R"([{"type":"user","path":"/run/user-ns"},{"type":"pid"},{"type":"mount"},{"type":"network"},{"type":"ipc"},{"type":"uts"}])"},
+       {"linux.uidMappings", mappings},
+       {"linux.gidMappings", mappings},
+       {"mounts", R"([{"destination":"/proc","type":"proc","source":"proc"},{"destination":"/dev","type":"tmpfs","source":"tmpfs"},
+                      {"destination":"/data","source":"data","options":["rbind","rprivate"],)" +
+                      ids + R"(},{"destination":"/plain","source":"data","options":["bind","ro"]}])"}});
+  EXPECT_EQ(text, "         0     100000      65536\nof the host\n0 0\n1000 2000\n65534 65534\n0\nseen\n");
+  auto made = os::stat_file(bundle.dir + "/data/made");
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->st_uid, 0u);
+}
+
+TEST_F(ContainerTest, AMountIsIdMappedWithoutAUserNamespaceToo) {
+  ASSERT_TRUE(os::make_dirs(bundle.dir + "/data"));
+  const std::string one = R"({"destination":"/data","type":"bind","source":"data","options":["bind","idmap"])";
+  const std::string plain = R"({"destination":"/proc","type":"proc","source":"proc"})";
+  std::string text =
+      output_of("stat -c '%u %g' /data",
+                {{"mounts", "[" + one + R"(,"uidMappings":)" + mappings + R"(,"gidMappings":[{"containerID":0,"hostID":7,"size":5}]}])"}});
+  EXPECT_EQ(text, "100000 7\n");
+  EXPECT_NE(run({"true"}, {{"mounts", "[" + one + "}]"}}).error.find("mount /data: idmap needs uidMappings"), std::string::npos);
+  EXPECT_NE(run({"true"}, {{"mounts", "[" + one + R"(,"uidMappings":)" + mappings + "}]"}}).error.find("mounts[0].gidMappings"),
+            std::string::npos);
+  Outcome refused =
+      run({"true"}, {{"mounts", R"([{"destination":"/data","type":"bind","source":"/proc","options":["rbind","idmap"],"uidMappings":)" +
+                                    std::string(mappings) + R"(,"gidMappings":)" + mappings + "}]"}});
+  EXPECT_NE(refused.error.find("mount /data: /proc: the file system proc"), std::string::npos) << refused.error;
+  EXPECT_EQ(refused.error_code, Code::unsupported);
+}
+
+TEST_F(ContainerTest, RidmapMapsWhatIsMountedBelowAndIdmapDoesNot) {
+  ASSERT_TRUE(os::make_dirs(bundle.dir + "/data/below"));
+  ASSERT_TRUE(os::mount("tmpfs", bundle.dir + "/data/below", "tmpfs", 0));
+  for (const auto& [option, owner] : {std::pair("idmap", "100000 0\n"), std::pair("ridmap", "100000 100000\n")}) {
+    std::string mount = R"([{"destination":"/data","type":"bind","source":"data","options":["rbind",")" + std::string(option) +
+                        R"("],"uidMappings":)" + mappings + R"(,"gidMappings":)" + mappings + "}]";
+    EXPECT_EQ(output_of("echo $(stat -c %u /data /data/below)", {{"mounts", mount}}), owner);
+  }
+  ASSERT_TRUE(os::umount(bundle.dir + "/data/below"));
+}
+
 TEST_F(ContainerTest, TimeNamespaceWithOffset) {
-  std::string text = output_of("cat /proc/uptime",
-                               {{"linux.namespaces", R"([{"type":"pid"},{"type":"mount"},{"type":"time"}])"},
-                                {"linux.timeOffsets", R"({"boottime":{"secs":1000000}})"}});
+  std::string text = output_of("cat /proc/uptime", {{"linux.namespaces", R"([{"type":"pid"},{"type":"mount"},{"type":"time"}])"},
+                                                    {"linux.timeOffsets", R"({"boottime":{"secs":1000000}})"}});
   EXPECT_GT(parse_number<int>(text.substr(0, text.find('.'))).value_or(0), 1000000) << text;
 }
 
 TEST_F(ContainerTest, HooksRunInOrderWithTheState) {
   auto hook = [&](const std::string& name) {
-    return "\"" + name + R"(":[{"path":"/bin/sh","args":["sh","-c","echo )" + name + " $(grep -oE '(creating|created|running|stopped)') >> " + bundle.dir + R"(/hooks"]}])";
+    return "\"" + name + R"(":[{"path":"/bin/sh","args":["sh","-c","echo )" + name +
+           " $(grep -oE '(creating|created|running|stopped)') >> " + bundle.dir + R"(/hooks"]}])";
   };
-  std::string hooks = "{" + hook("prestart") + "," + hook("createRuntime") + "," + hook("createContainer") + "," + hook("poststart") + "," + hook("poststop") +
-                      R"(,"startContainer":[{"path":"/bin/sh","args":["sh","-c","echo inside > /started"]}]})";
+  std::string hooks = "{" + hook("prestart") + "," + hook("createRuntime") + "," + hook("createContainer") + "," + hook("poststart") + "," +
+                      hook("poststop") + R"(,"startContainer":[{"path":"/bin/sh","args":["sh","-c","echo inside > /started"]}]})";
   EXPECT_EQ(output_of("cat /started", {{"hooks", hooks}}), "inside\n");
   EXPECT_EQ(os::read_file(bundle.dir + "/hooks").value_or(""),
             "prestart creating\ncreateRuntime creating\ncreateContainer creating\npoststart running\npoststop stopped\n");
@@ -264,11 +346,13 @@ TEST_F(ContainerTest, AFileThatIsNoProgramFailsAtStart) {
 
 TEST_F(ContainerTest, BadConfigsNameTheField) {
   EXPECT_NE(run({"true"}, {{"process.cwd", R"("relative")"}}).error.find("process.cwd: must be an absolute path"), std::string::npos);
-  EXPECT_NE(run({"true"}, {{"linux.namespaces", R"([{"type":"mount"},{"type":"moon"}])"}}).error.find("linux.namespaces[1].type"), std::string::npos);
+  EXPECT_NE(run({"true"}, {{"linux.namespaces", R"([{"type":"mount"},{"type":"moon"}])"}}).error.find("linux.namespaces[1].type"),
+            std::string::npos);
   EXPECT_NE(run({"true"}, {{"ociVersion", R"("3.0")"}}).error.find("ociVersion"), std::string::npos);
   EXPECT_NE(run({"true"}, {{"process.rlimits", R"([{"type":"RLIMIT_X"}])"}}).error.find("process.rlimits[0].type"), std::string::npos);
   EXPECT_NE(run({"true"}, {{"root", R"({"path":"nowhere"})"}}).error.find("root.path"), std::string::npos);
-  EXPECT_NE(run({"true"}, {{"mounts", R"([{"destination":"/x","type":"nofs","source":"x"}])"}}).error.find("mount /x: mount nofs"), std::string::npos);
+  EXPECT_NE(run({"true"}, {{"mounts", R"([{"destination":"/x","type":"nofs","source":"x"}])"}}).error.find("mount /x: mount nofs"),
+            std::string::npos);
 }
 
 TEST_F(ContainerTest, LivesFromCreateToDelete) {
@@ -347,13 +431,11 @@ TEST_F(ContainerTest, ATerminalOfItsOwn) {
 }
 
 TEST_F(ContainerTest, NothingOfTheHostIsOpenInside) {
-  os::Fd leak(::open("/etc", O_RDONLY | O_DIRECTORY));  // on purpose without close-on-exec
+  os::Fd leak(::open("/etc", O_RDONLY | O_DIRECTORY));      // on purpose without close-on-exec
   EXPECT_EQ(output_of("ls /proc/self/fd | wc -l"), "4\n");  // 0, 1, 2 and ls's own
 }
 
-TEST_F(ContainerTest, AMissingWorkingDirectoryIsMade) {
-  EXPECT_EQ(output_of("pwd", {{"process.cwd", R"("/deep/er")"}}), "/deep/er\n");
-}
+TEST_F(ContainerTest, AMissingWorkingDirectoryIsMade) { EXPECT_EQ(output_of("pwd", {{"process.cwd", R"("/deep/er")"}}), "/deep/er\n"); }
 
 }  // namespace
 }  // namespace estiba::runtime

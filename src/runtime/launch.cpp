@@ -4,7 +4,10 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "base/log.h"
 #include "base/strings.h"
@@ -63,6 +66,7 @@ Result<void> enter_joins(Plan& plan) {
     TRY(os::enter_namespace(fd.get(), kind));
     if (kind != CLONE_NEWUSER) continue;
     // Joining gives the capabilities, but the numbers are those of outside, which may mean nobody inside.
+    (void)os::set_groups({});
     (void)os::set_gid(0);
     (void)os::set_uid(0);
   }
@@ -99,6 +103,7 @@ Result<Plan> make_plan(const LaunchOptions& options) {
     plan.staged = true;
     return plan;
   }
+  plan.outside = TRY(prepare_outside(*options.spec, options.bundle));
   bool joins_more = false;
   for (const SpecNamespace& ns : options.spec->linux_.namespaces) {
     if (!ns.path.empty()) {
@@ -132,6 +137,8 @@ Result<void> write_time_offsets(const Spec& spec) {
 // as its own parent's child.
 [[noreturn]] void run_stage(Plan& plan, int cgroup) {
   auto work = [&]() -> Result<void> {
+    // In a shared pid namespace the container's neighbours see this process; until its numbers are those of inside it is the host's root.
+    TRY(os::set_dumpable(false));
     TRY(enter_joins(plan));
     if (plan.new_time) {
       TRY(os::unshare(CLONE_NEWTIME));
@@ -148,16 +155,17 @@ Result<void> write_time_offsets(const Spec& spec) {
 }
 
 Result<void> write_id_maps(pid_t pid, const Spec& spec) {
-  auto text = [](const std::vector<SpecIdMapping>& mappings) {
-    std::string out;
-    for (const SpecIdMapping& m : mappings) {
-      out += std::to_string(m.container_id) + " " + std::to_string(m.host_id) + " " + std::to_string(m.size) + "\n";
-    }
-    return out;
-  };
   std::string proc = "/proc/" + std::to_string(pid);
-  TRY(os::write_file(proc + "/uid_map", text(spec.linux_.uid_mappings)));
-  return os::write_file(proc + "/gid_map", text(spec.linux_.gid_mappings));
+  TRY(os::write_file(proc + "/uid_map", os::id_map_text(spec.linux_.uid_mappings)));
+  return os::write_file(proc + "/gid_map", os::id_map_text(spec.linux_.gid_mappings));
+}
+
+// Whom `user` of the container is outside of it; nullopt when it is the same or not known.
+std::optional<std::pair<uid_t, gid_t>> owner_outside(const Spec& spec, const SpecUser& user) {
+  if (!spec.has_user_namespace()) return std::nullopt;
+  const int64_t uid = os::id_outside(spec.linux_.uid_mappings, user.uid), gid = os::id_outside(spec.linux_.gid_mappings, user.gid);
+  if (uid < 0 || gid < 0) return std::nullopt;
+  return std::pair(uid_t(uid), gid_t(gid));
 }
 
 class Launch {
@@ -168,17 +176,17 @@ class Launch {
     auto [ours, theirs] = TRY(os::make_socketpair(SOCK_SEQPACKET));
     out_.control = std::move(ours);
     os::Fd cgroup;
-    // In another user namespace the group's files belong to nobody; then it is moved by its number, as in version 1.
+    // In version 2 the group's files belong to nobody in another user namespace; there it is moved by its number.
     bool foreign_user =
         (plan_.new_namespaces | plan_.join_kinds) & CLONE_NEWUSER || (!plan_.joins.empty() && plan_.joins[0].first == CLONE_NEWUSER);
-    if (options_.cgroup && !foreign_user) {
-      cgroup = TRY(options_.cgroup->open_for_clone());
-      plan_.cgroup_tasks = TRY(options_.cgroup->open_tasks());
-    }
+    if (options_.cgroup) plan_.cgroup_tasks = TRY(options_.cgroup->open_tasks());
+    if (options_.cgroup && !foreign_user) cgroup = TRY(options_.cgroup->open_for_clone());
+    TRY(hand_over());
     plan_.control = theirs.get();
     TRY(clone(cgroup.get()));
     theirs.reset();
     plan_.control = -1;
+    plan_.outside = {};
     auto done = converse(!cgroup && plan_.cgroup_tasks.empty());
     if (!done) {
       abandon();
@@ -249,6 +257,28 @@ class Launch {
       case 0: return fail(Code::internal, "the container's process ended during its set-up (killed, or out of memory?)");
       default: return fail(Code::internal, "unexpected message from the container's process");
     }
+  }
+
+  // What the container's user is to have, in a user namespace that the owner of it is not in: its standard streams, which /dev/stdout
+  // opens anew, and, in version 2, its group, as far as the kernel says that it may be delegated (config-linux.md, "Cgroup ownership").
+  Result<void> hand_over() {
+    const auto owner = owner_outside(*options_.spec, options_.process->user);
+    if (!owner) return {};
+    for (int fd : options_.stdio) {
+      struct stat info;
+      if (fd >= 0 && fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode) && fchown(fd, owner->first, owner->second) < 0)
+        return fail_errno("chown of a standard stream");
+    }
+    if (!options_.cgroup || options_.join || !plan_.new_cgroup || !writable_cgroup(*options_.spec)) return {};
+    return options_.cgroup->delegate(owner->first);
+  }
+
+  static bool writable_cgroup(const Spec& spec) {
+    for (const SpecMount& mount : spec.mounts) {
+      if (mount.type != "cgroup" && mount.type != "cgroup2") continue;
+      return std::find(mount.options.begin(), mount.options.end(), "ro") == mount.options.end();
+    }
+    return false;
   }
 
   Result<void> pass_terminal() {

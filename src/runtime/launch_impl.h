@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/launch.h"
+#include "runtime/outside_mounts.h"
 
 namespace estiba::runtime::launch_detail {
 
@@ -27,6 +28,7 @@ struct Plan {
   std::optional<os::SeccompProgram> seccomp;
   os::Fd join_pidfd;
   int join_kinds = 0;
+  OutsideMounts outside;
   os::Fd fifo_dir;  // O_PATH; the host's directory stays reachable through it
   std::string fifo_name;
   std::vector<os::Fd> cgroup_tasks;  // version 1: where the child moves itself; else the parent does, or clone3(2)

@@ -67,8 +67,9 @@ bool add_recursive(std::string_view option, MountOptions& out) {
 
 // Options without meaning here: mount(8)'s own, and those of tmpfs that ask the runtime to copy what was below.
 bool ignored(std::string_view option) {
-  return option.empty() || option == "defaults" || option == "nofail" || option == "tmpcopyup" || option == "copy-symlink" || option == "auto" ||
-         option == "noauto" || option == "user" || option == "nouser" || option == "_netdev" || option.starts_with("x-") || option == "U";
+  return option.empty() || option == "defaults" || option == "nofail" || option == "tmpcopyup" || option == "copy-symlink" ||
+         option == "auto" || option == "noauto" || option == "user" || option == "nouser" || option == "_netdev" ||
+         option.starts_with("x-") || option == "U";
 }
 
 }  // namespace
@@ -86,6 +87,7 @@ unsigned long propagation_by_name(std::string_view name) {
 Result<MountOptions> parse_mount_options(const SpecMount& mount) {
   MountOptions out;
   out.bind = mount.type == "bind";
+  out.idmap = !mount.uid_mappings.empty();
   for (const std::string& option : mount.options) {
     if (option == "bind" || option == "rbind") {
       out.bind = true;
@@ -97,12 +99,16 @@ Result<MountOptions> parse_mount_options(const SpecMount& mount) {
     } else if (unsigned long propagation = propagation_by_name(option)) {
       out.propagation.push_back(propagation);
     } else if (option == "idmap" || option == "ridmap") {
-      return fail(Code::unsupported, "mounts " + quoted(mount.destination) + ": idmapped mounts are not offered");
+      out.idmap = true;
+      out.idmap_recursive = option == "ridmap";
     } else if (!add_recursive(option, out) && !ignored(option)) {
       out.data.append(out.data.empty() ? "" : ",").append(option);
     }
   }
   if (out.bind && mount.source.empty()) return fail(Code::invalid, "mounts " + quoted(mount.destination) + ": a bind mount needs a source");
+  if (out.idmap && !out.bind)
+    return fail(Code::unsupported,
+                "mounts " + quoted(mount.destination) + ": only bind mounts can be id-mapped, not " + quoted(mount.type));
   // A bind mount has no file system options; Docker puts such as "z" there.
   if (out.bind) out.data.clear();
   return out;

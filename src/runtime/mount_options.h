@@ -11,11 +11,12 @@ namespace estiba::runtime {
 
 struct MountOptions {
   bool bind = false, recursive = false;
-  unsigned long flags = 0;                        ///< MS_* for mount(2), without bind and propagation
-  uint64_t attributes = 0, cleared = 0;           ///< MOUNT_ATTR_* of this mount (bind mounts)
-  uint64_t tree_attributes = 0, tree_cleared = 0; ///< the same for all mounts below too ("rro", …)
-  std::vector<unsigned long> propagation;         ///< MS_PRIVATE | MS_REC and the like, in order
-  std::string data;                               ///< what the file system itself wants
+  bool idmap = false, idmap_recursive = false;     ///< "idmap", or mappings of the mount's own; "ridmap": with what is mounted below
+  unsigned long flags = 0;                         ///< MS_* for mount(2), without bind and propagation
+  uint64_t attributes = 0, cleared = 0;            ///< MOUNT_ATTR_* of this mount (bind mounts)
+  uint64_t tree_attributes = 0, tree_cleared = 0;  ///< the same for all mounts below too ("rro", …)
+  std::vector<unsigned long> propagation;          ///< MS_PRIVATE | MS_REC and the like, in order
+  std::string data;                                ///< what the file system itself wants
 };
 
 /// Errors name the field and the option.

@@ -17,8 +17,17 @@ namespace estiba::runtime {
 Result<void> Rootfs::open() {
   // Slave: mounts made on the host later come through where a volume asks for it, nothing goes back.
   unsigned long propagation = propagation_by_name(spec_.linux_.rootfs_propagation);
+  if (outside_.root) {
+    TRY(os::mount("none", "/", "", MS_SLAVE | MS_REC));
+    // On top of "/", because no other directory of the host is sure to be open to the container's root. Absolute paths go on to mean the
+    // host's: what is mounted on the root itself is not entered by its name.
+    os::Fd host = TRY(os::open_file("/", O_PATH | O_DIRECTORY));
+    TRY_AS("root.path", os::move_mount(outside_.root.get(), host.get()));
+    root_ = std::move(outside_.root);
+    return {};
+  }
   TRY(os::mount("none", "/", "", propagation ? propagation : MS_SLAVE | MS_REC));
-  path_ = spec_.root_path.starts_with('/') ? spec_.root_path : bundle_ + "/" + spec_.root_path;
+  path_ = root_path_of(spec_, bundle_);
   if (auto info = os::stat_file(path_); !info || !S_ISDIR(info->st_mode)) {
     return fail(Code::not_found, "root.path " + path_ + " is not a directory");
   }
@@ -36,7 +45,11 @@ Result<void> Rootfs::open() {
 }
 
 Result<void> Rootfs::mount_all() {
-  for (const SpecMount& mount : spec_.mounts) TRY_AS("mount " + mount.destination, mount_one(mount));
+  for (size_t i = 0; i < spec_.mounts.size(); i++) {
+    const SpecMount& mount = spec_.mounts[i];
+    const bool there = i < outside_.binds.size() && outside_.binds[i];
+    TRY_AS("mount " + mount.destination, there ? attach(outside_.binds[i], mount.destination) : mount_one(mount));
+  }
   return {};
 }
 
@@ -48,20 +61,13 @@ Result<void> Rootfs::mount_one(const SpecMount& mount) {
 }
 
 Result<void> Rootfs::mount_bind(const SpecMount& mount, const MountOptions& options) {
-  std::string source = mount.source.starts_with('/') ? mount.source : bundle_ + "/" + mount.source;
-  struct stat info = TRY(os::stat_file(source));
-  os::Fd target = TRY(S_ISDIR(info.st_mode) ? os::make_dirs_in_root(root_.get(), mount.destination)
-                                            : os::make_file_in_root(root_.get(), mount.destination));
-  os::Fd tree = TRY(os::open_tree(AT_FDCWD, source, true, options.recursive));
-  if (options.attributes || options.cleared) {
-    TRY(os::set_mount_attributes(tree.get(), options.attributes, options.cleared, 0, false));
-  }
-  if (options.tree_attributes || options.tree_cleared) {
-    TRY(os::set_mount_attributes(tree.get(), options.tree_attributes, options.tree_cleared, 0, true));
-  }
-  for (unsigned long kind : options.propagation) {
-    TRY(os::set_mount_attributes(tree.get(), 0, 0, kind & ~static_cast<unsigned long>(MS_REC), (kind & MS_REC) != 0));
-  }
+  return attach(TRY(bind_tree(mount, options, bundle_)), mount.destination);
+}
+
+Result<void> Rootfs::attach(const os::Fd& tree, const std::string& destination) {
+  struct stat info = TRY(os::fstat_file(tree.get()));
+  os::Fd target =
+      TRY(S_ISDIR(info.st_mode) ? os::make_dirs_in_root(root_.get(), destination) : os::make_file_in_root(root_.get(), destination));
   return os::move_mount(tree.get(), target.get());
 }
 
@@ -91,7 +97,8 @@ Result<void> Rootfs::mount_cgroup(const SpecMount& mount, const MountOptions& op
   if (host.mode == os::CgroupMode::v1) return mount_cgroup_v1(mount, options, host);
   if (spec_.find_namespace(CLONE_NEWCGROUP)) {
     os::Fd target = TRY(os::make_dirs_in_root(root_.get(), mount.destination));
-    if (auto done = os::mount("cgroup", os::fd_path(target.get()), "cgroup2", options.flags); done || done.error().sys != EPERM) return done;
+    if (auto done = os::mount("cgroup", os::fd_path(target.get()), "cgroup2", options.flags); done || done.error().sys != EPERM)
+      return done;
   }
   // Without a namespace of its own the container sees its own group and nothing beside it.
   SpecMount bind{mount.destination, "bind", host.unified + TRY(os::cgroup_of(0)), {"bind"}};
@@ -120,7 +127,8 @@ Result<void> Rootfs::mount_cgroup_v1(const SpecMount& mount, const MountOptions&
         std::string path = "/";
         for (std::string_view line : split(own, '\n')) {
           auto fields = split(line, ':');
-          if (fields.size() == 3 && ("," + std::string(fields[1]) + ",").find("," + controller + ",") != std::string::npos) path = fields[2];
+          if (fields.size() == 3 && ("," + std::string(fields[1]) + ",").find("," + controller + ",") != std::string::npos)
+            path = fields[2];
         }
         SpecMount bind{destination, "bind", from + path, {}};
         TRY(mount_bind(bind, options));
@@ -227,8 +235,8 @@ Result<void> Rootfs::seal() {
 }
 
 Result<void> Rootfs::enter(bool no_pivot) {
-  if (no_pivot) return os::move_root(path_);
-  return os::pivot_root(root_.get());
+  if (!no_pivot) return os::pivot_root(root_.get());
+  return path_.empty() ? os::change_root(root_.get()) : os::move_root(path_);
 }
 
 Result<void> Rootfs::finish() {

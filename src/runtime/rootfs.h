@@ -5,6 +5,7 @@
 #include "base/function.h"
 #include "os/cgroup.h"
 #include "os/fd.h"
+#include "runtime/outside_mounts.h"
 #include "runtime/spec.h"
 
 namespace estiba::runtime {
@@ -13,7 +14,8 @@ namespace estiba::runtime {
 /// (openat2 RESOLVE_IN_ROOT), so that symlinks in an image lead nowhere else.
 class Rootfs {
  public:
-  Rootfs(const Spec& spec, std::string bundle) : spec_(spec), bundle_(std::move(bundle)) {}
+  /// `outside` is what prepare_outside() has made of it.
+  Rootfs(const Spec& spec, std::string bundle, OutsideMounts& outside) : spec_(spec), bundle_(std::move(bundle)), outside_(outside) {}
 
   /// Called before anything that needs the process to be in its cgroup.
   UniqueFunction<Result<void>()> before_cgroup;
@@ -34,6 +36,7 @@ class Rootfs {
  private:
   Result<void> mount_one(const SpecMount& mount);
   Result<void> mount_bind(const SpecMount& mount, const struct MountOptions& options);
+  Result<void> attach(const os::Fd& tree, const std::string& destination);
   Result<void> mount_filesystem(const SpecMount& mount, const struct MountOptions& options);
   Result<void> mount_cgroup(const SpecMount& mount, const struct MountOptions& options);
   Result<void> mount_cgroup_v1(const SpecMount& mount, const struct MountOptions& options, const os::CgroupHost& host);
@@ -46,6 +49,7 @@ class Rootfs {
 
   const Spec& spec_;
   std::string bundle_;
+  OutsideMounts& outside_;
   std::string path_;  // of the root, on the host
   os::Fd root_;
 };

@@ -309,6 +309,7 @@ std::string container_arguments(const ContainerOptions& options, StartStreams& s
 std::string init_request(const PodOptions& options) {
   Arguments arguments;
   arguments.set("id", options.id).set("dir", options.dir).set("networkNamespace", options.network_namespace);
+  arguments.set("userNamespace", options.user_namespace);
   arguments.set("hostname", options.hostname).set("domainname", options.domainname).flag("hostIpc", options.host_ipc);
   arguments.flag("sharePid", options.share_pid).set("cgroup", options.cgroup).set("resources", options.resources);
   arguments.map("sysctls", options.sysctls);

@@ -37,7 +37,10 @@ struct PodOptions {
   std::string dir;                  ///< "/run/estiba/pods/<uid>"; made with mode 0700
   std::string shim = "estiba-oci";  ///< the program; searched in PATH without a slash
   std::string network_namespace;    ///< path to join; empty: the host's
-  std::string hostname;             ///< empty: the pod uses the host's uts namespace
+  /// Path of the user namespace that the pod's containers are in; empty: the host's. The network namespace must belong to it, and the
+  /// containers' configs name it.
+  std::string user_namespace;
+  std::string hostname;  ///< empty: the pod uses the host's uts namespace
   std::string domainname;
   bool host_ipc = false;
   bool share_pid = false;  ///< one pid namespace for all containers, with the shim's helper as its init

@@ -9,10 +9,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "os/credentials.h"
 #include "os/file.h"
 #include "os/namespace.h"
 #include "os/process.h"
+#include "os/user_namespace.h"
 #include "runtime/decode.h"
+#include "runtime/launch_impl.h"
 #include "runtime/sysctl.h"
 
 namespace estiba::runtime {
@@ -22,6 +25,7 @@ Result<PodOptions> parse_pod_options(const json::Node& node) {
   TRY(read(node, "id", "", out.id));
   TRY(read(node, "dir", "", out.dir));
   TRY(read(node, "networkNamespace", "", out.network_namespace));
+  TRY(read(node, "userNamespace", "", out.user_namespace));
   TRY(read(node, "hostname", "", out.hostname));
   TRY(read(node, "domainname", "", out.domainname));
   TRY(read(node, "hostIpc", "", out.host_ipc));
@@ -80,13 +84,64 @@ Result<void> ShimServer::make_namespaces() {
     os::Fd ns = TRY(os::open_namespace(options_.network_namespace, CLONE_NEWNET));
     TRY(os::enter_namespace(ns.get(), CLONE_NEWNET));
   }
+  if (!options_.user_namespace.empty()) user_namespace_ = TRY(os::open_namespace(options_.user_namespace, CLONE_NEWUSER));
   int kinds = (options_.host_ipc ? 0 : CLONE_NEWIPC) | (options_.hostname.empty() ? 0 : CLONE_NEWUTS);
-  if (kinds) TRY(os::unshare(kinds));
+  TRY(enter_new(kinds));
   if (!options_.hostname.empty()) TRY(os::set_hostname(options_.hostname));
   if (!options_.domainname.empty()) TRY(os::set_domainname(options_.domainname));
-  const OwnNamespaces own = {.network = !options_.network_namespace.empty(), .ipc = !options_.host_ipc, .uts = !options_.hostname.empty()};
-  for (const auto& [key, value] : options_.sysctls) TRY(write_sysctl(key, value, own));
+  TRY(write_sysctls());
   return options_.share_pid ? start_pid_namespace() : Result<void>();
+}
+
+// They belong to the pod's user namespace, so that its root may do there what root may do.
+Result<void> ShimServer::enter_new(int kinds) {
+  if (!kinds) return {};
+  if (!user_namespace_) return os::unshare(kinds);
+  for (int kind : {CLONE_NEWIPC, CLONE_NEWUTS}) {
+    if (!(kinds & kind)) continue;
+    os::Fd made = TRY(os::new_namespace_inside(user_namespace_.get(), kind));
+    TRY(os::enter_namespace(made.get(), kind));
+  }
+  return {};
+}
+
+// For a child of this process: it is root there from now on. The host's root among the pod's processes, which those of them who may trace
+// others could take over, must not be: nobody may look into it before its numbers are the pod's.
+static Result<void> enter_user_namespace(int user) {
+  TRY(os::set_dumpable(false));
+  TRY(os::enter_namespace(user, CLONE_NEWUSER));
+  TRY(os::set_groups({}));
+  TRY(os::set_gid(0));
+  TRY(os::set_uid(0));
+  return os::set_dumpable(false);
+}
+
+Result<void> ShimServer::write_sysctls() {
+  if (options_.sysctls.empty()) return {};
+  auto write_all = [this]() -> Result<void> {
+    const OwnNamespaces own = {
+        .network = !options_.network_namespace.empty(), .ipc = !options_.host_ipc, .uts = !options_.hostname.empty()};
+    for (const auto& [key, value] : options_.sysctls) TRY(write_sysctl(key, value, own));
+    return {};
+  };
+  if (!user_namespace_) return write_all();
+  // To those of an ipc namespace only the root of its user namespace may write (ipc_permissions() in ipc/ipc_sysctl.c).
+  auto [ours, theirs] = TRY(os::make_socketpair(SOCK_SEQPACKET));
+  const pid_t pid = TRY(os::clone_process({}));
+  if (pid == 0) {
+    auto work = [&]() -> Result<void> {
+      TRY(enter_user_namespace(user_namespace_.get()));
+      return write_all();
+    };
+    if (auto done = work(); !done)
+      (void)launch_detail::send(theirs.get(), launch_detail::msg_error, launch_detail::encode_error(done.error()));
+    _exit(0);
+  }
+  theirs.reset();
+  const auto said = launch_detail::receive(ours.get());
+  (void)os::wait_child(pid);
+  if (said && said->kind == launch_detail::msg_error) return std::unexpected(launch_detail::decode_error(said->text));
+  return {};
 }
 
 // The first process of the pod's shared pid namespace: it reaps what containers leave behind, and when it ends, all end.
@@ -105,11 +160,37 @@ Result<void> ShimServer::make_namespaces() {
 }
 
 Result<void> ShimServer::start_pid_namespace() {
+  if (user_namespace_) return start_pid_namespace_inside();
   // From now on every child of this process is born in the new namespace, the first as its init.
   TRY(os::unshare(CLONE_NEWPID));
   init_ = TRY(os::clone_process({}));
   if (init_ == 0) run_init();
   return {};
+}
+
+// The same, where the namespace belongs to the pod's user namespace: a process that has entered that makes it, and ends.
+Result<void> ShimServer::start_pid_namespace_inside() {
+  auto [ours, theirs] = TRY(os::make_socketpair(SOCK_SEQPACKET));
+  const pid_t stage = TRY(os::clone_process({}));
+  if (stage == 0) {
+    os::Fd pidfd;
+    auto work = [&]() -> Result<void> {
+      TRY(enter_user_namespace(user_namespace_.get()));
+      if (TRY(os::clone_process({.flags = CLONE_NEWPID | CLONE_PARENT, .pidfd = &pidfd})) == 0) run_init();
+      return launch_detail::send(theirs.get(), launch_detail::msg_pid, {}, pidfd.get());
+    };
+    if (auto done = work(); !done)
+      (void)launch_detail::send(theirs.get(), launch_detail::msg_error, launch_detail::encode_error(done.error()));
+    _exit(0);
+  }
+  theirs.reset();
+  auto first = launch_detail::receive(ours.get());
+  (void)os::wait_child(stage);
+  launch_detail::Message message = TRY(std::move(first));
+  if (message.kind == launch_detail::msg_error) return std::unexpected(launch_detail::decode_error(message.text));
+  if (message.fds.empty()) return fail(Code::internal, "the first process of the pid namespace was not made");
+  init_ = TRY(os::pid_of(message.fds[0].get()));
+  return os::enter_namespace(TRY(os::open_namespace(init_, CLONE_NEWPID)).get(), CLONE_NEWPID);
 }
 
 Result<void> ShimServer::make_cgroup() {

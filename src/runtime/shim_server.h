@@ -58,7 +58,10 @@ class ShimServer {
   static const Operation operations[];
 
   Result<void> make_namespaces();
+  Result<void> enter_new(int kinds);
+  Result<void> write_sysctls();
   Result<void> start_pid_namespace();
+  Result<void> start_pid_namespace_inside();
   Result<void> make_cgroup();
   Result<void> watch_children();
 
@@ -103,7 +106,7 @@ class ShimServer {
   PodOptions options_;
   ShimLoop loop_;
   ShimContext context_;
-  os::Fd listener_, signals_;
+  os::Fd listener_, signals_, user_namespace_;
   std::optional<os::Cgroup> cgroup_;
   pid_t init_ = 0;  // of the shared pid namespace
   std::list<ConnectionRef> connections_;

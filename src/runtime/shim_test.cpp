@@ -8,6 +8,7 @@
 #include "os/file.h"
 #include "os/process.h"
 #include "os/pty.h"
+#include "os/user_namespace.h"
 #include "runtime/shim.h"
 #include "runtime/shim_client.h"
 #include "runtime/test_bundle.h"
@@ -25,10 +26,10 @@ __attribute__((constructor)) void be_shim(int argc, char** argv) {
   }
 }
 
-#define CO_ASSERT_OK(value)                              \
-  if (!(value)) {                                        \
+#define CO_ASSERT_OK(value)                                     \
+  if (!(value)) {                                               \
     ADD_FAILURE() << #value << ": " << (value).error().message; \
-    co_return;                                           \
+    co_return;                                                  \
   }
 
 // One pod, its events kept in order.
@@ -47,9 +48,7 @@ struct Pod {
     options.cgroup = bundle.group;
   }
   std::string log() const { return bundle.dir + "/logs/0.log"; }
-  ContainerOptions container(const std::string& id = "c") const {
-    return {.id = id, .bundle = bundle.dir, .log = {.path = log()}};
-  }
+  ContainerOptions container(const std::string& id = "c") const { return {.id = id, .bundle = bundle.dir, .log = {.path = log()}}; }
   void listen() {
     client->on_event([this](const ShimEvent& event) {
       events.push_back(event);
@@ -183,8 +182,11 @@ TEST(Shim, ExecRunsInTheContainerAndGivesItsStreamsAndExitCode) {
     pod->bundle.configure({"sleep", "100"});
     CO_ASSERT_OK(co_await pod->client->create_container(pod->container()));
     CO_ASSERT_OK(co_await pod->client->start("c"));
-    auto session = co_await pod->client->exec(
-        {.container = "c", .args = {"sh", "-c", "read x; echo got $x $FOO $(pwd); echo bad >&2; exit 5"}, .env = {"FOO=bar"}, .cwd = "/bin", .stdin_open = true});
+    auto session = co_await pod->client->exec({.container = "c",
+                                               .args = {"sh", "-c", "read x; echo got $x $FOO $(pwd); echo bad >&2; exit 5"},
+                                               .env = {"FOO=bar"},
+                                               .cwd = "/bin",
+                                               .stdin_open = true});
     CO_ASSERT_OK(session);
     EXPECT_TRUE(os::write_all(session->stdin_fd.get(), "hello\n"));
     session->stdin_fd.reset();
@@ -219,8 +221,12 @@ TEST(Shim, ExecWithATerminalCanBeResized) {
     pod->bundle.configure({"sleep", "100"});
     CO_ASSERT_OK(co_await pod->client->create_container(pod->container()));
     CO_ASSERT_OK(co_await pod->client->start("c"));
-    auto session = co_await pod->client->exec(
-        {.container = "c", .args = {"sh", "-c", "stty size; read x; stty size"}, .tty = true, .stdin_open = true, .columns = 80, .rows = 24});
+    auto session = co_await pod->client->exec({.container = "c",
+                                               .args = {"sh", "-c", "stty size; read x; stty size"},
+                                               .tty = true,
+                                               .stdin_open = true,
+                                               .columns = 80,
+                                               .rows = 24});
     CO_ASSERT_OK(session);
     CO_ASSERT_OK(co_await pod->client->resize(session->id, 132, 50));
     EXPECT_TRUE(os::write_all(session->stdin_fd.get(), "\n"));
@@ -275,6 +281,58 @@ TEST(Shim, TellsOfOutOfMemory) {
   });
 }
 
+TEST(Shim, APodsNamespacesBelongToItsUserNamespace) {
+  io::Loop loop;
+  Pod pod;
+  static constexpr const char* mappings = R"([{"containerID":0,"hostID":100000,"size":65536}])";
+  os::Fd user = *os::new_user_namespace({{0, 100000, 65536}}, {{0, 100000, 65536}});
+  os::Fd net = *os::new_namespace_inside(user.get(), CLONE_NEWNET);
+  pod.options.user_namespace = pod.bundle.dir + "/user";
+  pod.options.network_namespace = pod.bundle.dir + "/net";
+  ASSERT_TRUE(os::persist_namespace(user.get(), pod.options.user_namespace));
+  ASSERT_TRUE(os::persist_namespace(net.get(), pod.options.network_namespace));
+  pod.options.share_pid = true;
+  pod.options.sysctls = {{"kernel.shm_rmid_forced", "1"}, {"net.ipv4.ip_unprivileged_port_start", "77"}};
+  ASSERT_TRUE(os::change_owner(pod.bundle.dir + "/rootfs", 100000, 100000));
+  struct Main {
+    static Task<void> go(Pod* pod, io::Loop* loop) {
+      auto launched = co_await ShimClient::launch(pod->options);
+      CO_ASSERT_OK(launched);
+      pod->client = std::move(*launched);
+      pod->listen();
+      auto configure = [&](const std::string& script, const std::string& group) {
+        pod->bundle.configure({"sh", "-c", script}, {{"linux.namespaces", R"([{"type":"mount"},{"type":"cgroup"},{"type":"user","path":")" +
+                                                                              pod->options.user_namespace + "\"}]"},
+                                                     {"linux.uidMappings", mappings},
+                                                     {"linux.gidMappings", mappings},
+                                                     {"linux.cgroupsPath", "\"" + pod->bundle.group + group + "\""}});
+      };
+      configure("sleep 77", "/c");
+      CO_ASSERT_OK(co_await pod->client->create_container(pod->container("one")));
+      CO_ASSERT_OK(co_await pod->client->start("one"));
+      configure(
+          "cat /proc/self/uid_map; cat /proc/sys/kernel/shm_rmid_forced /proc/sys/net/ipv4/ip_unprivileged_port_start; hostname; stat -c "
+          "%u /proc/1; "
+          "ls /proc/1/root/etc 2>&1; ps",
+          "/d");
+      CO_ASSERT_OK(co_await pod->client->create_container(pod->container("two")));
+      CO_ASSERT_OK(co_await pod->client->start("two"));
+      (void)co_await pod->next(ShimEvent::Kind::container_exit);
+      const std::string said = pod->logged();
+      EXPECT_NE(said.find("         0     100000      65536\n1\n77\nweb-0\n"), std::string::npos) << said;
+      EXPECT_NE(said.find("Permission denied"), std::string::npos) << "the init's root is the host's: " << said;
+      EXPECT_NE(said.find("sleep 77"), std::string::npos) << said;
+      auto session = co_await pod->client->exec({.container = "one", .args = {"sh", "-c", "id -u; cat /proc/self/uid_map"}});
+      CO_ASSERT_OK(session);
+      EXPECT_EQ(co_await read_to_end(loop, session->stdout_fd.get()), "0\n         0     100000      65536\n");
+      CO_ASSERT_OK(co_await pod->client->shutdown());
+    }
+  };
+  loop.block_on(Main::go(&pod, &loop));
+  EXPECT_TRUE(os::unpersist_namespace(pod.options.user_namespace));
+  EXPECT_TRUE(os::unpersist_namespace(pod.options.network_namespace));
+}
+
 TEST(Shim, ContainersOfAPodCanShareAPidNamespace) {
   io::Loop loop;
   Pod pod;
@@ -288,7 +346,8 @@ TEST(Shim, ContainersOfAPodCanShareAPidNamespace) {
       pod->bundle.configure({"sleep", "77"}, {{"linux.namespaces", R"([{"type":"mount"}])"}});
       CO_ASSERT_OK(co_await pod->client->create_container(pod->container("one")));
       CO_ASSERT_OK(co_await pod->client->start("one"));
-      pod->bundle.configure({"sh", "-c", "ps"}, {{"linux.namespaces", R"([{"type":"mount"}])"}, {"linux.cgroupsPath", "\"" + pod->bundle.group + "/d\""}});
+      pod->bundle.configure({"sh", "-c", "ps"},
+                            {{"linux.namespaces", R"([{"type":"mount"}])"}, {"linux.cgroupsPath", "\"" + pod->bundle.group + "/d\""}});
       CO_ASSERT_OK(co_await pod->client->create_container(pod->container("two")));
       CO_ASSERT_OK(co_await pod->client->start("two"));
       ShimEvent end = co_await pod->next(ShimEvent::Kind::container_exit);

@@ -22,20 +22,9 @@ static Result<void> decode(const json::Node& node, const std::string& field, Spe
   TRY(read(node, "type", field, out.type));
   TRY(read(node, "soft", field, out.soft));
   TRY(read(node, "hard", field, out.hard));
-  if (!os::rlimit_by_name(out.type)) return field_error(field + ".type", "unknown limit " + quoted(out.type) + "; a name such as RLIMIT_NOFILE is wanted");
+  if (!os::rlimit_by_name(out.type))
+    return field_error(field + ".type", "unknown limit " + quoted(out.type) + "; a name such as RLIMIT_NOFILE is wanted");
   if (out.soft > out.hard) return field_error(field + ".soft", "must not be greater than hard");
-  return {};
-}
-
-static Result<void> decode(const json::Node& node, const std::string& field, SpecMount& out) {
-  TRY(need_object(node, field));
-  TRY(read(node, "destination", field, out.destination));
-  TRY(read(node, "type", field, out.type));
-  TRY(read(node, "source", field, out.source));
-  TRY(read(node, "options", field, out.options));
-  if (out.destination.empty()) return field_error(field + ".destination", "is required");
-  // runc takes relative ones as below "/", with a warning.
-  if (out.destination[0] != '/') out.destination.insert(0, "/");
   return {};
 }
 
@@ -52,7 +41,7 @@ static Result<void> decode(const json::Node& node, const std::string& field, Spe
 
 static Result<void> decode(const json::Node& node, const std::string& field, SpecNamespace& out) {
   static constexpr std::pair<std::string_view, int> kinds[] = {
-      {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET}, {"mount", CLONE_NEWNS},     {"ipc", CLONE_NEWIPC},
+      {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET}, {"mount", CLONE_NEWNS},      {"ipc", CLONE_NEWIPC},
       {"uts", CLONE_NEWUTS}, {"user", CLONE_NEWUSER},   {"cgroup", CLONE_NEWCGROUP}, {"time", CLONE_NEWTIME}};
   TRY(need_object(node, field));
   std::string type;
@@ -61,17 +50,10 @@ static Result<void> decode(const json::Node& node, const std::string& field, Spe
   for (auto [name, kind] : kinds) {
     if (name == type) out.kind = kind;
   }
-  if (!out.kind) return field_error(field + ".type", "unknown namespace " + quoted(type) + "; one of pid, network, mount, ipc, uts, user, cgroup, time is wanted");
+  if (!out.kind)
+    return field_error(field + ".type",
+                       "unknown namespace " + quoted(type) + "; one of pid, network, mount, ipc, uts, user, cgroup, time is wanted");
   if (!out.path.empty() && out.path[0] != '/') return field_error(field + ".path", "must be an absolute path");
-  return {};
-}
-
-static Result<void> decode(const json::Node& node, const std::string& field, SpecIdMapping& out) {
-  TRY(need_object(node, field));
-  TRY(read(node, "containerID", field, out.container_id));
-  TRY(read(node, "hostID", field, out.host_id));
-  TRY(read(node, "size", field, out.size));
-  if (!out.size) return field_error(field + ".size", "must be greater than 0");
   return {};
 }
 
@@ -108,6 +90,18 @@ static Result<void> decode(const json::Node& node, const std::string& field, Sec
   return {};
 }
 
+static Result<void> decode(const json::Node& node, const std::string& field, IdMapping& out) {
+  TRY(runtime::need_object(node, field));
+  TRY(runtime::read(node, "containerID", field, out.inside));
+  TRY(runtime::read(node, "hostID", field, out.outside));
+  TRY(runtime::read(node, "size", field, out.size));
+  if (!out.size) return runtime::field_error(field + ".size", "must be greater than 0");
+  constexpr uint64_t ids = 1ULL << 32;
+  if (out.inside + uint64_t(out.size) > ids || out.outside + uint64_t(out.size) > ids)
+    return runtime::field_error(field + ".size", "leads beyond the greatest id, 4294967295");
+  return {};
+}
+
 static Result<void> decode(const json::Node& node, const std::string& field, SeccompRule& out) {
   TRY(runtime::need_object(node, field));
   TRY(runtime::read(node, "names", field, out.names));
@@ -126,9 +120,11 @@ static Result<void> decode(const json::Node& node, const std::string& field, Dev
   TRY(runtime::read(node, "minor", field, out.minor));
   TRY(runtime::read(node, "access", field, access));
   if (type.empty()) type = "a";
-  if (type.size() != 1 || std::string_view("abcu").find(type[0]) == std::string_view::npos) return runtime::field_error(field + ".type", "must be a, b or c");
+  if (type.size() != 1 || std::string_view("abcu").find(type[0]) == std::string_view::npos)
+    return runtime::field_error(field + ".type", "must be a, b or c");
   out.type = type[0] == 'u' ? 'c' : type[0];
-  if (access.find_first_not_of("rwm") != std::string::npos) return runtime::field_error(field + ".access", "must be of the letters r, w and m");
+  if (access.find_first_not_of("rwm") != std::string::npos)
+    return runtime::field_error(field + ".access", "must be of the letters r, w and m");
   if (!access.empty()) out.access = access;
   if (out.major && *out.major < 0) out.major.reset();
   if (out.minor && *out.minor < 0) out.minor.reset();
@@ -138,6 +134,22 @@ static Result<void> decode(const json::Node& node, const std::string& field, Dev
 }  // namespace estiba::os
 
 namespace estiba::runtime {
+
+static Result<void> decode(const json::Node& node, const std::string& field, SpecMount& out) {
+  TRY(need_object(node, field));
+  TRY(read(node, "destination", field, out.destination));
+  TRY(read(node, "type", field, out.type));
+  TRY(read(node, "source", field, out.source));
+  TRY(read(node, "options", field, out.options));
+  TRY(read(node, "uidMappings", field, out.uid_mappings));
+  TRY(read(node, "gidMappings", field, out.gid_mappings));
+  if (out.uid_mappings.empty() != out.gid_mappings.empty())
+    return field_error(field + (out.uid_mappings.empty() ? ".uidMappings" : ".gidMappings"), "is required beside the other one");
+  if (out.destination.empty()) return field_error(field + ".destination", "is required");
+  // runc takes relative ones as below "/", with a warning.
+  if (out.destination[0] != '/') out.destination.insert(0, "/");
+  return {};
+}
 
 namespace {
 
@@ -236,7 +248,8 @@ Result<void> parse_time_offsets(const json::Node& node, SpecLinux& out) {
     SpecTimeOffset offset;
     offset.clock = member.key();
     std::string field = "linux.timeOffsets." + offset.clock;
-    if (offset.clock != "monotonic" && offset.clock != "boottime") return field_error(field, "unknown clock; monotonic or boottime is wanted");
+    if (offset.clock != "monotonic" && offset.clock != "boottime")
+      return field_error(field, "unknown clock; monotonic or boottime is wanted");
     TRY(need_object(member, field));
     TRY(read(member, "secs", field, offset.secs));
     TRY(read(member, "nanosecs", field, offset.nanosecs));
@@ -258,7 +271,8 @@ Result<void> parse_linux(const json::Node& node, SpecLinux& out) {
   TRY(read(node, "readonlyPaths", field, out.readonly_paths));
   TRY(read(node, "mountLabel", field, out.mount_label));
   TRY(parse_time_offsets(node, out));
-  if (const json::Node* resources = TRY(find_object(node, "resources", field))) out.resources = TRY(parse_resources(*resources, "linux.resources"));
+  if (const json::Node* resources = TRY(find_object(node, "resources", field)))
+    out.resources = TRY(parse_resources(*resources, "linux.resources"));
   if (const json::Node* seccomp = TRY(find_object(node, "seccomp", field))) out.seccomp = TRY(parse_seccomp(*seccomp));
   return {};
 }
@@ -268,7 +282,8 @@ Result<void> check_namespaces(const Spec& spec) {
   for (size_t i = 0; i < namespaces.size(); i++) {
     for (size_t j = 0; j < i; j++) {
       if (namespaces[i].kind == namespaces[j].kind) {
-        return field_error("linux.namespaces[" + std::to_string(i) + "].type", std::string(os::namespace_file(namespaces[i].kind)) + " is listed twice");
+        return field_error("linux.namespaces[" + std::to_string(i) + "].type",
+                           std::string(os::namespace_file(namespaces[i].kind)) + " is listed twice");
       }
     }
   }
@@ -284,7 +299,7 @@ Result<void> check_namespaces(const Spec& spec) {
 }
 
 Result<void> check(const Spec& spec) {
-  static constexpr std::string_view propagations[] = {"",        "shared",   "slave",   "private",     "unbindable",
+  static constexpr std::string_view propagations[] = {"",        "shared", "slave",    "private",    "unbindable",
                                                       "rshared", "rslave", "rprivate", "runbindable"};
   auto [major, rest] = split_once(spec.oci_version, '.');
   if (major != "1" || !rest) return field_error("ociVersion", quoted(spec.oci_version) + " is not supported; 1.x is wanted");
@@ -300,6 +315,8 @@ Result<void> check(const Spec& spec) {
 }
 
 }  // namespace
+
+bool Spec::has_user_namespace() const { return find_namespace(CLONE_NEWUSER) != nullptr; }
 
 const SpecNamespace* Spec::find_namespace(int kind) const {
   for (const SpecNamespace& ns : linux_.namespaces) {

@@ -15,6 +15,7 @@
 #include "model/json.h"
 #include "os/cgroup.h"
 #include "os/seccomp.h"
+#include "os/user_namespace.h"
 
 namespace estiba::runtime {
 
@@ -50,6 +51,7 @@ struct SpecProcess {
 struct SpecMount {
   std::string destination, type, source;
   std::vector<std::string> options;
+  os::IdMappings uid_mappings, gid_mappings;  ///< of an id-mapped mount; none: those of the container's user namespace
 };
 
 struct SpecHook {
@@ -64,10 +66,6 @@ struct SpecHooks {
 struct SpecNamespace {
   int kind = 0;      ///< CLONE_NEW*
   std::string path;  ///< join this one; empty: make a new one
-};
-
-struct SpecIdMapping {
-  uint32_t container_id = 0, host_id = 0, size = 0;
 };
 
 struct SpecDevice {
@@ -85,7 +83,7 @@ struct SpecTimeOffset {
 
 struct SpecLinux {
   std::vector<SpecNamespace> namespaces;
-  std::vector<SpecIdMapping> uid_mappings, gid_mappings;
+  os::IdMappings uid_mappings, gid_mappings;
   std::vector<SpecTimeOffset> time_offsets;
   std::vector<SpecDevice> devices;
   std::string cgroups_path;
@@ -110,6 +108,8 @@ struct Spec {
   SpecLinux linux_;
 
   const SpecNamespace* find_namespace(int kind) const;
+  /// Whether the container has another user namespace than the caller.
+  bool has_user_namespace() const;
 };
 
 /// Code::malformed for what is no JSON, Code::invalid for what breaks the specification.

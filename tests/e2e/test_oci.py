@@ -120,7 +120,9 @@ def test_errors_are_one_line_and_in_the_log(oci):
 
 
 def test_features_and_version(oci):
-    assert json.loads(oci("features").stdout)["ociVersionMax"].startswith("1.2")
+    features = json.loads(oci("features").stdout)
+    assert features["ociVersionMax"].startswith("1.2") and features["linux"]["mountExtensions"] == {"idmap": {"enabled": True}}
+    assert {"idmap", "ridmap"} <= set(features["mountOptions"])
     assert "spec: 1.2" in oci("--version").stdout
 
 

@@ -73,8 +73,8 @@ Result<int> cmd_list(const Globals& globals, const Arguments& arguments) {
   printf("%-*s %-8s %-8s %-30s %s\n", int(width), "ID", "PID", "STATUS", "CREATED", "BUNDLE");
   for (const auto& state : states) {
     std::string status = TRY(runtime::container_status(globals.root, state));
-    printf("%-*s %-8d %-8s %-30s %s\n", int(width), state.id.c_str(), status == "stopped" ? 0 : state.pid, status.c_str(), state.created.c_str(),
-           state.bundle.c_str());
+    printf("%-*s %-8d %-8s %-30s %s\n", int(width), state.id.c_str(), status == "stopped" ? 0 : state.pid, status.c_str(),
+           state.created.c_str(), state.bundle.c_str());
   }
   return 0;
 }
@@ -108,11 +108,12 @@ Result<int> cmd_events(const Globals& globals, const Arguments& arguments) {
   auto n = [](uint64_t value) { return std::to_string(value); };
   std::string id;
   json::append_string(id, state.id);
-  print(R"({"type":"stats","id":)" + id + R"(,"data":{"cpu":{"usage":{"total":)" + n(stats.cpu_usage_ns) + R"(,"kernel":)" + n(stats.cpu_system_ns) +
-        R"(,"user":)" + n(stats.cpu_user_ns) + R"(},"throttling":{"periods":)" + n(stats.cpu_periods) + R"(,"throttledPeriods":)" +
-        n(stats.cpu_throttled_periods) + R"(,"throttledTime":)" + n(stats.cpu_throttled_ns) + R"(}},"memory":{"cache":)" + n(stats.memory_cache) +
-        R"(,"usage":{"limit":)" + n(stats.memory_limit) + R"(,"usage":)" + n(stats.memory_usage) + R"(,"max":)" + n(stats.memory_max_usage) +
-        R"(}},"pids":{"current":)" + n(stats.pids) + R"(,"limit":)" + n(stats.pids_limit) + "}}}");
+  print(R"({"type":"stats","id":)" + id + R"(,"data":{"cpu":{"usage":{"total":)" + n(stats.cpu_usage_ns) + R"(,"kernel":)" +
+        n(stats.cpu_system_ns) + R"(,"user":)" + n(stats.cpu_user_ns) + R"(},"throttling":{"periods":)" + n(stats.cpu_periods) +
+        R"(,"throttledPeriods":)" + n(stats.cpu_throttled_periods) + R"(,"throttledTime":)" + n(stats.cpu_throttled_ns) +
+        R"(}},"memory":{"cache":)" + n(stats.memory_cache) + R"(,"usage":{"limit":)" + n(stats.memory_limit) + R"(,"usage":)" +
+        n(stats.memory_usage) + R"(,"max":)" + n(stats.memory_max_usage) + R"(}},"pids":{"current":)" + n(stats.pids) + R"(,"limit":)" +
+        n(stats.pids_limit) + "}}}");
   return 0;
 }
 
@@ -132,15 +133,16 @@ Result<int> cmd_features(const Globals&, const Arguments&) {
   bool v1 = host && (*host)->mode == os::CgroupMode::v1;
   std::string text =
       R"({"ociVersionMin":"1.0.0","ociVersionMax":"1.2.0","hooks":["prestart","createRuntime","createContainer","startContainer","poststart","poststop"],)"
-      R"("mountOptions":["async","atime","bind","defaults","dev","diratime","dirsync","exec","iversion","lazytime","loud","mand","noatime","nodev",)"
+      R"("mountOptions":["async","atime","bind","defaults","dev","diratime","dirsync","exec","idmap","iversion","lazytime","loud","mand","noatime","nodev",)"
       R"("nodiratime","noexec","noiversion","nolazytime","nomand","norelatime","nostrictatime","nosuid","nosymfollow","private","ratime","rbind","rdev",)"
-      R"("relatime","remount","rexec","rnoatime","rnodev","rnoexec","rnosuid","ro","rprivate","rro","rrw","rshared","rslave","rsuid","runbindable","rw",)"
+      R"("relatime","remount","rexec","ridmap","rnoatime","rnodev","rnoexec","rnosuid","ro","rprivate","rro","rrw","rshared","rslave","rsuid","runbindable","rw",)"
       R"("shared","silent","slave","strictatime","suid","sync","unbindable"],"linux":{"namespaces":["cgroup","ipc","mount","network","pid","time",)"
       R"("user","uts"],"capabilities":[)" +
-      caps + R"(],"cgroup":{"v1":)" + (v1 ? "true" : "false") + R"(,"v2":true,"systemd":false,"systemdUser":false},"seccomp":{"enabled":true,"actions":)"
+      caps + R"(],"cgroup":{"v1":)" + (v1 ? "true" : "false") +
+      R"(,"v2":true,"systemd":false,"systemdUser":false},"seccomp":{"enabled":true,"actions":)"
       R"(["SCMP_ACT_ALLOW","SCMP_ACT_ERRNO","SCMP_ACT_KILL","SCMP_ACT_KILL_PROCESS","SCMP_ACT_KILL_THREAD","SCMP_ACT_LOG","SCMP_ACT_TRACE",)"
       R"("SCMP_ACT_TRAP"],"operators":["SCMP_CMP_NE","SCMP_CMP_LT","SCMP_CMP_LE","SCMP_CMP_EQ","SCMP_CMP_GE","SCMP_CMP_GT","SCMP_CMP_MASKED_EQ"]},)"
-      R"("apparmor":{"enabled":false},"selinux":{"enabled":false}}})";
+      R"("apparmor":{"enabled":false},"selinux":{"enabled":false},"intelRdt":{"enabled":false},"mountExtensions":{"idmap":{"enabled":true}}}})";
   json::Document document = TRY(json::Document::parse(text));
   print(json::print_pretty(document.root()));
   return 0;

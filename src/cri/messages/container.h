@@ -24,10 +24,12 @@ struct Mount {
   bool readonly = false, selinux_relabel = false, recursive_read_only = false;
   MountPropagation propagation{};
   ImageSpec image;
+  std::vector<IDMapping> uid_mappings, gid_mappings;
   static constexpr auto fields() {
     using M = Mount;
     return table(field(1, &M::container_path), field(2, &M::host_path), field(3, &M::readonly), field(4, &M::selinux_relabel),
-                 field(5, &M::propagation), field(8, &M::recursive_read_only), field(9, &M::image), field(10, &M::image_sub_path));
+                 field(5, &M::propagation), field(6, &M::uid_mappings), field(7, &M::gid_mappings), field(8, &M::recursive_read_only),
+                 field(9, &M::image), field(10, &M::image_sub_path));
   }
 };
 struct ContainerMetadata {

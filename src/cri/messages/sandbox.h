@@ -27,11 +27,19 @@ struct PortMapping {
     return table(field(1, &M::protocol), field(2, &M::container_port), field(3, &M::host_port), field(4, &M::host_ip));
   }
 };
+struct IDMapping {
+  uint32_t host_id = 0, container_id = 0, length = 0;
+  static constexpr auto fields() {
+    using M = IDMapping;
+    return table(field(1, &M::host_id), field(2, &M::container_id), field(3, &M::length));
+  }
+};
 struct UserNamespace {
   NamespaceMode mode{};
+  std::vector<IDMapping> uids, gids;
   static constexpr auto fields() {
     using M = UserNamespace;
-    return table(field(1, &M::mode));
+    return table(field(1, &M::mode), field(2, &M::uids), field(3, &M::gids));
   }
 };
 struct NamespaceOption {
