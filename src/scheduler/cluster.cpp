@@ -38,7 +38,7 @@ void Cluster::set_node(const model::ObjectRef& node) {
   state.node = node;
   if (differs) {
     tallies_.add_node(state);
-    in_order_ = false;
+    reorder();
   }
   const auto& spec = state.typed().spec;
   const auto has = [&](std::string_view effect) {
@@ -53,6 +53,31 @@ void Cluster::set_node(const model::ObjectRef& node) {
   state.allocatable = amounts_of(list);
   auto pods = list.find("pods");
   state.allocatable_pods = pods == list.end() ? 0 : model::quantity_to_int64(pods->second);
+  note_change(state);
+}
+
+void Cluster::reorder() {
+  in_order_ = false;
+  ++order_;
+}
+
+// So many that several shapes of pods can be tried in turn while thousands of pods are placed.
+static constexpr size_t most_changes = 16 * 1024;
+
+void Cluster::note_change(const NodeState& state) {
+  if (state.position < 0) return;
+  if (changes_.size() == most_changes) {
+    changes_.erase(changes_.begin(), changes_.begin() + most_changes / 2);
+    changes_forgotten_ += most_changes / 2;
+  }
+  changes_.push_back(state.position);
+}
+
+bool Cluster::each_changed(uint64_t& seen, uint64_t order, const std::function<void(int32_t)>& changed) const {
+  const uint64_t from = std::exchange(seen, changes_forgotten_ + changes_.size());
+  if (order != order_ || from < changes_forgotten_) return false;
+  for (size_t i = size_t(from - changes_forgotten_); i < changes_.size(); ++i) changed(changes_[i]);
+  return true;
 }
 
 void Cluster::set_images(NodeState& state, const std::vector<model::core_v1::ContainerImage>& images) {
@@ -77,7 +102,8 @@ void Cluster::remove_node(std::string_view name) {
   tallies_.remove_node(*it->second);
   set_images(*it->second, {});
   std::erase(known_, it->second.get());
-  in_order_ = false;
+  it->second->position = -1;
+  reorder();
   it->second->node = {};
   drop_if_unused(*it->second);
 }
@@ -121,6 +147,7 @@ void Cluster::place(const DemandPtr& demand, std::string_view node) {
   for (const std::string& claim : demand->claims) ++claim_users_[claim];
   if (state.node) tallies_.add_pod(*demand, state);
   placed_[demand->pod.meta().uid] = {demand, &state};
+  note_change(state);
 }
 
 void Cluster::remove_pod(std::string_view uid) {
@@ -135,6 +162,7 @@ void Cluster::remove_pod(std::string_view uid) {
   }
   if (placed.node->node) tallies_.remove_pod(*placed.demand, *placed.node);
   placed.node->take_off(*placed.demand);
+  note_change(*placed.node);
   drop_if_unused(*placed.node);
 }
 
@@ -184,7 +212,10 @@ const std::vector<NodeState*>& Cluster::nodes() const {
   known_.clear();
   for (size_t turn = 0; known_.size() < all; ++turn)
     for (const auto& [zone, members] : zones)
-      if (turn < members.size()) known_.push_back(members[turn]);
+      if (turn < members.size()) {
+        members[turn]->position = int32_t(known_.size());
+        known_.push_back(members[turn]);
+      }
   return known_;
 }
 
@@ -198,6 +229,7 @@ void Cluster::nominate(const DemandPtr& demand, std::string_view node) {
   drop_nomination(uid);
   NodeState& state = this->state(node);
   state.nominated.push_back(demand);
+  note_change(state);
   nominated_[uid] = &state;
 }
 
@@ -207,6 +239,7 @@ void Cluster::drop_nomination(std::string_view uid) {
   NodeState& state = *it->second;
   nominated_.erase(it);
   std::erase_if(state.nominated, [&](const DemandPtr& demand) { return demand->pod.meta().uid == uid; });
+  note_change(state);
   drop_if_unused(state);
 }
 

@@ -1,6 +1,7 @@
 // The nodes with what is placed on them, kept up to date change by change: a placement adds to a few sums, nothing is
 // computed again. A pod that we have placed counts from then on, before the API server has confirmed it ("assumed").
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@ namespace estiba::scheduler {
 struct NodeState {
   std::string name;
   int32_t number = 0;     ///< small, and of no other node at the time
+  int32_t position = -1;  ///< in Cluster::nodes(); -1: not there
   model::ObjectRef node;  ///< null while only pods of it are known
   Amounts allocatable, used;
   int64_t allocatable_pods = 0, pods = 0;
@@ -62,6 +64,13 @@ class Cluster : public NamespaceLabels {
 
   /// Nodes that are known. Zones take turns, so that the first so many are of all zones.
   const std::vector<NodeState*>& nodes() const;
+  /// Changes whenever nodes() does.
+  uint64_t order() const { return order_; }
+  /// Calls `changed` with the positions of nodes that have changed since the number that the last call returned; false when that is too
+  /// long ago to tell, or the order has changed. `seen` is the new number.
+  bool each_changed(uint64_t& seen, uint64_t order, const std::function<void(int32_t position)>& changed) const;
+  /// Whether the pod has been promised room.
+  bool is_nominated(std::string_view uid) const { return nominated_.contains(std::string(uid)); }
   /// Null when it is not known.
   NodeState* find(std::string_view name) const;
   /// How many placed pods use the claim, "ns/name".
@@ -94,10 +103,15 @@ class Cluster : public NamespaceLabels {
   void drop_if_unused(NodeState& state);
 
   int32_t free_number();
+  void note_change(const NodeState& state);
+  void reorder();
 
   std::unordered_map<std::string, std::unique_ptr<NodeState>> states_;
   mutable std::vector<NodeState*> known_;
   mutable bool in_order_ = true;
+  uint64_t order_ = 0;
+  std::vector<int32_t> changes_;    // positions of nodes that have changed, the newest last
+  uint64_t changes_forgotten_ = 0;  // how many came before those
   std::vector<int32_t> free_numbers_;
   std::unordered_map<std::string, size_t> nodes_with_image_;
   std::unordered_map<std::string, size_t> claim_users_;

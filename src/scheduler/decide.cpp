@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <ranges>
 
+#include "scheduler/verdicts.h"
+
 namespace estiba::scheduler {
 
 void Reasons::add(std::string_view reason, int64_t nodes) {
@@ -12,6 +14,10 @@ void Reasons::add(std::string_view reason, int64_t nodes) {
     return;
   }
   counts_.emplace_back(reason, nodes);
+}
+
+void Reasons::add(const Reasons& of_one, int64_t nodes) {
+  for (const auto& [reason, count] : of_one.counts_) add(reason, count * nodes);
 }
 
 std::string Reasons::print() const {
@@ -50,6 +56,11 @@ Cycle::Cycle(const Profile& profile, const Cluster& cluster, const Demand& pod) 
   }
 }
 
+bool Cycle::is_local() const {
+  return std::ranges::all_of(active_,
+                             [](const Active& active) { return active.filter->local || (active.state && active.state->refuses_none()); });
+}
+
 Cycle Cycle::copy() const {
   Cycle out(*this, Bare{});
   for (const Active& active : active_) out.active_.push_back({active.filter, active.state ? active.state->copy() : nullptr});
@@ -79,7 +90,7 @@ Verdict Cycle::check(const NodeState& node, Reasons* why) const {
   if (node.nominated.empty()) return pass(node, why);
   std::vector<DemandPtr> expected;
   for (const DemandPtr& other : node.nominated)
-    if (other->priority() >= pod_.priority() && other->pod.meta().uid != pod_.pod.meta().uid) expected.push_back(other);
+    if (other->priority >= pod_.priority && other->pod.meta().uid != pod_.pod.meta().uid) expected.push_back(other);
   if (!expected.empty()) {
     Cycle then = copy();
     for (const DemandPtr& other : expected) then.change(*other, node, 1);
@@ -100,7 +111,7 @@ static size_t enough(size_t nodes, int given) {
   return std::max(least, nodes * percent / 100);
 }
 
-static void explain(const Cycle& cycle, const std::vector<NodeState*>& nodes, Decision& decision) {
+static void explain(const Cycle& cycle, const std::vector<NodeState*>& nodes, Verdicts* known, Decision& decision) {
   const size_t all = cycle.cluster().nodes().size();
   if (all == 0) {
     decision.message = "no nodes available to schedule pods";
@@ -112,8 +123,12 @@ static void explain(const Cycle& cycle, const std::vector<NodeState*>& nodes, De
     return;
   }
   Reasons reasons;
-  for (const NodeState* node : nodes)
-    if (cycle.check(*node, &reasons) == Verdict::unschedulable) decision.may_preempt.push_back(node);
+  if (known) {
+    decision.may_preempt = known->explain(cycle, reasons);
+  } else {
+    for (const NodeState* node : nodes)
+      if (cycle.check(*node, &reasons) == Verdict::unschedulable) decision.may_preempt.push_back(node);
+  }
   if (all > nodes.size())
     reasons.add("node(s) didn't satisfy plugin(s) [" + std::string(cycle.only_by()) + "]", int64_t(all - nodes.size()));
   decision.message += reasons.print() + ".";
@@ -129,11 +144,11 @@ static const NodeState* best_of(const Cycle& cycle, const std::vector<const Node
   return candidates[size_t(std::ranges::max_element(sums) - sums.begin())];
 }
 
-Decision decide(const Cycle& cycle, uint64_t turn) {
+Decision decide(const Cycle& cycle, uint64_t turn, Verdicts* known) {
   Decision decision;
   const Cluster& cluster = cycle.cluster();
   if (!cycle.refusal().empty()) {
-    explain(cycle, {}, decision);
+    explain(cycle, {}, nullptr, decision);
     return decision;
   }
   // Where it was promised room it most likely fits.
@@ -151,12 +166,13 @@ Decision decide(const Cycle& cycle, uint64_t turn) {
   const std::vector<NodeState*>& nodes = cycle.only() ? named : cluster.nodes();
   std::vector<const NodeState*> candidates;
   const size_t most = enough(nodes.size(), cycle.profile().percent_to_score), first = nodes.empty() ? 0 : turn % nodes.size();
+  if (known && known->none_fits()) decision.looked_at = nodes.size();
   while (decision.looked_at < nodes.size() && candidates.size() < most) {
     const size_t i = first + decision.looked_at++;
     const NodeState* node = nodes[i < nodes.size() ? i : i - nodes.size()];
-    if (cycle.check(*node, nullptr) == Verdict::fits) candidates.push_back(node);
+    if (known ? known->fits(cycle, *node) : cycle.check(*node, nullptr) == Verdict::fits) candidates.push_back(node);
   }
-  if (candidates.empty()) explain(cycle, nodes, decision);
+  if (candidates.empty()) explain(cycle, nodes, known, decision);
   else decision.node = best_of(cycle, candidates);
   return decision;
 }

@@ -25,6 +25,9 @@ class Cycle {
   Cycle copy() const;
   void change(const Demand& other, const NodeState& node, int by);
 
+  /// Whether all that has something to say to the pod looks at nothing but a node and the pod's shape.
+  bool is_local() const;
+
   const Profile& profile() const { return profile_; }
   const Cluster& cluster() const { return cluster_; }
   const Demand& pod() const { return pod_; }
@@ -54,8 +57,11 @@ struct Decision {
   size_t looked_at = 0;                         ///< how many nodes were looked at
 };
 
-/// Nodes are looked at from number `turn` on. In large clusters those behind the first so many that fit are not.
-Decision decide(const Cycle& cycle, uint64_t turn);
+class Verdicts;
+
+/// Nodes are looked at from number `turn` on. In large clusters those behind the first so many that fit are not. `known`: what nodes have
+/// answered to such pods, if it is kept.
+Decision decide(const Cycle& cycle, uint64_t turn, Verdicts* known = nullptr);
 Decision decide(const Profile& profile, const Cluster& cluster, const Demand& pod, uint64_t turn);
 
 }  // namespace estiba::scheduler

@@ -108,6 +108,7 @@ DemandPtr demand_of(const model::ObjectRef& object) {
   auto demand = std::make_shared<Demand>();
   demand->pod = object;
   const Pod& pod = object.as<Pod>();
+  demand->priority = pod.spec.priority.value_or(0);
   demand->request = total(pod, [](Amounts amounts) { return amounts; });
   const Amounts with_defaults = total(pod, scored);
   demand->scored_cpu = with_defaults.cpu;

@@ -41,9 +41,9 @@ struct Demand {
   std::vector<HostPort> ports;
   std::vector<std::string> claims;                ///< persistentVolumeClaims that its volumes name, as "ns/name"
   std::shared_ptr<const AffinityTerms> affinity;  ///< null: none
+  int32_t priority = 0;
 
   const model::core_v1::Pod& typed() const { return pod.as<model::core_v1::Pod>(); }
-  int32_t priority() const { return typed().spec.priority.value_or(0); }
 };
 using DemandPtr = std::shared_ptr<const Demand>;
 

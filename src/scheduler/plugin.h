@@ -29,6 +29,9 @@ enum class Verdict : uint8_t {
 class Reasons {
  public:
   void add(std::string_view reason, int64_t nodes = 1);
+  /// What was said of one node holds for so many.
+  void add(const Reasons& of_one, int64_t nodes);
+  bool operator==(const Reasons&) const = default;
   /// "1 Insufficient cpu, 2 Too many pods", sorted as text.
   std::string print() const;
 
@@ -44,6 +47,8 @@ class PluginState {
   virtual std::unique_ptr<PluginState> copy() const = 0;
   /// As if `other` were on the node (`by` = 1) or no longer there (-1).
   virtual void change(const Demand& other, const NodeState& node, int by) = 0;
+  /// Whether it refuses no node as things are.
+  virtual bool refuses_none() const { return false; }
 };
 
 struct Prepared {
@@ -58,6 +63,8 @@ struct FilterPlugin {
   /// Whether the node can take the pod. When not, and `why` is not null, the reasons are added.
   Verdict (*check)(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
   Prepared (*prepare)(const Cluster& cluster, const Demand& pod, const PluginArgs& args) = nullptr;
+  /// What it says depends on nothing but the node and the pod's shape (verdicts.h): it stands until the node changes.
+  bool local = false;
 };
 
 /// How good each of the nodes is: 0 … 100, into `scores`. False when it makes no difference to this pod.

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "client/selectors.h"
 #include "model/types/policy_v1.h"
+#include "scheduler/verdicts.h"
 
 namespace estiba::scheduler {
 
@@ -21,7 +22,7 @@ std::string_view started(const Demand& pod) {
 
 /// Higher priority, then longer running: times in UTC compare as text.
 bool more_important(const DemandPtr& a, const DemandPtr& b) {
-  if (a->priority() != b->priority()) return a->priority() > b->priority();
+  if (a->priority != b->priority) return a->priority > b->priority;
   return started(*a) < started(*b);
 }
 
@@ -48,19 +49,24 @@ class Budgets {
   std::map<std::string, int64_t> left_;
 };
 
-struct Candidate {
-  const NodeState* node;
-  std::vector<DemandPtr> victims;  // the most important first
-  size_t violations = 0;
-};
+void weigh(Candidate& candidate, size_t violations) {
+  const auto& victims = candidate.victims;
+  int64_t sum = 0;
+  // Priorities are moved above zero, so that more victims always cost more.
+  for (const DemandPtr& victim : victims) sum += int64_t(victim->priority) + (int64_t(1) << 31);
+  const int64_t highest = victims.empty() ? INT64_MIN : victims[0]->priority;
+  candidate.cost = {violations, highest, sum, victims.size()};
+  if (!victims.empty()) candidate.oldest = started(*victims[0]);
+}
 
-std::optional<Candidate> try_node(const Cycle& cycle, const NodeState& node, client::Informer& informer, Reasons& why) {
+Candidate try_node(const Cycle& cycle, const NodeState& node, client::Informer& informer) {
+  Candidate candidate{.node = &node, .why = {}, .victims = {}};
   std::vector<DemandPtr> lower;
   for (const DemandPtr& other : node.placed)
-    if (other->priority() < cycle.pod().priority()) lower.push_back(other);
+    if (other->priority < cycle.pod().priority) lower.push_back(other);
   if (lower.empty()) {
-    why.add("No preemption victims found for incoming pod");
-    return std::nullopt;
+    candidate.why.add("No preemption victims found for incoming pod");
+    return candidate;
   }
   NodeState without = node;
   Cycle then = cycle.copy();
@@ -68,13 +74,14 @@ std::optional<Candidate> try_node(const Cycle& cycle, const NodeState& node, cli
     without.take_off(*other);
     then.change(*other, node, -1);
   }
-  if (then.check(without, &why) != Verdict::fits) return std::nullopt;
+  candidate.helps = then.check(without, &candidate.why) == Verdict::fits;
+  if (!candidate.helps) return candidate;
   std::ranges::sort(lower, more_important);
 
   Budgets budgets(informer);
   std::vector<DemandPtr> violating, others;
+  size_t violations = 0;
   for (const DemandPtr& other : lower) (budgets.take(*other) ? violating : others).push_back(other);
-  Candidate candidate{.node = &node};
   // Whoever may stay, stays.
   const auto spare = [&](const std::vector<DemandPtr>& pods, bool violation) {
     for (const DemandPtr& other : pods) {
@@ -84,27 +91,14 @@ std::optional<Candidate> try_node(const Cycle& cycle, const NodeState& node, cli
       without.take_off(*other);
       then.change(*other, node, -1);
       candidate.victims.push_back(other);
-      candidate.violations += violation;
+      violations += violation;
     }
   };
   spare(violating, true);
   spare(others, false);
   std::ranges::sort(candidate.victims, more_important);
+  weigh(candidate, violations);
   return candidate;
-}
-
-auto cost_of(const Candidate& candidate) {
-  const auto& victims = candidate.victims;
-  int64_t sum = 0;
-  // Priorities are moved above zero, so that more victims always cost more.
-  for (const DemandPtr& victim : victims) sum += int64_t(victim->priority()) + (int64_t(1) << 31);
-  const int64_t highest = victims.empty() ? INT64_MIN : victims[0]->priority();
-  return std::tuple(candidate.violations, highest, sum, victims.size());
-}
-
-/// When the longest-running of the most important victims started; a later time is less of a loss.
-std::string_view oldest(const Candidate& candidate) {
-  return candidate.victims.empty() ? std::string_view{} : started(*candidate.victims[0]);
 }
 
 }  // namespace
@@ -116,23 +110,34 @@ bool may_preempt(const Cluster& cluster, const Demand& pod) {
   if (promised.empty()) return true;
   const NodeState* node = cluster.find(promised);
   return !node || std::ranges::none_of(node->placed, [&](const DemandPtr& other) {
-    return other->priority() < pod.priority() && !other->pod.meta().deletion_timestamp.empty();
+    return other->priority < pod.priority && !other->pod.meta().deletion_timestamp.empty();
   });
 }
 
-Preemption find_victims(const Cycle& cycle, const std::vector<const NodeState*>& nodes, client::Informer& budgets, uint64_t turn) {
+Preemption find_victims(const Cycle& cycle, const std::vector<const NodeState*>& nodes, client::Informer& budgets, uint64_t turn,
+                        Verdicts* known) {
   const PreemptionArgs& args = cycle.profile().args.preemption;
   const size_t enough = std::max<size_t>(nodes.size() * size_t(args.least_percent) / 100, size_t(args.least));
-  std::optional<Candidate> best;
+  std::optional<Candidate> best, fresh;
   Reasons why;
   size_t found = 0;
   for (size_t i = 0; i < nodes.size(); ++i) {
-    auto candidate = try_node(cycle, *nodes[(i + turn) % nodes.size()], budgets, why);
-    if (!candidate) continue;
+    const NodeState& node = *nodes[(i + turn) % nodes.size()];
+    const Candidate* candidate = nullptr;
+    if (known) {
+      std::unique_ptr<Candidate>& kept = known->candidate(node);
+      if (!kept) kept = std::make_unique<Candidate>(try_node(cycle, node, budgets));
+      candidate = kept.get();
+    } else {
+      candidate = &fresh.emplace(try_node(cycle, node, budgets));
+    }
+    if (!candidate->helps) {
+      why.add(candidate->why, 1);
+      continue;
+    }
     ++found;
-    if (!best || cost_of(*candidate) < cost_of(*best) || (cost_of(*candidate) == cost_of(*best) && oldest(*candidate) > oldest(*best)))
-      best = std::move(candidate);
-    if (found >= enough && best->violations == 0) break;
+    if (!best || candidate->cost < best->cost || (candidate->cost == best->cost && candidate->oldest > best->oldest)) best = *candidate;
+    if (found >= enough && std::get<0>(best->cost) == 0) break;
   }
   if (best) return {best->node, std::move(best->victims), {}};
   const size_t all = cycle.cluster().nodes().size();

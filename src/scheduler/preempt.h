@@ -17,7 +17,9 @@ struct Preemption {
 /// The node where the least is lost: fewest violations of disruption budgets, then the lowest of the victims' highest priorities, the
 /// lowest sum of priorities, the fewest victims, the youngest of the most important ones. As few pods as possible go, those of budgets
 /// last. `nodes` are those where pods' going may help; of many only as many are compared as the profile says, from number `turn` on.
-Preemption find_victims(const Cycle& cycle, const std::vector<const NodeState*>& nodes, client::Informer& budgets, uint64_t turn);
+/// `known` as in decide().
+Preemption find_victims(const Cycle& cycle, const std::vector<const NodeState*>& nodes, client::Informer& budgets, uint64_t turn,
+                        Verdicts* known = nullptr);
 
 /// Whether preemption may be tried: the policy allows it, and the node that the pod is promised has no victim that is still going.
 bool may_preempt(const Cluster& cluster, const Demand& pod);

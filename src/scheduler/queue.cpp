@@ -1,5 +1,8 @@
 #include "scheduler/queue.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "client/backoff.h"
 
 namespace estiba::scheduler {
@@ -76,6 +79,7 @@ void Queue::put_back_unschedulable(std::string_view key, int64_t priority, std::
   Pod& pod = put_back(key, priority);
   for (const auto& [what, awaited] : awaits)
     if (awaited) awaiting_[size_t(what)].emplace(key);
+  asleep_.emplace(key);
   wake_at(pods_.find(std::string(key))->first, pod, executor_.now() + longest_wait);
 }
 
@@ -92,14 +96,18 @@ void Queue::end_rest(const std::string& key, Pod& pod) {
 
 void Queue::wake_all() {
   for (auto& awaiting : awaiting_) awaiting.clear();
-  for (auto& [key, pod] : pods_) end_rest(key, pod);
+  wake_these(std::exchange(asleep_, {}));
 }
 
-void Queue::wake(Awaited what) {
-  for (const std::string& key : std::exchange(awaiting_[size_t(what)], {})) {
-    const auto pod = pods_.find(key);
-    if (pod != pods_.end()) end_rest(pod->first, pod->second);
-  }
+void Queue::wake(Awaited what) { wake_these(std::exchange(awaiting_[size_t(what)], {})); }
+
+void Queue::wake_these(const std::unordered_set<std::string>& keys) {
+  std::vector<decltype(pods_)::iterator> woken;
+  for (const std::string& key : keys)
+    if (const auto pod = pods_.find(key); pod != pods_.end()) woken.push_back(pod);
+  // Of those whose rest ends at the same time the most important gets up first.
+  std::ranges::sort(woken, {}, [](const auto& pod) { return std::pair(-pod->second.priority, pod->second.order); });
+  for (const auto& pod : woken) end_rest(pod->first, pod->second);
 }
 
 }  // namespace estiba::scheduler

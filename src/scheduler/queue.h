@@ -59,6 +59,7 @@ class Queue {
   };
   using Place = std::tuple<int64_t, uint64_t, std::string>;  // minus priority, order, key
   void end_rest(const std::string& key, Pod& pod);
+  void wake_these(const std::unordered_set<std::string>& keys);
   void make_ready(const std::string& key, Pod& pod);
   void wake_at(const std::string& key, Pod& pod, Instant when);
   void stop_timer(Pod& pod);
@@ -68,6 +69,7 @@ class Queue {
   const Duration first_rest_, longest_rest_;
   std::unordered_map<std::string, Pod> pods_;
   std::set<Place> ready_;
+  std::unordered_set<std::string> asleep_;       // found no place, and nobody has woken them since; some may be gone
   std::unordered_set<std::string> awaiting_[2];  // by Awaited; some may be gone or tried again meanwhile
   uint64_t next_order_ = 0;
   Event changed_;

@@ -13,6 +13,7 @@
 #include "scheduler/decide.h"
 #include "scheduler/preempt.h"
 #include "scheduler/queue.h"
+#include "scheduler/verdicts.h"
 
 namespace estiba::scheduler {
 
@@ -32,6 +33,7 @@ struct Scheduler::State {
   client::Informer* namespaces = nullptr;
   client::Informer* budgets = nullptr;
   Cluster cluster;
+  VerdictCache verdicts{};
   Queue queue{executor, configuration.first_rest, configuration.longest_rest};
   VolumeWriter volumes{client, executor, cluster};
   uint64_t turn = 0;
@@ -152,7 +154,8 @@ struct Scheduler::State {
     const DemandPtr demand = demand_of(pod);
     const Profile& profile = *profile_of(pod.as<Pod>());
     const Cycle cycle(profile, cluster, *demand);
-    const Decision decision = decide(cycle, turn);
+    Verdicts* known = verdicts.of(cycle);
+    const Decision decision = decide(cycle, turn, known);
     turn += decision.looked_at + 1;  // one more, so that equally good nodes take turns where all are looked at
     const int64_t priority = pod.as<Pod>().spec.priority.value_or(0);
     if (!decision.node) {
@@ -160,7 +163,7 @@ struct Scheduler::State {
                                    {{Awaited::neighbours, awaits_neighbours(*demand)}, {Awaited::volumes, awaits_volumes(*demand)}});
       std::string message = decision.message, promised = pod.as<Pod>().status.nominatedNodeName;
       if (profile.preempts && !cluster.nodes().empty() && may_preempt(cluster, *demand)) {
-        const Preemption preemption = find_victims(cycle, decision.may_preempt, *budgets, turn);
+        const Preemption preemption = find_victims(cycle, decision.may_preempt, *budgets, turn, known);
         promised = preemption.node ? preemption.node->name : "";
         if (preemption.node) preempt(profile, pod, demand, preemption);
         else message += " " + preemption.message;
@@ -182,7 +185,7 @@ struct Scheduler::State {
   void preempt(const Profile& profile, const ObjectRef& pod, const DemandPtr& demand, const Preemption& preemption) {
     const std::vector<DemandPtr> promised = preemption.node->nominated;
     for (const DemandPtr& other : promised) {
-      if (other->priority() >= demand->priority() || other->pod.meta().uid == pod.meta().uid) continue;
+      if (other->priority >= demand->priority || other->pod.meta().uid == pod.meta().uid) continue;
       cluster.drop_nomination(other->pod.meta().uid);
       writes.start(break_promise(this, other->pod));
     }
@@ -309,6 +312,7 @@ void Scheduler::start() {
     });
   state->pods->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->pod_changed(before, after); });
   state->nodes->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->node_changed(before, after); });
+  state->budgets->on_change([state](const ObjectRef&, const ObjectRef&) { state->verdicts.forget_candidates(); });
   state->namespaces->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->namespace_changed(before, after); });
   state->job = Job(State::run(state));
 }

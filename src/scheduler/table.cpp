@@ -3,12 +3,12 @@
 namespace estiba::scheduler {
 
 static constexpr FilterPlugin filters[] = {
-    {"NodeUnschedulable", check_unschedulable},
-    {"NodeName", check_node_name, prepare_node_name},
-    {"TaintToleration", check_taints},
-    {"NodeAffinity", check_node_affinity, prepare_node_affinity},
-    {"NodePorts", check_ports, prepare_ports},
-    {"NodeResourcesFit", check_resources, prepare_resources},
+    {"NodeUnschedulable", check_unschedulable, nullptr, true},
+    {"NodeName", check_node_name, prepare_node_name, true},
+    {"TaintToleration", check_taints, nullptr, true},
+    {"NodeAffinity", check_node_affinity, prepare_node_affinity, true},
+    {"NodePorts", check_ports, prepare_ports, true},
+    {"NodeResourcesFit", check_resources, prepare_resources, true},
     {"VolumeRestrictions", check_volume_restrictions, prepare_volume_restrictions},
     {"NodeVolumeLimits", check_volume_limits, prepare_volume_limits},
     {"VolumeBinding", check_volume_binding, prepare_volume_binding},

@@ -52,6 +52,7 @@ class AffinityState : public PluginState {
   }
 
   std::unique_ptr<PluginState> copy() const override { return std::make_unique<AffinityState>(*this); }
+  bool refuses_none() const override { return existing_.empty() && wanted_.empty() && unwanted_.empty(); }
 
   void change(const Demand& other, const NodeState& node, int by) override {
     const model::Meta &ours = pod_.pod.meta(), &theirs = other.pod.meta();
