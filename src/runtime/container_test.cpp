@@ -286,9 +286,33 @@ TEST_F(ContainerTest, AMountIsIdMappedWithoutAUserNamespaceToo) {
   EXPECT_EQ(refused.error_code, Code::unsupported);
 }
 
+TEST_F(ContainerTest, AControlGroupIsGivenToTheRootOfAUserNamespaceWhereThatIsSafe) {
+  BoundUserNamespace user;
+  ASSERT_TRUE(os::change_owner(bundle.dir + "/rootfs", 100000, 100000));
+  auto changes = [](const char* options) -> std::vector<std::pair<std::string, std::string>> {
+    return {
+        {"linux.namespaces", R"([{"type":"user","path":"/run/user-ns"},{"type":"pid"},{"type":"mount"},{"type":"cgroup"}])"},
+        {"linux.uidMappings", mappings},
+        {"linux.gidMappings", mappings},
+        {"mounts",
+         R"([{"destination":"/proc","type":"proc","source":"proc"},{"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["mode=755"]},)" +
+             (R"({"destination":"/group","type":"cgroup","source":"cgroup","options":[)" + std::string(options) + "]}]")}};
+  };
+  if ((*os::cgroup_host())->mode == os::CgroupMode::v1) {
+    EXPECT_EQ(output_of("mkdir /group/memory/below 2>/dev/null || echo refused", changes("")), "refused\n");
+    return;
+  }
+  EXPECT_EQ(output_of("mkdir /group/below && echo 0 > /group/below/cgroup.procs && cat /proc/self/cgroup; stat -c %u /group/memory.max",
+                      changes("")),
+            "0::/below\n65534\n");
+  EXPECT_EQ(output_of("mkdir /group/below 2>/dev/null || echo refused; stat -c %u /group/cgroup.procs", changes(R"("ro")")),
+            "refused\n65534\n");
+}
+
 TEST_F(ContainerTest, RidmapMapsWhatIsMountedBelowAndIdmapDoesNot) {
   ASSERT_TRUE(os::make_dirs(bundle.dir + "/data/below"));
-  ASSERT_TRUE(os::mount("tmpfs", bundle.dir + "/data/below", "tmpfs", 0));
+  ASSERT_TRUE(os::make_dirs(bundle.dir + "/other"));
+  ASSERT_TRUE(os::mount(bundle.dir + "/other", bundle.dir + "/data/below", "", MS_BIND));
   for (const auto& [option, owner] : {std::pair("idmap", "100000 0\n"), std::pair("ridmap", "100000 100000\n")}) {
     std::string mount = R"([{"destination":"/data","type":"bind","source":"data","options":["rbind",")" + std::string(option) +
                         R"("],"uidMappings":)" + mappings + R"(,"gidMappings":)" + mappings + "}]";

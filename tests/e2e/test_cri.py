@@ -153,6 +153,27 @@ def test_images_are_mounted(host, pod):
     assert code(host.create, pod=pod, command=["true"], name="both", mounts=both) == grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_user_namespaces(host):
+    assert [(h.name, h.features.user_namespaces) for h in host.cri.Status().runtime_handlers] == [("", True)]
+    ids, others = ([{"host_id": first, "container_id": 0, "length": 65536}] for first in (655360, 720896))
+    options = {"userns_options": {"mode": POD, "uids": ids, "gids": ids}}
+    mapped = host.pod(namespaces=options)
+    directory = f"/run/estiba/shared-{mapped[:8]}"
+    container = host.start(mapped, ["sleep", "1000"], namespaces=options, mounts=[
+        {"container_path": "/usual", "host_path": directory}, {"container_path": "/own", "host_path": directory, "uidMappings": ids, "gidMappings": ids},
+        {"container_path": "/anothers", "host_path": directory, "uidMappings": others, "gidMappings": others}])
+    assert host.run(container, "cat", "/proc/self/uid_map").stdout.split() == [b"0", b"655360", b"65536"]
+    assert host.run(container, "sh", "-c", "id -u; stat -c %u /usual /own /anothers; touch /own/made").stdout.split() == [b"0", b"0", b"0", b"65534"]
+    assert host.sandbox.inside(["stat", "-c", "%u", f"{directory}/made"]).stdout == "0\n"
+    assert host.run(container, "sh", "-c", "ip address add 10.99.0.1/32 dev lo 2>&1; echo x > /proc/sys/kernel/core_pattern").exit_code != 0
+    host.cri.RemovePodSandbox(pod_sandbox_id=mapped)
+    host.sandbox.inside(["rm", "-r", directory])
+    for wrong in ({"mode": POD}, {"mode": NODE, "uids": ids, "gids": ids}):
+        assert code(host.pod, namespaces={"userns_options": wrong}) == grpc.StatusCode.INVALID_ARGUMENT
+    for kind in ("network", "pid", "ipc"):
+        assert code(host.pod, namespaces={kind: NODE, **options}) == grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_namespaces_of_the_host_and_of_the_pod(host):
     on_host = host.pod(namespaces={"network": NODE, "pid": POD})
     container = host.start(on_host, ["sleep", "1000"], namespaces={"network": NODE, "pid": POD})

@@ -13,12 +13,16 @@ VersionResponse version=1 runtime_name=2 runtime_version=3 runtime_api_version=4
 RuntimeCondition type=1 status=2:bool reason=3 message=4
 RuntimeStatus conditions=1:*RuntimeCondition
 StatusRequest verbose=1:bool
-StatusResponse status=1:RuntimeStatus info=2:<>
+RuntimeHandlerFeatures recursive_read_only_mounts=1:bool user_namespaces=2:bool
+RuntimeHandler name=1 features=2:RuntimeHandlerFeatures
+StatusResponse status=1:RuntimeStatus info=2:<> runtime_handlers=3:*RuntimeHandler
 LinuxRuntimeConfiguration cgroup_driver=1:int32
 RuntimeConfigResponse linux=1:LinuxRuntimeConfiguration
 DNSConfig servers=1:* searches=2:* options=3:*
 PortMapping protocol=1:int32 container_port=2:int32 host_port=3:int32 host_ip=4
-NamespaceOption network=1:int32 pid=2:int32 ipc=3:int32 target_id=4
+IDMapping host_id=1:uint32 container_id=2:uint32 length=3:uint32
+UserNamespace mode=1:int32 uids=2:*IDMapping gids=3:*IDMapping
+NamespaceOption network=1:int32 pid=2:int32 ipc=3:int32 target_id=4 userns_options=5:UserNamespace
 Int64Value value=1:int64
 UInt64Value value=1:uint64
 SecurityProfile profile_type=1:int32 localhost_ref=2
@@ -38,7 +42,7 @@ PodSandbox id=1 metadata=2:PodSandboxMetadata state=3:int32
 ListPodSandboxResponse items=1:*PodSandbox
 ImageSpec image=1 annotations=2:<>
 KeyValue key=1 value=2
-Mount container_path=1 host_path=2 readonly=3:bool propagation=5:int32 recursive_read_only=8:bool image=9:ImageSpec image_sub_path=10
+Mount container_path=1 host_path=2 readonly=3:bool propagation=5:int32 uidMappings=6:*IDMapping gidMappings=7:*IDMapping recursive_read_only=8:bool image=9:ImageSpec image_sub_path=10
 Device container_path=1 host_path=2 permissions=3
 LinuxContainerResources cpu_period=1:int64 cpu_quota=2:int64 cpu_shares=3:int64 memory_limit_in_bytes=4:int64 oom_score_adj=5:int64
 Capability add_capabilities=1:* drop_capabilities=2:*

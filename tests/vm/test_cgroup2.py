@@ -9,7 +9,7 @@ import pytest
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TESTS = pathlib.Path(os.environ.get("ESTIBA_BIN", ROOT / "build-release/bin")).resolve().parent / "tests"
-PROGRAMS = ("os_test", "runtime_test", "engine_test")
+PROGRAMS = ("os_test", "runtime_test", "engine_test", "image_test")
 # What the machine's kernel cannot: every name here is a test that does not run on cgroup version 2.
 LACKING = {
     "NetlinkTest.SetsMapsAndIntervalsOfNftables": "no inet and ip tables of nftables",
@@ -23,9 +23,11 @@ def output():
     missing = [name for name in PROGRAMS if not (TESTS / name).exists()]
     if missing:
         pytest.skip(f"{', '.join(missing)} not built in {TESTS}: ninja -C build-release unit_tests")
-    script = "cat /sys/fs/cgroup/cgroup.subtree_control /proc/mounts\n"
+    # ext4, because this kernel cannot mount a tmpfs with other ids.
+    script = "cat /sys/fs/cgroup/cgroup.subtree_control /proc/mounts\ntruncate -s 900M /mnt/disk && mkfs.ext4 -qF /mnt/disk && mount -o loop /mnt/disk /tmp && stat -f -c 'below /tmp: %T' /tmp\n"
     for name in PROGRAMS:
-        script += f"echo '== {name}'; {ROOT}/tests/isolate {TESTS / name} --gtest_color=no '--gtest_filter=-{':'.join(LACKING)}'; echo \"exit $?\"\n"
+        only = "*UserNamespace*:" if name == "image_test" else ""  # its others have nothing to do with control groups
+        script += f"echo '== {name}'; {ROOT}/tests/isolate {TESTS / name} --gtest_color=no '--gtest_filter={only}-{':'.join(LACKING)}'; echo \"exit $?\"\n"
     done = subprocess.run([HERE / "run", "--timeout", "400", "sh", "-c", script], capture_output=True, text=True, timeout=450, cwd=ROOT)
     if "cannot be had" in done.stderr:
         pytest.skip(done.stderr.strip())
@@ -37,13 +39,14 @@ def output():
 def test_the_machine_has_version_2_alone_with_its_controllers(output):
     assert {"cpu", "io", "memory", "pids"} <= set(output[""].splitlines()[0].split())
     assert " cgroup2 " in output[""] and " cgroup " not in output[""]
+    assert "below /tmp: ext2/ext3" in output[""]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_unit_tests_pass_on_version_2(output, program):
     text = output[program]
     assert text.rstrip().endswith("exit 0"), text[-8000:]
-    assert re.search(r"^\[  PASSED  \] \d+ tests", text, re.M)
+    assert re.search(r"^\[  PASSED  \] \d+ tests?\b", text, re.M)
     # A test that skipped itself has shown nothing.
     assert "[  SKIPPED ]" not in text, text[-8000:]
 
