@@ -1,5 +1,6 @@
 """Nodes of other machines: `estiba agent` joins over the network, runs pods, and outlives its own and the server's absence."""
 import re
+import subprocess
 
 import pytest
 
@@ -63,6 +64,37 @@ def test_an_agent_is_a_node_like_the_servers_own(fleet):
     wait_for("kubectl top", lambda: "p" in cluster.k("top", "pod", check=False), 15, 0.5)
     wait_for("kubectl top of all nodes", lambda: set(nodes) <= set(re.findall(r"^\S+", cluster.kubectl("top", "node", check=False), re.M)), 15, 0.5)
     cluster.k("delete", "pod", "p", timeout=30)
+
+
+def test_streams_of_a_pod_on_an_agent_pass_through_the_server(fleet, tmp_path):
+    """logs -f, exec with input and exit codes, cp, attach and port-forward: kubectl asks the server, which asks the agent's port 10250."""
+    cluster = fleet.cluster
+    cluster.apply(on("node-2", pod("tools", "sh", "-c", "echo out; echo err >&2; mkdir /www; echo page > /www/index.html; exec busybox httpd -f -p 8080 -h /www")),
+                  on("node-3", pod("echo", "sh", "-c", "echo ready; while read -r line; do echo heard $line; done", stdin=True)))
+    cluster.wait_running("tools")
+    cluster.wait_running("echo")
+    wait_for("both streams", lambda: sorted(cluster.k("logs", "tools").split()) == ["err", "out"], 10)
+    assert cluster.k("logs", "tools", "--tail=1", "--timestamps").count("Z ") == 1
+    assert cluster.k("exec", "-i", "tools", "--", "cat", input="x" * 300000 + "end").endswith("xend")
+    assert run(cluster.kubectl_command("-n", cluster.ns, "exec", "tools", "--", "sh", "-c", "echo said >&2; exit 42"), check=False).returncode == 42
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 4000)
+    cluster.k("cp", str(tmp_path / "file"), f"{cluster.ns}/tools:/tmp/file")
+    cluster.k("cp", f"{cluster.ns}/tools:/tmp/file", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "file").read_bytes()
+    forward = subprocess.Popen(cluster.kubectl_command("-n", cluster.ns, "port-forward", "pod/tools", "18080:8080"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    follow = subprocess.Popen(cluster.kubectl_command("-n", cluster.ns, "logs", "-f", "echo"), stdout=subprocess.PIPE, text=True)
+    attached = subprocess.Popen(cluster.kubectl_command("-n", cluster.ns, "attach", "-i", "echo"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert "Forwarding" in forward.stdout.readline()
+        assert [cluster.sandbox.inside(["curl", "-sS", "--max-time", "5", "http://127.0.0.1:18080/"]).stdout for _ in range(2)] == ["page\n"] * 2
+        assert follow.stdout.readline() == "ready\n"
+        attached.stdin.write("hello\n")
+        attached.stdin.flush()
+        assert attached.stdout.readline() == follow.stdout.readline() == "heard hello\n"
+    finally:
+        for process in (forward, follow, attached):
+            process.kill()
+            process.wait()
 
 
 def test_its_api_answers_the_server_alone(fleet):
