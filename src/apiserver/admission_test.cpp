@@ -137,6 +137,25 @@ TEST_F(AdmissionTest, claims_grow_only_where_their_class_lets_them) {
       "the pvc must support resize");
 }
 
+// PodResizeValidator
+
+TEST_F(AdmissionTest, pods_are_resized_within_what_their_node_has) {
+  ASSERT_TRUE(create("", "v1", "nodes", {}, R"({"metadata":{"name":"n"},"status":{"allocatable":{"cpu":"2","memory":"1Gi"}}})"));
+  ASSERT_TRUE(create("", "v1", "pods", "default", pod("p", resources(R"("cpu":"100m")", R"("memory":"64Mi")"), R"(,"nodeName":"n")")));
+  const auto resize = [&](const std::string& requests) {
+    return patch("", "v1", "pods", "default", "p", BodyType::strategic_patch,
+                 R"({"spec":{"containers":[{"name":"c","resources":{"requests":{)" + requests + "}}}]}}", "resize");
+  };
+  EXPECT_TRUE(resize(R"("cpu":"2")"));
+  const auto refused = resize(R"("cpu":"2500m")");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message,
+            "pods \"p\" is forbidden: node didn't have enough allocatable resources: cpu, requested: 2500, allocatable: 2000");
+  ASSERT_TRUE(refused.error().details);
+  ASSERT_EQ(refused.error().details->causes.size(), 1u);
+  EXPECT_EQ(refused.error().details->causes[0].reason, "NodeCapacity");
+}
+
 // ResourceQuota
 
 TEST_F(AdmissionTest, writes_are_charged_until_a_quota_is_exceeded) {

@@ -47,15 +47,15 @@ struct Resets {
   FieldSet request_status = set({{"spec"}, {"status", "conditions"}});
   FieldSet request_approval = set({{"spec"}, {"status", "certificate"}});
   FieldSet custom_status = set({{"spec"}, {"metadata"}});
-  FieldSet ephemeral = all_but("ephemeralContainers");
-  FieldSet resize = all_but("containers");
+  FieldSet ephemeral = all_but({"ephemeralContainers"});
+  FieldSet resize = all_but({"containers", "initContainers", "resources"});
 
  private:
-  // Status, metadata and all of a pod's spec but one list.
-  FieldSet all_but(std::string_view list) {
+  // Status, metadata and all of a pod's spec but these fields.
+  FieldSet all_but(std::initializer_list<std::string_view> parts) {
     FieldSet out = set({{"status"}, {"metadata"}});
     for (const model::schema::Field& field : model::schema::find_type("io.k8s.api.core.v1.PodSpec")->fields)
-      if (field.name != list) out = unite(pool, out, set({{"spec", field.name}}));
+      if (std::ranges::find(parts, field.name) == parts.end()) out = unite(pool, out, set({{"spec", field.name}}));
     return out;
   }
 

@@ -35,19 +35,13 @@ std::vector<HostPort> host_ports(const Pod& pod) {
   return out;
 }
 
-bool ports_free(const Pod& pod, const std::vector<ObjectRef>& others) {
+bool ports_free(const Pod& pod, const std::vector<Present>& others) {
   const std::vector<HostPort> wanted = host_ports(pod);
   if (wanted.empty()) return true;
-  for (const ObjectRef& other : others)
-    for (const HostPort& taken : host_ports(other.as<Pod>()))
+  for (const Present& other : others)
+    for (const HostPort& taken : host_ports(other.pod.as<Pod>()))
       if (std::ranges::any_of(wanted, [&](const HostPort& port) { return port.conflicts(taken); })) return false;
   return true;
-}
-
-model::ResourceList requests(const ObjectRef& pod) {
-  const auto parsed = json::Document::parse(pod.object->json());
-  const json::Node* spec = parsed ? parsed->root().find("spec") : nullptr;
-  return spec ? model::pod_resources(*spec, "requests", true) : model::ResourceList{};
 }
 
 // In the units of the scheduler's own figures: thousandths of a processor, bytes.
@@ -60,7 +54,7 @@ Refusal out_of(const std::string& reason, const std::string& name, int64_t reque
                                 ", used: " + std::to_string(used) + ", capacity: " + std::to_string(capacity)};
 }
 
-std::optional<Refusal> lacking(const ObjectRef& pod, const Node& node, const std::vector<ObjectRef>& others) {
+std::optional<Refusal> lacking(const ObjectRef& pod, const Node& node, const std::vector<Present>& others) {
   const auto allocatable = [&](const std::string& name) -> std::optional<model::Quantity> {
     const auto found = node.status.allocatable.find(name);
     if (found == node.status.allocatable.end()) return std::nullopt;
@@ -69,11 +63,11 @@ std::optional<Refusal> lacking(const ObjectRef& pod, const Node& node, const std
   };
   if (const auto most = allocatable("pods"); most && int64_t(others.size()) + 1 > most->to_int64())
     return out_of("pods", "pods", 1, int64_t(others.size()), most->to_int64());
-  model::ResourceList wanted = requests(pod);
+  model::ResourceList wanted = requests_of(pod);
   std::erase_if(wanted, [](const auto& entry) { return entry.second.is_zero(); });
   if (wanted.empty()) return std::nullopt;
   model::ResourceList used;
-  for (const ObjectRef& other : others) model::add_resources(used, requests(other));
+  for (const Present& other : others) model::add_resources(used, other.requests);
   for (const auto& [name, quantity] : wanted) {
     const auto there = allocatable(name);
     if (!there) continue;  // a resource of the cluster, not of a node
@@ -87,10 +81,18 @@ Refusal failed(const std::string& predicate, const std::string& why) { return {p
 
 }  // namespace
 
-std::optional<Refusal> refusal_of(const ObjectRef& pod, const ObjectRef& node, const std::vector<ObjectRef>& others) {
+model::ResourceList requests_of(const ObjectRef& pod) {
+  const auto parsed = json::Document::parse(pod.object->json());
+  const json::Node* spec = parsed ? parsed->root().find("spec") : nullptr;
+  return spec ? model::pod_resources(*spec, "requests", true) : model::ResourceList{};
+}
+
+std::optional<Refusal> refusal_of(const ObjectRef& pod, const ObjectRef& node, const std::vector<Present>& others) {
+  const Pod& typed = pod.as<Pod>();
+  if (typed.spec.os && typed.spec.os->name != "linux")
+    return Refusal{"PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"};
   if (!node) return std::nullopt;
   if (auto refusal = lacking(pod, node.as<Node>(), others)) return refusal;
-  const Pod& typed = pod.as<Pod>();
   if (!client::selects(typed.spec, node.meta())) return failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector");
   if (!ports_free(typed, others)) return failed("NodePorts", "node(s) didn't have free ports for the requested pod ports");
   return std::nullopt;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/object.h"
+#include "model/quota.h"
 
 namespace estiba::node {
 
@@ -14,8 +15,18 @@ struct Refusal {
   std::string reason, message;
 };
 
-/// `node` is the Node object (null: nothing is known of it, and nothing refused), `others` the pods that are here and have not ended.
-/// Looks at requests against what is allocatable, the number of pods, node selectors and affinity, and host ports, in that order.
-std::optional<Refusal> refusal_of(const model::ObjectRef& pod, const model::ObjectRef& node, const std::vector<model::ObjectRef>& others);
+/// A pod that is here and has not ended, and what it has been granted.
+struct Present {
+  model::ObjectRef pod;
+  model::ResourceList requests;
+};
+
+/// What a pod's spec asks for as a whole.
+model::ResourceList requests_of(const model::ObjectRef& pod);
+
+/// `node` is the Node object (null: nothing is known of it, and nothing refused), `others` the pods that are here.
+/// Looks at the operating system, requests against what is allocatable, the number of pods, node selectors and affinity, and host ports, in
+/// that order.
+std::optional<Refusal> refusal_of(const model::ObjectRef& pod, const model::ObjectRef& node, const std::vector<Present>& others);
 
 }  // namespace estiba::node

@@ -25,7 +25,9 @@ ObjectRef node() {
       "pods':'3'}}}");
 }
 std::string judged(const ObjectRef& pod, const std::vector<ObjectRef>& others = {}) {
-  const auto refusal = refusal_of(pod, node(), others);
+  std::vector<Present> present;
+  for (const ObjectRef& other : others) present.push_back({other, requests_of(other)});
+  const auto refusal = refusal_of(pod, node(), present);
   return refusal ? refusal->reason + ": " + refusal->message : "";
 }
 std::string asks(const std::string& cpu) { return ",'resources':{'requests':{'cpu':'" + cpu + "'}}"; }
@@ -37,6 +39,17 @@ TEST(Admission, WhatFitsIsTaken) {
   EXPECT_EQ(judged(pod("")), "");
   EXPECT_EQ(judged(pod(asks("1500m") + port(80), ",'nodeSelector':{'disk':'ssd'}"), {pod(asks("500m")), pod(port(81))}), "");
   EXPECT_FALSE(refusal_of(pod(asks("100")), {}, {}));  // nothing is known of the node yet
+}
+
+TEST(Admission, PodsOfOtherSystemsAreRefused) {
+  EXPECT_EQ(judged(pod("", ",'os':{'name':'linux'}")), "");
+  EXPECT_EQ(judged(pod("", ",'os':{'name':'windows'}")), "PodOSNotSupported: Failed to admit pod as the OS field doesn't match node OS");
+}
+
+TEST(Admission, WhatRunningPodsHaveBeenGrantedCounts) {
+  const Present grown{pod(asks("100m")), {{"cpu", *model::Quantity::parse("1800m")}}};
+  EXPECT_EQ(refusal_of(pod(asks("300m")), node(), {grown})->message,
+            "Node didn't have enough resource: cpu, requested: 300, used: 1800, capacity: 2000");
 }
 
 TEST(Admission, AHostPortIsTakenOnce) {

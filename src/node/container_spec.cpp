@@ -10,62 +10,14 @@
 #include "base/fd.h"
 #include "base/signals.h"
 #include "base/strings.h"
-#include "model/quantity.h"
+#include "node/resources.h"
 #include "node/sandbox_spec.h"
-#include "node/status.h"
 
 namespace estiba::node {
 
 using namespace model::core_v1;
 
 namespace {
-
-int64_t quantity(const std::map<std::string, std::string>& list, const char* name, bool milli) {
-  auto found = list.find(name);
-  if (found == list.end()) return 0;
-  auto parsed = model::Quantity::parse(found->second);
-  if (!parsed) return 0;
-  return milli ? parsed->to_milli() : parsed->to_int64();
-}
-
-struct Amounts {
-  int64_t cpu_request = 0, cpu_limit = 0, memory_request = 0, memory_limit = 0;  // thousandths of a CPU, bytes
-};
-
-Amounts amounts(const Container& container) {
-  Amounts a;
-  if (!container.resources) return a;
-  a.cpu_request = quantity(container.resources->requests, "cpu", true);
-  a.cpu_limit = quantity(container.resources->limits, "cpu", true);
-  a.memory_request = quantity(container.resources->requests, "memory", false);
-  a.memory_limit = quantity(container.resources->limits, "memory", false);
-  if (!a.cpu_request) a.cpu_request = a.cpu_limit;
-  if (!a.memory_request) a.memory_request = a.memory_limit;
-  return a;
-}
-
-engine::Resources resources_of(const Amounts& a) {
-  engine::Resources out;
-  out.cpu_shares = uint64_t(std::clamp<int64_t>(a.cpu_request * 1024 / 1000, 2, 262144));
-  if (a.cpu_limit > 0) {
-    out.cpu_period_us = 100'000;
-    out.cpu_quota_us = std::max<int64_t>(a.cpu_limit * 100, 1000);
-  }
-  if (a.memory_limit > 0) out.memory_bytes = out.memory_swap_bytes = a.memory_limit;
-  return out;
-}
-
-int64_t node_memory() { return int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE); }
-
-// The kubelet's table: guaranteed pods are killed last, best-effort ones first, the others by how much they asked for.
-int oom_score(const Pod& pod, const Amounts& a) {
-  if (pod.spec.priorityClassName == "system-node-critical") return -997;
-  const std::string qos = qos_class(pod);
-  if (qos == "Guaranteed") return -997;
-  if (qos == "BestEffort") return 1000;
-  const int64_t adjust = 1000 - 1000 * a.memory_request / std::max<int64_t>(node_memory(), 1);
-  return int(std::clamp<int64_t>(adjust, 3, 999));
-}
 
 void add_security(engine::ContainerSpec& out, const Pod& pod, const Container& container) {
   const PodSecurityContext* shared = pod.spec.securityContext.get();
@@ -123,42 +75,6 @@ Error config_error(Error error) {
     error.details->reason = "CreateContainerConfigError";
   }
   return error;
-}
-
-engine::Resources container_resources(const Pod& pod, const Container& container) {
-  const Amounts a = amounts(container);
-  engine::Resources out = resources_of(a);
-  out.oom_score_adj = oom_score(pod, a);
-  return out;
-}
-
-engine::Resources pod_resources(const Pod& pod) {
-  Amounts sum;
-  bool cpu_limited = true, memory_limited = true;
-  auto add = [&](const Container& container) {
-    const Amounts a = amounts(container);
-    sum.cpu_request += a.cpu_request;
-    sum.cpu_limit += a.cpu_limit;
-    sum.memory_limit += a.memory_limit;
-    cpu_limited &= a.cpu_limit > 0;
-    memory_limited &= a.memory_limit > 0;
-  };
-  for (const Container& container : pod.spec.containers) add(container);
-  for (const Container& container : pod.spec.initContainers) {
-    if (is_sidecar(container)) {
-      add(container);
-      continue;
-    }
-    const Amounts a = amounts(container);
-    sum.cpu_request = std::max(sum.cpu_request, a.cpu_request);
-    sum.cpu_limit = std::max(sum.cpu_limit, a.cpu_limit);
-    sum.memory_limit = std::max(sum.memory_limit, a.memory_limit);
-    cpu_limited &= a.cpu_limit > 0;
-    memory_limited &= a.memory_limit > 0;
-  }
-  if (!cpu_limited) sum.cpu_limit = 0;
-  if (!memory_limited) sum.memory_limit = 0;
-  return resources_of(sum);
 }
 
 Result<engine::ContainerSpec> make_container_spec(const Options& options, const Pod& pod, const Container& container, uint32_t attempt,

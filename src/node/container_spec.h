@@ -10,13 +10,9 @@
 
 namespace estiba::node {
 
-Result<engine::ContainerSpec> make_container_spec(const Options& options, const model::core_v1::Pod& pod, const model::core_v1::Container& container,
-                                                  uint32_t attempt, Environment environment, std::vector<engine::Mount> mounts);
-
-/// CPU requests to shares (1 CPU = 1024), limits to a quota per 100 ms period, memory limits to bytes.
-engine::Resources container_resources(const model::core_v1::Pod& pod, const model::core_v1::Container& container);
-/// The sum that the pod's group gets; a limit only where every container has one.
-engine::Resources pod_resources(const model::core_v1::Pod& pod);
+Result<engine::ContainerSpec> make_container_spec(const Options& options, const model::core_v1::Pod& pod,
+                                                  const model::core_v1::Container& container, uint32_t attempt, Environment environment,
+                                                  std::vector<engine::Mount> mounts);
 
 /// Turns an error in a container's configuration into a CreateContainerConfigError.
 Error config_error(Error error);

@@ -50,8 +50,9 @@ struct Context {
   network::Network& network;
   io::Pool& pool;
   client::EventRecorder& events;
-  ProbeMetrics* probes = nullptr;  ///< null: nobody counts
-  UserIds* user_ids = nullptr;     ///< null: there are no user namespaces
+  ProbeMetrics* probes = nullptr;     ///< null: nobody counts
+  UserIds* user_ids = nullptr;        ///< null: there are no user namespaces
+  std::function<void()> room_made{};  ///< called when a pod has ended, or needs less than it did; null: nobody waits for room
 };
 
 }  // namespace estiba::node

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "node/resources.h"
 #include "node/streams.h"
 
 namespace estiba::node {
@@ -11,7 +12,8 @@ Node::Node(Options options, Executor& loop, client::Client& client, engine::Engi
     : informers_(client),
       events_(client, loop, "kubelet", options.node_name),
       user_ids_(options.data_dir, options.user_ids_per_pod),
-      context_{std::move(options), loop, client, informers_, engine, network, pool, events_, &probes_, &user_ids_},
+      context_{std::move(options),         loop, client, informers_, engine, network, pool, events_, &probes_, &user_ids_,
+               [this] { retry_resizes(); }},
       registration_(context_) {}
 
 Node::~Node() { *alive_ = false; }
@@ -97,6 +99,7 @@ void Node::pod_changed(const model::ObjectRef& before, const model::ObjectRef& a
   auto found = workers_.find(after.meta().uid);
   if (found != workers_.end()) found->second->update(after);
   else start_worker(after);
+  retry_resizes();
 }
 
 // A pod that has been here before is not judged again.
@@ -104,11 +107,34 @@ std::optional<Refusal> Node::judge(const model::ObjectRef& pod) {
   const auto& typed = pod.as<model::core_v1::Pod>();
   if (!typed.status.startTime.empty() || !pod.meta().deletion_timestamp.empty() || context_.engine.sandbox(pod.meta().uid))
     return std::nullopt;
-  std::vector<model::ObjectRef> others;
+  return has_no_room(pod);
+}
+
+std::optional<Refusal> Node::has_no_room(const model::ObjectRef& pod) {
+  std::vector<Present> others;
   for (const auto& [uid, worker] : workers_)
-    if (!worker->ended()) others.push_back(worker->pod());
+    if (uid != pod.meta().uid && !worker->ended()) others.push_back({worker->pod(), worker->requests()});
   const std::string& name = context_.options.node_name;
   return refusal_of(pod, informers_.of(client::nodes, "", {.field_selector = "metadata.name=" + name}).get(name), others);
+}
+
+// Changes of resources that wait, in the kubelet's order: first what needs no more, then by priority and class of service, then who has
+// waited longest.
+void Node::retry_resizes() {
+  std::vector<PodWorker*> pending;
+  for (const auto& [uid, worker] : workers_)
+    if (worker->wants_resize() && !worker->ended() && !worker->ending()) pending.push_back(worker.get());
+  if (pending.empty()) return;
+  const auto rank = [](const PodWorker* worker) {
+    const auto& pod = worker->pod().as<model::core_v1::Pod>();
+    return std::tuple(worker->resize_grows(), -int64_t(pod.spec.priority.value_or(0)), qos_class(pod) != "Guaranteed",
+                      worker->deferred_since());
+  };
+  std::ranges::stable_sort(pending, [&](const PodWorker* a, const PodWorker* b) { return rank(a) < rank(b); });
+  for (PodWorker* worker : pending) {
+    if (const auto refusal = has_no_room(worker->pod())) worker->defer_resize(refusal->message);
+    else worker->grant_resize();
+  }
 }
 
 void Node::start_worker(const model::ObjectRef& pod) {
@@ -129,6 +155,7 @@ void Node::worker_finished(const std::string& uid) {
   probes_.forget(uid);
   if (named_sources_) named_sources_->drop(uid);
   worker_gone_.set();
+  retry_resizes();
 }
 
 Task<void> Node::settle(Duration limit) {

@@ -44,6 +44,8 @@ class Node {
   void pod_changed(const model::ObjectRef& before, const model::ObjectRef& after);
   void start_worker(const model::ObjectRef& pod);
   std::optional<Refusal> judge(const model::ObjectRef& pod);
+  std::optional<Refusal> has_no_room(const model::ObjectRef& pod);
+  void retry_resizes();
   void worker_finished(const std::string& uid);
   void source_changed(bool secret, const model::ObjectRef& object);
   void claim_changed(const model::ObjectRef& claim);

@@ -91,7 +91,8 @@ Task<bool> PodWorker::step_container(PodContainer& c) {
     again = changed || (spec && restart_policy(*spec, this->spec().spec) != "Never");
     event(EventType::normal, "Killing", c.kill_why + (again ? ", will be restarted" : ""), c.name);
     // One container for another, at once: what is told is the new one, or why there is none, and not the moment between them.
-    if (changed) replaced_ = &c, exchanging_ = true;
+    // Nor does the API let a container come back whose policy would have let it rest.
+    if (changed || (again && restart_policy(*spec, this->spec().spec) == "OnFailure")) replaced_ = &c, exchanging_ = true;
     co_await kill_container(c, c.kill_grace.value_or(grace()));
     c.kill_why.clear();
     c.kill_grace.reset();
@@ -215,7 +216,7 @@ Task<Result<engine::ContainerSpec>> PodWorker::container_spec(PodContainer& c) {
   auto mounts = co_await volumes_.mounts(ref, container, *env);
   if (!mounts) co_return std::unexpected(config_error(std::move(mounts.error())));
   const uint32_t attempt = c.id.empty() ? c.attempt : c.attempt + 1;
-  co_return make_container_spec(context_.options, ref.as<Pod>(), container, attempt, std::move(*env), std::move(*mounts));
+  co_return make_container_spec(context_.options, pod_with(true), container, attempt, std::move(*env), std::move(*mounts));
 }
 
 Task<void> PodWorker::start_container(PodContainer& c) {

@@ -102,6 +102,7 @@ Task<void> PodWorker::rest() {
   sandbox_ready_ = false;
   (void)co_await context_.network.detach(uid_);
   rested_ = true;
+  if (context_.room_made) context_.room_made();
   status_changed();
 }
 

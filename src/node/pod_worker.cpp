@@ -25,6 +25,7 @@ PodWorker::PodWorker(const Context& context, model::ObjectRef pod, std::function
     containers_.emplace_back(std::make_unique<PodContainer>())->name = container.name;
   take_ephemeral();
   adopt();
+  adopt_resources();
   writer_ = Job(write_status(this));
   job_ = Job(run(this));
 }
@@ -116,7 +117,6 @@ void PodWorker::adopt_containers(const engine::SandboxStatus& sandbox) {
         if (status.name == c->name && status.containerID == "estiba://" + c->id && is_running(*c)) {
           c->ready = status.ready;
           c->started = status.started.value_or(false);
-          if (status.resources) c->given = *status.resources;
         }
   }
 }
@@ -142,6 +142,7 @@ void PodWorker::update(model::ObjectRef pod) {
   const bool hurried =
       stopping_ && pod.meta().deletion_grace_seconds >= 0 && pod.meta().deletion_grace_seconds < pod_.meta().deletion_grace_seconds;
   pod_ = std::move(pod);
+  look_at_resize();
   if (labels_changed && PodVolumes::uses_metadata(spec())) volumes_stale_ = true;
   if (labels_changed) retry_configuration();
   if (hurried) {
@@ -234,8 +235,11 @@ PodFacts PodWorker::facts() const {
   out.failed_reason = failed_reason_;
   out.failed_message = failed_message_;
   out.restarting_all = restarting_all_;
-  out.resize_infeasible = resize_infeasible_;
-  out.resizing = resize_infeasible_.empty() && resize_wanted();
+  out.resources = shown_resources_;
+  out.granted = granted_requests_;
+  out.resize_deferred = resize_deferred_;
+  out.resizing = resize_under_way();
+  out.resize_generation = resize_generation_;
   out.resize_error = resize_error_;
   auto with_message = [&](std::optional<engine::ContainerStatus> status) {
     if (status && status->message.empty())
@@ -250,7 +254,7 @@ PodFacts PodWorker::facts() const {
     f.reset = c->reset;
     f.ready = c->ready;
     f.started = c->started;
-    f.resources = c->given;
+    if (c->kind != Kind::ephemeral) f.resources = c->given, f.granted = c->granted;
     f.waiting_reason = c->waiting_reason;
     f.waiting_message = c->waiting_message;
   }
@@ -406,7 +410,7 @@ Task<Result<void>> PodWorker::make_sandbox() {
     }
   }
   const model::ObjectRef ref = pod_;  // update() may put another in its place meanwhile
-  const Pod& pod = ref.as<Pod>();
+  const Pod pod = pod_with(true);
   engine::UserNamespace users;
   if (!pod.spec.hostUsers.value_or(true)) {
     const auto ids = CO_TRY(co_await take_user_ids());

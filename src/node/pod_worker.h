@@ -11,6 +11,7 @@
 
 #include "base/task.h"
 #include "model/object.h"
+#include "model/quota.h"
 #include "model/types/core_v1.h"
 #include "node/backoff.h"
 #include "node/context.h"
@@ -47,6 +48,16 @@ class PodWorker {
   bool ended() const;
   /// Whether the pod is to go: deleted, or no longer in the API.
   bool ending() const;
+  /// Whether the API asks for other resources than the pod has been granted, and whether for more of any.
+  bool wants_resize() const { return resize_wanted_; }
+  bool resize_grows() const;
+  /// Since when it has waited for room; the far future when it has not yet been told to.
+  Instant deferred_since() const { return resize_deferred_.empty() ? Instant::max() : deferred_since_; }
+  /// The node has room for what the API asks for, or has none now (why).
+  void grant_resize();
+  void defer_resize(const std::string& why);
+  /// What it asks of the node, as granted.
+  const model::ResourceList& requests() const { return granted_requests_; }
   /// The container's present (or, with `previous`, its last) incarnation; nullopt when there is none.
   std::optional<engine::ContainerStatus> container(std::string_view name, bool previous = false) const;
   /// The status as the node sees it now.
@@ -68,9 +79,9 @@ class PodWorker {
     bool pull_failed = false;
     bool started = false, ready = false;
     bool reset = false;  ///< removed when all were restarted: its last state tells so until it has ended again
-    std::optional<model::core_v1::ResourceRequirements> given;  ///< resources, once it has been looked at
-    std::string kill_why;                                       ///< it is to be stopped and, if the policy says so, started again
-    std::optional<Duration> kill_grace;                         ///< instead of the pod's
+    model::core_v1::ResourceRequirements given, granted;  ///< resources that it has, and those that it will have
+    std::string kill_why;                                 ///< it is to be stopped and, if the policy says so, started again
+    std::optional<Duration> kill_grace;                   ///< instead of the pod's
     std::unique_ptr<Prober> startup, liveness, readiness;
   };
 
@@ -115,10 +126,17 @@ class PodWorker {
   Task<Result<void>> reset_container(PodContainer& c);
 
   // pod_resources.cpp
+  void adopt_resources();
+  void look_at_resize();
+  void count_resources();
+  bool resize_under_way() const;
   Task<void> sync_resources();
-  Task<Result<void>> change_resources(std::vector<PodContainer*> changed);
-  model::core_v1::Pod pod_as_given() const;
-  bool resize_wanted() const;
+  Task<Result<void>> change_resources();
+  Task<Result<void>> check_memory(const model::core_v1::Pod& before, const model::core_v1::Pod& after);
+  /// The pod with the resources that it has been granted, or with those that it has.
+  model::core_v1::Pod pod_with(bool granted) const;
+
+  // pod_containers.cpp
   Task<bool> sync_init();
   /// Takes one container a step towards running; true when nothing more is to be done for it now.
   Task<bool> sync_container(PodContainer& c);
@@ -168,7 +186,13 @@ class PodWorker {
   bool restarting_all_ = false, all_restarts_counted_ = false;
   Backoff all_restarts_;
   Backoff volume_backoff_, sandbox_backoff_, end_backoff_, resize_backoff_;
-  std::string resize_error_, resize_infeasible_;
+  // Resources: what the pod as a whole has and will have; what is granted counts on the node.
+  model::core_v1::ResourceRequirements pod_given_, pod_granted_, shown_resources_;
+  model::ResourceList granted_requests_;
+  bool resize_wanted_ = false;
+  int64_t resize_generation_ = 0, deferred_generation_ = 0;
+  Instant deferred_since_{};
+  std::string resize_error_, resize_deferred_;
   Instant deadline_ = Instant::max();
   std::string written_status_;
   int64_t written_revision_ = 0;

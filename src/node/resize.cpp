@@ -2,18 +2,19 @@
 
 #include <algorithm>
 
-#include "model/quantity.h"
-#include "node/status.h"
+#include "base/strings.h"
+#include "client/json_writer.h"
+#include "model/codec.h"
 
 namespace estiba::node {
 
 using namespace model::core_v1;
 
-ResourceRequirements given_resources(const Container& container) {
+ResourceRequirements given_resources(const model::Opt<ResourceRequirements>& resources) {
   ResourceRequirements out;
-  if (!container.resources) return out;
-  out.requests = container.resources->requests;
-  out.limits = container.resources->limits;
+  if (!resources) return out;
+  out.requests = resources->requests;
+  out.limits = resources->limits;
   return out;
 }
 
@@ -35,31 +36,6 @@ bool resize_restarts(const Container& container, const ResourceRequirements& bef
   return false;
 }
 
-std::string infeasible(const Pod& pod, int64_t node_milli_cpus, int64_t node_memory_bytes) {
-  int64_t cpu = 0, memory = 0;
-  auto add = [&](const Container& container) {
-    if (!container.resources) return;
-    auto amount = [&](const std::string& name) -> std::optional<model::Quantity> {
-      auto found = container.resources->requests.find(name);
-      if (found == container.resources->requests.end()) return std::nullopt;
-      auto parsed = model::Quantity::parse(found->second);
-      return parsed ? std::optional(*parsed) : std::nullopt;
-    };
-    if (auto value = amount("cpu")) cpu += value->to_milli();
-    if (auto value = amount("memory")) memory += value->to_int64();
-  };
-  for (const Container& container : pod.spec.containers) add(container);
-  for (const Container& container : pod.spec.initContainers)
-    if (is_sidecar(container)) add(container);
-  auto told = [](std::string_view what, int64_t wanted, int64_t there) {
-    return "Node didn't have enough capacity: " + std::string(what) + ", requested: " + std::to_string(wanted) +
-           ", capacity: " + std::to_string(there);
-  };
-  if (cpu > node_milli_cpus) return told("cpu", cpu, node_milli_cpus);
-  if (memory > node_memory_bytes) return told("memory", memory, node_memory_bytes);
-  return {};
-}
-
 engine::Resources larger(const engine::Resources& a, const engine::Resources& b) {
   engine::Resources out = b;
   out.cpu_shares = std::max(a.cpu_shares.value_or(2), b.cpu_shares.value_or(2));
@@ -76,6 +52,36 @@ engine::Resources with_unlimited(engine::Resources resources) {
   }
   if (!resources.memory_bytes) resources.memory_bytes = resources.memory_swap_bytes = -1;
   return resources;
+}
+
+std::string memory_in_the_way(const std::vector<MemoryChange>& changes) {
+  std::vector<std::string> problems;
+  for (const MemoryChange& change : changes) {
+    const bool sinks = change.limit > 0 && (change.before <= 0 || change.limit < change.before);
+    if (!sinks || change.used < uint64_t(change.limit)) continue;
+    problems.push_back("attempting to set " + (change.container.empty() ? "pod" : "container " + quoted(change.container)) +
+                       " memory limit (" + std::to_string(change.limit) + ") below current usage (" + std::to_string(change.used) + ")");
+  }
+  if (problems.empty()) return {};
+  return "cannot decrease memory limits: " + (problems.size() == 1 ? problems[0] : "[" + join(problems, ", ") + "]");
+}
+
+std::string resize_message(std::string_view what, const Pod& pod, int64_t generation, std::string_view error) {
+  client::JsonWriter json;
+  json.object();
+  const auto list = [&](const char* name, const std::vector<Container>& containers) {
+    if (containers.empty()) return;
+    json.array(name);
+    for (const Container& container : containers)
+      json.object().field("name", container.name).raw("resources", model::encode(given_resources(container))).end();
+    json.end();
+  };
+  list("initContainers", pod.spec.initContainers);
+  list("containers", pod.spec.containers);
+  json.field("generation", generation);
+  if (!error.empty()) json.field("error", error);
+  json.end();
+  return "Pod resize " + std::string(what) + ": " + json.take();
 }
 
 }  // namespace estiba::node

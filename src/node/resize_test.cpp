@@ -26,12 +26,29 @@ TEST(Resize, RestartsForTheResourceWhosePolicySaysSo) {
   EXPECT_TRUE(resize_restarts(now, given_resources(container({{"cpu", "1"}}, {{"cpu", "2"}, {"memory", "1Gi"}}))));
 }
 
-TEST(Resize, WhatTheNodeDoesNotHaveIsInfeasible) {
+TEST(Resize, AMemoryLimitBelowWhatIsUsedIsInTheWay) {
+  EXPECT_EQ(memory_in_the_way({{.limit = 200, .before = 100, .used = 150}, {.container = "a", .limit = 100, .before = 50, .used = 60}}),
+            "");
+  EXPECT_EQ(memory_in_the_way({{.container = "a", .limit = 100, .before = 200, .used = 99}}), "");
+  EXPECT_EQ(memory_in_the_way({{.container = "a", .limit = 100, .before = 200, .used = 100}}),
+            "cannot decrease memory limits: attempting to set container \"a\" memory limit (100) below current usage (100)");
+  EXPECT_EQ(memory_in_the_way({{.limit = 150, .used = 160}, {.container = "a", .limit = 100, .before = 200, .used = 160}}),
+            "cannot decrease memory limits: [attempting to set pod memory limit (150) below current usage (160), "
+            "attempting to set container \"a\" memory limit (100) below current usage (160)]");
+}
+
+TEST(Resize, EventsTellOfAllContainersAsTheKubeletDoes) {
   Pod pod;
-  pod.spec.containers = {container({{"cpu", "1500m"}, {"memory", "1Gi"}}, {}), container({{"cpu", "600m"}}, {})};
-  EXPECT_EQ(infeasible(pod, 4000, int64_t{8} << 30), "");
-  EXPECT_EQ(infeasible(pod, 2000, int64_t{8} << 30), "Node didn't have enough capacity: cpu, requested: 2100, capacity: 2000");
-  EXPECT_NE(infeasible(pod, 4000, 1 << 20), "");
+  pod.spec.initContainers = {container({{"cpu", "100m"}}, {{"cpu", "200m"}})};
+  pod.spec.containers = {container({}, {}), container({{"cpu", "200m"}, {"memory", "100"}}, {})};
+  EXPECT_EQ(
+      resize_message("started", pod, 2),
+      R"(Pod resize started: {"initContainers":[{"name":"c","resources":{"limits":{"cpu":"200m"},"requests":{"cpu":"100m"}}}],)"
+      R"("containers":[{"name":"c","resources":{}},{"name":"c","resources":{"requests":{"cpu":"200m","memory":"100"}}}],"generation":2})");
+  pod.spec.initContainers.clear();
+  pod.spec.containers.resize(1);
+  EXPECT_EQ(resize_message("error", pod, 1, "why"),
+            R"(Pod resize error: {"containers":[{"name":"c","resources":{}}],"generation":1,"error":"why"})");
 }
 
 TEST(Resize, TheGroupHoldsBothBeforeAndAfter) {

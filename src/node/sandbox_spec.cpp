@@ -5,7 +5,7 @@
 #include "base/strings.h"
 #include "network/dns/resolv_conf.h"
 #include "node/container_spec.h"
-#include "node/status.h"
+#include "node/resources.h"
 
 namespace estiba::node {
 

@@ -4,6 +4,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "node/resize.h"
+#include "node/resources.h"
 #include "node/restart_policy.h"
 #include "node/volumes.h"
 
@@ -97,9 +98,8 @@ model::core_v1::ContainerStatus container_status(const Container& spec, const Co
     mounted.readOnly = true;
     mounted.recursiveReadOnly = recursively_readonly(mount) ? "Enabled" : "Disabled";
   }
-  const ResourceRequirements given = c.resources ? *c.resources : given_resources(spec);
-  out.resources.ensure() = given;
-  out.allocatedResources = given.requests;
+  out.resources.ensure() = c.resources ? *c.resources : given_resources(spec);
+  out.allocatedResources = (c.granted ? *c.granted : given_resources(spec)).requests;
   return out;
 }
 
@@ -190,11 +190,15 @@ void add_conditions(PodStatus& status, const Pod& pod, const PodFacts& facts, Wa
     set("AllContainersRestarting", holds, why, holds ? "container exited with restart policy rule" : "");
   }
   std::erase_if(status.conditions, [&](const PodCondition& condition) {
-    return (condition.type == "PodResizePending" && facts.resize_infeasible.empty()) ||
-           (condition.type == "PodResizeInProgress" && !facts.resizing);
+    return (condition.type == "PodResizePending" && (facts.resize_deferred.empty() || done || failed)) ||
+           (condition.type == "PodResizeInProgress" && (!facts.resizing || done || failed));
   });
-  if (!facts.resize_infeasible.empty()) set("PodResizePending", true, "Infeasible", facts.resize_infeasible);
-  if (facts.resizing) set("PodResizeInProgress", true, facts.resize_error.empty() ? "" : "Error", facts.resize_error);
+  if (!facts.resize_deferred.empty() && !done && !failed) set("PodResizePending", true, "Deferred", facts.resize_deferred);
+  if (facts.resizing && !done && !failed) {
+    const int64_t since = facts.resize_generation > 0 ? facts.resize_generation : generation;
+    set_condition(status.conditions, {"PodResizeInProgress", true, facts.resize_error.empty() ? "" : "Error", facts.resize_error}, since,
+                  now);
+  }
   for (const auto& condition : status.conditions)
     if (condition.type == "PodScheduled") return;
   set("PodScheduled", true);
@@ -250,7 +254,11 @@ PodStatus compute_status(const Pod& pod, const PodFacts& facts, WallTime now) {
   status.phase = phase_of(pod, facts);
   status.reason = facts.failed_reason;
   status.message = facts.failed_message;
-  status.qosClass = pod.status.qosClass.empty() ? qos_class(pod) : pod.status.qosClass;
+  status.qosClass = qos_class(pod);
+  if (facts.resources) {
+    status.resources.ensure() = *facts.resources;
+    for (const auto& [name, quantity] : facts.granted) status.allocatedResources[name] = quantity.print();
+  }
   if (facts.start_time != WallTime{}) status.startTime = format_rfc3339(facts.start_time);
   if (auto generation = pod.metadata.generation) status.observedGeneration = *generation;
   if (!facts.host_ips.empty()) status.hostIP = facts.host_ips[0];
@@ -280,24 +288,6 @@ PodStatus compute_status(const Pod& pod, const PodFacts& facts, WallTime now) {
   }
   add_conditions(status, pod, facts, now);
   return status;
-}
-
-std::string qos_class(const Pod& pod) {
-  bool any = false, guaranteed = true;
-  auto look = [&](const Container& container) {
-    for (const char* resource : {"cpu", "memory"}) {
-      std::string request, limit;
-      if (container.resources) {
-        if (auto it = container.resources->requests.find(resource); it != container.resources->requests.end()) request = it->second;
-        if (auto it = container.resources->limits.find(resource); it != container.resources->limits.end()) limit = it->second;
-      }
-      any |= !request.empty() || !limit.empty();
-      guaranteed &= !limit.empty() && (request.empty() || request == limit);
-    }
-  };
-  for (const Container& container : pod.spec.initContainers) look(container);
-  for (const Container& container : pod.spec.containers) look(container);
-  return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
 }
 
 }  // namespace estiba::node

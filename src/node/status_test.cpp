@@ -4,6 +4,7 @@
 
 #include "base/time.h"
 #include "model/codec.h"
+#include "node/resources.h"
 
 namespace estiba::node {
 namespace {

@@ -176,3 +176,105 @@ def test_a_volume_is_given_to_the_group_each_time_or_when_its_root_is_not_yet_it
     assert run("third", "cd /data; stat -c %g sub/file; chgrp 0 sub/file", fsGroup=1234, fsGroupChangePolicy="OnRootMismatch") == ["1234"]
     assert run("fourth", "cd /data; stat -c %g sub/file", fsGroup=1234, fsGroupChangePolicy="OnRootMismatch") == ["0"]
     assert run("fifth", "cd /data; stat -c %g sub/file", fsGroup=1235, fsGroupChangePolicy="OnRootMismatch") == ["1235"]
+
+
+# --- resources ---
+
+V2 = pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists()
+
+
+def group(cluster, name, container=False):
+    """What the control group of a pod, or of its first container, is limited to: memory and a CPU quota in microseconds of 100 ms, and its shares."""
+    pod_ = cluster.pod(name)
+    path = f"pod{pod_['metadata']['uid']}"
+    if container:
+        path += "/" + main(pod_)["containerID"].removeprefix("estiba://")
+    read = lambda controller, file: next(p for root in cluster.cgroups() for p in root.rglob(file) if str(p.parent).endswith(path) and (V2 or f"/{controller}/" in str(p))).read_text().split()[0]
+    if V2:
+        return read("", "memory.max"), read("", "cpu.max"), read("", "cpu.weight")
+    return read("memory", "memory.limit_in_bytes"), read("cpu", "cpu.cfs_quota_us"), read("cpu", "cpu.shares")
+
+
+def resize(cluster, name, edit):
+    """Writes a pod's resize subresource, which old kubectls cannot patch."""
+    now = cluster.pod(name)
+    edit(now["spec"])
+    cluster.kubectl("replace", "--raw", f"/api/v1/namespaces/{cluster.ns}/pods/{name}/resize", "-f", "-", input=json.dumps(now))
+
+
+def set_main(**resources):
+    return lambda spec: spec["containers"][0].update(resources=resources)
+
+
+def test_a_pod_has_resources_of_its_own(cluster):
+    """KEP 2837: the pod's group, its class, and the limit that a container without one sees are those of the pod."""
+    made = pod("whole")
+    made["spec"]["resources"] = {"requests": {"cpu": "200m", "memory": "96Mi"}, "limits": {"cpu": "200m", "memory": "96Mi"}}
+    made["spec"]["containers"].append(container("small", "sleep 3600", resources={"limits": {"memory": "32Mi"}, "requests": {"memory": "16Mi"}}))
+    cluster.apply(made)
+    there = cluster.wait_running("whole")["status"]
+    assert there["qosClass"] == "Guaranteed"
+    assert there["resources"] == {"requests": {"cpu": "200m", "memory": "96Mi"}, "limits": {"cpu": "200m", "memory": "96Mi"}} and there["allocatedResources"] == {"cpu": "200m", "memory": "96Mi"}
+    assert group(cluster, "whole")[:2] == (str(96 << 20), "20000") and group(cluster, "whole", True)[:2] == (str(96 << 20), "20000")
+    assert cluster.k("exec", "whole", "--", "cat", "/proc/1/oom_score_adj").strip() in ("-997", "0")  # a machine may not let it be lowered
+    # and they are changed in place
+    resize(cluster, "whole", lambda spec: spec.update(resources={"requests": {"cpu": "300m", "memory": "128Mi"}, "limits": {"cpu": "300m", "memory": "128Mi"}}))
+    cluster.wait_pod("whole", lambda p: p["status"]["resources"]["limits"] == {"cpu": "300m", "memory": "128Mi"} and not condition(p, "PodResizeInProgress"), "resized")
+    assert group(cluster, "whole")[:2] == (str(128 << 20), "30000") and group(cluster, "whole", True)[:2] == (str(128 << 20), "30000")
+    assert [c["restartCount"] for c in cluster.pod("whole")["status"]["containerStatuses"]] == [0, 0]
+
+
+def test_the_overhead_of_a_runtime_class_is_the_pods(cluster):
+    name = f"{cluster.ns}-costly"
+    cluster.apply({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": "estiba-oci", "overhead": {"podFixed": {"cpu": "50m", "memory": "8Mi"}}})
+    try:
+        cluster.apply(pod("costly", runtimeClassName=name, resources={"requests": {"cpu": "100m", "memory": "24Mi"}, "limits": {"cpu": "150m", "memory": "24Mi"}}))
+        there = cluster.wait_running("costly")["status"]
+        assert there["allocatedResources"] == {"cpu": "150m", "memory": "32Mi"}
+        assert group(cluster, "costly")[:2] == (str(32 << 20), "20000") and group(cluster, "costly", True)[:2] == (str(24 << 20), "15000")
+    finally:
+        cluster.kubectl("delete", "runtimeclass", name)
+
+
+def test_resizes_wait_for_room_and_the_higher_priority_gets_it_first(cluster):
+    """What does not fit now is deferred, keeps what it has, and is granted when another pod needs less: by priority, not by who came first."""
+    allocatable = cluster.get("node", "node-1")["status"]["allocatable"]["cpu"]
+    free = int(allocatable[:-1]) if allocatable.endswith("m") else int(allocatable) * 1000
+    name = f"{cluster.ns}-high"
+    cluster.apply({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": 1000, "preemptionPolicy": "Never"})
+    try:
+        asks = lambda cpu: {"requests": {"cpu": f"{cpu}m"}}
+        cluster.apply(pod("holder", resources=asks(free - 250)), pod("low", resources=asks(100)), pod("high", resources=asks(100), priorityClassName=name))
+        for one in ("holder", "low", "high"):
+            cluster.wait_running(one, 90)
+        for one in ("low", "high"):
+            resize(cluster, one, set_main(requests={"cpu": "250m"}))
+            waits = cluster.wait_pod(one, lambda p: condition(p, "PodResizePending"), "PodResizePending")
+            told = condition(waits, "PodResizePending")
+            assert (told["status"], told["reason"], told["observedGeneration"]) == ("True", "Deferred", 2)
+            assert told["message"] == f"Node didn't have enough resource: cpu, requested: 250, used: {free - 150}, capacity: {free}"
+            assert main(waits)["allocatedResources"] == {"cpu": "100m"} and main(waits)["resources"]["requests"] == {"cpu": "100m"}
+        resize(cluster, "holder", set_main(requests={"cpu": f"{free - 400}m"}))
+        granted = cluster.wait_pod("high", lambda p: main(p)["resources"]["requests"] == {"cpu": "250m"}, "resized")
+        assert not condition(granted, "PodResizePending")
+        assert condition(cluster.pod("low"), "PodResizePending")["reason"] == "Deferred"
+        cluster.k("delete", "pod", "holder")
+        cluster.wait_pod("low", lambda p: main(p)["resources"]["requests"] == {"cpu": "250m"} and not condition(p, "PodResizePending"), "resized")
+        reasons = {event["reason"]: event["message"] for event in cluster.get("-n", cluster.ns, "events", "--field-selector", "involvedObject.name=low")["items"]}
+        assert reasons["ResizeDeferred"].startswith('Pod resize Deferred: {"containers":[{"name":"main","resources":{"requests":{"cpu":"250m"}}}],"generation":2,"error":"Node didn')
+        assert {"ResizeStarted", "ResizeCompleted"} <= set(reasons)
+    finally:
+        cluster.kubectl("delete", "priorityclass", name)
+
+
+def test_a_memory_limit_below_what_is_used_is_an_error_that_is_told(cluster):
+    cluster.apply(pod("full", "sh", "-c", "dd if=/dev/zero of=/dev/shm/fill bs=1M count=40 2>/dev/null; echo full; sleep 3600", resources={"requests": {"memory": "80Mi"}, "limits": {"memory": "80Mi"}}))
+    cluster.wait_running("full")
+    wait_for("the memory to be filled", lambda: "full" in cluster.k("logs", "full"))
+    resize(cluster, "full", set_main(requests={"memory": "20Mi"}, limits={"memory": "20Mi"}))
+    told = condition(cluster.wait_pod("full", lambda p: (condition(p, "PodResizeInProgress") or {}).get("reason") == "Error", "an error"), "PodResizeInProgress")
+    assert "cannot decrease memory limits: " in told["message"] and 'attempting to set container "main" memory limit (20971520) below current usage (' in told["message"]
+    there = cluster.pod("full")
+    assert main(there)["allocatedResources"] == {"memory": "20Mi"} and main(there)["resources"]["limits"] == {"memory": "80Mi"} and main(there)["restartCount"] == 0
+    cluster.k("exec", "full", "--", "rm", "/dev/shm/fill")
+    cluster.wait_pod("full", lambda p: main(p)["resources"]["limits"] == {"memory": "20Mi"} and not condition(p, "PodResizeInProgress"), "resized", 60)

@@ -46,6 +46,9 @@ Result<void> apply_runtime_class(Attributes& attributes);
 /// … and no other overhead.
 Result<void> check_runtime_class(Attributes& attributes);
 
+/// Pods are resized within what their node has.
+Result<void> check_pod_resize(Attributes& attributes);
+
 /// Certificates are approved and signed by those who may act for their signer …
 Result<void> check_certificate_approval(Attributes& attributes);
 Result<void> check_certificate_signing(Attributes& attributes);

@@ -195,23 +195,42 @@ namespace {
 
 // ---- the status
 
+// Whether a restart of all may bring any container of the pod back.
+bool all_may_restart(const Node& spec) {
+  for (std::string_view list : {"containers", "initContainers"})
+    for (const Node& container : member(spec, list))
+      for (const Node& rule : member(container, "restartPolicyRules"))
+        if (rule.string_at("action") == "RestartAllContainers") return true;
+  return false;
+}
+
+// By the first rule for its exit code, else by its policy or its pod's.
+bool may_start_again(const Node& container, std::string_view policy, int64_t code) {
+  if (const std::string_view own = container.string_at("restartPolicy"); !own.empty()) policy = own;
+  for (const Node& rule : member(container, "restartPolicyRules")) {
+    const Node& codes = member(rule, "exitCodes");
+    bool listed = false;
+    for (const Node& value : member(codes, "values")) listed |= value.as_int() == code;
+    if (listed == (codes.string_at("operator") == "In")) return true;
+  }
+  return policy == "OnFailure" ? code != 0 : policy != "Never";
+}
+
 // A container whose pod says that it ends once cannot come back.
-void validate_ended_containers(Draft& draft) {
+void validate_ended_containers(Draft& draft, std::string_view list, std::string_view statuses) {
   const Node& spec = draft.spec();
-  const std::string_view pod_policy = spec.string_at("restartPolicy");
-  const Node& containers = member(spec, "containers");
-  const Node& before = member(member(*draft.old, "status"), "containerStatuses");
-  each(member(draft.object, "status"), "containerStatuses", "status", [&](const Node& status, const std::string& here) {
+  if (all_may_restart(spec)) return;
+  const Node& containers = member(spec, list);
+  const Node& before = member(member(*draft.old, "status"), statuses);
+  each(member(draft.object, "status"), statuses, "status", [&](const Node& status, const std::string& here) {
     const std::string_view name = status.string_at("name");
     const auto named = [&](const Node& node) { return node.string_at("name") == name; };
     const auto old = std::find_if(before.begin(), before.end(), named),
                container = std::find_if(containers.begin(), containers.end(), named);
-    if (old == before.end() || container == containers.end() || has_value(*container, "restartPolicyRules")) return;
+    if (old == before.end() || container == containers.end()) return;
     const Node* ended = old->at("state", "terminated");
-    std::string_view policy = container->string_at("restartPolicy");
-    if (policy.empty()) policy = pod_policy;
-    if (!present(ended) || policy == "Always" || present(status.at("state", "terminated"))) return;
-    if (policy == "OnFailure" && int_at(*ended, "exitCode").value_or(0) != 0) return;
+    if (!present(ended) || present(status.at("state", "terminated"))) return;
+    if (may_start_again(*container, spec.string_at("restartPolicy"), int_at(*ended, "exitCode").value_or(0))) return;
     draft.errors.forbidden(here + ".state", "may not be transitioned to non-terminated state");
   });
 }
@@ -242,7 +261,8 @@ void validate_status_update(Draft& draft) {
   if (!same(status.find("qosClass"), before.find("qosClass")))
     errors.invalid("status.qosClass", status.find("qosClass"), "field is immutable");
   validate_addresses(status, errors);
-  validate_ended_containers(draft);
+  validate_ended_containers(draft, "containers", "containerStatuses");
+  validate_ended_containers(draft, "initContainers", "initContainerStatuses");
 }
 
 // ---- ephemeral containers

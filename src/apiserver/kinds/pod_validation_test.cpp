@@ -393,6 +393,17 @@ TEST_F(PodRules, the_doors_of_a_pod) {
   };
   changes("", "v1", "pods", pod, resized, "resize");
   ASSERT_TRUE(remove("", "v1", "pods", "default", "p"));
+  const RuleRow whole[] = {
+      {"{'spec':{'resources':{'requests':{'memory':'2'}}}}", ""},
+      {"{'spec':{'resources':{'limits':{'memory':'3'},'requests':{'memory':'2'}}}}", ""},
+      {"{'spec':{'resources':{'requests':{'cpu':'1','memory':null}}}}",
+       "spec.resources.requests: Forbidden: pod-level resource requests cannot be removed"},
+  };
+  changes("", "v1", "pods",
+          "{'metadata':{'name':'p'},'spec':{'automountServiceAccountToken':false,'resources':{'requests':{'memory':'1'}},"
+          "'containers':[{'name':'c','image':'i'}]}}",
+          whole, "resize");
+  ASSERT_TRUE(remove("", "v1", "pods", "default", "p"));
   const RuleRow added[] = {
       {"{'spec':{'ephemeralContainers':[{'name':'e','image':'i'}]}}", ""},
       {"{'spec':{'ephemeralContainers':[{'name':'c','image':'i'}]}}", "spec.ephemeralContainers[0].name: Duplicate value: \"c\""},
@@ -410,6 +421,35 @@ TEST_F(PodRules, the_doors_of_a_pod) {
        "status.podIPs[0].ip: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"},
   };
   changes("", "v1", "pods", pod, status, "status");
+}
+
+TEST_F(PodRules, a_container_comes_back_only_where_its_policy_or_a_rule_for_its_exit_code_lets_it) {
+  const auto comes_back = [&](const std::string& container, int code) {
+    EXPECT_TRUE(create("", "v1", "pods", "default",
+                       quotes("{'metadata':{'name':'p'},'spec':{'restartPolicy':'Never','automountServiceAccountToken':false,"
+                              "'containers':[{'name':'c','image':'i'" +
+                              container + "}]}}")));
+    const auto state = [&](const std::string& is) {
+      return patch("", "v1", "pods", "default", "p", BodyType::merge_patch,
+                   quotes("{'status':{'containerStatuses':[{'name':'c','image':'i','imageID':'','ready':false,'restartCount':0,'state':{" +
+                          is + "}}]}}"),
+                   "status");
+    };
+    const auto ended = state("'terminated':{'exitCode':" + std::to_string(code) + "}");
+    EXPECT_TRUE(ended) << ended.error().message;
+    const auto again = state("'running':{}");
+    EXPECT_TRUE(remove("", "v1", "pods", "default", "p"));
+    return again.has_value();
+  };
+  const std::string rules =
+      ",'restartPolicy':'Never','restartPolicyRules':[{'action':'Restart','exitCodes':{'operator':'In','values':[42]}}]";
+  EXPECT_FALSE(comes_back("", 1));
+  EXPECT_TRUE(comes_back(",'restartPolicy':'OnFailure'", 1));
+  EXPECT_FALSE(comes_back(",'restartPolicy':'OnFailure'", 0));
+  EXPECT_TRUE(comes_back(rules, 42));
+  EXPECT_FALSE(comes_back(rules, 1));
+  EXPECT_TRUE(comes_back(
+      ",'restartPolicy':'Never','restartPolicyRules':[{'action':'RestartAllContainers','exitCodes':{'operator':'In','values':[42]}}]", 1));
 }
 
 TEST_F(PodRules, warnings) {

@@ -117,8 +117,12 @@ Result<json::Document> with_part(const Action& action, const json::Node& old, Wa
         return bad_request("resize may not add or remove containers");
       uint32_t i = 0;
       if (containers)
-        for (json::Node& container : *containers) set_copy(doc, container, "resources", (*wanted)[i++].find("resources"));
+        for (json::Node& container : *containers) {
+          const json::Node& given = (*wanted)[i++];
+          for (std::string_view field : {"resources", "resizePolicy"}) set_copy(doc, container, field, given.find(field));
+        }
     }
+    set_copy(doc, spec, "resources", fresh.root().at("spec", "resources"));
   }
   for (std::string_view field : {"resourceVersion", "managedFields"})
     set_copy(doc, doc.ensure_object(doc.root(), "metadata"), field, fresh.root().at("metadata", field));
