@@ -4,6 +4,7 @@
 
 #include "client/node_selectors.h"
 #include "model/quota.h"
+#include "node/not_honoured.h"
 #include "node/status.h"
 
 namespace estiba::node {
@@ -70,8 +71,8 @@ std::optional<Refusal> lacking(const ObjectRef& pod, const Node& node, const std
   for (const Present& other : others) model::add_resources(used, other.requests);
   for (const auto& [name, quantity] : wanted) {
     const auto there = allocatable(name);
-    if (!there) continue;  // a resource of the cluster, not of a node
-    const int64_t taken = amount(name, used[name]), asked = amount(name, quantity), whole = amount(name, *there);
+    if (!there && !name.starts_with("hugepages-")) continue;  // a resource of the cluster, not of a node
+    const int64_t taken = amount(name, used[name]), asked = amount(name, quantity), whole = there ? amount(name, *there) : 0;
     if (asked > whole - taken) return out_of(name, name, asked, taken, whole);
   }
   return std::nullopt;
@@ -91,6 +92,8 @@ std::optional<Refusal> refusal_of(const ObjectRef& pod, const ObjectRef& node, c
   const Pod& typed = pod.as<Pod>();
   if (typed.spec.os && typed.spec.os->name != "linux")
     return Refusal{"PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"};
+  if (const auto field = wants_apparmor(typed))
+    return Refusal{"AppArmor", "Cannot enforce AppArmor: " + *field + ": this node does not use AppArmor"};
   if (!node) return std::nullopt;
   if (auto refusal = lacking(pod, node.as<Node>(), others)) return refusal;
   if (!client::selects(typed.spec, node.meta())) return failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector");

@@ -46,6 +46,14 @@ TEST(Admission, PodsOfOtherSystemsAreRefused) {
   EXPECT_EQ(judged(pod("", ",'os':{'name':'windows'}")), "PodOSNotSupported: Failed to admit pod as the OS field doesn't match node OS");
 }
 
+TEST(Admission, WhatThisNodeCannotEnforceIsRefused) {
+  EXPECT_EQ(judged(pod(",'securityContext':{'appArmorProfile':{'type':'RuntimeDefault'}}")),
+            "AppArmor: Cannot enforce AppArmor: spec.containers[0].securityContext.appArmorProfile: this node does not use AppArmor");
+  EXPECT_EQ(judged(pod(",'securityContext':{'appArmorProfile':{'type':'Unconfined'}}")), "");
+  EXPECT_EQ(judged(pod(",'resources':{'requests':{'hugepages-2Mi':'4Mi'},'limits':{'hugepages-2Mi':'4Mi'}}")),
+            "OutOfhugepages-2Mi: Node didn't have enough resource: hugepages-2Mi, requested: 4194304, used: 0, capacity: 0");
+}
+
 TEST(Admission, WhatRunningPodsHaveBeenGrantedCounts) {
   const Present grown{pod(asks("100m")), {{"cpu", *model::Quantity::parse("1800m")}}};
   EXPECT_EQ(refusal_of(pod(asks("300m")), node(), {grown})->message,

@@ -50,14 +50,17 @@ Task<Result<ClaimedDirectory>> claimed_directory(const Context& context, const P
   ClaimedDirectory made;
   made.readonly = (volume.persistentVolumeClaim && volume.persistentVolumeClaim->readOnly.value_or(false)) ||
                   (spec.csi && spec.csi->readOnly.value_or(false));
+  made.block = spec.volumeMode == "Block";
+  if (made.block && !spec.local)
+    co_return fail(Code::unsupported, "persistentvolume " + quoted(name) + ": spec.volumeMode Block is for local volumes on this node");
   if (spec.hostPath) {
     made.path = spec.hostPath->path;
     const std::string path = made.path, type = spec.hostPath->type;
     CO_TRY(co_await context.pool.run([=] { return volume::check_host_path(path, type); }));
   } else if (spec.local) {
     made.path = spec.local->path;
-    const std::string path = made.path;
-    CO_TRY(co_await context.pool.run([=] { return volume::check_host_path(path, "Directory"); }));
+    const std::string path = made.path, type = made.block ? "BlockDevice" : "Directory";
+    CO_TRY(co_await context.pool.run([=] { return volume::check_host_path(path, type); }));
   } else if (spec.csi && spec.csi->driver == model::local_driver) {
     const std::string& handle = spec.csi->volumeHandle;
     if (handle.empty() || handle.contains('/') || handle.starts_with('.'))
@@ -70,7 +73,7 @@ Task<Result<ClaimedDirectory>> claimed_directory(const Context& context, const P
                                           std::string(model::local_driver) + " volumes only");
   }
   // A hostPath stays as the machine has it.
-  if (group && !spec.hostPath) {
+  if (group && !spec.hostPath && !made.block) {
     const bool seldom = pod.spec.securityContext->fsGroupChangePolicy == "OnRootMismatch";
     const auto change = seldom ? volume::GroupChange::on_root_mismatch : volume::GroupChange::always;
     CO_TRY(co_await context.pool.run(

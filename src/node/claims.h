@@ -9,6 +9,7 @@ namespace estiba::node {
 struct ClaimedDirectory {
   std::string path;
   bool readonly = false;
+  bool block = false;  ///< `path` is a block device (volumeMode: Block)
 };
 
 /// Whether the volume has a claim: its own, or one that is made for the pod (generic ephemeral volumes).

@@ -19,7 +19,7 @@ using namespace model::core_v1;
 
 namespace {
 
-void add_security(engine::ContainerSpec& out, const Pod& pod, const Container& container) {
+Result<void> add_security(engine::ContainerSpec& out, const Options& options, const Pod& pod, const Container& container) {
   const PodSecurityContext* shared = pod.spec.securityContext.get();
   const SecurityContext* own = container.securityContext.get();
   if (shared) {
@@ -45,7 +45,16 @@ void add_security(engine::ContainerSpec& out, const Pod& pod, const Container& c
       out.capabilities_drop = own->capabilities->drop;
     }
   }
-  if (seccomp && seccomp->type == "RuntimeDefault") out.seccomp = engine::ContainerSpec::Seccomp::runtime_default;
+  if (!seccomp) return {};
+  if (seccomp->type == "RuntimeDefault") out.seccomp = engine::ContainerSpec::Seccomp::runtime_default;
+  if (seccomp->type != "Localhost") return {};
+  // The API lets no path lead out of the directory.
+  out.seccomp = engine::ContainerSpec::Seccomp::profile;
+  out.seccomp_profile = read_text_file(options.data_dir + "/seccomp/" + seccomp->localhostProfile);
+  if (out.seccomp_profile.empty())
+    return fail(Code::not_found, "seccompProfile.localhostProfile " + quoted(seccomp->localhostProfile) + ": there is no such file in " +
+                                     options.data_dir + "/seccomp of this node");
+  return {};
 }
 
 std::string message_path(const Options& options, const std::string& uid, const std::string& container, uint32_t attempt) {
@@ -88,7 +97,7 @@ Result<engine::ContainerSpec> make_container_spec(const Options& options, const 
   out.working_dir = container.workingDir;
   out.mounts = std::move(mounts);
   out.resources = container_resources(pod, container);
-  add_security(out, pod, container);
+  TRY(add_security(out, options, pod, container));
   out.tty = container.tty.value_or(false);
   out.stdin_open = container.stdin.value_or(false);
   out.stdin_once = container.stdinOnce.value_or(false);

@@ -1,6 +1,7 @@
 #include "node/env.h"
 
 #include "base/strings.h"
+#include "node/env_file.h"
 
 namespace estiba::node {
 
@@ -67,7 +68,17 @@ Result<std::optional<std::string>> value_from(const EnvVarSource& source, const 
     return value_of_key(sources.config_map, "ConfigMap", source.configMapKeyRef->name, source.configMapKeyRef->key,
                         source.configMapKeyRef->optional.value_or(false));
   if (source.secretKeyRef)
-    return value_of_key(sources.secret, "Secret", source.secretKeyRef->name, source.secretKeyRef->key, source.secretKeyRef->optional.value_or(false));
+    return value_of_key(sources.secret, "Secret", source.secretKeyRef->name, source.secretKeyRef->key,
+                        source.secretKeyRef->optional.value_or(false));
+  if (source.fileKeyRef) {
+    const FileKeySelector& ref = *source.fileKeyRef;
+    const std::string about = "file " + quoted(ref.path) + " of volume " + quoted(ref.volumeName);
+    const std::string text = TRY_AS("couldn't read " + about, sources.file(ref));
+    auto value = TRY_AS("couldn't parse " + about, env_file_value(text, ref.key));
+    if (!value && !ref.optional.value_or(false))
+      return fail(Code::not_found, "environment variable key " + quoted(ref.key) + " not found in " + about);
+    return value;
+  }
   return fail(Code::unsupported, "its valueFrom names no source that this node knows");
 }
 

@@ -23,6 +23,8 @@ struct EnvSources {
   std::function<Result<std::map<std::string, std::string>>(std::string_view name)> config_map, secret;
   std::function<Result<std::string>(const model::core_v1::ObjectFieldSelector&)> field;
   std::function<Result<std::string>(const model::core_v1::ResourceFieldSelector&)> resource;
+  /// The content of a file in a volume of the pod.
+  std::function<Result<std::string>(const model::core_v1::FileKeySelector&)> file;
 };
 
 /// In the order that Kubernetes gives: services, envFrom, env; later names replace earlier ones. An error names the

@@ -185,8 +185,8 @@ Task<std::optional<std::string>> PodWorker::pull_one(PodWorker* self, PodContain
 // --- starting --------------------------------------------------------------------------------------------------------
 
 Task<Result<Environment>> PodWorker::environment(const Container& container) {
-  const model::ObjectRef ref = pod_;  // update() may put another in its place meanwhile
-  const Pod& pod = ref.as<Pod>();
+  const model::ObjectRef object = pod_;  // update() may put another in its place meanwhile
+  const Pod& pod = object.as<Pod>();
   std::vector<model::ObjectRef> kept;
   std::vector<const Service*> services;
   const bool links = pod.spec.enableServiceLinks.value_or(true);
@@ -205,6 +205,13 @@ Task<Result<Environment>> PodWorker::environment(const Container& container) {
   sources.resource = [&](const ResourceFieldSelector& ref) {
     return resource_value(pod, ref.containerName.empty() ? container.name : ref.containerName, ref.resource, ref.divisor, {});
   };
+  std::map<std::pair<std::string, std::string>, Result<std::string>> files;
+  for (const EnvVar& variable : container.env) {
+    if (!variable.valueFrom || !variable.valueFrom->fileKeyRef) continue;
+    const FileKeySelector& ref = *variable.valueFrom->fileKeyRef;
+    files.insert_or_assign({ref.volumeName, ref.path}, co_await volumes_.read_file(object, ref.volumeName, ref.path));
+  }
+  sources.file = [&](const FileKeySelector& ref) { return files.at({ref.volumeName, ref.path}); };
   co_return make_environment(container, service_environment(services), sources);
 }
 
@@ -216,7 +223,24 @@ Task<Result<engine::ContainerSpec>> PodWorker::container_spec(PodContainer& c) {
   auto mounts = co_await volumes_.mounts(ref, container, *env);
   if (!mounts) co_return std::unexpected(config_error(std::move(mounts.error())));
   const uint32_t attempt = c.id.empty() ? c.attempt : c.attempt + 1;
-  co_return make_container_spec(context_.options, pod_with(true), container, attempt, std::move(*env), std::move(*mounts));
+  auto made = make_container_spec(context_.options, pod_with(true), container, attempt, std::move(*env), std::move(*mounts));
+  if (!made) co_return made;
+  made->devices = CO_TRY(volumes_.devices(ref, container));
+  if (c.kind == Kind::ephemeral) made->join.pid = CO_TRY(processes_of_target(c));
+  co_return made;
+}
+
+// The PID namespace of the container that an ephemeral one was added for; "" when it was added for none.
+Result<std::string> PodWorker::processes_of_target(const PodContainer& c) const {
+  for (const EphemeralContainer& added : spec().spec.ephemeralContainers) {
+    if (added.name != c.name || added.targetContainerName.empty()) continue;
+    for (const auto& target : containers_)
+      if (target->name == added.targetContainerName)
+        if (const auto status = current(*target); status && status->state == engine::ContainerState::running)
+          return "/proc/" + std::to_string(status->pid) + "/ns/pid";
+    return fail(Code::unavailable, "targetContainerName: container " + quoted(added.targetContainerName) + " is not running");
+  }
+  return std::string();
 }
 
 Task<void> PodWorker::start_container(PodContainer& c) {

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "model/codec.h"
 #include "network/pod_ports.h"
+#include "node/not_honoured.h"
 #include "node/sandbox_spec.h"
 
 namespace estiba::node {
@@ -325,7 +326,7 @@ Task<void> PodWorker::sync() {
     co_return;
   }
   if (co_await check_deadline()) co_return;
-  if (!co_await ensure_volumes()) co_return;
+  if (!has_what_it_claims() || !co_await ensure_volumes()) co_return;
   if (ending() || !co_await ensure_sandbox()) co_return;
   if (ending()) co_return;  // deleted meanwhile: nothing is started only to be stopped
   co_await sync_resources();
@@ -416,6 +417,8 @@ Task<Result<void>> PodWorker::make_sandbox() {
     const auto ids = CO_TRY(co_await take_user_ids());
     users.uids = users.gids = {{0, ids.first, ids.size}};
   }
+  if (!pod.spec.runtimeClassName.empty()) CO_TRY(co_await check_runtime_class(pod.spec.runtimeClassName));
+  if (const auto fields = not_honoured(pod); !fields.empty()) event(client::EventType::warning, "FieldsNotHonoured", join(fields, "; "));
   std::string netns;
   if (pod.spec.hostNetwork.value_or(false)) {
     ips_ = context_.options.node_ips;
@@ -448,6 +451,30 @@ Task<Result<UserIds::Range>> PodWorker::take_user_ids() {
     co_return fail(Code::unsupported, "can't set `spec.hostUsers: false`: this node does not support user namespaces");
   if (spec().spec.hostNetwork.value_or(false)) co_return fail(Code::invalid, "spec.hostUsers: false cannot be with hostNetwork: true");
   co_return co_await context_.pool.run([ids = context_.user_ids, uid = uid_] { return ids->take(uid); });
+}
+
+// There is one runtime: handlers of others are told of as the kubelet does.
+Task<Result<void>> PodWorker::check_runtime_class(std::string name) {
+  constexpr client::Resource runtime_classes{"node.k8s.io", "v1", "runtimeclasses"};
+  auto found = co_await context_.client.get(runtime_classes, "", name);
+  if (!found) co_return std::unexpected(std::move(found.error()).context("spec.runtimeClassName " + quoted(name)));
+  const auto document = CO_TRY(json::Document::parse(found->object->json()));
+  const std::string_view handler = document.root().string_at("handler");
+  if (handler == "estiba-oci" || handler == "runc") co_return {};
+  co_return fail(Code::unsupported, "spec.runtimeClassName " + quoted(name) + ": no runtime for handler " + quoted(handler) +
+                                        " is configured; this node has \"estiba-oci\", also as \"runc\"");
+}
+
+// Devices by claims need drivers, of which this node has none: such a pod waits, and says for what.
+bool PodWorker::has_what_it_claims() {
+  if (spec().spec.resourceClaims.empty()) return true;
+  for (auto& c : containers_) {
+    c->waiting_reason = "FailedPrepareDynamicResources";
+    c->waiting_message = "spec.resourceClaims: this node has no drivers that give devices to claims";
+  }
+  if (!std::exchange(told_of_claims_, true))
+    event(client::EventType::warning, containers_[0]->waiting_reason, containers_[0]->waiting_message);
+  return false;
 }
 
 }  // namespace estiba::node

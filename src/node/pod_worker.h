@@ -98,6 +98,8 @@ class PodWorker {
   Task<bool> ensure_volumes();
   Task<bool> ensure_sandbox();
   Task<Result<void>> make_sandbox();
+  Task<Result<void>> check_runtime_class(std::string name);
+  bool has_what_it_claims();
   Task<Result<UserIds::Range>> take_user_ids();
   Task<bool> check_deadline();
   PodFacts facts() const;
@@ -149,6 +151,7 @@ class PodWorker {
   static Task<void> post_start(PodWorker* self, PodContainer* c, model::core_v1::Container spec, std::string id);
   Task<void> start_container(PodContainer& c);
   Task<Result<engine::ContainerSpec>> container_spec(PodContainer& c);
+  Result<std::string> processes_of_target(const PodContainer& c) const;
   Task<Result<Environment>> environment(const model::core_v1::Container& container);
   void arrange_probes(PodContainer& c);
   std::unique_ptr<Prober> make_prober(PodContainer& c, ProbeKind kind, const model::core_v1::Probe& probe);
@@ -178,6 +181,7 @@ class PodWorker {
   // A container that is replaced by one of another image, and whether that is still under way: the status waits a moment for the new one.
   const PodContainer* replaced_ = nullptr;
   bool exchanging_ = false;
+  bool told_of_claims_ = false;
   bool gone_ = false, finished_ = false, rested_ = false, stopping_ = false;
   bool volumes_ready_ = false, volumes_stale_ = true, sandbox_ready_ = false;
   std::string failed_reason_, failed_message_;

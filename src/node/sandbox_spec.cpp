@@ -28,7 +28,8 @@ std::string log_directory(const Options& options, const Pod& pod) {
 }
 
 static std::string host_name(const Pod& pod) {
-  std::string name = pod.spec.hostname.empty() ? pod.metadata.name : pod.spec.hostname;
+  const bool overridden = !pod.spec.hostnameOverride.empty();
+  std::string name = overridden ? pod.spec.hostnameOverride : pod.spec.hostname.empty() ? pod.metadata.name : pod.spec.hostname;
   if (name.size() > 63) name.resize(63);
   while (!name.empty() && (name.back() == '-' || name.back() == '.')) name.pop_back();
   return name;
@@ -46,7 +47,7 @@ std::string hosts_file(const Pod& pod, const std::vector<std::string>& ips, cons
     const std::string host = host_name(pod);
     for (const std::string& ip : ips) {
       out += ip;
-      if (!pod.spec.subdomain.empty())
+      if (!pod.spec.subdomain.empty() && pod.spec.hostnameOverride.empty())
         out += "\t" + host + "." + pod.spec.subdomain + "." + pod.metadata.namespace_ + ".svc." + cluster_domain;
       out += "\t" + host + "\n";
     }
@@ -94,7 +95,7 @@ Result<engine::SandboxSpec> sandbox_spec(const Options& options, const Pod& pod,
   out.ns = pod.metadata.namespace_;
   if (!pod.spec.hostNetwork.value_or(false)) {
     out.hostname = host_name(pod);
-    if (pod.spec.setHostnameAsFQDN.value_or(false) && !pod.spec.subdomain.empty()) {
+    if (pod.spec.setHostnameAsFQDN.value_or(false) && !pod.spec.subdomain.empty() && pod.spec.hostnameOverride.empty()) {
       out.hostname += "." + pod.spec.subdomain + "." + pod.metadata.namespace_ + ".svc." + options.cluster_domain;
       if (out.hostname.size() > 64)
         return fail(Code::invalid, "the fully qualified host name " + quoted(out.hostname) + " is longer than 64 characters");

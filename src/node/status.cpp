@@ -3,6 +3,7 @@
 #include "base/signals.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "node/not_honoured.h"
 #include "node/resize.h"
 #include "node/resources.h"
 #include "node/restart_policy.h"
@@ -184,6 +185,7 @@ void add_conditions(PodStatus& status, const Pod& pod, const PodFacts& facts, Wa
   set("Ready", ready && gates, ready && !gates ? "ReadinessGatesNotReady" : reason,
       ready && !gates ? "a readiness gate of the pod does not hold" : message);
   set("ContainersReady", ready, reason, message);
+  if (const auto fields = not_honoured(pod); !fields.empty()) set(not_honoured_condition, true, "FieldsNotHonoured", join(fields, "; "));
   if (all_may_restart(pod.spec)) {
     const std::string why = done ? "PodCompleted" : failed ? "PodFailed" : facts.restarting_all ? "RestartAllContainersStarted" : "";
     const bool holds = facts.restarting_all && !done && !failed;

@@ -23,6 +23,16 @@ std::optional<gid_t> fs_group(const Pod& pod) {
   return std::nullopt;
 }
 
+// "nfs", "iscsi", …: the source that a volume, or a part of a projected one, has.
+template <class Source>
+std::string kind_of(const Source& source) {
+  const auto document = json::Document::parse(model::encode(source));
+  if (document)
+    for (const json::Node& field : document->root())
+      if (field.key() != "name") return std::string(field.key());
+  return "no source";
+}
+
 Result<bool> add_downward(const Pod& pod, const DownwardAPIVolumeFile& item, mode_t mode, volume::Files* files) {
   const mode_t own = item.mode ? mode_t(*item.mode) : mode;
   if (item.fieldRef) {
@@ -139,7 +149,8 @@ Task<Result<void>> PodVolumes::prepare_one(const Pod& pod, const Volume& volume)
   if (!has_files(volume))
     co_return fail(
         Code::unsupported,
-        "this node knows claims, ephemeral, emptyDir, hostPath, configMap, secret, projected, downwardAPI and image volumes only");
+        kind_of(volume) +
+            ": this node knows claims, ephemeral, emptyDir, hostPath, configMap, secret, projected, downwardAPI and image volumes only");
   volume::Files files;
   if (volume.configMap) {
     const auto& source = *volume.configMap;
@@ -181,7 +192,8 @@ Task<Result<bool>> PodVolumes::add_source(const Pod& pod, const VolumeProjection
     (*files)[source.serviceAccountToken->path] = {CO_TRY(co_await token(pod, *source.serviceAccountToken)), mode};
     co_return true;
   }
-  co_return fail(Code::unsupported, "a projected source is of a kind that this node does not know");
+  co_return fail(Code::unsupported,
+                 "projected.sources: " + kind_of(source) + ": this node knows configMap, secret, downwardAPI and serviceAccountToken only");
 }
 
 Task<Result<bool>> PodVolumes::add_object(const Pod& pod, bool secret, std::string name, std::vector<KeyToPath> items, bool optional,
@@ -236,6 +248,8 @@ Task<Result<std::vector<engine::Mount>>> PodVolumes::mounts(model::ObjectRef ref
       co_return fail(Code::invalid, "container " + quoted(container.name) + ": volume " + quoted(mount.name) + " is not one of the pod's");
     engine::Mount made;
     made.host_path = path_of(*volume);
+    if (const auto block = claimed_.find(mount.name); block != claimed_.end() && block->second.block)
+      co_return fail(Code::invalid, "volume " + mount.name + " has volumeMode Block, but is specified in volumeMounts");
     made.container_path = mount.mountPath.starts_with('/') ? mount.mountPath : "/" + mount.mountPath;
     const auto claimed = claimed_.find(volume->name);
     made.readonly = mount.readOnly.value_or(false) || (claimed != claimed_.end() && claimed->second.readonly);
@@ -255,6 +269,28 @@ Task<Result<std::vector<engine::Mount>>> PodVolumes::mounts(model::ObjectRef ref
     out.push_back(std::move(made));
   }
   co_return out;
+}
+
+Result<std::vector<engine::Device>> PodVolumes::devices(model::ObjectRef ref, const Container& container) const {
+  const Pod& pod = ref.as<Pod>();
+  std::vector<engine::Device> out;
+  for (const VolumeDevice& device : container.volumeDevices) {
+    const auto claimed = claimed_.find(device.name);
+    const bool known = std::ranges::any_of(pod.spec.volumes, [&](const Volume& volume) { return volume.name == device.name; });
+    if (!known || claimed == claimed_.end()) return fail(Code::invalid, "volumeDevices: volume " + quoted(device.name) + " has no claim");
+    if (!claimed->second.block)
+      return fail(Code::invalid, "volume " + device.name + " has volumeMode Filesystem, but is specified in volumeDevices");
+    out.push_back({claimed->second.path, device.devicePath, claimed->second.readonly ? "r" : "rwm"});
+  }
+  return out;
+}
+
+Task<Result<std::string>> PodVolumes::read_file(model::ObjectRef ref, std::string volume, std::string path) {
+  const Pod& pod = ref.as<Pod>();
+  for (const Volume& candidate : pod.spec.volumes)
+    if (candidate.name == volume)
+      co_return co_await context_.pool.run([root = path_of(candidate), path] { return volume::read_file_in(root, path, 1 << 20); });
+  co_return fail(Code::not_found, "volume " + quoted(volume) + " is not one of the pod's");
 }
 
 Task<Result<void>> PodVolumes::remove() {

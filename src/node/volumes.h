@@ -47,6 +47,10 @@ class PodVolumes {
   /// The engine's mounts for a container. Sub paths are resolved, and made where they are missing.
   Task<Result<std::vector<engine::Mount>>> mounts(model::ObjectRef pod, const model::core_v1::Container& container,
                                                   Environment environment);
+  /// The block devices that a container has instead of mounts (volumeDevices).
+  Result<std::vector<engine::Device>> devices(model::ObjectRef pod, const model::core_v1::Container& container) const;
+  /// A file of a volume, at most 1 MiB, symlinks resolved inside it.
+  Task<Result<std::string>> read_file(model::ObjectRef pod, std::string volume, std::string path);
   Task<Result<void>> remove();
 
  private:

@@ -46,9 +46,12 @@ Result<void> check_host_path(const std::string& path, std::string_view type) {
     std::string_view type, words;
     mode_t mode;
   };
-  static constexpr Kind kinds[] = {{"Directory", "a directory", S_IFDIR},      {"DirectoryOrCreate", "a directory", S_IFDIR},
-                                   {"File", "a file", S_IFREG},                {"FileOrCreate", "a file", S_IFREG},
-                                   {"Socket", "a socket file", S_IFSOCK},      {"CharDevice", "a character device", S_IFCHR},
+  static constexpr Kind kinds[] = {{"Directory", "a directory", S_IFDIR},
+                                   {"DirectoryOrCreate", "a directory", S_IFDIR},
+                                   {"File", "a file", S_IFREG},
+                                   {"FileOrCreate", "a file", S_IFREG},
+                                   {"Socket", "a socket file", S_IFSOCK},
+                                   {"CharDevice", "a character device", S_IFCHR},
                                    {"BlockDevice", "a block device", S_IFBLK}};
   for (const Kind& kind : kinds)
     if (kind.type == type) {
@@ -67,6 +70,16 @@ Result<std::string> resolve_sub_path(const std::string& root, std::string_view s
   if (!target) return std::unexpected(target.error().context("subPath " + quoted(sub_path)));
   // The descriptor's own name is free of symlinks.
   return os::read_link("/proc/self/fd/" + std::to_string(target->get()));
+}
+
+Result<std::string> read_file_in(const std::string& root, std::string_view path, uint64_t limit) {
+  const auto dir = TRY(os::open_file(root, O_PATH | O_DIRECTORY));
+  // Without waiting for the other end of a pipe that somebody has put there.
+  const auto file = TRY(os::open_in_root(dir.get(), path, O_RDONLY | O_NONBLOCK));
+  const auto info = TRY(os::fstat_file(file.get()));
+  if (!S_ISREG(info.st_mode)) return fail(Code::invalid, quoted(path) + " is no plain file");
+  if (uint64_t(info.st_size) > limit) return fail(Code::invalid, quoted(path) + " is larger than " + std::to_string(limit) + " bytes");
+  return os::read_file("/proc/self/fd/" + std::to_string(file.get()));
 }
 
 }  // namespace estiba::volume

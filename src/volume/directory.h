@@ -30,4 +30,7 @@ Result<void> check_host_path(const std::string& path, std::string_view type);
 /// error. What does not exist is made as a directory, when `make` is set.
 Result<std::string> resolve_sub_path(const std::string& root, std::string_view sub_path, bool make);
 
+/// A file inside the volume at `root`, symlinks resolved within it; an error when it is no plain file or larger than `limit`.
+Result<std::string> read_file_in(const std::string& root, std::string_view path, uint64_t limit);
+
 }  // namespace estiba::volume

@@ -57,5 +57,19 @@ TEST_F(Directory, SubPathsStayInside) {
   EXPECT_TRUE(!out || out->starts_with(dir + "/v")) << *out;
 }
 
+TEST_F(Directory, FilesAreReadInsideTheVolumeAlone) {
+  ASSERT_TRUE(os::make_dirs(dir + "/v"));
+  ASSERT_TRUE(os::write_file(dir + "/secret", "hidden", O_CREAT));
+  ASSERT_TRUE(os::write_file(dir + "/v/file", "seen", O_CREAT));
+  ASSERT_TRUE(os::make_symlink("/file", dir + "/v/link"));
+  ASSERT_TRUE(os::make_symlink("../secret", dir + "/v/out"));
+  ASSERT_TRUE(os::make_fifo(dir + "/v/pipe", 0600));
+  EXPECT_EQ(*read_file_in(dir + "/v", "file", 100), "seen");
+  EXPECT_EQ(*read_file_in(dir + "/v", "link", 100), "seen");
+  EXPECT_FALSE(read_file_in(dir + "/v", "out", 100));
+  EXPECT_FALSE(read_file_in(dir + "/v", "pipe", 100));
+  EXPECT_FALSE(read_file_in(dir + "/v", "file", 3));
+}
+
 }  // namespace
 }  // namespace estiba::volume

@@ -278,3 +278,100 @@ def test_a_memory_limit_below_what_is_used_is_an_error_that_is_told(cluster):
     assert main(there)["allocatedResources"] == {"memory": "20Mi"} and main(there)["resources"]["limits"] == {"memory": "80Mi"} and main(there)["restartCount"] == 0
     cluster.k("exec", "full", "--", "rm", "/dev/shm/fill")
     cluster.wait_pod("full", lambda p: main(p)["resources"]["limits"] == {"memory": "20Mi"} and not condition(p, "PodResizeInProgress"), "resized", 60)
+
+
+# --- names, environments, devices, profiles, and what cannot be honoured ---
+
+def events(cluster, name):
+    return {event["reason"]: event["message"] for event in cluster.get("-n", cluster.ns, "events", "--field-selector", f"involvedObject.name={name}")["items"]}
+
+
+def test_a_host_name_as_it_is_asked_for(cluster):
+    cluster.apply(pod("named", "sh", "-c", "hostname; grep named /etc/hosts", restartPolicy="Never", hostname="other", subdomain="sub", hostnameOverride="www.named.example"))
+    cluster.wait_ended("named")
+    name, hosts = cluster.k("logs", "named").splitlines()
+    assert name == "www.named.example" and hosts.split()[1:] == ["www.named.example"]
+
+
+def test_variables_from_a_file_that_an_init_container_writes(cluster):
+    """KEP 3721: the file need not be mounted where its values are used."""
+    def made(name, text, **reference):
+        one = pod(name, "sh", "-c", "echo [$WORD]", restartPolicy="Never", volumes=[{"name": "conf", "emptyDir": {}}],
+                  env=[{"name": "WORD", "valueFrom": {"fileKeyRef": {"volumeName": "conf", "path": "my.env", "key": "WORD", **reference}}}])
+        one["spec"]["initContainers"] = [container("writes", f"printf %s \"{text}\" > /conf/my.env", volumeMounts=[{"name": "conf", "mountPath": "/conf"}])]
+        return one
+    cluster.apply(made("there", "# words\nOTHER='x'\nWORD='two words'\n"), made("free", "OTHER='x'\n", optional=True), made("none", "OTHER='x'\n"), made("wrong", "WORD=x\n"))
+    for name, says in (("there", "[two words]\n"), ("free", "[]\n")):
+        cluster.wait_ended(name)
+        assert cluster.k("logs", name) == says
+    for name, why in (("none", 'environment variable key "WORD" not found in file "my.env" of volume "conf"'), ("wrong", "line 1: value must be enclosed in single quotes")):
+        waits = main(cluster.wait_pod(name, lambda p: main(p)["state"].get("waiting", {}).get("reason") == "CreateContainerConfigError", "waiting"))
+        assert why in waits["state"]["waiting"]["message"]
+
+
+def test_a_block_device_of_a_volume(cluster, tmp_path):
+    """A device of the machine as a local volume: it is a device in the container too, and no file system."""
+    device = f"/tmp/{cluster.ns}-device"
+    cluster.sandbox.inside(["mknod", device, "b", "7", "200"])
+    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": cluster.ns},
+              "spec": {"capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteOnce"], "volumeMode": "Block", "storageClassName": "", "local": {"path": device}, "claimRef": {"name": "raw", "namespace": cluster.ns},
+                       "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-1"]}]}]}}}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "raw"},
+             "spec": {"accessModes": ["ReadWriteOnce"], "volumeMode": "Block", "storageClassName": "", "volumeName": cluster.ns, "resources": {"requests": {"storage": "1Mi"}}}}
+    try:
+        made = pod("raw", "sh", "-c", "ls -l /dev/raw0", restartPolicy="Never", volumes=[{"name": "raw", "persistentVolumeClaim": {"claimName": "raw"}}])
+        made["spec"]["containers"][0]["volumeDevices"] = [{"name": "raw", "devicePath": "/dev/raw0"}]
+        mounted = pod("mounted", restartPolicy="Never", volumes=[{"name": "raw", "persistentVolumeClaim": {"claimName": "raw"}}], volumeMounts=[{"name": "raw", "mountPath": "/raw"}])
+        cluster.apply(volume, claim, made, mounted)
+        cluster.wait_ended("raw")
+        said = cluster.k("logs", "raw")
+        assert said.startswith("b") and "7, 200" in said, said
+        waits = main(cluster.wait_pod("mounted", lambda p: main(p)["state"].get("waiting", {}).get("reason") == "CreateContainerConfigError", "waiting"))
+        assert "volume raw has volumeMode Block, but is specified in volumeMounts" in waits["state"]["waiting"]["message"]
+    finally:
+        cluster.k("delete", "pod", "raw", "mounted", "--ignore-not-found")
+        cluster.kubectl("delete", "pv", cluster.ns, "--wait=false")
+        cluster.sandbox.inside(["rm", "-f", device])
+
+
+def test_a_seccomp_profile_of_the_node(cluster):
+    folder = pathlib.Path(cluster.data_dir) / "seccomp/own"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "no-mkdir.json").write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]}))
+    bound = lambda path: {"seccompProfile": {"type": "Localhost", "localhostProfile": path}}
+    cluster.apply(pod("bound", "sh", "-c", "mkdir /tmp/a; echo $?", restartPolicy="Never", securityContext=bound("own/no-mkdir.json")), pod("none", securityContext=bound("own/none.json")))
+    cluster.wait_ended("bound")
+    assert cluster.k("logs", "bound").endswith("\n1\n")
+    waits = main(cluster.wait_pod("none", lambda p: main(p)["state"].get("waiting", {}).get("reason") == "CreateContainerConfigError", "waiting"))
+    assert 'localhostProfile "own/none.json": there is no such file' in waits["state"]["waiting"]["message"]
+
+
+def test_a_debug_container_sees_the_processes_of_its_target(cluster):
+    cluster.apply(pod("watched", "sleep", "3601"))
+    now = cluster.wait_running("watched")
+    now["spec"]["ephemeralContainers"] = [{"name": "debug", "image": BOX, "command": ["sh", "-c", "ps; sleep 3600"], "targetContainerName": "main"}]
+    cluster.kubectl("replace", "--raw", f"/api/v1/namespaces/{cluster.ns}/pods/watched/ephemeralcontainers", "-f", "-", input=json.dumps(now))
+    wait_for("the list of processes", lambda: "sleep 3601" in cluster.k("logs", "watched", "-c", "debug", check=False))
+
+
+def test_what_a_node_cannot_honour_is_named(cluster):
+    name = f"{cluster.ns}-other"
+    cluster.apply({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": "gvisor"})
+    try:
+        armoured, labelled, claiming = pod("armoured", securityContext={"appArmorProfile": {"type": "RuntimeDefault"}}), pod("labelled", securityContext={"seLinuxOptions": {"level": "s0:c0,c1"}}), pod("claiming")
+        claiming["spec"]["resourceClaims"] = [{"name": "gpu", "resourceClaimName": "gpu"}]
+        claiming["spec"]["nodeName"] = "node-1"
+        cluster.apply(armoured, labelled, claiming, pod("elsewhere", runtimeClassName=name), pod("windows", os={"name": "windows"}, nodeName="node-1"),
+                      pod("shared", volumes=[{"name": "v", "nfs": {"server": "x", "path": "/"}}], volumeMounts=[{"name": "v", "mountPath": "/v"}]))
+        for refused, reason, says in (("armoured", "AppArmor", "spec.containers[0].securityContext.appArmorProfile"), ("windows", "PodOSNotSupported", "OS field")):
+            status = cluster.wait_ended(refused)["status"]
+            assert status["phase"] == "Failed" and status["reason"] == reason and says in status["message"], status
+        told = condition(cluster.wait_running("labelled"), "estiba.dev/FieldsNotHonoured")
+        assert told["status"] == "True" and told["message"] == "spec.containers[0].securityContext.seLinuxOptions: this node does not use SELinux"
+        assert events(cluster, "labelled")["FieldsNotHonoured"] == told["message"]
+        waits = main(cluster.wait_pod("claiming", lambda p: main(p)["state"].get("waiting", {}).get("message"), "waiting"))["state"]["waiting"]
+        assert waits["reason"] == "FailedPrepareDynamicResources" and waits["message"].startswith("spec.resourceClaims: ")
+        wait_for("the event", lambda: 'no runtime for handler "gvisor" is configured' in events(cluster, "elsewhere").get("FailedCreatePodSandBox", ""))
+        wait_for("the event", lambda: "nfs: this node knows" in events(cluster, "shared").get("FailedMount", ""))
+    finally:
+        cluster.kubectl("delete", "runtimeclass", name)
