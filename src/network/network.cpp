@@ -191,7 +191,7 @@ void Network::Impl::forget(const std::string& uid) {
   if (proxy) proxy->set_host_ports(uid, {}, {});
 }
 
-Task<Result<PodNet>> Network::attach(PodRequest pod) {
+Task<Result<PodNet>> Network::attach(PodRequest pod, bool needs_no_server) {
   Impl& self = *impl_;
   if (!self.pods) co_return fail(Code::unavailable, "the pod network has not been started");
   PodNet net;
@@ -203,7 +203,7 @@ Task<Result<PodNet>> Network::attach(PodRequest pod) {
     self.work.set();
   }
   // Before anything runs in it, so that no packet is sooner than the policies; again if that failed the last time.
-  if (self.policies) CO_TRY(co_await self.policies->attach(std::move(pod), CO_TRY(Address::parse(net.ips.front()))));
+  if (self.policies) CO_TRY(co_await self.policies->attach(std::move(pod), CO_TRY(Address::parse(net.ips.front())), needs_no_server));
   co_return net;
 }
 

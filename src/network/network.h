@@ -51,8 +51,8 @@ class Network {
   Task<Result<void>> recover(std::vector<std::string> uids);
 
   /// A network for the pod, with the policies for it in force; the same answer when the pod has one already. Host-network pods need no
-  /// call.
-  Task<Result<PodNet>> attach(PodRequest pod);
+  /// call. With `needs_no_server` it does not wait for policies that no server has told yet: those of an earlier run count until then.
+  Task<Result<PodNet>> attach(PodRequest pod, bool needs_no_server = false);
   /// Removes it; success when there is none.
   Task<Result<void>> detach(std::string uid);
   /// What attach() answered, or nullopt.

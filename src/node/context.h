@@ -13,6 +13,7 @@
 #include "io/pool.h"
 #include "model/types/core_v1.h"
 #include "network/network.h"
+#include "node/housekeeping.h"
 #include "node/probe_metrics.h"
 #include "node/user_ids.h"
 
@@ -32,6 +33,7 @@ struct Options {
   std::string resolv_conf = "/etc/resolv.conf";
   int64_t max_pods = 250;
   int64_t pod_max_pids = 0;  ///< processes and threads of a pod at most; 0: a quarter of what the kernel has room for, -1: any number
+  Housekeeping housekeeping;
   std::map<std::string, std::string> labels;  ///< of the Node, beside those that every node has; when it is made
   std::vector<model::core_v1::Taint> taints;  ///< the same
   Duration lease = std::chrono::seconds(40);  ///< renewed four times as often

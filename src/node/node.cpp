@@ -14,7 +14,30 @@ Node::Node(Options options, Executor& loop, client::Client& client, engine::Engi
       user_ids_(options.data_dir, options.user_ids_per_pod),
       context_{std::move(options),         loop, client, informers_, engine, network, pool, events_, &probes_, &user_ids_,
                [this] { retry_resizes(); }},
-      registration_(context_) {}
+      registration_(context_),
+      static_pods_(
+          context_, [this](const model::ObjectRef& pod) { start_worker(pod); },
+          [this](const std::string& uid) {
+            const auto found = workers_.find(uid);
+            return found == workers_.end() ? nullptr : found->second.get();
+          }),
+      evictions_(context_, eviction_parts()) {}
+
+Evictions::Parts Node::eviction_parts() {
+  return {.workers =
+              [this] {
+                std::vector<PodWorker*> out;
+                for (auto& [uid, worker] : workers_) out.push_back(worker.get());
+                return out;
+              },
+          .worker =
+              [this](const std::string& uid) {
+                const auto found = workers_.find(uid);
+                return found == workers_.end() ? nullptr : found->second.get();
+              },
+          .images = &images_,
+          .tell = [this](const std::vector<std::string_view>& conditions) { registration_.set_pressure(conditions); }};
+}
 
 Node::~Node() { *alive_ = false; }
 
@@ -34,12 +57,14 @@ Task<Result<void>> Node::start() {
   if (!users) log::info("node", "no user namespaces: pods with hostUsers: false will not start", {{"error", users.error()}});
   context_.options.user_namespaces = user_ids_.offered();
   registration_.on_address([this] { address_changed(); });
-  for (;;) {
+  co_await static_pods_.start();
+  evictions_.start();  // before the first word to the server: it is to know how things are
+  for (bool told = false;;) {
     auto registered = co_await registration_.start();
     if (registered) break;
     // The server may have gone since it was found.
     if (registered.error().code != Code::unavailable && registered.error().code != Code::timeout) co_return registered;
-    log::warn("node", "will try again to register", {{"error", registered.error()}});
+    if (!std::exchange(told, true)) log::warn("node", "will try again and again to register", {{"error", registered.error()}});
     co_await sleep_for(std::chrono::seconds(1));
   }
 
@@ -54,7 +79,9 @@ Task<Result<void>> Node::start() {
   });
   pods.on_change([this](const model::ObjectRef& before, const model::ObjectRef& after) { pod_changed(before, after); });
   local_volumes_.start();
+  images_.start();
   running_ = true;
+  static_pods_.registered();
   co_await remove_orphans();
   co_return {};
 }
@@ -91,6 +118,7 @@ void Node::claim_changed(const model::ObjectRef& claim) {
 }
 
 void Node::pod_changed(const model::ObjectRef& before, const model::ObjectRef& after) {
+  if (is_mirror((after ? after : before).meta())) return static_pods_.mirror_changed(before, after);
   if (before && (!after || after.meta().uid != before.meta().uid)) {
     if (auto found = workers_.find(before.meta().uid); found != workers_.end()) found->second->gone();
   }
@@ -107,6 +135,7 @@ std::optional<Refusal> Node::judge(const model::ObjectRef& pod) {
   const auto& typed = pod.as<model::core_v1::Pod>();
   if (!typed.status.startTime.empty() || !pod.meta().deletion_timestamp.empty() || context_.engine.sandbox(pod.meta().uid))
     return std::nullopt;
+  if (auto refusal = evictions_.refusal_of(pod)) return refusal;
   return has_no_room(pod);
 }
 
@@ -154,6 +183,7 @@ void Node::worker_finished(const std::string& uid) {
   workers_.erase(uid);
   probes_.forget(uid);
   if (named_sources_) named_sources_->drop(uid);
+  static_pods_.finished(uid);
   worker_gone_.set();
   retry_resizes();
 }

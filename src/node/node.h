@@ -9,10 +9,13 @@
 #include "base/task.h"
 #include "node/admission.h"
 #include "node/context.h"
+#include "node/eviction.h"
+#include "node/image_collector.h"
 #include "node/local_volumes.h"
 #include "node/named_sources.h"
 #include "node/pod_worker.h"
 #include "node/registration.h"
+#include "node/static_pods.h"
 
 namespace estiba::node {
 
@@ -43,6 +46,7 @@ class Node {
  private:
   void pod_changed(const model::ObjectRef& before, const model::ObjectRef& after);
   void start_worker(const model::ObjectRef& pod);
+  Evictions::Parts eviction_parts();
   std::optional<Refusal> judge(const model::ObjectRef& pod);
   std::optional<Refusal> has_no_room(const model::ObjectRef& pod);
   void retry_resizes();
@@ -60,6 +64,9 @@ class Node {
   Context context_;
   Registration registration_;
   LocalVolumes local_volumes_{context_};
+  StaticPods static_pods_;
+  ImageCollector images_{context_};
+  Evictions evictions_;
   std::unique_ptr<NamedSources> named_sources_;  // of a node that may not list all
   UniqueFunction<void()> on_address_;
   std::unordered_map<std::string, std::unique_ptr<PodWorker>> workers_;  // by uid

@@ -24,9 +24,7 @@ const Container* PodWorker::find_spec(std::string_view name) const {
   return found == ephemeral_.end() ? nullptr : &found->second;
 }
 
-std::optional<engine::ContainerStatus> PodWorker::current(const PodContainer& c) const {
-  return c.id.empty() ? std::nullopt : context_.engine.container(c.id);
-}
+std::optional<engine::ContainerStatus> PodWorker::current(const PodContainer& c) const { return status_of(c.id); }
 
 bool PodWorker::is_running(const PodContainer& c) const {
   const auto status = current(c);
@@ -275,6 +273,7 @@ Task<void> PodWorker::start_container(PodContainer& c) {
   }
   if (!c.previous_id.empty()) {
     exit_messages_.erase(c.previous_id);
+    dropped_.erase(c.previous_id);
     (void)co_await context_.engine.remove_container(c.previous_id);
   }
   c.previous_id = std::exchange(c.id, *created);

@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 bool PodWorker::ending() const { return gone_ || !pod_.meta().deletion_timestamp.empty(); }
 
 Duration PodWorker::grace() const {
+  if (evict_grace_ && pod_.meta().deletion_grace_seconds != 0) return *evict_grace_;
   if (pod_.meta().deletion_grace_seconds >= 0) return std::chrono::seconds(pod_.meta().deletion_grace_seconds);
   return std::chrono::seconds(spec().spec.terminationGracePeriodSeconds.value_or(30));
 }
@@ -87,7 +88,7 @@ Task<void> PodWorker::end() {
   }
   co_await stop_all();
   // The last status, with the exit codes: whoever watches the pod sees how it ended.
-  if (!gone_) (void)co_await put_status(status());
+  if (!gone_ || static_) (void)co_await put_status(status());
   if (!co_await clean_up()) co_return;
   if (!gone_) co_await delete_object();
   finished_ = true;
@@ -101,6 +102,7 @@ Task<void> PodWorker::rest() {
     log::warn("node", "sandbox not stopped", {{"pod", client::key_of(pod_)}, {"error", stopped.error()}});
   sandbox_ready_ = false;
   (void)co_await context_.network.detach(uid_);
+  if (failed_reason_ == "Evicted") co_await drop_content();
   rested_ = true;
   if (context_.room_made) context_.room_made();
   status_changed();

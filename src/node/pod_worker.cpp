@@ -9,6 +9,7 @@
 #include "network/pod_ports.h"
 #include "node/not_honoured.h"
 #include "node/sandbox_spec.h"
+#include "node/static_manifest.h"
 
 namespace estiba::node {
 
@@ -16,7 +17,12 @@ using namespace model::core_v1;
 using namespace std::chrono_literals;
 
 PodWorker::PodWorker(const Context& context, model::ObjectRef pod, std::function<void()> on_finished)
-    : context_(context), uid_(pod.meta().uid), pod_(std::move(pod)), on_finished_(std::move(on_finished)), volumes_(context, uid_) {
+    : context_(context),
+      uid_(pod.meta().uid),
+      pod_(std::move(pod)),
+      static_(is_static(pod_.meta())),
+      on_finished_(std::move(on_finished)),
+      volumes_(context, uid_) {
   for (const Container& container : spec().spec.initContainers) {
     auto& c = *containers_.emplace_back(std::make_unique<PodContainer>());
     c.name = container.name;
@@ -201,7 +207,7 @@ std::optional<engine::ContainerStatus> PodWorker::container(std::string_view nam
   for (const auto& c : containers_)
     if (c->name == name) {
       const std::string& id = previous ? c->previous_id : c->id;
-      return id.empty() ? std::nullopt : context_.engine.container(id);
+      return status_of(id);
     }
   return std::nullopt;
 }
@@ -241,6 +247,7 @@ PodFacts PodWorker::facts() const {
   out.resize_deferred = resize_deferred_;
   out.resizing = resize_under_way();
   out.resize_generation = resize_generation_;
+  out.disruption = disruption_;
   out.resize_error = resize_error_;
   auto with_message = [&](std::optional<engine::ContainerStatus> status) {
     if (status && status->message.empty())
@@ -250,7 +257,7 @@ PodFacts PodWorker::facts() const {
   for (const auto& c : containers_) {
     ContainerFacts& f = out.containers[c->name];
     f.current = with_message(current(*c));
-    if (!c->previous_id.empty()) f.previous = with_message(context_.engine.container(c->previous_id));
+    f.previous = with_message(status_of(c->previous_id));
     f.restarts = c->attempt;
     f.reset = c->reset;
     f.ready = c->ready;
@@ -262,13 +269,27 @@ PodFacts PodWorker::facts() const {
   return out;
 }
 
-PodStatus PodWorker::status() const { return compute_status(spec(), facts(), context_.loop.wall_now()); }
+PodStatus PodWorker::status() const {
+  if (!mirror_) return compute_status(spec(), facts(), context_.loop.wall_now());
+  // What others have said of it is in the mirror; how it goes, only we know.
+  Pod shown = spec();
+  shown.status = mirror_.as<Pod>().status;
+  shown.status.phase.clear();
+  shown.metadata.generation = mirror_.as<Pod>().metadata.generation;
+  return compute_status(shown, facts(), context_.loop.wall_now());
+}
+
+void PodWorker::show_by(model::ObjectRef mirror) {
+  if (mirror && (!mirror_ || mirror_.meta().uid != mirror.meta().uid)) written_revision_ = 0;
+  mirror_ = std::move(mirror);
+  status_changed();
+}
 
 Task<void> PodWorker::write_status(PodWorker* self) {
   for (;;) {
     co_await self->dirty_.wait();
     self->dirty_.reset();
-    if (self->gone_) continue;
+    if (self->gone_ && !self->static_) continue;
     for (int i = 0; self->exchanging_ && i < 50; ++i) co_await sleep_for(20ms);  // a second at most
     const PodStatus status = self->status();
     auto put = co_await self->put_status(status);
@@ -281,14 +302,16 @@ Task<void> PodWorker::write_status(PodWorker* self) {
 
 // The whole status is replaced, if the pod is still this one: the test of the uid makes the patch fail otherwise.
 Task<Result<void>> PodWorker::put_status(const PodStatus& status) {
+  const model::ObjectRef shown = static_ ? mirror_ : pod_;
+  if (!shown) co_return {};
   std::string text = model::encode(status);
   // What we wrote and have not seen come back counts as there; what somebody else has changed since is put right.
-  const bool ours_is_newer = pod_.revision < written_revision_;
-  if (text == (ours_is_newer ? written_status_ : model::encode(spec().status))) co_return {};
+  const bool ours_is_newer = shown.revision < written_revision_;
+  if (text == (ours_is_newer ? written_status_ : model::encode(shown.as<Pod>().status))) co_return {};
   std::string patch = R"([{"op":"test","path":"/metadata/uid","value":)";
-  json::append_string(patch, uid_);
+  json::append_string(patch, shown.meta().uid);
   patch += R"(},{"op":"add","path":"/status","value":)" + text + "}]";
-  auto written = co_await context_.client.patch(client::pods, pod_.meta().ns, pod_.meta().name, client::PatchType::json, std::move(patch),
+  auto written = co_await context_.client.patch(client::pods, shown.meta().ns, shown.meta().name, client::PatchType::json, std::move(patch),
                                                 {.subresource = "status"});
   if (!written) co_return std::unexpected(std::move(written.error()));
   written_status_ = std::move(text);
@@ -317,6 +340,7 @@ Task<void> PodWorker::sync() {
     co_await end();
     co_return;
   }
+  if (!drop_tokens_.empty()) co_await drop_what_ended();
   if (rested_) co_return;
   take_ephemeral();
   // Before the deadline: a pod that has ended in time does not fail by it later, when a restarted server looks again.
@@ -431,11 +455,11 @@ Task<Result<void>> PodWorker::make_sandbox() {
                                 .named_ports = network::named_ports(pod.spec)};
     for (const auto& range : users.uids) request.uids.push_back({range.inside, range.outside, range.size});
     request.gids = request.uids;
-    auto net = CO_TRY_AS("network", co_await context_.network.attach(request));
+    auto net = CO_TRY_AS("network", co_await context_.network.attach(request, static_));
     if (users.uids.empty() == !net.userns_path.empty()) {
       // It was made before this node gave the pod a user namespace.
       CO_TRY_AS("network", co_await context_.network.detach(uid_));
-      net = CO_TRY_AS("network", co_await context_.network.attach(std::move(request)));
+      net = CO_TRY_AS("network", co_await context_.network.attach(std::move(request), static_));
     }
     users.path = net.userns_path;
     ips_ = net.ips;

@@ -39,6 +39,15 @@ class PodWorker {
   void claim_changed(std::string_view name);
   /// The node has another address.
   void address_changed();
+  /// Of a static pod: the pod of the API by which its status is shown, or null while there is none.
+  void show_by(model::ObjectRef mirror);
+  /// The pod fails by the node's need: it has `grace` to end, and what it has on the disk goes then. `disruption`: it is evicted for
+  /// others' sake, and not by its own limits. Not of one that is ending or has ended.
+  void evict(const std::string& message, Duration grace, bool disruption);
+  /// Lets go of `token` once what its ended containers have written is gone.
+  void drop_ended(std::shared_ptr<void> token);
+  /// Whether nothing of an evicted pod is there any more but its status and logs.
+  bool cleared() const { return content_dropped_ || finished_; }
   void engine_event(const engine::Event& event);
 
   const model::ObjectRef& pod() const { return pod_; }
@@ -160,6 +169,12 @@ class PodWorker {
   Task<void> kill_container(PodContainer& c, Duration grace);
   void take_exit_message(const engine::ContainerStatus& exited);
 
+  // pod_evict.cpp
+  std::optional<engine::ContainerStatus> status_of(const std::string& id) const;
+  void remember_ended();
+  Task<void> drop_what_ended();
+  Task<void> drop_content();
+
   // pod_end.cpp
   Duration grace() const;
   Task<void> end();
@@ -172,6 +187,8 @@ class PodWorker {
   const Context& context_;
   const std::string uid_;
   model::ObjectRef pod_;
+  const bool static_;        ///< it has its pod from a file: the API knows its mirror
+  model::ObjectRef mirror_;  ///< of a static pod
   std::function<void()> on_finished_;
   PodVolumes volumes_;
   std::vector<std::unique_ptr<PodContainer>> containers_;                    // init ones first, in the spec's order; ephemeral ones last
@@ -184,7 +201,11 @@ class PodWorker {
   bool told_of_claims_ = false;
   bool gone_ = false, finished_ = false, rested_ = false, stopping_ = false;
   bool volumes_ready_ = false, volumes_stale_ = true, sandbox_ready_ = false;
-  std::string failed_reason_, failed_message_;
+  std::string failed_reason_, failed_message_, disruption_;
+  std::optional<Duration> evict_grace_;
+  bool content_dropped_ = false;
+  std::vector<std::shared_ptr<void>> drop_tokens_;
+  std::map<std::string, engine::ContainerStatus> dropped_;  // how containers ended that are gone, by id
   std::vector<std::string> ips_;
   WallTime start_time_{};
   bool restarting_all_ = false, all_restarts_counted_ = false;

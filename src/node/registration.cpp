@@ -4,12 +4,15 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "model/codec.h"
 #include "model/types/coordination_v1.h"
 #include "node/container_spec.h"
+#include "node/node_events.h"
 
 namespace estiba::node {
 
@@ -74,9 +77,21 @@ void add_condition(NodeStatus& status, const char* type, const char* value, cons
   condition.lastTransitionTime = now;
 }
 
+struct PressureTexts {
+  const char *type, *good_reason, *good, *bad_reason, *bad, *good_event, *bad_event;
+};
+constexpr PressureTexts pressures[] = {
+    {"MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", "KubeletHasInsufficientMemory",
+     "kubelet has insufficient memory available", "NodeHasSufficientMemory", "NodeHasInsufficientMemory"},
+    {"DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", "KubeletHasDiskPressure", "kubelet has disk pressure",
+     "NodeHasNoDiskPressure", "NodeHasDiskPressure"},
+    {"PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available", "KubeletHasInsufficientPID",
+     "kubelet has insufficient PID available", "NodeHasSufficientPID", "NodeHasInsufficientPID"},
+};
+
 }  // namespace
 
-NodeStatus machine_status(const Options& options, WallTime wall) {
+NodeStatus machine_status(const Options& options, WallTime wall, const std::vector<std::string_view>& pressure) {
   NodeStatus status;
   const std::string now = format_rfc3339(wall);
   status.capacity = status.allocatable = capacity(options);
@@ -89,9 +104,11 @@ NodeStatus machine_status(const Options& options, WallTime wall) {
   NodeAddress& host = status.addresses.emplace_back();
   host.type = "Hostname";
   host.address = options.node_name;
-  add_condition(status, "MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", now);
-  add_condition(status, "DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", now);
-  add_condition(status, "PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available", now);
+  for (const PressureTexts& texts : pressures) {
+    const bool short_of = std::ranges::find(pressure, texts.type) != pressure.end();
+    if (short_of) add_condition(status, texts.type, "True", texts.bad_reason, texts.bad, now);
+    else add_condition(status, texts.type, "False", texts.good_reason, texts.good, now);
+  }
   add_condition(status, "Ready", "True", "KubeletReady", "kubelet is posting ready status", now);
   // One runtime runs the pods, whatever their RuntimeClass.
   auto& runtime = status.runtimeHandlers.emplace_back().features.ensure();
@@ -112,6 +129,19 @@ Task<Result<void>> Registration::start() {
   watch_own();
   job_ = Job(keep_alive(this));
   co_return {};
+}
+
+void Registration::set_pressure(std::vector<std::string_view> conditions) {
+  for (const PressureTexts& texts : pressures) {
+    const bool before = std::ranges::find(pressure_, texts.type) != pressure_.end();
+    const bool now = std::ranges::find(conditions, texts.type) != conditions.end();
+    if (before == now) continue;
+    const std::string event = now ? texts.bad_event : texts.good_event;
+    log::info("node", "pressure has changed", {{"condition", texts.type}, {"holds", now}});
+    record_of_node(context_, client::EventType::normal, event, "Node " + context_.options.node_name + " status is now: " + event);
+  }
+  pressure_ = std::move(conditions);
+  wrong_.set();
 }
 
 void Registration::watch_own() {
@@ -190,7 +220,7 @@ Task<Result<void>> Registration::put_status() {
     there = CO_TRY(co_await register_node(context_.client, context_.options));
     node_uid_ = there->meta().uid;
   }
-  NodeStatus status = machine_status(context_.options, context_.loop.wall_now());
+  NodeStatus status = machine_status(context_.options, context_.loop.wall_now(), pressure_);
   const Node& before = there->as<Node>();
   for (NodeCondition& condition : status.conditions)
     for (const NodeCondition& old : before.status.conditions)

@@ -10,7 +10,8 @@ namespace estiba::node {
 
 /// What this machine is: capacity, allocatable, system information (uname(2), /etc/os-release, /proc/sys/kernel/random/boot_id,
 /// /etc/machine-id), addresses and conditions.
-model::core_v1::NodeStatus machine_status(const Options& options, WallTime now);
+/// `pressure`: what it is short of.
+model::core_v1::NodeStatus machine_status(const Options& options, WallTime now, const std::vector<std::string_view>& pressure = {});
 
 /// Makes the Node unless there is one of this name; the Node as it is now. Both arguments outlive the task.
 Task<Result<model::ObjectRef>> register_node(client::Client& client, const Options& options);
@@ -24,6 +25,8 @@ class Registration {
   /// (the status every 5 minutes, as the kubelet does; at once when the address has changed, when the server answers again after it
   /// did not, and when somebody else has marked the node not ready).
   Task<Result<void>> start();
+  /// What the node is short of from now on ("DiskPressure"): told at once.
+  void set_pressure(std::vector<std::string_view> conditions);
   /// Calls when the machine's address has changed.
   void on_address(UniqueFunction<void()> handler) { on_address_ = std::move(handler); }
 
@@ -37,6 +40,7 @@ class Registration {
   Context& context_;
   std::string node_uid_;
   UniqueFunction<void()> on_address_;
+  std::vector<std::string_view> pressure_;
   Event wrong_;  // the Node says something that is not so
   Job job_;
 };

@@ -201,6 +201,7 @@ void add_conditions(PodStatus& status, const Pod& pod, const PodFacts& facts, Wa
     set_condition(status.conditions, {"PodResizeInProgress", true, facts.resize_error.empty() ? "" : "Error", facts.resize_error}, since,
                   now);
   }
+  if (!facts.disruption.empty()) set("DisruptionTarget", true, "TerminationByKubelet", facts.disruption);
   for (const auto& condition : status.conditions)
     if (condition.type == "PodScheduled") return;
   set("PodScheduled", true);

@@ -39,6 +39,7 @@ struct PodFacts {
   std::string resize_error, resize_deferred;
   bool restarting_all = false;                ///< all containers are being removed to start anew
   bool terminating = false;                   ///< the pod is being ended
+  std::string disruption;                     ///< why the node has evicted it for others' sake
   std::string failed_reason, failed_message;  ///< evicted, deadline exceeded, refused: the phase is Failed
 };
 

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "client/json_writer.h"
 #include "engine/files.h"
+#include "node/machine.h"
 
 namespace estiba::node {
 
@@ -28,16 +29,6 @@ std::string milliseconds_text(WallTime at) {
 }
 
 uint64_t number(std::string_view text) { return parse_number<uint64_t>(trim(text)).value_or(0); }
-
-/// The fields of a file of lines "Name: value unit".
-std::map<std::string, uint64_t> meminfo() {
-  std::map<std::string, uint64_t> out;
-  for (std::string_view line : split(engine::read_file("/proc/meminfo").value_or(std::string()), '\n')) {
-    const auto [name, rest] = split_once(line, ':');
-    if (rest) out[std::string(name)] = number(split_once(trim(*rest), ' ').first) * 1024;
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -91,15 +82,11 @@ Usage::Reading Usage::read_machine() {
       ++field;
     }
   }
-  const auto memory = meminfo();
-  const auto of = [&](const char* name) {
-    const auto at = memory.find(name);
-    return at == memory.end() ? 0 : at->second;
-  };
-  out.memory = of("MemTotal") - of("MemFree");
-  out.working_set = out.memory - std::min(out.memory, of("Inactive(file)"));
-  out.available = of("MemTotal") - std::min(of("MemTotal"), out.working_set);
-  out.rss = of("AnonPages");
+  const MachineMemory memory = machine_memory();
+  out.memory = memory.used;
+  out.working_set = memory.working_set;
+  out.available = memory.available();
+  out.rss = memory.anonymous;
   out.nanocores = rate("", out);
   return out;
 }

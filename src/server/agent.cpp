@@ -13,6 +13,7 @@
 #include "server/address.h"
 #include "server/agent_identity.h"
 #include "server/agent_join.h"
+#include "server/cluster_facts.h"
 #include "server/node_range.h"
 #include "server/node_runner.h"
 
@@ -26,6 +27,9 @@ namespace {
 bool is_passing(const Error& error) {
   return error.code == Code::unavailable || error.code == Code::timeout || error.code == Code::exhausted;
 }
+
+// So long is a server waited for that is known already, before the node starts without it.
+constexpr Duration first_answer = 5s;
 
 // An IPv4 address of a host name, or the name itself.
 std::string resolved(const std::string& host) {
@@ -82,7 +86,9 @@ struct Agent::State {
   }
 
   static Task<Result<bool>> join(State* self);
-  static Task<Result<NodeSettings>> settings(State* self);
+  static Task<Result<ClusterFacts>> ask_facts(State* self);
+  static Task<Result<ClusterFacts>> facts(State* self);
+  NodeSettings settings(const ClusterFacts& facts) const;
   static Task<Result<bool>> ensure_serving(State* self);
   static Task<Result<void>> renew_client(State* self);
   static Task<void> keep_certificates(State* self);
@@ -114,7 +120,7 @@ Result<void> Agent::State::use_identity() {
 }
 
 // What the cluster says of itself, and this node's part of its addresses.
-Task<Result<NodeSettings>> Agent::State::settings(State* self) {
+Task<Result<ClusterFacts>> Agent::State::ask_facts(State* self) {
   const AgentOptions& options = self->options;
   auto map = co_await self->client->get(client::configmaps, "kube-system", "estiba-cluster");
   if (!map && map.error().code == Code::not_found)
@@ -125,15 +131,41 @@ Task<Result<NodeSettings>> Agent::State::settings(State* self) {
     const auto found = data.find(key);
     return found == data.end() ? std::string() : found->second;
   };
+  if (self->address().empty())
+    co_return fail(Code::unavailable, "this machine has no address towards " + options.server + "; --node-ip names one");
+  ClusterFacts out{.cluster_cidr = value("podCIDR"), .service_cidr = value("serviceCIDR"), .cluster_domain = value("clusterDomain")};
+  out.pod_cidr =
+      CO_TRY(co_await node_range(*self->client, {.node_name = options.node_name, .labels = options.labels, .taints = options.taints}));
+  CO_TRY(store_cluster_facts(self->dir(), out));
+  co_return out;
+}
+
+// A server that is away holds nobody up who knows its cluster already: static pods start, and the others' containers go on.
+Task<Result<ClusterFacts>> Agent::State::facts(State* self) {
+  const auto known = load_cluster_facts(self->dir());
+  if (known && !self->address().empty()) {
+    auto asked = co_await with_timeout(first_answer, ask_facts(self));
+    if (asked && *asked) co_return std::move(*asked);
+    if (asked)
+      if (Error error = explain(std::move(asked->error()), self->options.server); !is_passing(error))
+        co_return std::unexpected(std::move(error));
+    log::warn("agent", "the server does not answer; starting with what is known of its cluster", {{"server", self->options.server}});
+    co_return *known;
+  }
+  co_return co_await until_reached<ClusterFacts>([self] { return ask_facts(self); }, self->options.server);
+}
+
+NodeSettings Agent::State::settings(const ClusterFacts& facts) const {
   NodeSettings out;
   out.data_dir = options.data_dir;
   out.run_dir = options.run_dir;
   out.node_name = options.node_name;
-  out.address = self->address();
-  if (options.node_ip.empty()) out.find_address = [self] { return self->address(); };
-  out.cluster_cidr = value("podCIDR");
-  out.service_cidr = value("serviceCIDR");
-  out.cluster_domain = value("clusterDomain");
+  out.address = address();
+  if (options.node_ip.empty()) out.find_address = [this] { return address(); };
+  out.cluster_cidr = facts.cluster_cidr;
+  out.service_cidr = facts.service_cidr;
+  out.cluster_domain = facts.cluster_domain;
+  out.pod_cidr = facts.pod_cidr;
   out.api_port = uint16_t(options.node_port);
   out.docker_socket = options.docker_socket;
   out.cri_socket = options.cri_socket;
@@ -142,11 +174,8 @@ Task<Result<NodeSettings>> Agent::State::settings(State* self) {
   out.taints = options.taints;
   out.reads_all = false;
   out.pod_max_pids = options.pod_max_pids;
-  if (out.address.empty())
-    co_return fail(Code::unavailable, "this machine has no address towards " + options.server + "; --node-ip names one");
-  out.pod_cidr =
-      CO_TRY(co_await node_range(*self->client, {.node_name = options.node_name, .labels = options.labels, .taints = options.taints}));
-  co_return out;
+  out.housekeeping = options.housekeeping;
+  return out;
 }
 
 Task<Result<bool>> Agent::State::ensure_serving(State* self) {
@@ -213,14 +242,14 @@ Task<Result<void>> Agent::start() {
     CO_TRY(co_await until_reached<bool>([s] { return State::join(s); }, s->options.server));
   }
   CO_TRY(s->use_identity());
-  auto settings = co_await until_reached<NodeSettings>([s] { return State::settings(s); }, s->options.server);
-  if (!settings && settings.error().code == Code::unauthorized)
+  const auto facts = co_await State::facts(s);
+  if (!facts && facts.error().code == Code::unauthorized)
     co_return fail(Code::unauthorized, s->options.server +
                                            " does not accept the certificate of this node (it has another CA?): to join it anew, remove " +
                                            s->dir() + " and start with --token");
-  if (!settings) co_return std::unexpected(std::move(settings.error()));
+  if (!facts) co_return std::unexpected(facts.error());
   CO_TRY(co_await until_reached<bool>([s] { return State::ensure_serving(s); }, s->options.server));
-  s->node = std::make_unique<NodeRunner>(std::move(*settings), s->make_client(s->client_tls), s->serving_tls, s->loop, s->pool);
+  s->node = std::make_unique<NodeRunner>(s->settings(*facts), s->make_client(s->client_tls), s->serving_tls, s->loop, s->pool);
   s->node->on_address([s](const std::string& address) {
     s->node->settings().address = address;
     ++*s->epoch;  // what comes from the old address reaches nobody

@@ -9,6 +9,7 @@
 #include "cli/flags.h"
 #include "client/join_token.h"
 #include "model/types/core_v1.h"
+#include "server/node_flags.h"
 
 namespace estiba::server {
 
@@ -21,6 +22,7 @@ struct AgentOptions {
   std::vector<std::string> node_labels, node_taints;
   int64_t node_port = 10250;
   int64_t pod_max_pids = 0;  ///< see node::Options
+  NodeFlags node_flags;
   std::string lease_duration = "40s";
   std::string docker_socket, cri_socket;
   std::string log_format = "text";
@@ -34,6 +36,7 @@ struct AgentOptions {
   std::map<std::string, std::string> labels;
   std::vector<model::core_v1::Taint> taints;
   Duration lease{};
+  node::Housekeeping housekeeping;
 
   /// Keys and certificates of this node.
   std::string identity_dir() const { return data_dir + "/agent"; }

@@ -77,6 +77,7 @@ node::Options NodeRunner::State::node_options() const {
   out.find_address = settings.find_address;
   out.reads_all = settings.reads_all;
   out.pod_max_pids = settings.pod_max_pids;
+  out.housekeeping = settings.housekeeping;
   return out;
 }
 

@@ -14,6 +14,7 @@
 #include "io/pool.h"
 #include "io/tls.h"
 #include "model/types/core_v1.h"
+#include "node/housekeeping.h"
 
 namespace estiba::server {
 
@@ -31,6 +32,7 @@ struct NodeSettings {
   std::vector<model::core_v1::Taint> taints;
   bool reads_all = true;     ///< see node::Options
   int64_t pod_max_pids = 0;  ///< the same
+  node::Housekeeping housekeeping;
 };
 
 class NodeRunner {

@@ -32,6 +32,7 @@ void declare(cli::Flags& flags, Options& o) {
   flags.add("node-api-port", &o.node_port, "port of the node's own API");
   flags.add("pod-max-pids", &o.pod_max_pids,
             "processes and threads that a pod may have; a quarter of what the kernel has room for when 0, any number when -1");
+  o.node_flags.declare(flags);
   flags.add("ingress-http-port", &o.ingress_http_port, "the node's port of Ingresses, once there is one; 0: none");
   flags.add("ingress-https-port", &o.ingress_https_port, "the same for those with certificates; 0: none");
   flags.add("token", &o.token, "token by which machines may join as nodes for ever (abcdef.0123456789abcdef); `estiba token` makes others");
@@ -108,6 +109,7 @@ Result<void> check(Options& o) {
   if (o.node_cidr_mask < 8 || o.node_cidr_mask > 30)
     return fail(Code::invalid, "--node-cidr-mask-size must be 8 to 30, not " + std::to_string(o.node_cidr_mask));
   if (o.pod_max_pids < -1) return fail(Code::invalid, "--pod-max-pids must be -1 or more, not " + std::to_string(o.pod_max_pids));
+  o.housekeeping = TRY(o.node_flags.read());
   if (!o.token.empty()) TRY_AS("--token", client::parse_join_token(o.token));
   TRY(o.datastore.check());
   for (const auto* dir : {&o.data_dir, &o.run_dir})

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "cli/flags.h"
 #include "server/datastore.h"
+#include "server/node_flags.h"
 
 namespace estiba::server {
 
@@ -39,6 +40,8 @@ struct Options {
   int64_t verbosity = 0;
   int64_t node_port = 10250;  ///< of the node's own API
   int64_t pod_max_pids = 0;   ///< see node::Options
+  NodeFlags node_flags;
+  node::Housekeeping housekeeping;  ///< what they say
   int64_t ingress_http_port = 80, ingress_https_port = 443;
   std::string token;  ///< lets machines join for ever; empty: only tokens that `estiba token` makes do
   int64_t node_cidr_mask = 24;

@@ -165,6 +165,7 @@ NodeSettings Server::State::node_settings() const {
   out.labels = {{std::string(ingress::serving_label), "true"}};
   out.lease = options.node_lease_time;
   out.pod_max_pids = options.pod_max_pids;
+  out.housekeeping = options.housekeeping;
   return out;
 }
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 
-from cluster import BIN, Cluster, Sandbox, cgroups_of, remove_cgroups, run, wait_for
+from cluster import BIN, FULL_DISK_IS_FINE, Cluster, Sandbox, cgroups_of, remove_cgroups, run, wait_for
 
 GRACE, LEASE = "8s", "4s"  # a lost node is noticed after 8 s; nodes tell that they live every second
 
@@ -66,7 +66,7 @@ class Agent:
         self.machine, self.name = machine, name
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="estiba-agent-"))
         self.data_dir, self.log_path = self.dir / "data", self.dir / "agent.log"
-        self.flags = {"server": server, "token": token, "data-dir": self.data_dir, "run-dir": "/run/estiba", "node-name": name,
+        self.flags = {**FULL_DISK_IS_FINE, "server": server, "token": token, "data-dir": self.data_dir, "run-dir": "/run/estiba", "node-name": name,
                       "node-lease-duration": LEASE, "config": "/dev/null", **flags}
         self.process = None
 

@@ -7,6 +7,7 @@
 #include "apiserver/node_authorizer.h"
 #include "base/strings.h"
 #include "model/local_volumes.h"
+#include "model/pod_references.h"
 
 namespace estiba::apiserver::admission {
 namespace {
@@ -38,36 +39,6 @@ Result<void> check_mirror_owner(const Attributes& a, const std::string& node) {
   return {};
 }
 
-// Whether a pod, which nobody but the node vouches for, would make the node read other objects; the kind it names first.
-std::string_view refers_to(const json::Node& spec) {
-  if (!spec.string_at("serviceAccountName").empty()) return "serviceaccounts";
-  const json::Node* volumes = spec.find("volumes");
-  if (present(volumes)) {
-    for (const json::Node& volume : *volumes) {
-      if (has(volume, "secret")) return "secrets (via secret volumes)";
-      if (has(volume, "configMap")) return "configmaps (via configmap volumes)";
-      if (has(volume, "persistentVolumeClaim") || has(volume, "ephemeral")) return "persistentvolumeclaims";
-      if (has(volume, "projected")) return "volumes that are projected";
-    }
-  }
-  for (std::string_view list : {"containers", "initContainers"}) {
-    const json::Node* containers = spec.find(list);
-    if (!present(containers)) continue;
-    for (const json::Node& container : *containers) {
-      for (std::string_view source : {"env", "envFrom"}) {
-        const json::Node* variables = container.find(source);
-        if (!present(variables)) continue;
-        for (const json::Node& variable : *variables) {
-          const json::Node* from = source == "env" ? variable.find("valueFrom") : &variable;
-          if (present(from) && (has(*from, "secretKeyRef") || has(*from, "secretRef"))) return "secrets (via environment)";
-          if (present(from) && (has(*from, "configMapKeyRef") || has(*from, "configMapRef"))) return "configmaps (via environment)";
-        }
-      }
-    }
-  }
-  return {};
-}
-
 Result<void> restrict_pod(const Attributes& a, const std::string& node) {
   const std::string who = "node " + quoted(node);
   if (a.removing()) {
@@ -79,8 +50,9 @@ Result<void> restrict_pod(const Attributes& a, const std::string& node) {
     return a.forbidden("pod does not have " + quoted(mirror) + " annotation, " + who + " can only create mirror pods");
   if (a.object->string_at("spec", "nodeName") != node) return a.forbidden(who + " can only create pods with spec.nodeName set to itself");
   TRY(check_mirror_owner(a, node));
-  if (const std::string_view kind = refers_to(*a.object->find("spec")); !kind.empty())
-    return a.forbidden(who + " can not create pods that reference " + std::string(kind));
+  // Nobody but the node vouches for such a pod: it must not make the node read what others' pods do.
+  if (const std::string kind = model::api_reference(*a.object->find("spec")); !kind.empty())
+    return a.forbidden(who + " can not create pods that reference " + kind);
   return {};
 }
 

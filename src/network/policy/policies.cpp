@@ -60,16 +60,17 @@ Task<Result<void>> Policies::start(const std::vector<std::pair<PodRequest, Addre
   co_return {};
 }
 
-Task<Result<void>> Policies::attach(PodRequest pod, Address address) {
+Task<Result<void>> Policies::attach(PodRequest pod, Address address, bool needs_no_server) {
   const bool fresh = !attached_.contains(pod.uid);
   const std::string uid = pod.uid, name = pod.ns + "/" + pod.name;
+  const bool waits = !needs_no_server || ready();
   if (fresh) {
     attached_[uid] = {std::move(pod), address};
     dirty_pods_.insert(uid);
     changed();
   }
   const uint64_t wanted = changes_;
-  for (auto end = Executor::current()->now() + seconds(10); written_ < wanted;)
+  for (auto end = Executor::current()->now() + seconds(10); waits && written_ < wanted;)
     if (!co_await progress_.wait_until(end))
       co_return fail(Code::unavailable, "the network policies for pod " + name + " could not be put into force");
   if (!fresh || !fences_ports_) co_return {};

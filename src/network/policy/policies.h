@@ -30,7 +30,8 @@ class Policies {
   /// has written stay in force until the lists have come, and are then replaced in one transaction.
   Task<Result<void>> start(const std::vector<std::pair<PodRequest, Address>>& known);
   /// The pod may send, and all policies for it are in force. When they cannot be written, an error; asking again tries again.
-  Task<Result<void>> attach(PodRequest pod, Address address);
+  /// With `needs_no_server` those that the server has not told yet come when it has.
+  Task<Result<void>> attach(PodRequest pod, Address address, bool needs_no_server);
   /// The address may belong to another pod next.
   Task<void> detach(std::string uid);
   /// True once the table says what the lists say.

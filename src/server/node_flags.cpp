@@ -1,0 +1,69 @@
+#include "server/node_flags.h"
+
+#include "apiserver/kinds/static_pod.h"
+#include "base/strings.h"
+#include "image/changes.h"
+
+namespace estiba::server {
+
+namespace {
+
+Result<Duration> duration(std::string_view flag, const std::string& text) {
+  const auto nanoseconds = image::parse_go_duration(text);
+  if (!nanoseconds || *nanoseconds < 0)
+    return fail(Code::invalid, "--" + std::string(flag) + " must be a duration like 2m0s, not " + quoted(text));
+  return Duration(std::chrono::nanoseconds(*nanoseconds));
+}
+
+}  // namespace
+
+void NodeFlags::declare(cli::Flags& flags) {
+  flags.add("pod-manifest-path", &pod_manifest_path,
+            "directory of Pod manifests (YAML or JSON, one a file) that this node runs by itself; none when empty");
+  flags.add("image-gc-high-threshold", &image_high,
+            "percent of the images' disk in use at which unused images are deleted; never when 100");
+  flags.add("image-gc-low-threshold", &image_low, "percent of the disk in use down to which they are deleted");
+  flags.add("minimum-image-ttl-duration", &image_least_age, "how long an image is here at least before it may go");
+  flags.add("image-maximum-gc-age", &image_most_age,
+            "images that are unused for longer are deleted whatever the disk says; 0s: they are not");
+  flags.add(
+      "eviction-hard", &eviction_hard,
+      "SIGNAL<VALUE[,…]: below it pods are evicted at once; memory.available, nodefs.available, nodefs.inodesFree, imagefs.available, "
+      "imagefs.inodesFree and pid.available, a quantity or a percentage each");
+  flags.add("eviction-soft", &eviction_soft, "the same, after a grace period each");
+  flags.add("eviction-soft-grace-period", &eviction_grace_periods,
+            "SIGNAL=DURATION[,…]: how long a soft threshold is met before pods are evicted");
+  flags.add("eviction-max-pod-grace-period", &eviction_most_grace, "seconds that pods get at most to end which a soft threshold evicts");
+  flags.add("eviction-minimum-reclaim", &eviction_reclaim,
+            "SIGNAL=VALUE[,…]: by how much the node gets away from a threshold once it is met");
+  flags.add("eviction-pressure-transition-period", &pressure_transition, "how long a pressure condition stays after the pressure is over");
+}
+
+Result<node::Housekeeping> NodeFlags::read() const {
+  node::Housekeeping out;
+  if (!pod_manifest_path.empty() && !pod_manifest_path.starts_with('/'))
+    return fail(Code::invalid, "--pod-manifest-path must be an absolute path, not " + quoted(pod_manifest_path));
+  out.pod_manifests = pod_manifest_path;
+  while (out.pod_manifests.size() > 1 && out.pod_manifests.ends_with('/')) out.pod_manifests.pop_back();
+  out.complete_pod = apiserver::complete_static_pod;
+  for (const auto& [flag, value] : {std::pair("image-gc-high-threshold", image_high), std::pair("image-gc-low-threshold", image_low)})
+    if (value < 0 || value > 100)
+      return fail(Code::invalid, "--" + std::string(flag) + " must be a percentage from 0 to 100, not " + std::to_string(value));
+  if (image_low >= image_high)
+    return fail(Code::invalid, "--image-gc-low-threshold (" + std::to_string(image_low) + ") must be below --image-gc-high-threshold (" +
+                                   std::to_string(image_high) + ")");
+  out.image_high_percent = image_high;
+  out.image_low_percent = image_low;
+  out.image_least_age = TRY(duration("minimum-image-ttl-duration", image_least_age));
+  out.image_most_age = TRY(duration("image-maximum-gc-age", image_most_age));
+  if (out.image_most_age > Duration{} && out.image_most_age <= out.image_least_age)
+    return fail(Code::invalid, "--image-maximum-gc-age must be longer than --minimum-image-ttl-duration");
+  out.thresholds = TRY(node::parse_thresholds(eviction_hard, eviction_soft, eviction_grace_periods, eviction_reclaim));
+  out.pressure_transition = TRY(duration("eviction-pressure-transition-period", pressure_transition));
+  if (eviction_most_grace < 0)
+    return fail(Code::invalid, "--eviction-max-pod-grace-period must be 0 or more, not " + std::to_string(eviction_most_grace));
+  out.eviction_most_grace = std::chrono::seconds(eviction_most_grace);
+  return out;
+}
+
+}  // namespace estiba::server

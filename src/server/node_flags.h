@@ -1,0 +1,24 @@
+// The flags of a node's housekeeping, which the server has for the node in its process and the agent for its own.
+#pragma once
+#include <string>
+
+#include "cli/flags.h"
+#include "node/housekeeping.h"
+
+namespace estiba::server {
+
+struct NodeFlags {
+  std::string pod_manifest_path;
+  int64_t image_high = 85, image_low = 80;
+  std::string eviction_hard =
+      "memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%,imagefs.available<15%,imagefs.inodesFree<5%";
+  std::string eviction_soft, eviction_grace_periods, eviction_reclaim, pressure_transition = "5m0s";
+  int64_t eviction_most_grace = 0;
+  std::string image_least_age = "2m0s", image_most_age = "0s";
+
+  void declare(cli::Flags& flags);
+  /// What they say; errors name the flag.
+  Result<node::Housekeeping> read() const;
+};
+
+}  // namespace estiba::server

@@ -1,0 +1,39 @@
+#include "server/node_flags.h"
+
+#include <gtest/gtest.h>
+
+namespace estiba::server {
+namespace {
+
+std::string refusal(const cli::Arguments& arguments) {
+  NodeFlags flags;
+  cli::Flags declared("estiba x");
+  flags.declare(declared);
+  auto parsed = declared.parse(arguments);
+  if (!parsed) return parsed.error().message;
+  auto read = flags.read();
+  return read ? "" : read.error().message;
+}
+
+TEST(NodeFlags, DefaultsAreKubernetes) {
+  auto read = NodeFlags{}.read();
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->image_high_percent, 85);
+  EXPECT_EQ(read->image_low_percent, 80);
+  EXPECT_EQ(read->image_least_age, std::chrono::minutes(2));
+  EXPECT_EQ(read->thresholds.size(), 5u);
+  EXPECT_EQ(read->pressure_transition, std::chrono::minutes(5));
+}
+
+TEST(NodeFlags, WhatIsWrongIsNamed) {
+  EXPECT_EQ(refusal({"--image-gc-high-threshold=101"}), "--image-gc-high-threshold must be a percentage from 0 to 100, not 101");
+  EXPECT_EQ(refusal({"--image-gc-low-threshold=85"}), "--image-gc-low-threshold (85) must be below --image-gc-high-threshold (85)");
+  EXPECT_EQ(refusal({"--minimum-image-ttl-duration=soon"}), "--minimum-image-ttl-duration must be a duration like 2m0s, not \"soon\"");
+  EXPECT_EQ(refusal({"--image-maximum-gc-age=1m"}), "--image-maximum-gc-age must be longer than --minimum-image-ttl-duration");
+  EXPECT_EQ(refusal({"--eviction-max-pod-grace-period=-1"}), "--eviction-max-pod-grace-period must be 0 or more, not -1");
+  EXPECT_EQ(refusal({"--pod-manifest-path=x"}), "--pod-manifest-path must be an absolute path, not \"x\"");
+  EXPECT_EQ(refusal({"--eviction-hard="}), "");
+}
+
+}  // namespace
+}  // namespace estiba::server
