@@ -259,5 +259,70 @@ TEST_F(PodWorkerTest, ANewImageIsPulledBeforeItReplacesTheOldOne) {
   EXPECT_EQ(engine.started, 2);
 }
 
+constexpr const char* restarts_all =
+    R"({"spec":{"restartPolicy":"Never","initContainers":[{"name":"init","image":"img"}],"containers":[{"name":"web","image":"img","restartPolicy":"Never",
+  "restartPolicyRules":[{"action":"RestartAllContainers","exitCodes":{"operator":"In","values":[88]}}]},{"name":"beside","image":"img"}]}})";
+
+TEST_F(PodWorkerTest, AnExitThatRestartsAllBeginsAgainWithTheInitContainers) {
+  add();
+  auto pod = client.merge(client::pods, "default", "p", restarts_all);
+  engine.have_sandbox(pod.meta().uid);
+  engine.add("init", 0, ContainerState::exited);
+  engine.add("beside", 0, ContainerState::running);
+  engine.add("web", 0, ContainerState::exited, 88);
+  start(pod);
+  // All are gone but the init container, which runs again.
+  ASSERT_EQ(engine.pod->containers.size(), 1u);
+  EXPECT_EQ(engine.pod->containers[0].id, "init-1");
+  EXPECT_EQ(status().phase, "Pending");
+  engine.pod->containers[0].state = ContainerState::exited;
+  worker->engine_event({engine::Event::Type::container_exited, worker->uid(), "init-1"});
+  turn();
+  const auto now = status();
+  EXPECT_EQ(now.phase, "Running");
+  for (const auto& container : now.containerStatuses) {
+    EXPECT_EQ(container.restartCount, 1) << container.name;
+    EXPECT_TRUE(container.state->running) << container.name;
+    EXPECT_EQ(container.lastState->terminated->reason, "RestartingAllContainers") << container.name;
+  }
+}
+
+// The one that asked is removed last, so that a server which is killed meanwhile leaves the next one the reason.
+TEST_F(PodWorkerTest, ARestartOfAllGoesOnAfterTheServerWasKilled) {
+  add("", R"({"phase":"Running","containerStatuses":[
+  {"name":"beside","image":"img","imageID":"","ready":false,"restartCount":4,"containerID":"estiba://beside-4","state":{"running":{}}},
+  {"name":"web","image":"img","imageID":"","ready":false,"restartCount":0,"containerID":"estiba://web-0","state":{"terminated":{"exitCode":88}}}]})");
+  auto pod = client.merge(client::pods, "default", "p", restarts_all);
+  engine.have_sandbox(pod.meta().uid);
+  engine.add("web", 0, ContainerState::exited, 88);
+  start(pod);
+  ASSERT_EQ(engine.pod->containers.size(), 1u);
+  EXPECT_EQ(engine.pod->containers[0].name, "init");
+  engine.pod->containers[0].state = ContainerState::exited;
+  worker->engine_event({engine::Event::Type::container_exited, worker->uid(), engine.pod->containers[0].id});
+  turn();
+  for (const auto& container : status().containerStatuses)
+    EXPECT_EQ(container.restartCount, container.name == "web" ? 1 : 5) << container.name;
+}
+
+TEST_F(PodWorkerTest, AnExitThatRestartsAllAgainAndAgainIsHeldBack) {
+  add();
+  auto pod = client.merge(client::pods, "default", "p", restarts_all);
+  engine.have_sandbox(pod.meta().uid);
+  engine.add("web", 0, ContainerState::exited, 88);
+  engine.add("beside", 0, ContainerState::running);
+  start(pod);
+  engine.pod->containers[0].state = ContainerState::exited;
+  worker->engine_event({engine::Event::Type::container_exited, worker->uid(), engine.pod->containers[0].id});
+  turn();
+  auto* web = engine.find("web-1");
+  ASSERT_TRUE(web);
+  web->state = ContainerState::exited, web->exit_code = 88;
+  worker->engine_event({engine::Event::Type::container_exited, worker->uid(), "web-1"});
+  turn();
+  EXPECT_EQ(status().containerStatuses[0].state->waiting->reason, "CrashLoopBackOff");
+  EXPECT_TRUE(status().containerStatuses[1].state->running);
+}
+
 }  // namespace
 }  // namespace estiba::node

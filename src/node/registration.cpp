@@ -115,6 +115,8 @@ NodeStatus machine_status(const Options& options, WallTime wall, const std::vect
   runtime.recursiveReadOnlyMounts = true;
   runtime.userNamespaces = options.user_namespaces;
   status.features.ensure().supplementalGroupsPolicy = true;
+  // Of those that schedulers and the API ask nodes for (KEP 5328), sorted.
+  status.declaredFeatures = {"InPlacePodLevelResourcesVerticalScaling", "RestartAllContainersOnContainerExits"};
   status.daemonEndpoints.ensure().kubeletEndpoint.ensure().Port = options.api_port;
   return status;
 }

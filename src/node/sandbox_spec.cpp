@@ -6,6 +6,7 @@
 #include "network/dns/resolv_conf.h"
 #include "node/container_spec.h"
 #include "node/resources.h"
+#include "node/status.h"
 
 namespace estiba::node {
 
@@ -13,13 +14,17 @@ using namespace model::core_v1;
 
 std::vector<network::HostPort> host_ports(const Pod& pod) {
   std::vector<network::HostPort> out;
-  for (const Container& container : pod.spec.containers)
+  const auto add = [&](const Container& container) {
     for (const ContainerPort& port : container.ports)
       if (port.hostPort.value_or(0) > 0)
         out.push_back({port.protocol == "UDP"    ? network::Protocol::udp
                        : port.protocol == "SCTP" ? network::Protocol::sctp
                                                  : network::Protocol::tcp,
                        uint16_t(*port.hostPort), uint16_t(port.containerPort), port.hostIP});
+  };
+  for (const Container& container : pod.spec.containers) add(container);
+  for (const Container& container : pod.spec.initContainers)
+    if (is_sidecar(container)) add(container);
   return out;
 }
 

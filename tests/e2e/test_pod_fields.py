@@ -131,6 +131,15 @@ def test_one_exit_restarts_all_containers(cluster):
     assert condition(again, "AllContainersRestarting")["status"] == "False"
 
 
+def test_a_container_killed_by_its_probe_starts_again_whatever_code_it_ends_with(cluster):
+    """With OnFailure an exit by 0 is an end, but not when a probe has caused it."""
+    script = "[ -e /data/ran ] && touch /data/well; touch /data/ran; trap 'exit 0' TERM; while :; do sleep 0.05; done"
+    cluster.apply(pod("polite", "sh", "-c", script, restartPolicy="OnFailure", volumes=[{"name": "data", "emptyDir": {}}], volumeMounts=[{"name": "data", "mountPath": "/data"}],
+                      livenessProbe={"exec": {"command": ["test", "-e", "/data/well"]}, "periodSeconds": 1, "failureThreshold": 1}))
+    again = cluster.wait_pod("polite", lambda p: p["status"].get("containerStatuses") and main(p)["restartCount"] == 1 and main(p)["state"].get("running"), "restarted")
+    assert again["status"]["phase"] == "Running" and main(again)["lastState"]["terminated"]["exitCode"] == 0
+
+
 # --- users and groups ---
 
 def image_with_a_member(target):
@@ -291,6 +300,14 @@ def test_a_host_name_as_it_is_asked_for(cluster):
     cluster.wait_ended("named")
     name, hosts = cluster.k("logs", "named").splitlines()
     assert name == "www.named.example" and hosts.split()[1:] == ["www.named.example"]
+
+
+def test_a_sidecars_port_of_the_node(cluster):
+    made = pod("beside")
+    made["spec"]["initContainers"] = [container("side", "mkdir /www; echo side > /www/index.html; exec busybox httpd -f -p 8080 -h /www", restartPolicy="Always", ports=[{"containerPort": 8080, "hostPort": 21019}])]
+    cluster.apply(made)
+    address = cluster.wait_running("beside")["status"]["hostIP"]
+    wait_for("the page", lambda: cluster.fetch(f"http://{address}:21019/") == "side\n")
 
 
 def test_variables_from_a_file_that_an_init_container_writes(cluster):
