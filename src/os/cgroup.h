@@ -45,9 +45,12 @@ struct CgroupResources {
   std::optional<int64_t> pids_limit;          ///< ≤ 0: no limit
   std::optional<uint16_t> blkio_weight;
   std::vector<BlkioDevice> blkio_weight_device, read_bps, write_bps, read_iops, write_iops;
-  std::vector<std::pair<std::string, uint64_t>> hugepages;  ///< "2MB" → bytes
-  std::vector<DeviceRule> devices;                          ///< in order, the last match counts; empty: nothing is said
-  std::map<std::string, std::string> unified;               ///< v2 files written as they are
+  std::vector<std::pair<std::string, uint64_t>> hugepages;           ///< "2MB" → bytes
+  std::optional<uint32_t> network_class;                             ///< v1 only: tc's handle, 0xAAAABBBB
+  std::vector<std::pair<std::string, uint32_t>> network_priorities;  ///< v1 only: interface → priority
+  std::vector<std::pair<std::string, std::string>> rdma;             ///< device → "hca_handle=2 hca_object=max"
+  std::vector<DeviceRule> devices;                                   ///< in order, the last match counts; empty: nothing is said
+  std::map<std::string, std::string> unified;                        ///< v2 files written as they are
 };
 
 /// What a device did for a group since it was made.

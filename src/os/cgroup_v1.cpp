@@ -157,6 +157,10 @@ Result<void> v1_apply(const CgroupHost& host, const std::string& path, const Cgr
   if (r.pids_limit && *r.pids_limit)
     TRY(files.write("pids", "pids.max", *r.pids_limit < 0 ? std::string("max") : std::to_string(*r.pids_limit)));
   for (const auto& [size, limit] : r.hugepages) TRY(files.write("hugetlb", "hugetlb." + size + ".limit_in_bytes", limit));
+  if (r.network_class) TRY(files.write("net_cls", "net_cls.classid", *r.network_class));
+  for (const auto& [link, priority] : r.network_priorities)
+    TRY(files.write("net_prio", "net_prio.ifpriomap", link + " " + std::to_string(priority)));
+  for (const auto& [device, limits] : r.rdma) TRY(files.write("rdma", "rdma.max", device + " " + limits));
   if (!r.unified.empty()) return fail(Code::unsupported, "linux.resources.unified needs cgroup v2");
   return {};
 }

@@ -106,6 +106,9 @@ Result<void> v2_apply(const std::string& dir, const CgroupResources& r) {
   TRY(apply_io(dir, r));
   if (r.pids_limit && *r.pids_limit) TRY(write_file(dir + "/pids.max", or_max(*r.pids_limit)));
   for (const auto& [size, limit] : r.hugepages) TRY(write_file(dir + "/hugetlb." + size + ".max", std::to_string(limit)));
+  for (const auto& [device, limits] : r.rdma) TRY(write_file(dir + "/rdma.max", device + " " + limits));
+  if (r.network_class || !r.network_priorities.empty())
+    return fail(Code::unsupported, "linux.resources.network needs cgroup v1: version 2 has no controllers for it");
   for (const auto& [file, value] : r.unified) {
     if (file.find('/') != std::string::npos)
       return fail(Code::invalid, "linux.resources.unified: " + quoted(file) + " is no file of a cgroup");

@@ -118,6 +118,34 @@ TEST_F(ContainerTest, SeccompWithoutNoNewPrivilegesWorksToo) {
   EXPECT_EQ(text, "Seccomp:\t2\n");
 }
 
+TEST_F(ContainerTest, ASeccompProfileOlderThanFaccessat2DoesNotKeepProgramsFromRunning) {
+  const std::string old_profile = R"({"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["faccessat2"],"action":"SCMP_ACT_ERRNO"}]})";
+  EXPECT_EQ(output_of("echo runs", {{"linux.seccomp", old_profile}}), "runs\n");
+  EXPECT_EQ(run({"/etc"}, {{"linux.seccomp", old_profile}}).error, "exec /etc: Permission denied");
+}
+
+TEST(SpecResources, WhatNoControllerHereCanDoIsNotPassedOver) {
+  const auto parse = [](const std::string& text) { return parse_resources(json::Document::parse(text)->root(), "linux.resources"); };
+  auto all = parse(
+      R"({"network":{"classID":1048577,"priorities":[{"name":"eth0","priority":500}]},"rdma":{"mlx5_1":{"hcaHandles":3,"hcaObjects":10000}}})");
+  ASSERT_TRUE(all) << all.error().message;
+  EXPECT_EQ(all->network_class, 1048577u);
+  EXPECT_EQ(all->network_priorities, (std::vector<std::pair<std::string, uint32_t>>{{"eth0", 500}}));
+  EXPECT_EQ(all->rdma, (std::vector<std::pair<std::string, std::string>>{{"mlx5_1", "hca_handle=3 hca_object=10000"}}));
+  EXPECT_EQ(parse(R"({"network":{"priorities":[{"priority":5}]}})").error().message, "linux.resources.network.priorities.name: is required");
+  EXPECT_EQ(parse(R"({"rdma":{"mlx5_1":{}}})").error().message, "linux.resources.rdma.mlx5_1: hcaHandles or hcaObjects is required");
+}
+
+TEST_F(ContainerTest, ResourcesOfControllersThatAreNotThereAreRefused) {
+  if (os::exists("/sys/fs/cgroup/net_cls") || os::exists("/sys/fs/cgroup/net_cls,net_prio")) GTEST_SKIP() << "the controller is there";
+  const Outcome out = run({"true"}, {{"linux.resources", R"({"network":{"classID":1}})"}});
+  EXPECT_NE(out.error.find("net_cls"), std::string::npos) << out.error;
+}
+
+TEST_F(ContainerTest, TheRootMayBeUnbindable) {
+  EXPECT_EQ(output_of("grep ' / r[wo]' /proc/self/mountinfo | grep -c unbindable", {{"linux.rootfsPropagation", R"("unbindable")"}}), "1\n");
+}
+
 TEST_F(ContainerTest, ReadonlyRootMaskedAndReadonlyPaths) {
   std::string text = output_of(
       "touch /x 2>/dev/null || echo ro; cat /proc/keys | wc -c; ls /sys/firmware | wc -l; echo 1 > /proc/sys/vm/swappiness || true",

@@ -101,7 +101,10 @@ int check_program(const std::string& path) {
   struct stat info;
   if (stat(path.c_str(), &info) < 0) return errno;
   if (S_ISDIR(info.st_mode)) return EACCES;
-  return faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) < 0 ? errno : 0;
+  if (faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0) return 0;
+  // Seccomp profiles that are older than faccessat2(2) refuse it: then execve(2) will tell.
+  if (errno == EPERM || errno == ENOSYS) return info.st_mode & 0111 ? 0 : EACCES;
+  return errno;
 }
 }  // namespace
 

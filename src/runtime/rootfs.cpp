@@ -26,7 +26,8 @@ Result<void> Rootfs::open() {
     root_ = std::move(outside_.root);
     return {};
   }
-  TRY(os::mount("none", "/", "", propagation ? propagation : MS_SLAVE | MS_REC));
+  // What is unbindable could not be bound to itself below; the root becomes so in the end (finish()).
+  TRY(os::mount("none", "/", "", propagation && !(propagation & MS_UNBINDABLE) ? propagation : MS_SLAVE | MS_REC));
   path_ = root_path_of(spec_, bundle_);
   if (auto info = os::stat_file(path_); !info || !S_ISDIR(info->st_mode)) {
     return fail(Code::not_found, "root.path " + path_ + " is not a directory");

@@ -218,6 +218,44 @@ Result<void> read_hugepages(const json::Node& node, const std::string& field, os
   return {};
 }
 
+// config-linux.md, "Network" and "RDMA".
+Result<void> read_network(const json::Node& node, const std::string& field, os::CgroupResources& out) {
+  const json::Node* network = TRY(find_object(node, "network", field));
+  if (!network) return {};
+  const std::string name = field + ".network";
+  TRY(read(*network, "classID", name, out.network_class));
+  const json::Node* list = network->find("priorities");
+  if (!list || list->is_null()) return {};
+  if (!list->is_array()) return field_error(name + ".priorities", "must be a list");
+  for (const json::Node& element : *list) {
+    std::string link;
+    uint32_t priority = 0;
+    TRY(read(element, "name", name + ".priorities", link));
+    TRY(read(element, "priority", name + ".priorities", priority));
+    if (link.empty()) return field_error(name + ".priorities.name", "is required");
+    out.network_priorities.emplace_back(std::move(link), priority);
+  }
+  return {};
+}
+
+Result<void> read_rdma(const json::Node& node, const std::string& field, os::CgroupResources& out) {
+  const json::Node* devices = TRY(find_object(node, "rdma", field));
+  if (!devices) return {};
+  for (const json::Node& device : *devices) {
+    const std::string name = field + ".rdma." + std::string(device.key());
+    std::optional<uint32_t> handles, objects;
+    TRY(need_object(device, name));
+    TRY(read(device, "hcaHandles", name, handles));
+    TRY(read(device, "hcaObjects", name, objects));
+    if (!handles && !objects) return field_error(name, "hcaHandles or hcaObjects is required");
+    std::string limits;
+    if (handles) limits = "hca_handle=" + std::to_string(*handles);
+    if (objects) limits += std::string(limits.empty() ? "" : " ") + "hca_object=" + std::to_string(*objects);
+    out.rdma.emplace_back(device.key(), std::move(limits));
+  }
+  return {};
+}
+
 Result<SpecHooks> parse_hooks(const json::Node& node) {
   SpecHooks hooks;
   TRY(read(node, "prestart", "hooks", hooks.prestart));
@@ -331,6 +369,8 @@ Result<os::CgroupResources> parse_resources(const json::Node& node, const std::s
   TRY(read(node, "devices", field, out.devices));
   TRY(read_cpu_memory(node, field, out));
   TRY(read_hugepages(node, field, out));
+  TRY(read_network(node, field, out));
+  TRY(read_rdma(node, field, out));
   TRY(read(node, "unified", field, out.unified));
   if (const json::Node* io = TRY(find_object(node, "blockIO", field))) {
     std::string name = field + ".blockIO";
