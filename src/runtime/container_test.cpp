@@ -132,7 +132,8 @@ TEST(SpecResources, WhatNoControllerHereCanDoIsNotPassedOver) {
   EXPECT_EQ(all->network_class, 1048577u);
   EXPECT_EQ(all->network_priorities, (std::vector<std::pair<std::string, uint32_t>>{{"eth0", 500}}));
   EXPECT_EQ(all->rdma, (std::vector<std::pair<std::string, std::string>>{{"mlx5_1", "hca_handle=3 hca_object=10000"}}));
-  EXPECT_EQ(parse(R"({"network":{"priorities":[{"priority":5}]}})").error().message, "linux.resources.network.priorities.name: is required");
+  EXPECT_EQ(parse(R"({"network":{"priorities":[{"priority":5}]}})").error().message,
+            "linux.resources.network.priorities.name: is required");
   EXPECT_EQ(parse(R"({"rdma":{"mlx5_1":{}}})").error().message, "linux.resources.rdma.mlx5_1: hcaHandles or hcaObjects is required");
 }
 
@@ -143,7 +144,8 @@ TEST_F(ContainerTest, ResourcesOfControllersThatAreNotThereAreRefused) {
 }
 
 TEST_F(ContainerTest, TheRootMayBeUnbindable) {
-  EXPECT_EQ(output_of("grep ' / r[wo]' /proc/self/mountinfo | grep -c unbindable", {{"linux.rootfsPropagation", R"("unbindable")"}}), "1\n");
+  EXPECT_EQ(output_of("grep ' / r[wo]' /proc/self/mountinfo | grep -c unbindable", {{"linux.rootfsPropagation", R"("unbindable")"}}),
+            "1\n");
 }
 
 TEST_F(ContainerTest, ReadonlyRootMaskedAndReadonlyPaths) {

@@ -82,7 +82,8 @@ Result<void> change_directory(const std::string& path) {
   if (chdir(path.c_str()) < 0) return fail_errno("chdir " + path + " (process.cwd)");
   // A descriptor of the host that leaked in could be reached as /proc/self/fd/N; the kernel then gives a path without "/".
   char where[4096];
-  if (!getcwd(where, sizeof where) || where[0] != '/') return fail(Code::forbidden, "process.cwd " + path + " is outside of the container's root");
+  if (!getcwd(where, sizeof where) || where[0] != '/')
+    return fail(Code::forbidden, "process.cwd " + path + " is outside of the container's root");
   return {};
 }
 
