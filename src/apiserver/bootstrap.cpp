@@ -31,28 +31,59 @@ constexpr SystemClass system_classes[] = {
     {"system-cluster-critical", 2000000000, "For pods that the cluster needs, on whichever node."},
 };
 
+// As kube-apiserver has it: of the primary family alone, also where there are two.
 std::string kubernetes_service(const std::string& address) {
-  return R"({"metadata":{"name":"kubernetes","labels":{"component":"apiserver","provider":"kubernetes"}},"spec":{"type":"ClusterIP","clusterIP":")" +
+  return R"({"metadata":{"name":"kubernetes","labels":{"component":"apiserver","provider":"kubernetes"}},"spec":{"type":"ClusterIP","ipFamilyPolicy":"SingleStack","clusterIP":")" +
          address + R"(","ports":[{"name":"https","port":443,"protocol":"TCP","targetPort":6443}]}})";
 }
 
 }  // namespace
 
+// The addresses of Services. A cluster of one family may be given the other one too (KEP-1880: the only change that a ServiceCIDR allows).
+static Task<Result<void>> publish_service_cidrs(Registry& registry) {
+  const std::vector<Prefix>& cidrs = registry.cluster().services().cidrs();
+  std::string list;
+  for (const Prefix& cidr : cidrs) list += (list.empty() ? "\"" : ",\"") + cidr.text() + "\"";
+  CO_TRY(co_await create_once(registry, "networking.k8s.io", "v1", "servicecidrs", {}, "kubernetes",
+                              R"({"metadata":{"name":"kubernetes"},"spec":{"cidrs":[)" + list + "]}}"));
+  auto there = registry.cluster().find("networking.k8s.io", "servicecidrs", {}, "kubernetes");
+  if (cidrs.size() < 2 || !there) co_return {};
+  const json::Document doc = CO_TRY(json::Document::parse(there->object->json()));
+  const json::Node* before = doc.root().at("spec", "cidrs");
+  if (!before || before->size() != 1 || (*before)[0].as_string() != cidrs[0].text()) co_return {};
+  Action action = own_action(Verb::patch, *model::schema::find_resource("networking.k8s.io", "v1", "servicecidrs"), {}, "kubernetes");
+  action.body_type = BodyType::merge_patch;
+  action.body = R"({"spec":{"cidrs":[)" + list + "]}}";
+  auto grown = co_await registry.patch(std::move(action));
+  if (!grown) co_return std::unexpected(std::move(grown.error()).context("give Services addresses of a second family"));
+  log::info("services", "Services may have addresses of both families now", {{"cidrs", list}});
+  co_return {};
+}
+
 // The address where Service default/kubernetes leads may change between starts, so it is written each time it differs.
 static Task<Result<void>> publish_endpoints(Registry& registry, const ClusterOptions& options) {
-  std::string port = std::to_string(options.port);
+  const std::string port = std::to_string(options.port);
+  const std::string family(family_name(options.advertise_address.contains(':')));
   std::string subsets =
       R"({"metadata":{"name":"kubernetes","labels":{"endpointslice.kubernetes.io/skip-mirror":"true"}},"subsets":[{"addresses":[{"ip":")" +
       options.advertise_address + R"("}],"ports":[{"name":"https","port":)" + port + R"(,"protocol":"TCP"}]}]})";
-  std::string slice =
-      R"({"metadata":{"name":"kubernetes","labels":{"kubernetes.io/service-name":"kubernetes"}},"addressType":"IPv4","endpoints":[{"addresses":[")" +
-      options.advertise_address + R"("],"conditions":{"ready":true}}],"ports":[{"name":"https","port":)" + port + R"(,"protocol":"TCP"}]})";
+  std::string slice = R"({"metadata":{"name":"kubernetes","labels":{"kubernetes.io/service-name":"kubernetes"}},"addressType":")" + family +
+                      R"(","endpoints":[{"addresses":[")" + options.advertise_address +
+                      R"("],"conditions":{"ready":true}}],"ports":[{"name":"https","port":)" + port + R"(,"protocol":"TCP"}]})";
   struct Row {
     std::string_view group, resource;
     std::string* body;
   };
   for (Row row : {Row{"", "endpoints", &subsets}, Row{"discovery.k8s.io", "endpointslices", &slice}}) {
-    const bool there = registry.cluster().find(row.group, row.resource, "default", "kubernetes").has_value();
+    auto before = registry.cluster().find(row.group, row.resource, "default", "kubernetes");
+    bool there = before.has_value();
+    if (there && !before->object->json().contains("\"addressType\":\"" + family + "\"") && row.body == &slice) {
+      // A slice's family is for ever.
+      auto removed = co_await registry.remove(
+          own_action(Verb::remove, *model::schema::find_resource(row.group, "v1", row.resource), "default", "kubernetes"));
+      if (!removed) co_return std::unexpected(std::move(removed.error()).context("publish the API server's address"));
+      there = false;
+    }
     Action action = own_action(there ? Verb::update : Verb::create, *model::schema::find_resource(row.group, "v1", row.resource), "default",
                                "kubernetes");
     action.body = *row.body;
@@ -63,8 +94,7 @@ static Task<Result<void>> publish_endpoints(Registry& registry, const ClusterOpt
 }
 
 Task<Result<void>> Api::publish_service() {
-  CO_TRY(co_await create_once(registry_, "networking.k8s.io", "v1", "servicecidrs", {}, "kubernetes",
-                              R"({"metadata":{"name":"kubernetes"},"spec":{"cidrs":[")" + cluster_->services().cidr() + "\"]}}"));
+  CO_TRY(co_await publish_service_cidrs(registry_));
   CO_TRY(co_await create_once(registry_, "", "v1", "services", "default", "kubernetes",
                               kubernetes_service(cluster_->services().first_address())));
   co_return co_await publish_endpoints(registry_, cluster_->options());

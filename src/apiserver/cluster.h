@@ -19,7 +19,7 @@ class Extensions;
 }
 
 struct ClusterOptions {
-  std::string service_cidr = "10.43.0.0/16";
+  std::string service_cidr = "10.43.0.0/16";  ///< or one of each family with a comma between them, the primary one first
   std::string cluster_domain = "cluster.local";
   std::string advertise_address = "127.0.0.1";  ///< where Service default/kubernetes leads
   uint16_t port = 6443;

@@ -2,6 +2,7 @@
 
 #include "apiserver/edit.h"
 #include "apiserver/kept.h"
+#include "base/address.h"
 #include "base/strings.h"
 #include "base/time.h"
 
@@ -37,6 +38,11 @@ std::optional<ServiceName> service_of(const json::Node& reference) {
 
 }  // namespace
 
+std::string canonical_address(std::string_view address) {
+  const auto parsed = Address::parse(address);
+  return parsed ? parsed->text() : std::string(address);
+}
+
 std::string address_key(std::string_view address) { return key_of(address_resource(), {}, address); }
 std::string port_key(uint16_t port) { return std::string(ports_prefix) + std::to_string(port); }
 
@@ -52,7 +58,7 @@ Holdings holdings(const json::Node& service) {
   add_port(spec->find("healthCheckNodePort"));
   if (spec->string_at("type") == "ExternalName") return out;
   const auto add_address = [&](std::string_view address) {
-    if (!address.empty() && address != "None") out.addresses.emplace(address);
+    if (!address.empty() && address != "None") out.addresses.insert(canonical_address(address));
   };
   add_address(spec->string_at("clusterIP"));
   if (const json::Node* list = spec->find("clusterIPs"); present(list))

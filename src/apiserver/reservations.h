@@ -22,6 +22,9 @@ inline constexpr std::string_view address_manager_label = "ipaddress.kubernetes.
 
 /// The IPAddresses.
 const model::schema::Resource& address_resource();
+/// The form of an address that IPAddresses are named by; what is none stays as it is.
+std::string canonical_address(std::string_view address);
+/// Of an address in that form.
 std::string address_key(std::string_view address);
 std::string port_key(uint16_t port);
 /// Below it are the keys of all ports.
@@ -33,7 +36,8 @@ struct ServiceName {
   std::string text() const { return ns + "/" + name; }
 };
 
-/// What a Service holds of the cluster's addresses and node ports, the port of its health check included.
+/// What a Service holds, each address in its canonical form, of the cluster's addresses and node ports, the port of its health check
+/// included.
 struct Holdings {
   std::set<std::string> addresses;
   std::set<uint16_t> ports;

@@ -10,34 +10,32 @@
 #include <string_view>
 #include <vector>
 
+#include "base/address.h"
 #include "base/result.h"
 #include "store/store.h"
 
 namespace estiba::apiserver {
 
-/// A range of IPv4 addresses: network address and number of addresses, network and broadcast included.
-struct AddressRange {
-  std::string cidr;
-  uint32_t base = 0, size = 0;
-
-  /// "10.43.0.0/16", from /8 to /30. Code::invalid says what is wrong.
-  static Result<AddressRange> parse(std::string_view cidr);
-  std::string at(uint32_t offset) const;
-  bool contains(uint32_t address) const { return address - base < size; }
-};
+/// Whether Services may have their addresses from a range: IPv4 from /8 to /30, IPv6 from /64 to /126. Code::invalid says what is wrong.
+Result<Prefix> parse_service_range(std::string_view cidr);
 
 class ServiceAllocator {
  public:
-  /// `cidr` is the range of the default ServiceCIDR. Ports are first to last, inclusive.
-  static Result<ServiceAllocator> make(store::Store& store, std::string_view cidr, uint16_t first_port, uint16_t last_port);
+  /// `cidrs` are those of the default ServiceCIDR: one, or one of each family with a comma between them. Ports are first to last,
+  /// inclusive.
+  static Result<ServiceAllocator> make(store::Store& store, std::string_view cidrs, uint16_t first_port, uint16_t last_port);
 
-  /// The first usable address, which Service default/kubernetes has.
-  std::string first_address() const { return configured_.at(1); }
-  const std::string& cidr() const { return configured_.cidr; }
+  /// The first usable address of the primary family, which Service default/kubernetes has.
+  std::string first_address() const { return configured_[0].nth(1)->text(); }
+  /// One, or one of each family.
+  const std::vector<Prefix>& cidrs() const { return configured_; }
+  /// The family of a Service that asks for none.
+  std::string_view default_family() const { return family_name(configured_[0].address.v6); }
+  bool has_family(std::string_view family) const { return range_of_family(configured_, family == "IPv6") != nullptr; }
 
-  /// A free address of the ready ServiceCIDRs, from the upper part of a range while one is free there (KEP-3070: the lower
+  /// A free address of a family of the ready ServiceCIDRs, from the upper part of a range while one is free there (KEP-3070: the lower
   /// part is left to those who ask for an address); Code::exhausted when there is none.
-  Result<std::string> free_address() const;
+  Result<std::string> free_address(std::string_view family) const;
   /// A free port, which is none of `besides`, likewise.
   Result<uint16_t> free_port(const std::set<uint16_t>& besides) const;
   /// Whether an asked one may be had: Code::invalid when it is out of range, Code::already_exists when it is taken.
@@ -49,17 +47,17 @@ class ServiceAllocator {
  private:
   struct Ranges {
     std::vector<store::EntryPtr> objects;  ///< the ServiceCIDRs they were read from
-    std::vector<AddressRange> ready, all;
+    std::vector<Prefix> ready, all;
   };
   struct Cache {
     std::mutex mutex;
     std::shared_ptr<const Ranges> newest;  // guarded by mutex
   };
-  ServiceAllocator(store::Store& store, AddressRange configured, uint16_t first_port, uint16_t last_port);
+  ServiceAllocator(store::Store& store, std::vector<Prefix> configured, uint16_t first_port, uint16_t last_port);
   Result<std::shared_ptr<const Ranges>> ranges() const;
 
   store::Store* store_;
-  AddressRange configured_;
+  std::vector<Prefix> configured_;
   uint16_t first_port_, last_port_;
   std::unique_ptr<Cache> cache_;
 };

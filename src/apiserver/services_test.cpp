@@ -249,6 +249,167 @@ TEST_F(SmallRangeTest, a_full_range_says_so_and_another_one_helps) {
   EXPECT_TRUE(address("full").starts_with("10.50.0.")) << address("full");
 }
 
+class DualStackServicesTest : public ServicesTest {
+ protected:
+  void SetUp() override {
+    options_.cluster.service_cidr = "10.43.0.0/16,fd00:43::/64";
+    ServicesTest::SetUp();
+  }
+  /// "4", "6", "46", "64": the families of the stored clusterIPs, when each has an IPAddress of the Service; else what is wrong.
+  std::string families(std::string name) {
+    auto object = get("", "v1", "services", "default", name);
+    if (!object) return object.error().message;
+    const json::Node& spec = *json_of(*object).find("spec");
+    std::string out;
+    const json::Node* list = spec.find("clusterIPs");
+    for (uint32_t i = 0; list && i < list->size(); ++i) {
+      const std::string address((*list)[i].as_string());
+      const bool v6 = address.starts_with("fd00:43::");
+      if (!v6 && !address.starts_with("10.43.")) return "strange address " + address;
+      auto reserved = ip_address(address);
+      if (!reserved || json_of(*reserved).string_at("spec", "parentRef", "name") != name) return "no IPAddress " + address;
+      if (json_of(*reserved).string_at("metadata", "labels", "ipaddress.kubernetes.io/ip-family") != family_name(v6)) return "wrong label";
+      if ((*spec.find("ipFamilies"))[i].as_string() != family_name(v6)) return "wrong family of " + address;
+      out += v6 ? '6' : '4';
+    }
+    if (list && list->size() && (*list)[0].as_string() != spec.string_at("clusterIP")) return "clusterIP is another";
+    return out;
+  }
+};
+
+TEST_F(DualStackServicesTest, families_and_addresses_go_together) {
+  struct Row {
+    std::string spec, policy, families;
+  };
+  const std::string ports = "'ports':[{'port':80}],'selector':{'a':'b'}";
+  const Row rows[] = {
+      {"{" + ports + "}", "SingleStack", "4"},
+      {"{" + ports + ",'ipFamilies':['IPv6']}", "SingleStack", "6"},
+      {"{" + ports + ",'clusterIP':'fd00:43::abcd'}", "SingleStack", "6"},
+      {"{" + ports + ",'ipFamilyPolicy':'PreferDualStack'}", "PreferDualStack", "46"},
+      {"{" + ports + ",'ipFamilyPolicy':'RequireDualStack'}", "RequireDualStack", "46"},
+      {"{" + ports + ",'ipFamilyPolicy':'RequireDualStack','ipFamilies':['IPv6']}", "RequireDualStack", "64"},
+      {"{" + ports + ",'ipFamilyPolicy':'PreferDualStack','ipFamilies':['IPv6','IPv4']}", "PreferDualStack", "64"},
+      {"{" + ports + ",'ipFamilyPolicy':'PreferDualStack','clusterIP':'fd00:43::abcd'}", "PreferDualStack", "64"},
+      {"{" + ports + ",'ipFamilyPolicy':'PreferDualStack','clusterIP':'10.43.9.9','clusterIPs':['10.43.9.9','fd00:43::0:abcd']}",
+       "PreferDualStack", "46"},
+  };
+  for (const Row& row : rows) {
+    auto made = make_service("f", row.spec);
+    ASSERT_TRUE(made) << row.spec << made.error().message;
+    EXPECT_EQ(spec("f", "ipFamilyPolicy"), "\"" + row.policy + "\"") << row.spec;
+    if (!row.spec.contains("::0:")) EXPECT_EQ(families("f"), row.families) << row.spec;
+    else EXPECT_TRUE(ip_address("fd00:43::abcd")) << "an IPAddress has the canonical form for its name";
+    ASSERT_TRUE(remove("", "v1", "services", "default", "f"));
+    EXPECT_EQ(reserved_addresses(), 1u) << "that of default/kubernetes; " << row.spec;
+  }
+  EXPECT_EQ(
+      causes(make_service("f", "{" + ports + ",'ipFamilies':['IPv4','IPv6']}")),
+      "spec.ipFamilyPolicy: Invalid value: \"SingleStack\": must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families "
+      "are specified");
+  EXPECT_EQ(causes(make_service("f", "{" + ports + ",'clusterIP':'fd00:44::1'}")),
+            "spec.clusterIPs: Invalid value: [\"fd00:44::1\"]: failed to allocate IP fd00:44::1: the provided network does not match the "
+            "current range");
+  EXPECT_EQ(causes(make_service("f", "{" + ports + ",'clusterIP':'fd00:43::'}")),
+            "spec.clusterIPs: Invalid value: [\"fd00:43::\"]: failed to allocate IP fd00:43::: the provided IP (fd00:43::) is not in the "
+            "valid range. The range of valid IPs is fd00:43::/64");
+}
+
+TEST_F(DualStackServicesTest, a_second_family_comes_and_goes) {
+  ASSERT_TRUE(make_service("s"));
+  const std::string first = address("s");
+  ASSERT_TRUE(change("s", "{'spec':{'ipFamilyPolicy':'PreferDualStack'}}"));
+  EXPECT_EQ(families("s"), "46");
+  EXPECT_EQ(address("s"), first);
+  EXPECT_EQ(reserved_addresses(), 3u);
+
+  auto dual = get("", "v1", "services", "default", "s");
+  const std::string second((*json_of(*dual).at("spec", "clusterIPs"))[1].as_string());
+  EXPECT_EQ(causes(change("s", "{'spec':{'clusterIPs':['" + first + "']}}")),
+            "spec.ipFamilyPolicy: Invalid value: \"PreferDualStack\": must be 'SingleStack' to release the secondary cluster IP");
+  EXPECT_EQ(causes(change("s", "{'spec':{'ipFamilies':['IPv4']}}")),
+            "spec.ipFamilyPolicy: Invalid value: \"PreferDualStack\": must be 'SingleStack' to release the secondary IP family");
+  auto swapped = change("s", "{'spec':{'ipFamilies':['IPv6','IPv4']}}");
+  ASSERT_FALSE(swapped);
+  EXPECT_EQ(families("s"), "46");
+
+  ASSERT_TRUE(change("s", "{'spec':{'ipFamilyPolicy':'SingleStack'}}"));
+  EXPECT_EQ(families("s"), "4");
+  EXPECT_EQ(address("s"), first);
+  EXPECT_FALSE(ip_address(second)) << "what is given up is free again";
+
+  ASSERT_TRUE(change(
+      "s", "{'spec':{'ipFamilyPolicy':'RequireDualStack','ipFamilies':['IPv4','IPv6'],'clusterIPs':['" + first + "','fd00:43::7']}}"));
+  EXPECT_EQ(families("s"), "46");
+  EXPECT_TRUE(ip_address("fd00:43::7"));
+  ASSERT_TRUE(change("s", "{'spec':{'type':'ExternalName','externalName':'a.b'}}"));
+  EXPECT_EQ(spec("s", "clusterIPs") + spec("s", "ipFamilies") + spec("s", "ipFamilyPolicy"), "");
+  EXPECT_EQ(reserved_addresses(), 1u);
+}
+
+TEST_F(DualStackServicesTest, default_kubernetes_is_of_the_primary_family_alone) {
+  EXPECT_EQ(spec("kubernetes", "clusterIPs"), R"(["10.43.0.1"])");
+  EXPECT_EQ(spec("kubernetes", "ipFamilyPolicy"), "\"SingleStack\"");
+  auto cidr = get("networking.k8s.io", "v1", "servicecidrs", "", "kubernetes");
+  ASSERT_TRUE(cidr);
+  EXPECT_EQ(json::print(*json_of(*cidr).at("spec", "cidrs")), R"(["10.43.0.0/16","fd00:43::/64"])");
+}
+
+TEST_F(DualStackServicesTest, another_range_may_be_of_one_family) {
+  ASSERT_TRUE(create("networking.k8s.io", "v1", "servicecidrs", "", R"({"metadata":{"name":"more"},"spec":{"cidrs":["fd00:50::/112"]}})"));
+  ASSERT_TRUE(make_service("s", "{'ports':[{'port':80}],'clusterIP':'fd00:50::ffff'}")) << "IPv6 has no broadcast address";
+  EXPECT_EQ(spec("s", "ipFamilies"), R"(["IPv6"])");
+  EXPECT_TRUE(ip_address("fd00:50::ffff"));
+}
+
+// What was stored by a cluster of IPv4 alone stays as it is when the cluster gets the second family.
+TEST_F(ServicesTest, a_cluster_may_be_given_a_second_family) {
+  ASSERT_TRUE(make_service("before", "{'ports':[{'port':80}],'ipFamilyPolicy':'PreferDualStack'}"));
+  options_.cluster.service_cidr = "10.43.0.0/16,fd00:43::/112";
+  options_.cluster.advertise_address = "127.0.0.1";
+  auto again = Api::make(*store_, options_);
+  ASSERT_TRUE(again) << again.error().message;
+  api_ = std::move(*again);
+  ASSERT_TRUE(run(api_->bootstrap()));
+  ASSERT_TRUE(run(api_->publish_service()));
+  auto cidr = get("networking.k8s.io", "v1", "servicecidrs", "", "kubernetes");
+  EXPECT_EQ(json::print(*json_of(*cidr).at("spec", "cidrs")), R"(["10.43.0.0/16","fd00:43::/112"])");
+  ASSERT_TRUE(change("before", "{'metadata':{'labels':{'a':'b'}}}"));
+  EXPECT_EQ(spec("before", "ipFamilies"), R"(["IPv4"])") << "PreferDualStack changes nothing by itself";
+  ASSERT_TRUE(change("before", "{'spec':{'ipFamilyPolicy':'RequireDualStack'}}"));
+  EXPECT_EQ(spec("before", "ipFamilies"), R"(["IPv4","IPv6"])");
+}
+
+class Ipv6ServicesTest : public ServicesTest {
+ protected:
+  void SetUp() override {
+    options_.cluster.service_cidr = "fd00:43::/112";
+    options_.cluster.advertise_address = "fd00::9";
+    ServicesTest::SetUp();
+  }
+};
+
+TEST_F(Ipv6ServicesTest, a_cluster_of_ipv6_alone) {
+  EXPECT_EQ(address("kubernetes"), "fd00:43::1");
+  auto slice = get("discovery.k8s.io", "v1", "endpointslices", "default", "kubernetes");
+  ASSERT_TRUE(slice);
+  EXPECT_EQ(json_of(*slice).string_at("addressType"), "IPv6");
+  ASSERT_TRUE(make_service("s"));
+  EXPECT_TRUE(address("s").starts_with("fd00:43::")) << address("s");
+  EXPECT_EQ(spec("s", "ipFamilies"), R"(["IPv6"])");
+  ASSERT_TRUE(make_service("h", "{'clusterIP':'None'}"));
+  EXPECT_EQ(spec("h", "ipFamilies"), R"(["IPv6","IPv4"])") << "without a selector both, the cluster's first";
+  EXPECT_EQ(causes(make_service("f", "{'ports':[{'port':80}],'ipFamilies':['IPv4']}")),
+            "spec.ipFamilies[0]: Invalid value: \"IPv4\": not configured on this cluster");
+}
+
+TEST_F(ServicesTest, ranges_that_services_cannot_have) {
+  for (const char* bad : {"fd00::/63", "fd00::/127", "10.0.0.0/7", "10.0.0.0/31", "10.0.0.0/16,10.1.0.0/16", "fd00::/112,", "x"}) {
+    options_.cluster.service_cidr = bad;
+    EXPECT_FALSE(Api::make(*store_, options_)) << bad;
+  }
+}
+
 TEST_F(ServicesTest, repair_makes_what_is_missing_and_removes_what_nobody_holds) {
   ASSERT_TRUE(make_service("s", "{'type':'NodePort','ports':[{'port':80,'nodePort':30080}]}"));
   const std::string taken = address("s");

@@ -40,7 +40,8 @@ Result<Address> address_of(const Cluster& cluster, const WebhookTarget& target) 
                          return number && number->as_int() == int64_t(target.port);
                        });
   if (!offered) return fail(Code::unavailable, "service " + name + " has no port " + std::to_string(target.port));
-  return Address{"https://" + std::string(ip) + ":" + std::to_string(target.port) + path, server_name};
+  const std::string host = ip.contains(':') ? "[" + std::string(ip) + "]" : std::string(ip);
+  return Address{"https://" + host + ":" + std::to_string(target.port) + path, server_name};
 }
 
 // What client-go says of an answer that is none, by its status.

@@ -1,6 +1,7 @@
-// Node IPAM: a node that says nothing of its pods' addresses gets the first part of the cluster's range that no node has
-// (kube-controller-manager's --allocate-node-cidrs, range allocator). What a node has it keeps.
+// Node IPAM: a node that says nothing of its pods' addresses gets the first part of the cluster's range that no node has, of both ranges
+// where there are two (kube-controller-manager's --allocate-node-cidrs, range allocator). What a node has it keeps.
 #include "base/log.h"
+#include "base/strings.h"
 #include "client/json_writer.h"
 #include "controllers/framework.h"
 #include "controllers/node_ranges.h"
@@ -30,28 +31,39 @@ class NodeIpam final : public Controller {
   Task<Result<void>> reconcile(std::string name) override {
     const ObjectRef node = nodes_.get(name);
     if (context_.options.pod_cidr.empty() || !node || !node.as<Node>().spec.podCIDR.empty()) co_return {};
-    NodeRanges ranges = CO_TRY(NodeRanges::make(context_.options.pod_cidr, context_.options.node_cidr_mask));
-    nodes_.each([&](const ObjectRef& other) {
-      ranges.take(other.as<Node>().spec.podCIDR);
-      for (const std::string& cidr : other.as<Node>().spec.podCIDRs) ranges.take(cidr);
-    });
-    auto range = ranges.free();
-    if (!range) {
+    auto parts = free_parts();
+    if (!parts) {
       events_.record(node, client::EventType::warning, "CIDRNotAvailable", "Node " + name + " status is now: CIDRNotAvailable");
       // Told once for all who wait; a part that comes free wakes them, and asking again before brings none.
-      if (!exhausted_) log::warn("node-ipam", "nodes get no addresses for their pods", {{"node", name}, {"error", range.error()}});
+      if (!exhausted_) log::warn("node-ipam", "nodes get no addresses for their pods", {{"node", name}, {"error", parts.error()}});
       exhausted_ = true;
       co_return {};
     }
     exhausted_ = false;
     client::JsonWriter json;
     json.object().object("metadata").field("resourceVersion", node.resource_version()).field("uid", node.meta().uid).end();
-    json.object("spec").field("podCIDR", *range).array("podCIDRs").value(*range).end().end().end();
+    json.object("spec").field("podCIDR", parts->front()).array("podCIDRs");
+    for (const std::string& part : *parts) json.value(part);
+    json.end().end().end();
     auto written = co_await client_.patch(client::nodes, "", name, client::PatchType::merge, json.take());
     if (!written) co_return std::unexpected(std::move(written.error()).context("give node " + name + " its pods' addresses"));
     nodes_.observe(*written);
-    log::info("node-ipam", "a node has its pods' addresses", {{"node", name}, {"podCIDR", *range}});
+    log::info("node-ipam", "a node has its pods' addresses", {{"node", name}, {"podCIDRs", join(*parts, ",")}});
     co_return {};
+  }
+
+  // One of each of the cluster's ranges.
+  Result<std::vector<std::string>> free_parts() const {
+    std::vector<std::string> out;
+    for (const Prefix& range : TRY_AS("--pod-cidr", parse_ranges(context_.options.pod_cidr))) {
+      auto parts = TRY(NodeRanges::make(range, range.address.v6 ? context_.options.node_cidr_mask_v6 : context_.options.node_cidr_mask));
+      nodes_.each([&](const ObjectRef& other) {
+        parts.take(other.as<Node>().spec.podCIDR);
+        for (const std::string& cidr : other.as<Node>().spec.podCIDRs) parts.take(cidr);
+      });
+      out.push_back(TRY(parts.free()));
+    }
+    return out;
   }
 
   client::Informer& nodes_;

@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 using model::core_v1::Node;
 
 TEST(NodeRanges, GoInOrderAndComeBack) {
-  auto ranges = NodeRanges::make("10.42.0.0/16", 24);
+  auto ranges = NodeRanges::make(*Prefix::parse("10.42.0.0/16"), 24);
   ASSERT_TRUE(ranges);
   EXPECT_EQ(*ranges->free(), "10.42.0.0/24");
   ranges->take("10.42.0.0/24");
@@ -24,13 +24,26 @@ TEST(NodeRanges, GoInOrderAndComeBack) {
 }
 
 TEST(NodeRanges, EndSomewhere) {
-  auto ranges = NodeRanges::make("10.42.7.0/24", 24);
+  auto ranges = NodeRanges::make(*Prefix::parse("10.42.7.0/24"), 24);
   EXPECT_EQ(*ranges->free(), "10.42.7.0/24");
   ranges->take("10.42.7.0/24");
   EXPECT_EQ(ranges->free().error().code, Code::exhausted);
-  EXPECT_EQ(*NodeRanges::make("10.42.7.0/26", 24)->free(), "10.42.7.0/26");
-  EXPECT_FALSE(NodeRanges::make("fd00::/64", 24));
-  EXPECT_FALSE(NodeRanges::make("10.42.0.0/16", 31));
+  EXPECT_EQ(*NodeRanges::make(*Prefix::parse("10.42.7.0/26"), 24)->free(), "10.42.7.0/26");
+  EXPECT_FALSE(NodeRanges::make(*Prefix::parse("10.42.0.0/16"), 31));
+}
+
+TEST(NodeRanges, OfIpv6) {
+  auto ranges = NodeRanges::make(*Prefix::parse("fd00:42::/56"), 64);
+  ASSERT_TRUE(ranges);
+  EXPECT_EQ(*ranges->free(), "fd00:42::/64");
+  ranges->take("fd00:42::/63");
+  ranges->take("10.42.0.0/24");
+  ranges->take("fd00:42:0:1:8000::/65");
+  EXPECT_EQ(*ranges->free(), "fd00:42:0:2::/64");
+  ranges->take("fd00::/16");
+  EXPECT_EQ(ranges->free().error().code, Code::exhausted);
+  EXPECT_FALSE(NodeRanges::make(*Prefix::parse("fd00::/32"), 64)) << "more parts than can be counted";
+  EXPECT_EQ(*NodeRanges::make(*Prefix::parse("::/0"), 16)->free(), "::/16");
 }
 
 struct NodeIpamTest : ControllerTest {
@@ -56,6 +69,21 @@ TEST_F(NodeIpamTest, EachNodeGetsItsOwnAndKeepsIt) {
   server.erase(client::nodes, "", "a");
   executor.advance(10s);
   EXPECT_EQ(range("b"), "10.42.1.0/24");
+}
+
+TEST_F(NodeIpamTest, OfTwoRangesANodeGetsAPartOfEach) {
+  options.pod_cidr = "fd00:42::/63,10.42.0.0/16";
+  add("old", R"({"podCIDR":"10.42.0.0/24","podCIDRs":["10.42.0.0/24"]})");
+  start({make_node_ipam});
+  add("a");
+  const auto& spec = server.find(client::nodes, "", "a").as<Node>().spec;
+  EXPECT_EQ(spec.podCIDR, "fd00:42::/64");
+  EXPECT_EQ(spec.podCIDRs, (std::vector<std::string>{"fd00:42::/64", "10.42.1.0/24"}));
+  EXPECT_EQ(range("old"), "10.42.0.0/24") << "what a node has it keeps";
+  add("b");
+  add("c");
+  EXPECT_EQ(range("b"), "fd00:42:0:1::/64");
+  EXPECT_EQ(range("c"), "") << "none of one family is none at all";
 }
 
 TEST_F(NodeIpamTest, NodesThatComeAtOnceGetDifferentParts) {

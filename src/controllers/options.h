@@ -27,8 +27,9 @@ struct Options {
   std::vector<ResourceKind> kinds;  ///< what namespaces and the garbage collector cover; empty: every resource of the tables
 
   Duration signing_duration = std::chrono::hours(24 * 365);  ///< of certificates that are signed here, at most
-  std::string pod_cidr;     ///< the nodes' podCIDRs are parts of it (IPv4); empty: nobody here gives nodes any
-  int node_cidr_mask = 24;  ///< the prefix length of a node's part
+  std::string pod_cidr;        ///< the nodes' podCIDRs are parts of it, or of one of each family; empty: nobody here gives nodes any
+  int node_cidr_mask = 24;     ///< the prefix length of a node's part, IPv4
+  int node_cidr_mask_v6 = 64;  ///< the same, IPv6
 
   // Node lifecycle, with the defaults of Kubernetes.
   Duration node_grace = std::chrono::seconds(40);          ///< without a heartbeat for so long a node is Unknown

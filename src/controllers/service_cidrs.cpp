@@ -1,10 +1,8 @@
 // ServiceCIDRs: each gets a finalizer and the condition Ready, and one that is being deleted stays while there are IPAddresses that
 // no other one has (kube-controller-manager's service-cidr-controller).
-#include <arpa/inet.h>
-
 #include <algorithm>
-#include <array>
 
+#include "base/address.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "client/finalizers.h"
@@ -26,38 +24,18 @@ constexpr std::string_view manager_label = "ipaddress.kubernetes.io/managed-by",
 // So long after its deletion every API server knows that nothing is to be allocated from a ServiceCIDR any more.
 constexpr Duration deletion_grace = std::chrono::seconds(10);
 
-struct Network {
-  int family = 0;
-  std::array<uint8_t, 16> bytes{};
-  int length = 0;
+// Of a ServiceCIDR's range, or of the one address that an IPAddress is named by.
+std::optional<Prefix> parse_network(std::string_view text) {
+  auto range = Prefix::parse_loose(text.contains('/') ? std::string(text) : std::string(text) + (text.contains(':') ? "/128" : "/32"));
+  return range ? std::optional(*range) : std::nullopt;
+}
 
-  static std::optional<Network> parse(std::string_view text) {
-    auto [address, length] = split_once(text, '/');
-    Network out;
-    for (int family : {AF_INET, AF_INET6}) {
-      if (inet_pton(family, std::string(address).c_str(), out.bytes.data()) == 1) out.family = family;
-    }
-    const int whole = out.family == AF_INET ? 32 : 128;
-    auto bits = length ? parse_number<int>(*length) : std::optional<int>(whole);
-    if (out.family == 0 || !bits || *bits < 0 || *bits > whole) return std::nullopt;
-    out.length = *bits;
-    return out;
-  }
-  bool contains(const Network& other) const {
-    if (family != other.family || length > other.length) return false;
-    for (int bit = 0; bit < length; ++bit) {
-      if ((bytes[size_t(bit / 8)] ^ other.bytes[size_t(bit / 8)]) & (0x80 >> (bit % 8))) return false;
-    }
-    return true;
-  }
-};
-
-std::vector<Network> networks_of(const json::Node& object) {
-  std::vector<Network> out;
+std::vector<Prefix> networks_of(const json::Node& object) {
+  std::vector<Prefix> out;
   const json::Node* list = object.at("spec", "cidrs");
   if (!list || !list->is_array()) return out;
   for (const json::Node& text : *list)
-    if (auto network = Network::parse(text.as_string())) out.push_back(*network);
+    if (auto network = parse_network(text.as_string())) out.push_back(*network);
   return out;
 }
 
@@ -110,20 +88,20 @@ class ServiceCidrController final : public Controller {
 
   // Whether an address of a Service is in this one's networks and in no other's.
   bool is_needed(const ObjectRef& object, const json::Node& root) const {
-    std::vector<Network> others;
+    std::vector<Prefix> others;
     cidrs_.each([&](const ObjectRef& other) {
       if (other.meta().name == object.meta().name || is_deleted(other)) return;
       if (auto doc = json::Document::parse(other.object->json()))
-        for (const Network& network : networks_of(doc->root())) others.push_back(network);
+        for (const Prefix& network : networks_of(doc->root())) others.push_back(network);
     });
-    const std::vector<Network> own = networks_of(root);
-    const auto in = [](const std::vector<Network>& all, const Network& inner) {
-      return std::ranges::any_of(all, [&](const Network& outer) { return outer.contains(inner); });
+    const std::vector<Prefix> own = networks_of(root);
+    const auto in = [](const std::vector<Prefix>& all, const Prefix& inner) {
+      return std::ranges::any_of(all, [&](const Prefix& outer) { return outer.contains(inner.address); });
     };
     bool needed = false;
     addresses_.each([&](const ObjectRef& address) {
       if (needed || address.meta().label(manager_label) != manager) return;
-      const auto network = Network::parse(address.meta().name);
+      const auto network = parse_network(address.meta().name);
       needed = network && in(own, *network) && !in(others, *network);
     });
     return needed;

@@ -8,10 +8,12 @@
 #include <map>
 #include <set>
 
+#include "base/address.h"
 #include "base/time.h"
 #include "client/json_writer.h"
 #include "client/node_addresses.h"
 #include "controllers/framework.h"
+#include "controllers/service_endpoints.h"
 #include "controllers/table.h"
 #include "model/types/core_v1.h"
 #include "model/types/discovery_v1.h"
@@ -112,6 +114,9 @@ class ServiceLoadBalancer final : public Controller {
     nodes_.each([&](const ObjectRef& node) {
       if (!local || serving.contains(node.meta().name)) std::ranges::copy(client::balancer_addresses(node), std::back_inserter(addresses));
     });
+    const std::vector<std::string> families = families_of(service);
+    std::erase_if(addresses,
+                  [&](const std::string& address) { return !std::ranges::contains(families, family_name(address.contains(':'))); });
     std::ranges::sort(addresses);
     return addresses;
   }

@@ -11,8 +11,7 @@ static double microseconds(auto since) { return std::chrono::duration<double, st
 
 // Prints, never fails on a clock.
 TEST_F(AttachTiming, WarmAndCold) {
-  PodNetwork net({.run_dir = dir_, .bridge = "estiba0", .pod_cidr = *Prefix::parse("10.42.0.0/24"), .service_cidr = *Prefix::parse("10.43.0.0/16"),
-                  .dns = *Address::parse("10.43.0.10"), .pool = 5});
+  PodNetwork net({.run_dir = dir_, .bridge = "estiba0", .sides = *sides_of("10.42.0.0/24", "", "10.43.0.0/16"), .pool = 5});
   auto began = std::chrono::steady_clock::now();
   ASSERT_TRUE(net.start());
   printf("start %.0f us\n", microseconds(began));

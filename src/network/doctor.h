@@ -19,7 +19,7 @@ struct Finding {
 
 struct DoctorOptions {
   std::string bridge = "estiba0";
-  Prefix pod_cidr, service_cidr;
+  std::vector<Prefix> pod_cidrs, service_cidrs;  ///< one, or one of each family
 };
 
 /// Everything, in the network namespace of the caller; at least one finding a subject.
@@ -29,7 +29,7 @@ std::vector<Finding> examine_network(const DoctorOptions& options);
 /// Networks of this machine, reached by links that are not ours, that have addresses of pods or services.
 std::vector<Finding> find_clashes(const std::vector<os::rtnl::Route>& routes, const std::vector<os::rtnl::Link>& links,
                                   const DoctorOptions& options);
-/// Chains of others that drop packets of pods by their policy.
-std::vector<Finding> find_barriers(const std::vector<os::nft::BaseChain>& chains, const std::string& bridge);
+/// Chains of others that drop packets of pods by their policy; `v6`: pods have IPv6 addresses.
+std::vector<Finding> find_barriers(const std::vector<os::nft::BaseChain>& chains, const std::string& bridge, bool v6 = false);
 
 }  // namespace estiba::network

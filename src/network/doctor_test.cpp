@@ -8,7 +8,7 @@ namespace {
 
 using Grade = Finding::Grade;
 
-DoctorOptions options() { return {.pod_cidr = *Prefix::parse("10.42.0.0/16"), .service_cidr = *Prefix::parse("10.43.0.0/16")}; }
+DoctorOptions options() { return {.pod_cidrs = {*Prefix::parse("10.42.0.0/16")}, .service_cidrs = {*Prefix::parse("10.43.0.0/16")}}; }
 
 TEST(Doctor, networks_of_others_that_clash) {
   const std::vector<os::rtnl::Link> links = {{.index = 1, .name = "eth0"}, {.index = 2, .name = "estiba0"}, {.index = 3, .name = "tun0"}};
@@ -41,6 +41,22 @@ TEST(Doctor, chains_of_others_that_drop) {
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].remedy,
             "nft insert rule ip filter FORWARD iifname estiba0 accept; nft insert rule ip filter FORWARD oifname estiba0 accept");
+  const std::vector<os::nft::BaseChain> six{{.family = 10, .table = "filter", .name = "INPUT", .hook = 1, .drops = true}};
+  EXPECT_TRUE(find_barriers(six, "estiba0").empty());
+  ASSERT_EQ(find_barriers(six, "estiba0", true).size(), 1u);
+  EXPECT_EQ(find_barriers(six, "estiba0", true)[0].remedy, "nft insert rule ip6 filter INPUT iifname estiba0 accept");
+}
+
+TEST(Doctor, networks_of_ipv6_that_clash) {
+  const std::vector<os::rtnl::Link> links = {{.index = 1, .name = "eth0"}};
+  DoctorOptions both = options();
+  both.pod_cidrs.push_back(*Prefix::parse("fd00:42::/56"));
+  const auto found =
+      find_clashes({{.destination = std::string(Address::parse("fd00:42::")->raw()), .prefix_length = 48, .index = 1, .family = AF_INET6},
+                    {.destination = std::string(Address::parse("fd00:43::")->raw()), .prefix_length = 64, .index = 1, .family = AF_INET6}},
+                   links, both);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].message, "the network fd00:42::/48 at eth0 has addresses of --pod-cidr fd00:42::/56");
 }
 
 // In the test's own network namespace, with the real kernel.

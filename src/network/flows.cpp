@@ -17,13 +17,6 @@ using policy::Direction;
 
 namespace {
 
-Address address_of(std::string_view raw) {
-  Address out;
-  out.v6 = raw.size() == 16;
-  std::copy_n(raw.begin(), std::min(raw.size(), out.size()), out.bytes.begin());
-  return out;
-}
-
 std::string protocol_text(uint8_t number) {
   switch (number) {
     case IPPROTO_TCP: return "tcp";
@@ -74,7 +67,9 @@ void Directory::add_node(const model::ObjectRef& node) {
 }
 
 void Directory::add_policy(const model::ObjectRef& policy) {
-  policies_.emplace_back(policy.meta().ns + "/" + policy.meta().name, policy::rules_of(policy.as<model::networking_v1::NetworkPolicy>()));
+  policies_.emplace_back(
+      policy.meta().ns + "/" + policy.meta().name,
+      policy::rules_of(policy.as<model::networking_v1::NetworkPolicy>(), false));  // who is isolated is the same for both families
 }
 
 FlowEnd Directory::end(const Address& address, uint16_t port) const {
@@ -111,7 +106,8 @@ std::vector<Flow> flows_of(const std::vector<os::conntrack::Connection>& connect
                            const Directory& directory, WallTime now) {
   std::map<FlowKey, Flow> sums;
   for (const auto& one : connections) {
-    const Address source = address_of(one.source), asked = address_of(one.destination), server = address_of(one.server);
+    const Address source = Address::from_raw(one.source), asked = Address::from_raw(one.destination),
+                  server = Address::from_raw(one.server);
     const bool translated = asked != server || one.destination_port != one.server_port;
     const std::string protocol = protocol_text(one.protocol);
     Flow& flow = sums[{source, server, translated ? asked : Address(), one.server_port, translated ? one.destination_port : 0, protocol}];
@@ -159,7 +155,8 @@ Result<KernelFlows> read_kernel() {
 namespace {
 
 std::string port_text(const FlowEnd& end, const std::string& protocol) {
-  return end.text() + (end.port ? ":" + std::to_string(end.port) : "") + (protocol.empty() ? "" : "/" + protocol);
+  const std::string text = end.port && end.kind.empty() && end.address.v6 ? "[" + end.text() + "]" : end.text();
+  return text + (end.port ? ":" + std::to_string(end.port) : "") + (protocol.empty() ? "" : "/" + protocol);
 }
 
 std::string verdict(const Flow& flow) {

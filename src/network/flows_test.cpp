@@ -82,7 +82,7 @@ TEST(Flows, WhatTheKernelSaysIsTold) {
   auto six = connection("fd00::5", "fd00::6", 80, "fd00::6", 80);
   six.protocol = IPPROTO_UDP;
   for (const auto& [one, row] : {Case{silent, "node/n1 198.51.100.7:443/tcp - 5 1300 - accepted, no answer"},
-                                 Case{ping, "shop/web shop/db/icmp - 5 1300"}, Case{six, "fd00::5 fd00::6:80/udp - 5 1300"}}) {
+                                 Case{ping, "shop/web shop/db/icmp - 5 1300"}, Case{six, "fd00::5 [fd00::6]:80/udp - 5 1300"}}) {
     std::string text = flows_table(flows_of({one}, {}, directory(), WallTime{}), false), packed;
     for (char c : text)
       if (c != ' ' || !packed.ends_with(' ')) packed += c;

@@ -24,4 +24,12 @@ Result<void> set_inside_sysctls() {
   return {};
 }
 
+Result<void> set_inside_sysctls_v6() {
+  // A machine may keep IPv6 off its links by default; links of this namespace come into being with what stands here.
+  for (const char* conf : {"net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6", "net/ipv6/conf/all/accept_redirects",
+                           "net/ipv6/conf/default/accept_redirects", "net/ipv6/conf/default/accept_ra"})
+    TRY(set_sysctl(conf, "0"));
+  return {};
+}
+
 }  // namespace estiba::network

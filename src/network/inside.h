@@ -6,5 +6,7 @@ namespace estiba::network {
 
 /// Sets the sysctls of the namespace that this thread is in.
 Result<void> set_inside_sysctls();
+/// Those for IPv6 addresses that nobody but us hands out.
+Result<void> set_inside_sysctls_v6();
 
 }  // namespace estiba::network

@@ -5,6 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/fd.h"
 #include "base/strings.h"
 
@@ -18,6 +21,7 @@ static std::string_view protocol_name(Protocol protocol) {
 
 std::string Record::text() const {
   std::string text = "state " + std::string(kStates[size_t(state)]) + "\n";
+  for (const Address& other : also) text += "also " + other.text() + "\n";
   if (state != State::pod) return text;
   text += "uid " + pod.uid + "\npod " + pod.ns + "/" + pod.name + "\n";
   for (const HostPort& port : pod.host_ports)
@@ -48,6 +52,8 @@ Result<Record> Record::parse(std::string_view text) {
     if (key == "state") {
       for (size_t i = 0; i < std::size(kStates); ++i)
         if (*value == kStates[i]) record.state = State(i), known = true;
+    } else if (key == "also") {
+      record.also.push_back(TRY(Address::parse(*value)));
     } else if (key == "uid") {
       record.pod.uid = *value;
     } else if (key == "pod") {
@@ -110,25 +116,41 @@ Result<void> Ipam::load() {
     records_[*address] = std::move(record);
   }
   if (auto text = read_file(dir_ + "/last"))
-    if (auto last = Address::parse(trim(*text)); last && cidr_.contains(*last)) last_ = last->number() - cidr_.address.number();
+    if (auto last = Address::parse(trim(*text)); last && parts_[0].contains(*last)) last_ = uint64_t(parts_[0].index_of(*last));
   return {};
 }
 
+// How many numbers there are: as many as the smallest part has. Nobody has so many pods as an IPv6 range has addresses.
+uint64_t Ipam::size() const {
+  int bits = 128;
+  for (const Prefix& part : parts_) bits = std::min(bits, part.address.v6 ? std::min(part.host_bits(), 16) : part.host_bits());
+  return uint64_t(1) << bits;
+}
+
 Result<Address> Ipam::take() {
-  uint64_t size = uint64_t(1) << (32 - cidr_.length);
-  for (uint64_t tried = 0; tried < size; ++tried) {
-    last_ = uint32_t((last_ + 1) % size);
-    if (last_ < 2 || last_ == size - 1) continue;  // network, gateway, broadcast
-    Address address = Address::from_number(cidr_.address.number() + last_);
+  const uint64_t numbers = size();
+  for (uint64_t tried = 0; tried < numbers; ++tried) {
+    last_ = (last_ + 1) % numbers;
+    if (last_ < 2 || last_ == numbers - 1) continue;  // network, gateway, broadcast
+    Address address = TRY(parts_[0].nth(last_));
     if (records_.contains(address)) continue;
+    Record& record = records_[address];
+    for (size_t i = 1; i < parts_.size(); ++i) record.also.push_back(TRY(parts_[i].nth(last_)));
     TRY(update(address, {}));
     TRY(write_file(dir_ + "/last", address.text()));
     return address;
   }
-  return fail(Code::exhausted, "no address is free in " + cidr_.text() + ": " + std::to_string(records_.size()) + " are in use");
+  return fail(Code::exhausted, "no address is free in " + parts_[0].text() + ": " + std::to_string(records_.size()) + " are in use");
+}
+
+std::vector<Address> Ipam::all_of(const Address& primary) const {
+  std::vector<Address> all{primary};
+  if (auto record = records_.find(primary); record != records_.end()) std::ranges::copy(record->second.also, std::back_inserter(all));
+  return all;
 }
 
 Result<void> Ipam::update(const Address& address, Record record) {
+  if (auto known = records_.find(address); known != records_.end()) record.also = known->second.also;
   TRY(write_file(path(address), record.text()));
   records_[address] = std::move(record);
   return {};

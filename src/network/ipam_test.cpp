@@ -44,7 +44,7 @@ class IpamTest : public testing::Test {
 TEST_F(IpamTest, AddressesGoInACircleAndSurviveARestart) {
   Address second;
   {
-    Ipam ipam(cidr_, dir_ + "/a/b");
+    Ipam ipam({cidr_}, dir_ + "/a/b");
     ASSERT_TRUE(ipam.load());
     EXPECT_EQ(ipam.take()->text(), "10.42.0.2");
     second = *ipam.take();
@@ -54,7 +54,7 @@ TEST_F(IpamTest, AddressesGoInACircleAndSurviveARestart) {
          .pod = {.uid = "u", .ns = "ns", .name = "n", .host_ports = {{Protocol::sctp, 1, 2}, {Protocol::tcp, 3, 4, "192.0.2.1"}}}}));
     ASSERT_TRUE(ipam.release(*Address::parse("10.42.0.2")));
   }
-  Ipam ipam(cidr_, dir_ + "/a/b");
+  Ipam ipam({cidr_}, dir_ + "/a/b");
   ASSERT_TRUE(ipam.load());
   ASSERT_EQ(ipam.records().size(), 1u);
   const Record& record = ipam.records().at(second);
@@ -64,16 +64,39 @@ TEST_F(IpamTest, AddressesGoInACircleAndSurviveARestart) {
   EXPECT_EQ(ipam.take().error().message, "no address is free in 10.42.0.0/29: 5 are in use");
 }
 
+TEST_F(IpamTest, AddressesOfBothFamiliesGoTogether) {
+  const std::vector<Prefix> parts{*Prefix::parse("fd00:42::/64"), cidr_};
+  {
+    Ipam ipam(parts, dir_);
+    ASSERT_TRUE(ipam.load());
+    const Address first = *ipam.take();
+    EXPECT_EQ(first.text(), "fd00:42::2");
+    EXPECT_EQ(ipam.all_of(first)[1].text(), "10.42.0.2");
+    ASSERT_TRUE(ipam.update(first, {.state = Record::State::pod, .pod = {.uid = "u"}}));
+    for (int i = 3; i < 7; ++i) EXPECT_EQ(ipam.all_of(*ipam.take())[1].text(), "10.42.0." + std::to_string(i));
+    EXPECT_EQ(ipam.take().error().code, Code::exhausted) << "the smaller range is used up";
+  }
+  // A pod keeps what it was given, whatever the node has now.
+  Ipam ipam({parts[0]}, dir_);
+  ASSERT_TRUE(ipam.load());
+  const Address kept = *Address::parse("fd00:42::2");
+  ASSERT_TRUE(ipam.update(kept, {.state = Record::State::pod, .pod = {.uid = "v"}}));
+  EXPECT_EQ(ipam.all_of(kept).size(), 2u);
+  const Address fresh = *ipam.take();
+  EXPECT_EQ(fresh.text(), "fd00:42::7");
+  EXPECT_EQ(ipam.all_of(fresh).size(), 1u);
+}
+
 TEST_F(IpamTest, ADamagedRecordKeepsItsAddressUntilItIsCleared) {
   {
-    Ipam ipam(cidr_, dir_);
+    Ipam ipam({cidr_}, dir_);
     ASSERT_TRUE(ipam.load());
     ASSERT_TRUE(ipam.take());
   }
   write(dir_ + "/addresses/10.42.0.2", "state pod\n\x01\xff garbage");
   write(dir_ + "/addresses/10.42.0.3.tmp", "half a rec");
   write(dir_ + "/addresses/README", "?");
-  Ipam ipam(cidr_, dir_);
+  Ipam ipam({cidr_}, dir_);
   ASSERT_TRUE(ipam.load());
   ASSERT_EQ(ipam.records().size(), 1u);
   EXPECT_EQ(ipam.records().begin()->second.state, Record::State::partial);

@@ -1,5 +1,7 @@
 #include "network/network.h"
 
+#include <linux/rtnetlink.h>
+
 #include <map>
 
 #include "base/log.h"
@@ -10,6 +12,7 @@
 #include "network/policy/policies.h"
 #include "network/proxy/health_checks.h"
 #include "network/proxy/proxy.h"
+#include "network/side.h"
 #include "network/worker.h"
 
 namespace estiba::network {
@@ -27,6 +30,7 @@ struct Network::Impl {
   void end_watches();
   Task<void> maintain();
   Task<void> mend();
+  Task<void> mend_bridge();
   Task<bool> gone(os::nft::Family family, const char* table);
   Task<void> quiet(Duration still, Duration at_most);
   void remember(const PodRequest& pod, const PodNet& net);
@@ -35,8 +39,8 @@ struct Network::Impl {
   Options options;
   client::Client& client;
   Executor& loop;
-  Prefix pod_cidr, cluster_cidr, service_cidr;
-  Address dns_address, gateway;
+  std::vector<Side> sides;  // one, or one of each family, the primary first
+  Address dns_address;      // of the primary family of services
 
   std::unique_ptr<PodNetwork> pods;                     // used by the worker's thread only
   std::map<std::string, PodNet, std::less<>> attached;  // what this thread knows of it
@@ -48,7 +52,7 @@ struct Network::Impl {
   std::unique_ptr<mesh::Mesh> mesh;
   Event work;  // an attach or a detach: the pool wants filling, or something wants sweeping
   Worker worker;
-  Job maintenance, mending;  // last: end first
+  Job maintenance, mending, mending_bridge;  // last: end first
 };
 
 Network::Network(Options options, client::Client& client, Executor& loop)
@@ -56,16 +60,23 @@ Network::Network(Options options, client::Client& client, Executor& loop)
 Network::~Network() = default;
 
 Result<void> Network::Impl::configure() {
-  pod_cidr = TRY_AS("--pod-cidr", Prefix::parse(options.pod_cidr));
-  cluster_cidr = options.cluster_cidr.empty() ? pod_cidr : TRY_AS("the cluster's pod CIDR", Prefix::parse(options.cluster_cidr));
-  service_cidr = TRY_AS("--service-cidr", Prefix::parse(options.service_cidr));
-  if (pod_cidr.address.v6 || service_cidr.address.v6)
-    return fail(Code::unsupported, "pod and service CIDRs must be IPv4: " + pod_cidr.text() + ", " + service_cidr.text());
-  if (service_cidr.contains(pod_cidr.address) || cluster_cidr.contains(service_cidr.address))
-    return fail(Code::invalid, "the pod CIDR " + cluster_cidr.text() + " and the service CIDR " + service_cidr.text() + " overlap");
-  gateway = TRY_AS("--pod-cidr", pod_cidr.nth(1));
-  dns_address = TRY_AS("--service-cidr", service_cidr.nth(10));
+  sides = TRY(sides_of(options.pod_cidr, options.cluster_cidr, options.service_cidr));
+  dns_address = TRY(parse_ranges(options.service_cidr).value().front().nth(10));
   return {};
+}
+
+static std::vector<Address> addresses_of(const PodNet& net) {
+  std::vector<Address> addresses;
+  for (const std::string& ip : net.ips)
+    if (auto address = Address::parse(ip)) addresses.push_back(*address);
+  return addresses;
+}
+
+static std::string text_of(const std::vector<Side>& sides, std::optional<Prefix> (*range)(const Side&)) {
+  std::string text;
+  for (const Side& side : sides)
+    if (auto found = range(side)) text += (text.empty() ? "" : ",") + found->text();
+  return text;
 }
 
 // --- start and end ---------------------------------------------------------------------------------------------------
@@ -73,12 +84,8 @@ Result<void> Network::Impl::configure() {
 Task<Result<void>> Network::start() {
   Impl& self = *impl_;
   CO_TRY(self.configure());
-  self.pods = std::make_unique<PodNetwork>(PodNetwork::Config{.run_dir = self.options.run_dir,
-                                                              .bridge = self.options.bridge,
-                                                              .pod_cidr = self.pod_cidr,
-                                                              .service_cidr = self.service_cidr,
-                                                              .dns = self.dns_address,
-                                                              .pool = self.options.pool});
+  self.pods = std::make_unique<PodNetwork>(
+      PodNetwork::Config{.run_dir = self.options.run_dir, .bridge = self.options.bridge, .sides = self.sides, .pool = self.options.pool});
   if (auto started = co_await self.worker.run([&self] { return self.pods->start(); }); !started) {
     self.pods.reset();  // what is there may be another server's: stop() must not remove it
     co_return within("start the pod network", std::move(started));
@@ -88,18 +95,19 @@ Task<Result<void>> Network::start() {
   if (self.options.policies) CO_TRY_AS("start the network policies", co_await self.start_policies());
   if (self.proxy) CO_TRY_AS("start the services", co_await self.proxy->start());
   if (self.options.mesh) {
-    self.mesh = std::make_unique<mesh::Mesh>(mesh::Routes::Config{.own_pods = self.pod_cidr, .bridge = self.options.bridge},
+    self.mesh = std::make_unique<mesh::Mesh>(mesh::Routes::Config{.sides = self.sides, .bridge = self.options.bridge},
                                              self.options.node_name, self.client);
     self.mesh->start();
   }
   if (self.proxy && io::Loop::current()) self.health_checks = std::make_unique<HealthChecks>(self.options.node_name, *self.objects);
   self.maintenance = Job(self.maintain());
   self.mending = Job(self.mend());
+  self.mending_bridge = Job(self.mend_bridge());
   self.work.set();
   log::info("network", "pod network is up",
             {{"bridge", self.options.bridge},
-             {"pods", self.pod_cidr.text()},
-             {"services", self.service_cidr.text()},
+             {"pods", text_of(self.sides, [](const Side& side) { return std::optional(side.pods); })},
+             {"services", text_of(self.sides, [](const Side& side) { return side.services; })},
              {"attached", self.attached.size()}});
   co_return {};
 }
@@ -107,22 +115,23 @@ Task<Result<void>> Network::start() {
 void Network::Impl::watch_objects() {
   if (!options.proxy && !options.dns) return;
   objects = std::make_unique<ServiceObjects>(client, options.node_name);
-  if (options.proxy)
-    proxy = std::make_unique<Proxy>(
-        ProxyTable::Config{
-            .bridge = options.bridge, .pod_cidr = pod_cidr, .cluster_cidr = cluster_cidr, .service_cidr = service_cidr, .dns = dns_address},
-        options.node_name, *objects);
-  if (options.dns)
-    dns = std::make_unique<dns::Feed>(
-        dns::Server::Config{.address = dns_address,
-                            .zone = {.domain = options.cluster_domain, .server = dns_address, .owned = {cluster_cidr, service_cidr}},
-                            .resolv_conf = options.resolv_conf},
-        *objects);
+  if (options.proxy) proxy = std::make_unique<Proxy>(options.bridge, sides, options.node_name, *objects);
+  if (!options.dns) return;
+  dns::Server::Config config{.zone = {.domain = options.cluster_domain}, .resolv_conf = options.resolv_conf};
+  for (const Side& side : sides) {
+    config.zone.owned.push_back(side.cluster);
+    if (!side.services) continue;
+    config.zone.owned.push_back(*side.services);
+    config.addresses.push_back(*side.dns);
+  }
+  config.zone.servers = config.addresses;
+  dns = std::make_unique<dns::Feed>(std::move(config), *objects);
 }
 
 void Network::Impl::end_watches() {
   maintenance.cancel();
   mending.cancel();
+  mending_bridge.cancel();
   mesh.reset();
   dns.reset();
   policies.reset();
@@ -144,11 +153,10 @@ Task<Result<void>> Network::Impl::load_pods() {
 }
 
 Task<Result<void>> Network::Impl::start_policies() {
-  policies = std::make_unique<policy::Policies>(policy::PolicyTable::Config{.pod_cidr = pod_cidr, .gateway = gateway, .dns = dns_address},
-                                                options.node_name, client);
-  std::vector<std::pair<PodRequest, Address>> known;
+  policies = std::make_unique<policy::Policies>(sides, options.node_name, client);
+  std::vector<std::pair<PodRequest, policy::PortTable::Sender>> known;
   for (const PodRequest& pod : co_await worker.run([this] { return pods->pods(); }))
-    if (auto net = attached.find(pod.uid); net != attached.end()) known.push_back({pod, CO_TRY(Address::parse(net->second.ips.front()))});
+    if (auto net = attached.find(pod.uid); net != attached.end()) known.push_back({pod, addresses_of(net->second)});
   co_return co_await policies->start(known);
 }
 
@@ -165,6 +173,7 @@ Task<Result<void>> Network::remove_all() {
   if (!self.pods) co_return {};
   Result<void> table;
   self.mending.cancel();  // it is we who take them away
+  self.mending_bridge.cancel();
   if (self.proxy) table = co_await self.proxy->remove_all();
   if (self.policies)
     if (auto removed = co_await self.policies->remove_all(); !removed) table = std::move(removed);
@@ -183,7 +192,7 @@ Task<Result<void>> Network::remove_all() {
 void Network::Impl::remember(const PodRequest& pod, const PodNet& net) {
   attached[pod.uid] = net;
   if (!proxy || pod.host_ports.empty()) return;
-  if (auto address = Address::parse(net.ips.front())) proxy->set_host_ports(pod.uid, pod.host_ports, *address);
+  proxy->set_host_ports(pod.uid, pod.host_ports, addresses_of(net));
 }
 
 void Network::Impl::forget(const std::string& uid) {
@@ -203,7 +212,7 @@ Task<Result<PodNet>> Network::attach(PodRequest pod, bool needs_no_server) {
     self.work.set();
   }
   // Before anything runs in it, so that no packet is sooner than the policies; again if that failed the last time.
-  if (self.policies) CO_TRY(co_await self.policies->attach(std::move(pod), CO_TRY(Address::parse(net.ips.front())), needs_no_server));
+  if (self.policies) CO_TRY(co_await self.policies->attach(std::move(pod), addresses_of(net), needs_no_server));
   co_return net;
 }
 
@@ -270,7 +279,6 @@ Task<bool> Network::Impl::gone(os::nft::Family family, const char* table) {
 
 // Other tools flush the packet filter (`nft flush ruleset`, a firewall's restart); the kernel tells of every change and whose it was.
 Task<void> Network::Impl::mend() {
-  using os::nft::Family;
   auto watch = os::netlink::watch(NETLINK_NETFILTER, 7);  // NFNLGRP_NFTABLES
   if (!watch) {
     log::warn("network", "the packet filter is not watched", {{"error", watch.error()}});
@@ -284,8 +292,9 @@ Task<void> Network::Impl::mend() {
     co_await sleep_for(milliseconds(10));  // a change comes as many messages
     auto changes = os::nft::read_changes(watch->get(), own);
     // Too much news to be read, which our own first writing is too: whoever flushes removes tables.
-    if (changes.missed && co_await gone(Family::ip, ProxyTable::name)) changes.tables.insert(ProxyTable::name);
-    if (changes.missed && co_await gone(Family::ip, policy::PolicyTable::name)) changes.tables.insert(policy::PolicyTable::name);
+    for (const Side& side : sides)
+      for (const char* table : {ProxyTable::name, policy::PolicyTable::name})
+        if (changes.missed && co_await gone(NftFamily::of(side.v6()).table, table)) changes.tables.insert(table);
     const bool services = proxy && changes.tables.contains(ProxyTable::name);
     const bool fences =
         policies && (changes.tables.contains(policy::PolicyTable::name) || changes.tables.contains(policy::PortTable::name));
@@ -295,8 +304,30 @@ Task<void> Network::Impl::mend() {
   }
 }
 
+// The same of the bridge, without which no pod reaches anything: somebody has removed it, or turned it off.
+Task<void> Network::Impl::mend_bridge() {
+  auto watch = os::netlink::watch(NETLINK_ROUTE, RTNLGRP_LINK);
+  if (!watch) {
+    log::warn("network", "the bridge is not watched", {{"error", watch.error()}});
+    co_return;
+  }
+  for (;;) {
+    co_await io::Loop::current()->readable(watch->get());
+    bool ours = false;
+    const bool whole = os::netlink::take(watch->get(), [&](const os::netlink::Message& message, uint32_t) {
+      ours |= message.attributes(sizeof(ifinfomsg)).name(IFLA_IFNAME) == options.bridge;
+    });
+    if (whole && !ours) continue;
+    auto mended = co_await worker.run([this] { return pods->mend(); });
+    if (!mended) log::error("network", "the bridge of the pods cannot be mended", {{"error", mended.error()}});
+    else if (*mended)
+      log::warn("network", "another program had taken away the bridge of the pods: it is made again", {{"bridge", options.bridge}});
+    if (!mended) co_await sleep_for(seconds(1));
+  }
+}
+
 std::string Network::dns_address() const { return impl_->dns_address.text(); }
-std::string Network::gateway() const { return impl_->gateway.text(); }
+std::string Network::gateway() const { return impl_->sides.empty() ? "" : impl_->sides[0].gateway.text(); }
 bool Network::services_ready() const {
   const Impl& self = *impl_;
   return (!self.proxy || self.proxy->ready()) && (!self.policies || self.policies->ready()) && (!self.dns || self.dns->ready()) &&

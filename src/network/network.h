@@ -24,9 +24,9 @@ namespace estiba::network {
 struct Options {
   std::string run_dir = "/run/estiba";  ///< namespaces and allocations; gone after a reboot, as they are
   std::string data_dir = "/var/lib/estiba";
-  std::string pod_cidr = "10.42.0.0/24";  ///< this node's part, IPv4; its first address is the bridge's
-  std::string cluster_cidr;               ///< all nodes' pods; not masqueraded. Empty: pod_cidr
-  std::string service_cidr = "10.43.0.0/16";
+  std::string pod_cidr = "10.42.0.0/24";      ///< this node's part, or of both families "PRIMARY,OTHER"; its first address is the bridge's
+  std::string cluster_cidr;                   ///< all nodes' pods; not masqueraded. Likewise. Empty: pod_cidr
+  std::string service_cidr = "10.43.0.0/16";  ///< likewise
   std::string cluster_domain = "cluster.local";
   std::string node_name;
   std::string bridge = "estiba0";
@@ -58,9 +58,9 @@ class Network {
   /// What attach() answered, or nullopt.
   std::optional<PodNet> find(std::string_view uid) const;
 
-  /// The address of the cluster's DNS, the tenth of the service CIDR: "10.43.0.10".
+  /// The address of the cluster's DNS, the tenth of the (first) service CIDR: "10.43.0.10".
   std::string dns_address() const;
-  /// The bridge's address, which host processes are seen under by pods: "10.42.0.1".
+  /// The bridge's address of the primary family, which host processes are seen under by pods: "10.42.0.1".
   std::string gateway() const;
   /// True when the first lists have been applied: services and the DNS answer, policies are in force.
   bool services_ready() const;

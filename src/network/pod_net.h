@@ -42,12 +42,12 @@ struct PodRequest {
 };
 
 struct PodNet {
-  std::string netns_path;   ///< a bound network namespace, "/run/estiba/netns/…"
-  std::string userns_path;  ///< the bound user namespace that it belongs to, "/run/estiba/userns/…"; empty: the host's
-  std::vector<std::string> ips;
+  std::string netns_path;        ///< a bound network namespace, "/run/estiba/netns/…"
+  std::string userns_path;       ///< the bound user namespace that it belongs to, "/run/estiba/userns/…"; empty: the host's
+  std::vector<std::string> ips;  ///< one, or one of each family, the primary first
   std::string interface_name = "eth0";
   std::string mac;
-  std::string gateway;
+  std::string gateway;  ///< of the primary family
   int mtu = 1500;
 };
 

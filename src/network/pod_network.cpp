@@ -17,7 +17,11 @@ namespace estiba::network {
 
 namespace rtnl = os::rtnl;
 
-std::string mac_of(const Address& address) { return std::string("\x0a\x58", 2) + std::string(address.raw()); }
+std::string mac_of(const Address& address) {
+  std::string word(address.raw().substr(0, 4));
+  for (size_t i = 4; i < address.size(); ++i) word[i % 4] ^= char(address.bytes[i]);
+  return std::string("\x0a\x58", 2) + word;
+}
 
 std::string mac_text(std::string_view mac) {
   std::string text;
@@ -25,9 +29,21 @@ std::string mac_text(std::string_view mac) {
   return text;
 }
 
-std::string veth_name(const Address& address) { return "ev" + hex_encode(address.raw()); }
+std::string veth_name(const Address& address) {
+  return address.v6 ? "ev6" + hex_encode(address.raw().substr(12)) : "ev" + hex_encode(address.raw());
+}
 
-PodNetwork::PodNetwork(Config config) : config_(std::move(config)), ipam_(config_.pod_cidr, config_.run_dir + "/network") {}
+std::string veth_prefix(const Prefix& pods) {
+  return pods.address.v6 ? "ev6" : veth_name(pods.address).substr(0, 2 + size_t(pods.length) / 8 * 2);
+}
+
+static std::vector<Prefix> parts_of(const std::vector<Side>& sides) {
+  std::vector<Prefix> parts;
+  for (const Side& side : sides) parts.push_back(side.pods);
+  return parts;
+}
+
+PodNetwork::PodNetwork(Config config) : config_(std::move(config)), ipam_(parts_of(config_.sides), config_.run_dir + "/network") {}
 
 std::string PodNetwork::netns_path(const Address& address) const { return config_.run_dir + "/netns/" + address.text(); }
 
@@ -35,7 +51,6 @@ std::string PodNetwork::userns_path(const Address& address) const { return confi
 
 Result<void> PodNetwork::start() {
   socket_ = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
-  gateway_ = TRY(ipam_.gateway());
   TRY(ipam_.load());
   for (const char* dir : {"/netns", "/userns"}) TRY(os::make_dir(config_.run_dir + dir));
   TRY(make_bridge());
@@ -43,9 +58,10 @@ Result<void> PodNetwork::start() {
 }
 
 Result<void> PodNetwork::make_bridge() {
+  TRY(prepare_v6());
   mtu_ = TRY(rtnl::default_mtu(socket_));
   rtnl::Batch batch;
-  rtnl::put_bridge(batch, config_.bridge, mac_of(gateway_), mtu_);
+  rtnl::put_bridge(batch, config_.bridge, mac_of(config_.sides[0].gateway), mtu_);
   TRY(socket_.run(batch));
   rtnl::Link bridge = TRY(rtnl::link(socket_, config_.bridge));
   if (bridge.kind != "bridge")
@@ -61,31 +77,67 @@ Result<void> PodNetwork::make_bridge() {
 
   batch.clear();
   rtnl::put_link(batch, bridge.index, {.up = true, .mtu = mtu_, .alias = owner});
-  // Left from a run with another CIDR, an address would attract packets for others.
-  for (const rtnl::LinkAddress& old : TRY(rtnl::addresses(socket_, AF_INET)))
-    if (old.index == bridge.index && old.address != gateway_.raw() && old.address != config_.dns.raw())
-      rtnl::put_delete_address(batch, old.index, old.address, old.prefix_length);
-  rtnl::put_address(batch, bridge.index, gateway_.raw(), config_.pod_cidr.length);
-  rtnl::put_address(batch, bridge.index, config_.dns.raw(), 32);
-  // Without it a node that has no default route could not even begin to send to a service; it also makes the bridge's
-  // address the source, so that pods can answer.
-  rtnl::put_route(batch, {.destination = std::string(config_.service_cidr.address.raw()),
-                          .prefix_length = config_.service_cidr.length,
-                          .source = std::string(gateway_.raw()),
-                          .index = bridge.index,
-                          .scope = RT_SCOPE_LINK});
+  for (const Side& side : config_.sides) TRY(put_side(batch, side));
   TRY(socket_.run(batch));
-
-  TRY(rtnl::set_sysctl("net/ipv4/ip_forward", "1"));
-  std::string conf = "net/ipv4/conf/" + config_.bridge;
-  TRY(rtnl::set_sysctl(conf + "/route_localnet", "1"));  // 127.0.0.1:nodePort; the table drops such packets from pods
-  // Pods must not be told to send to each other directly; both must be off.
-  TRY(rtnl::set_sysctl(conf + "/send_redirects", "0"));
-  TRY(rtnl::set_sysctl("net/ipv4/conf/all/send_redirects", "0"));
   // For `estiba network flows`, of connections from now on; without connection tracking there are no such settings yet.
   for (const char* counting : {"net/netfilter/nf_conntrack_acct", "net/netfilter/nf_conntrack_timestamp"})
     (void)rtnl::set_sysctl(counting, "1");
   return {};
+}
+
+Result<void> PodNetwork::put_side(rtnl::Batch& batch, const Side& side) {
+  const uint8_t family = side.v6() ? AF_INET6 : AF_INET;
+  const int whole = int(side.gateway.size()) * 8;
+  const auto ours = [&](std::string_view address) { return address == side.gateway.raw() || (side.dns && address == side.dns->raw()); };
+  // Left from a run with another CIDR, an address would attract packets for others. Link-local ones are here for nothing.
+  for (const rtnl::LinkAddress& old : TRY(rtnl::addresses(socket_, family)))
+    if (old.index == bridge_index_ && !ours(old.address)) rtnl::put_delete_address(batch, old.index, old.address, old.prefix_length);
+  rtnl::put_address(batch, bridge_index_, side.gateway.raw(), side.pods.length);
+  if (side.dns) rtnl::put_address(batch, bridge_index_, side.dns->raw(), whole);
+  // Without it a node that has no default route could not even begin to send to a service; it also makes the bridge's
+  // address the source, so that pods can answer.
+  if (side.services)
+    rtnl::put_route(batch, {.destination = std::string(side.services->address.raw()),
+                            .prefix_length = side.services->length,
+                            .source = std::string(side.gateway.raw()),
+                            .index = bridge_index_,
+                            .scope = RT_SCOPE_LINK,
+                            .family = family});
+  const std::string conf = std::string(side.v6() ? "net/ipv6/conf/" : "net/ipv4/conf/") + config_.bridge;
+  if (side.v6()) {
+    for (const auto& [name, value] : {std::pair("/disable_ipv6", "0"), {"/accept_ra", "0"}, {"/addr_gen_mode", "1"}})
+      TRY(rtnl::set_sysctl(conf + name, value));
+    return rtnl::set_sysctl("net/ipv6/conf/all/forwarding", "1");
+  }
+  TRY(rtnl::set_sysctl("net/ipv4/ip_forward", "1"));
+  TRY(rtnl::set_sysctl(conf + "/route_localnet", "1"));  // 127.0.0.1:nodePort; the table drops such packets from pods
+  // Pods must not be told to send to each other directly; both must be off.
+  TRY(rtnl::set_sysctl(conf + "/send_redirects", "0"));
+  return rtnl::set_sysctl("net/ipv4/conf/all/send_redirects", "0");
+}
+
+// A machine that forwards takes no router's advertisements any more unless it is told to (accept_ra 2, ip-sysctl): what it lives by stays.
+Result<void> PodNetwork::prepare_v6() {
+  const auto side = std::ranges::find_if(config_.sides, &Side::v6);
+  if (side == config_.sides.end()) return {};
+  const std::string folder = "/proc/sys/net/ipv6/conf";
+  std::unique_ptr<DIR, int (*)(DIR*)> links(opendir(folder.c_str()), closedir);
+  if (!links)
+    return fail(Code::unsupported, "pods are to have addresses of " + side->pods.text() +
+                                       ", but this kernel has no IPv6: boot it without ipv6.disable=1, or leave the IPv6 ranges out of "
+                                       "--pod-cidr and --service-cidr");
+  if (auto forwarding = rtnl::get_sysctl("net/ipv6/conf/all/forwarding"); forwarding && *forwarding == "1") return {};
+  while (dirent* entry = readdir(links.get())) {
+    const std::string name = entry->d_name, conf = "net/ipv6/conf/" + name + "/accept_ra";
+    if (name.starts_with('.') || name == "all") continue;
+    if (auto value = rtnl::get_sysctl(conf); value && *value == "1") TRY(rtnl::set_sysctl(conf, "2"));
+  }
+  return {};
+}
+
+void PodNetwork::put_neighbours(rtnl::Batch& batch, const Address& primary) const {
+  for (const Address& address : ipam_.all_of(primary))
+    if (address.v6) rtnl::put_neighbour(batch, bridge_index_, address.raw(), mac_of(primary));
 }
 
 // --- slots -----------------------------------------------------------------------------------------------------------
@@ -108,6 +160,7 @@ Result<void> PodNetwork::build_slot(const Address& address, const PodRequest* ow
     Fd here(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
     if (!here) return fail_errno("open /proc/thread-self/ns/net");
     TRY(set_inside_sysctls());
+    if (std::ranges::any_of(config_.sides, &Side::v6)) TRY(set_inside_sysctls_v6());
     rtnl::Batch batch;
     // With br_netfilter a pod's packet to itself through a service leaves by the port it came by: hairpin.
     rtnl::put_veth(batch, {.name = name,
@@ -117,6 +170,7 @@ Result<void> PodNetwork::build_slot(const Address& address, const PodRequest* ow
                            .mtu = mtu_,
                            .master = bridge_index_,
                            .hairpin = true});
+    put_neighbours(batch, address);
     TRY(socket_.run(batch));
 
     auto inside = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
@@ -124,10 +178,17 @@ Result<void> PodNetwork::build_slot(const Address& address, const PodRequest* ow
     batch.clear();
     rtnl::put_link(batch, 1, {.up = true});  // lo
     rtnl::put_link(batch, eth0, {.up = true});
-    rtnl::put_address(batch, eth0, address.raw(), 32);
-    rtnl::put_route(batch, {.destination = std::string(gateway_.raw()), .prefix_length = 32, .index = eth0, .scope = RT_SCOPE_LINK});
-    rtnl::put_route(batch, {.gateway = std::string(gateway_.raw()), .index = eth0});
-    rtnl::put_neighbour(batch, eth0, gateway_.raw(), mac_of(gateway_));
+    const std::vector<Address> addresses = ipam_.all_of(address);
+    for (const Address& own : addresses) {
+      const Side& side = *std::ranges::find(config_.sides, own.v6, &Side::v6);
+      const std::string gateway(side.gateway.raw());
+      const int whole = int(own.size()) * 8;
+      const uint8_t family = own.v6 ? AF_INET6 : AF_INET;
+      rtnl::put_address(batch, eth0, own.raw(), whole);
+      rtnl::put_route(batch, {.destination = gateway, .prefix_length = whole, .index = eth0, .scope = RT_SCOPE_LINK, .family = family});
+      rtnl::put_route(batch, {.gateway = gateway, .index = eth0, .family = family});
+      rtnl::put_neighbour(batch, eth0, gateway, mac_of(config_.sides[0].gateway));
+    }
     return inside.run(batch);
   };
   if (!owner || owner->uids.empty()) return os::make_netns(netns_path(address), fill);
@@ -154,6 +215,9 @@ Result<void> PodNetwork::remove_slots(const std::vector<Address>& addresses) {
   for (const Address& address : addresses) links.push_back(veth_name(address));
   // The namespace's end would take the pair along, but some time later, and its address may be wanted before.
   rtnl::put_delete_links(batch, links);
+  for (const Address& address : addresses)
+    for (const Address& own : ipam_.all_of(address))
+      if (own.v6) rtnl::put_delete_neighbour(batch, bridge_index_, own.raw());
   TRY(socket_.run(batch));
   for (const Address& address : addresses) {
     TRY(os::remove_netns(netns_path(address)));
@@ -214,7 +278,7 @@ Result<void> PodNetwork::adopt() {
     if (link.master == bridge_index_) ports.insert(link.name);
   std::vector<Address> broken;
   for (const auto& [address, record] : ipam_.records()) {
-    bool whole = record.state != Record::State::partial && config_.pod_cidr.contains(address) && ports.contains(veth_name(address)) &&
+    bool whole = record.state != Record::State::partial && config_.sides[0].pods.contains(address) && ports.contains(veth_name(address)) &&
                  os::open_netns(netns_path(address)).has_value();
     if (whole) continue;
     if (record.state == Record::State::pod)
@@ -248,6 +312,27 @@ Result<void> PodNetwork::remove_strays() {
   return {};
 }
 
+Result<bool> PodNetwork::mend() {
+  auto bridge = rtnl::link(socket_, config_.bridge);
+  if (bridge && bridge->index == bridge_index_ && bridge->up) return false;
+  if (!bridge && bridge.error().code != Code::not_found) return std::unexpected(std::move(bridge.error()));
+  TRY(make_bridge());
+  std::map<std::string, rtnl::Link> links;
+  for (rtnl::Link& link : TRY(rtnl::links(socket_))) links.emplace(link.name, std::move(link));
+  rtnl::Batch batch;
+  for (const auto& [address, record] : ipam_.records()) {
+    const auto port = links.find(veth_name(address));
+    if (port == links.end()) continue;
+    if (port->second.master != bridge_index_) {
+      rtnl::put_link(batch, port->second.index, {.up = true, .master = bridge_index_});
+      rtnl::put_bridge_port(batch, port->second.index, {.hairpin = true});
+    }
+    put_neighbours(batch, address);
+  }
+  TRY(socket_.run(batch));
+  return true;
+}
+
 Result<void> PodNetwork::remove_all() {
   std::vector<Address> all;
   for (const auto& [address, record] : ipam_.records()) all.push_back(address);
@@ -266,12 +351,13 @@ Result<void> PodNetwork::remove_all() {
 // --- telling ---------------------------------------------------------------------------------------------------------
 
 PodNet PodNetwork::describe(const Address& address) const {
-  return {.netns_path = netns_path(address),
-          .userns_path = os::exists(userns_path(address)) ? userns_path(address) : std::string(),
-          .ips = {address.text()},
-          .mac = mac_text(mac_of(address)),
-          .gateway = gateway_.text(),
-          .mtu = mtu_};
+  PodNet net{.netns_path = netns_path(address),
+             .userns_path = os::exists(userns_path(address)) ? userns_path(address) : std::string(),
+             .mac = mac_text(mac_of(address)),
+             .gateway = config_.sides[0].gateway.text(),
+             .mtu = mtu_};
+  for (const Address& own : ipam_.all_of(address)) net.ips.push_back(own.text());
+  return net;
 }
 
 std::optional<Address> PodNetwork::address_of(std::string_view uid) const {

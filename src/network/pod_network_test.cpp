@@ -1,5 +1,6 @@
 #include "network/pod_network.h"
 
+#include "base/strings.h"
 #include "network/testing.h"
 
 namespace estiba::network {
@@ -7,12 +8,7 @@ namespace estiba::network {
 class PodNetworkTest : public NetTest {
  protected:
   PodNetwork::Config config() const {
-    return {.run_dir = dir_,
-            .bridge = "estiba0",
-            .pod_cidr = *Prefix::parse("10.42.0.0/24"),
-            .service_cidr = *Prefix::parse("10.43.0.0/16"),
-            .dns = *Address::parse("10.43.0.10"),
-            .pool = 2};
+    return {.run_dir = dir_, .bridge = "estiba0", .sides = *sides_of("10.42.0.0/24", "", "10.43.0.0/16"), .pool = 2};
   }
 };
 
@@ -78,6 +74,86 @@ TEST_F(PodNetworkTest, ANetworkOfAUserNamespaceBelongsToItAndGoesWithIt) {
   ASSERT_OK(net.remove_all());
 }
 
+TEST_F(PodNetworkTest, PodsHaveAnAddressOfEachFamily) {
+  for (const auto& [pods, services] : {std::pair("10.42.0.0/24,fd00:42::/64", "10.43.0.0/16,fd00:43::/112"),
+                                       {"fd00:42::/64,10.42.0.0/24", "fd00:43::/112,10.43.0.0/16"},
+                                       {"fd00:42::/64", "fd00:43::/112"}}) {
+    auto both = config();
+    both.sides = *sides_of(pods, "", services);
+    PodNetwork net(both);
+    ASSERT_OK(net.start());
+    auto a = net.attach({.uid = "a"}), b = net.attach({.uid = "b"});
+    ASSERT_OK(a);
+    ASSERT_OK(b);
+    EXPECT_EQ(a->ips.size(), both.sides.size());
+    EXPECT_EQ(a->ips[0], both.sides[0].v6() ? "fd00:42::2" : "10.42.0.2");
+    const std::string ping = "busybox ping -c1 -W1 -q ";
+    for (const std::string& ip : b->ips) {
+      EXPECT_FALSE(sh(ping + ip + " >/dev/null", a->netns_path).contains("exit")) << ip;
+      EXPECT_FALSE(sh(ping + ip + " >/dev/null").contains("exit")) << ip;
+    }
+    for (const Side& side : both.sides) {
+      EXPECT_FALSE(sh(ping + side.gateway.text() + " >/dev/null", a->netns_path).contains("exit")) << side.gateway.text();
+      EXPECT_FALSE(sh(ping + side.dns->text() + " >/dev/null", a->netns_path).contains("exit")) << side.dns->text();
+    }
+    EXPECT_EQ(sh("ip -6 address show scope link dev estiba0; ip -6 address show scope link dev eth0", a->netns_path).find("fe80"),
+              std::string::npos);
+    EXPECT_EQ(sh("ip -6 address show dev estiba0").find("fe80"), std::string::npos) << "no router's redirects";
+    EXPECT_EQ(sh("ip -6 address show dev eth0", a->netns_path).find("tentative"), std::string::npos);
+    EXPECT_EQ(sh("cat /proc/sys/net/ipv6/conf/eth0/accept_ra /proc/sys/net/ipv6/conf/eth0/accept_redirects", a->netns_path), "0\n0\n");
+
+    // The bridge is taken away: what is left of the pods is joined to another.
+    sh("ip link delete estiba0");
+    EXPECT_TRUE(*net.mend());
+    EXPECT_FALSE(*net.mend());
+    for (const std::string& ip : b->ips) EXPECT_FALSE(sh(ping + ip + " >/dev/null", a->netns_path).contains("exit")) << ip;
+    ASSERT_OK(net.detach("a"));
+    EXPECT_TRUE(*net.sweep());
+    EXPECT_EQ(sh("ip -6 neigh show dev estiba0").find("fd00:42::2 "), std::string::npos);
+    ASSERT_OK(net.remove_all());
+  }
+}
+
+TEST_F(PodNetworkTest, AMachineThatLivesByAdvertisementsGoesOnToTakeThem) {
+  sh("ip link add keep0 type veth peer name keep1; sysctl -qw net.ipv6.conf.all.forwarding=0 net.ipv6.conf.keep0.accept_ra=1 "
+     "net.ipv6.conf.keep1.accept_ra=0");
+  auto both = config();
+  both.sides = *sides_of("10.42.0.0/24,fd00:42::/64", "", "10.43.0.0/16");
+  PodNetwork net(both);
+  ASSERT_OK(net.start());
+  EXPECT_EQ(
+      sh("cat /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/keep0/accept_ra /proc/sys/net/ipv6/conf/keep1/accept_ra"),
+      "1\n2\n0\n");
+  ASSERT_OK(net.remove_all());
+  sh("ip link delete keep0");
+}
+
+TEST(Sides, FitTogether) {
+  auto sides = sides_of("10.42.1.0/24,fd00:42:0:1::/64", "10.42.0.0/16,fd00:42::/56", "fd00:43::/112");
+  ASSERT_TRUE(sides) << sides.error().message;
+  ASSERT_EQ(sides->size(), 2u);
+  EXPECT_FALSE((*sides)[0].services) << "pods of both families, services of one";
+  EXPECT_EQ((*sides)[1].dns->text(), "fd00:43::a");
+  EXPECT_EQ((*sides)[1].gateway.text(), "fd00:42:0:1::1");
+  EXPECT_EQ((*sides)[1].cluster.text(), "fd00:42::/56");
+  EXPECT_FALSE(sides_of("10.42.0.0/24", "", "fd00:43::/112")) << "services that no pod can reach";
+  EXPECT_FALSE(sides_of("fd00:42::/64", "", "fd00::/16"));
+}
+
+// Those of neighbours on one bridge, and those of the nodes of a cluster.
+TEST(Macs, DifferWhereAddressesDo) {
+  std::set<std::string> nodes, pods;
+  for (int i = 0; i < 1024; ++i) {
+    const Prefix cluster = *Prefix::parse("fd00:42::/54");
+    nodes.insert(mac_of(Address::from_value(cluster.address.value() + (AddressNumber(unsigned(i)) << 64), true)));
+    pods.insert(mac_of(*Prefix::parse("fd00:42:0:7::/64")->nth(unsigned(i))));
+  }
+  EXPECT_EQ(nodes.size(), 1024u);
+  EXPECT_EQ(pods.size(), 1024u);
+  EXPECT_EQ(mac_text(mac_of(*Address::parse("10.42.0.5"))), "0a:58:0a:2a:00:05");
+  EXPECT_EQ(veth_name(*Address::parse("fd00:42::1f")), "ev60000001f");
+}
+
 TEST_F(PodNetworkTest, AddressesAreNotUsedAgainAtOnce) {
   PodNetwork net(config());
   ASSERT_OK(net.start());
@@ -125,7 +201,7 @@ TEST_F(PodNetworkTest, ARestartFindsPodsAndPoolAndClearsTheRest) {
 
 TEST_F(PodNetworkTest, AFullNetworkSaysSo) {
   auto tiny = config();
-  tiny.pod_cidr = *Prefix::parse("10.42.0.0/30");
+  tiny.sides[0].pods = *Prefix::parse("10.42.0.0/30");
   PodNetwork net(tiny);
   ASSERT_OK(net.start());
   ASSERT_OK(net.attach({.uid = "a"}));

@@ -27,7 +27,7 @@ struct Options {
   std::string log_root = "/var/log/pods", log_links = "/var/log/containers";
   std::string cgroup_root = "/estiba";  ///< parent of all pods' groups
   std::string cluster_domain = "cluster.local";
-  std::string pod_cidr;  ///< written to the Node when not empty
+  std::string pod_cidr;  ///< written to the Node when not empty; of both families with a comma between them
   std::string version = "v1.36.0+estiba";
   uint16_t api_port = 10250;
   std::string resolv_conf = "/etc/resolv.conf";
@@ -37,7 +37,7 @@ struct Options {
   std::map<std::string, std::string> labels;  ///< of the Node, beside those that every node has; when it is made
   std::vector<model::core_v1::Taint> taints;  ///< the same
   Duration lease = std::chrono::seconds(40);  ///< renewed four times as often
-  std::function<std::string()> find_address;  ///< looked up now and then: the address may change; null: it does not
+  std::function<std::string()> find_address;  ///< node_ips with commas, looked up now and then: they may change; null: they do not
   uint32_t user_ids_per_pod = 65536;          ///< size of the user namespace of a pod with hostUsers: false, a multiple of 65536
   bool user_namespaces = false;               ///< this machine can give them; found out at the start
   bool reads_all = true;                      ///< may list all ConfigMaps and Secrets; else it watches those that its pods name, one by one

@@ -131,7 +131,8 @@ Environment service_environment(const std::vector<const Service*>& services) {
     }
     for (size_t i = 0; i < ports.size(); ++i) {
       const std::string protocol = ports[i].protocol.empty() ? "tcp" : to_lower(ports[i].protocol);
-      const std::string number = std::to_string(ports[i].port), url = protocol + "://" + ip + ":" + number;
+      const std::string number = std::to_string(ports[i].port), host = ip.contains(':') ? "[" + ip + "]" : ip;
+      const std::string url = protocol + "://" + host + ":" + number;
       std::string upper = protocol;
       for (char& c : upper) c = char(c - 32);
       const std::string prefix = name + "_PORT_" + number + "_" + upper;

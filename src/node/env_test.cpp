@@ -43,7 +43,9 @@ TEST(Env, LaterSourcesWinAndReferencesSeeWhatCameBefore) {
   field.valueFrom.ensure().fieldRef.ensure().fieldPath = "metadata.name";
   auto env = make_environment(container, {{"HOST", "h"}}, sources());
   ASSERT_TRUE(env);
-  EXPECT_EQ(*env, (Environment{{"HOST", "h"}, {"P_colour", "blue"}, {"P_size", "9"}, {"A", "blue/h"}, {"B", "blue/h9"}, {"POD", "<metadata.name>"}}));
+  EXPECT_EQ(
+      *env,
+      (Environment{{"HOST", "h"}, {"P_colour", "blue"}, {"P_size", "9"}, {"A", "blue/h"}, {"B", "blue/h9"}, {"POD", "<metadata.name>"}}));
 }
 
 TEST(Env, MissingSourcesAreErrorsUnlessOptional) {
@@ -67,7 +69,11 @@ TEST(Env, ServicesBecomeVariables) {
   port.name = "sql";
   port.port = 5432;
   const Environment env = service_environment({&service});
-  EXPECT_EQ(expand("$(MY_DB_SERVICE_HOST):$(MY_DB_SERVICE_PORT_SQL) $(MY_DB_PORT) $(MY_DB_PORT_5432_TCP_ADDR)", env), "10.43.0.7:5432 tcp://10.43.0.7:5432 10.43.0.7");
+  EXPECT_EQ(expand("$(MY_DB_SERVICE_HOST):$(MY_DB_SERVICE_PORT_SQL) $(MY_DB_PORT) $(MY_DB_PORT_5432_TCP_ADDR)", env),
+            "10.43.0.7:5432 tcp://10.43.0.7:5432 10.43.0.7");
+  service.spec.clusterIP = "fd00:43::7";
+  EXPECT_EQ(expand("$(MY_DB_SERVICE_HOST) $(MY_DB_PORT) $(MY_DB_PORT_5432_TCP_ADDR)", service_environment({&service})),
+            "fd00:43::7 tcp://[fd00:43::7]:5432 fd00:43::7");
 }
 
 }  // namespace

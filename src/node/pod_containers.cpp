@@ -198,8 +198,7 @@ Task<Result<Environment>> PodWorker::environment(const Container& container) {
   EnvSources sources;
   sources.config_map = [&](std::string_view name) { return objects.config_map(name); };
   sources.secret = [&](std::string_view name) { return objects.secret(name); };
-  const std::string ip = ips_.empty() ? "" : ips_[0], host = context_.options.node_ips.empty() ? "" : context_.options.node_ips[0];
-  sources.field = [&](const ObjectFieldSelector& field) { return field_value(pod, field.fieldPath, ip, host); };
+  sources.field = [&](const ObjectFieldSelector& field) { return field_value(pod, field.fieldPath, ips_, context_.options.node_ips); };
   sources.resource = [&](const ResourceFieldSelector& ref) {
     return resource_value(pod, ref.containerName.empty() ? container.name : ref.containerName, ref.resource, ref.divisor, {});
   };

@@ -161,9 +161,10 @@ void Registration::watch_own() {
 bool Registration::take_address() {
   Options& options = context_.options;
   const std::string now = options.find_address ? options.find_address() : std::string();
-  if (now.empty() || options.node_ips == std::vector<std::string>{now}) return false;
+  if (now.empty() || join(options.node_ips, ",") == now) return false;
   log::info("node", "the machine's address has changed", {{"address", now}, {"before", join(options.node_ips, ",")}});
-  options.node_ips = {now};
+  options.node_ips.clear();
+  for (std::string_view ip : split(now, ',')) options.node_ips.emplace_back(ip);
   if (on_address_) on_address_();
   return true;
 }
@@ -205,8 +206,9 @@ Task<Result<model::ObjectRef>> register_node(client::Client& client, const Optio
                           {"beta.kubernetes.io/arch", arch}};
   for (const auto& [key, value] : options.labels) node.metadata.labels[key] = value;
   node.spec.taints = options.taints;
-  node.spec.podCIDR = options.pod_cidr;
-  if (!options.pod_cidr.empty()) node.spec.podCIDRs = {options.pod_cidr};
+  if (!options.pod_cidr.empty())
+    for (std::string_view range : split(options.pod_cidr, ',')) node.spec.podCIDRs.emplace_back(range);
+  if (!node.spec.podCIDRs.empty()) node.spec.podCIDR = node.spec.podCIDRs.front();
   auto created = co_await client.create(client::nodes, "", model::encode(node));
   if (created) co_return created;
   if (created.error().code != Code::already_exists)

@@ -16,7 +16,8 @@ using namespace model::core_v1;
 Task<Result<Data>> read_object(const Context& context, bool secret, std::string ns, std::string name) {
   auto object = co_await context.client.get(secret ? client::secrets : client::configmaps, ns, name);
   if (!object) {
-    if (object.error().code == Code::not_found) co_return fail(Code::not_found, (secret ? "secret " : "configmap ") + quoted(name) + " not found");
+    if (object.error().code == Code::not_found)
+      co_return fail(Code::not_found, (secret ? "secret " : "configmap ") + quoted(name) + " not found");
     co_return std::unexpected(std::move(object.error()));
   }
   if (secret) co_return object->as<Secret>().data;
@@ -101,7 +102,8 @@ static std::string lines(const std::map<std::string, std::string>& map) {
   return out;
 }
 
-Result<std::string> field_value(const Pod& pod, const std::string& path, const std::string& ip, const std::string& host_ip) {
+Result<std::string> field_value(const Pod& pod, const std::string& path, const std::vector<std::string>& ips,
+                                const std::vector<std::string>& host_ips) {
   auto in_map = [](const std::map<std::string, std::string>& map, std::string_view key) {
     auto found = map.find(std::string(key));
     return found == map.end() ? std::string() : found->second;
@@ -115,8 +117,10 @@ Result<std::string> field_value(const Pod& pod, const std::string& path, const s
   if (path == "metadata.annotations") return lines(pod.metadata.annotations);
   if (path == "spec.nodeName") return pod.spec.nodeName;
   if (path == "spec.serviceAccountName") return pod.spec.serviceAccountName;
-  if (path == "status.podIP" || path == "status.podIPs") return ip;
-  if (path == "status.hostIP" || path == "status.hostIPs") return host_ip;
+  if (path == "status.podIP") return ips.empty() ? "" : ips.front();
+  if (path == "status.podIPs") return join(ips, ",");
+  if (path == "status.hostIP") return host_ips.empty() ? "" : host_ips.front();
+  if (path == "status.hostIPs") return join(host_ips, ",");
   return fail(Code::invalid, "fieldRef: field " + quoted(path) + " is not one that a pod can read");
 }
 
@@ -128,7 +132,8 @@ Result<std::string> resource_value(const Pod& pod, const std::string& name, cons
       if (candidate.name == name) container = &candidate;
   if (!container) return fail(Code::invalid, "resourceFieldRef: the pod has no container " + quoted(name));
   auto [kind, which] = split_once(resource, '.');
-  if (!which || (kind != "limits" && kind != "requests")) return fail(Code::invalid, "resourceFieldRef: " + quoted(resource) + " is not limits.… or requests.…");
+  if (!which || (kind != "limits" && kind != "requests"))
+    return fail(Code::invalid, "resourceFieldRef: " + quoted(resource) + " is not limits.… or requests.…");
   const std::string key(*which);
   std::string text;
   auto from = [&](const std::map<std::string, std::string>& map) {
@@ -141,7 +146,8 @@ Result<std::string> resource_value(const Pod& pod, const std::string& name, cons
   if (text.empty() && kind == "limits" && key == "memory") text = std::to_string(int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE));
   if (text.empty()) text = "0";
   const bool milli = key == "cpu";
-  const auto value = TRY(model::Quantity::parse(text)), divisor = TRY(model::Quantity::parse(divisor_text.empty() || divisor_text == "0" ? "1" : divisor_text));
+  const auto value = TRY(model::Quantity::parse(text)),
+             divisor = TRY(model::Quantity::parse(divisor_text.empty() || divisor_text == "0" ? "1" : divisor_text));
   const int64_t a = milli ? value.to_milli() : value.to_int64(), b = std::max<int64_t>(milli ? divisor.to_milli() : divisor.to_int64(), 1);
   return std::to_string((a + b - 1) / b);
 }

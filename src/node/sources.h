@@ -28,11 +28,12 @@ Task<std::vector<engine::Credentials>> pull_credentials(const Context& context, 
 
 /// The value of a field of the pod (metadata.name, metadata.labels['x'], spec.nodeName, status.podIP, …). Labels and
 /// annotations as a whole are printed as `key="value"` lines.
-Result<std::string> field_value(const model::core_v1::Pod& pod, const std::string& path, const std::string& ip, const std::string& host_ip);
+Result<std::string> field_value(const model::core_v1::Pod& pod, const std::string& path, const std::vector<std::string>& ips,
+                                const std::vector<std::string>& host_ips);
 
 /// A container's request or limit divided by the divisor and rounded up, as the downward API gives it. Without a limit of
 /// its own the container may use what the node has.
-Result<std::string> resource_value(const model::core_v1::Pod& pod, const std::string& container, const std::string& resource, const std::string& divisor,
-                                   const Data& node_allocatable);
+Result<std::string> resource_value(const model::core_v1::Pod& pod, const std::string& container, const std::string& resource,
+                                   const std::string& divisor, const Data& node_allocatable);
 
 }  // namespace estiba::node

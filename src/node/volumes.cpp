@@ -36,8 +36,7 @@ std::string kind_of(const Source& source) {
 Result<bool> add_downward(const Pod& pod, const DownwardAPIVolumeFile& item, mode_t mode, volume::Files* files) {
   const mode_t own = item.mode ? mode_t(*item.mode) : mode;
   if (item.fieldRef) {
-    const std::string ip = pod.status.podIP, host = pod.status.hostIP;
-    (*files)[item.path] = {TRY(field_value(pod, item.fieldRef->fieldPath, ip, host)), own};
+    (*files)[item.path] = {TRY(field_value(pod, item.fieldRef->fieldPath, {pod.status.podIP}, {pod.status.hostIP})), own};
   } else if (item.resourceFieldRef) {
     const auto& ref = *item.resourceFieldRef;
     (*files)[item.path] = {TRY(resource_value(pod, ref.containerName, ref.resource, ref.divisor, {})), own};

@@ -8,10 +8,10 @@
 
 namespace estiba::os::conntrack {
 
-/// An IPv4 connection whose destination was translated: what the client sent to, and who answers.
+/// A connection whose destination was translated: what the client sent to, and who answers.
 struct Flow {
   uint8_t protocol = 0;
-  uint32_t destination = 0, server = 0;  ///< addresses, host order
+  std::string destination, server;  ///< addresses, raw: 4 bytes, or 16 of IPv6
   uint16_t destination_port = 0, server_port = 0;
 };
 
@@ -30,7 +30,7 @@ struct Connection {
 /// Calls `each` for every connection of the socket's network namespace, of both IPv4 and IPv6.
 Result<void> list(netlink::Socket& socket, UniqueFunction<void(const Connection&)> each);
 
-/// Deletes the translated connections of `protocol` for which `gone` says so; returns how many.
-Result<size_t> forget(netlink::Socket& socket, uint8_t protocol, UniqueFunction<bool(const Flow&)> gone);
+/// Deletes the translated connections of `family` (AF_INET, AF_INET6) and `protocol` for which `gone` says so; returns how many.
+Result<size_t> forget(netlink::Socket& socket, uint8_t family, uint8_t protocol, UniqueFunction<bool(const Flow&)> gone);
 
 }  // namespace estiba::os::conntrack

@@ -91,6 +91,8 @@ void put_vxlan(Batch& batch, const Vxlan& vxlan) {
   batch.put_u32(IFLA_VXLAN_ID, vxlan.vni);
   batch.put_u16(IFLA_VXLAN_PORT, __builtin_bswap16(vxlan.port));
   batch.put_u8(IFLA_VXLAN_LEARNING, 0);
+  // The unspecified address says which family the other machines' are of.
+  if (vxlan.over_v6) batch.put(IFLA_VXLAN_LOCAL6, std::string_view("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16));
   batch.close(data);
   batch.close(info);
 }
@@ -308,8 +310,11 @@ Result<std::vector<Route>> routes(Socket& socket, uint8_t family) {
 
 Result<int> default_mtu(Socket& socket) {
   int index = 0;
-  for (const Route& route : TRY(routes(socket, AF_INET)))
-    if (route.prefix_length == 0 && route.index) index = route.index;
+  for (uint8_t family : {AF_INET, AF_INET6}) {
+    if (index) break;
+    for (const Route& route : TRY(routes(socket, family)))
+      if (route.prefix_length == 0 && route.index) index = route.index;
+  }
   for (const Link& link : TRY(links(socket)))
     if (link.index == index) return link.mtu;
   return 1500;

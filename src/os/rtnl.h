@@ -35,6 +35,7 @@ struct Vxlan {
   uint32_t vni = 0;
   uint16_t port = 4789;  ///< UDP, of both ends
   int mtu = 1450;
+  bool over_v6 = false;  ///< the machines' addresses are IPv6
 };
 void put_vxlan(Batch& batch, const Vxlan& vxlan);
 
@@ -104,7 +105,8 @@ Result<Link> link(Socket& socket, std::string_view name);
 Result<std::vector<LinkAddress>> addresses(Socket& socket, uint8_t family);
 /// Of the main table.
 Result<std::vector<Route>> routes(Socket& socket, uint8_t family);
-/// The MTU of the link that the default route takes, or 1500: an overlay or a tunnel there must not be overrun by what is behind us.
+/// The MTU of the link that the default route takes (IPv4's, else IPv6's), or 1500: an overlay or a tunnel there must not be overrun by
+/// what is behind us.
 Result<int> default_mtu(Socket& socket);
 
 /// Writes /proc/sys/<path> of the thread's network namespace; does nothing when it holds that already.

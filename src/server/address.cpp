@@ -1,50 +1,81 @@
 #include "server/address.h"
 
-#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "base/fd.h"
-#include "network/address.h"
 
 namespace estiba::server {
 
-std::string address_towards(const std::string& far) {
-  // Connecting a datagram socket only looks up the route.
-  Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_in there{}, near{};
-  there.sin_family = AF_INET;
-  there.sin_port = htons(9);
-  socklen_t size = sizeof near;
-  char text[INET_ADDRSTRLEN];
-  if (!fd || inet_pton(AF_INET, far.c_str(), &there.sin_addr) != 1) return {};
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&there), sizeof there) < 0) return {};
-  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&near), &size) < 0) return {};
-  return inet_ntop(AF_INET, &near.sin_addr, text, sizeof text);
-}
+namespace {
 
-std::string own_address() {
-  // Reserved for documentation (RFC 5737), so that only a default route leads there.
-  if (std::string address = address_towards("192.0.2.1"); !address.empty()) return address;
-  char text[INET_ADDRSTRLEN];
-  std::string found = "127.0.0.1";
-  ifaddrs* list = nullptr;
-  if (getifaddrs(&list) == 0) {
-    for (const ifaddrs* entry = list; entry; entry = entry->ifa_next)
-      if (entry->ifa_addr && entry->ifa_addr->sa_family == AF_INET && !(entry->ifa_flags & IFF_LOOPBACK) && (entry->ifa_flags & IFF_UP)) {
-        found = inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(entry->ifa_addr)->sin_addr, text, sizeof text);
-        break;
-      }
-    freeifaddrs(list);
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof(sockaddr_storage);
+  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+};
+
+SocketAddress socket_address(const Address& address, uint16_t port) {
+  SocketAddress out;
+  if (address.v6) {
+    auto* in = reinterpret_cast<sockaddr_in6*>(&out.storage);
+    in->sin6_family = AF_INET6;
+    in->sin6_port = htons(port);
+    std::memcpy(&in->sin6_addr, address.bytes.data(), 16);
+    out.size = sizeof *in;
+  } else {
+    auto* in = reinterpret_cast<sockaddr_in*>(&out.storage);
+    in->sin_family = AF_INET;
+    in->sin_port = htons(port);
+    std::memcpy(&in->sin_addr, address.bytes.data(), 4);
+    out.size = sizeof *in;
   }
-  return found;
+  return out;
 }
 
-Result<std::string> nth_address(const std::string& cidr, uint32_t n) {
-  const auto prefix = TRY(network::Prefix::parse(cidr));
-  return TRY(prefix.nth(n)).text();
+Address address_of(const sockaddr* from) {
+  Address out{.v6 = from->sa_family == AF_INET6};
+  const void* bytes = out.v6 ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(from)->sin6_addr)
+                             : &reinterpret_cast<const sockaddr_in*>(from)->sin_addr;
+  std::memcpy(out.bytes.data(), bytes, out.size());
+  return out;
+}
+
+bool is_link_local(const Address& address) { return address.v6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80; }
+
+}  // namespace
+
+std::string address_towards(const std::string& far) {
+  const auto there = Address::parse(far);
+  if (!there) return {};
+  // Connecting a datagram socket only looks up the route.
+  Fd fd(::socket(there->v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  SocketAddress to = socket_address(*there, 9), from;
+  if (!fd || ::connect(fd.get(), to.get(), to.size) < 0 || ::getsockname(fd.get(), from.get(), &from.size) < 0) return {};
+  return address_of(from.get()).text();
+}
+
+std::string own_address(bool v6, const std::vector<Prefix>& besides) {
+  // Reserved for documentation (RFC 5737, RFC 3849), so that only a default route leads there.
+  if (std::string address = address_towards(v6 ? "2001:db8::1" : "192.0.2.1"); !address.empty()) return address;
+  std::string found;
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) < 0) return found;
+  for (const ifaddrs* entry = list; entry; entry = entry->ifa_next) {
+    if (!entry->ifa_addr || entry->ifa_addr->sa_family != (v6 ? AF_INET6 : AF_INET)) continue;
+    if ((entry->ifa_flags & IFF_LOOPBACK) || !(entry->ifa_flags & IFF_UP)) continue;
+    const Address address = address_of(entry->ifa_addr);
+    if (is_link_local(address) || std::ranges::any_of(besides, [&](const Prefix& range) { return range.contains(address); })) continue;
+    found = address.text();
+    break;
+  }
+  freeifaddrs(list);
+  return found;
 }
 
 }  // namespace estiba::server

@@ -68,6 +68,8 @@ struct Agent::State {
   Identity identity;
   io::TlsContextRef client_tls, serving_tls;
   std::string server_address;
+  bool both_families = false;                                       // of pods
+  std::vector<Prefix> ranges;                                       // of pods and services: none of the machine's own addresses
   std::shared_ptr<uint64_t> epoch = std::make_shared<uint64_t>(0);  // of the machine's address
   std::unique_ptr<client::Client> client;                           // for what the agent asks itself
   std::unique_ptr<NodeRunner> node;
@@ -76,7 +78,14 @@ struct Agent::State {
   Job renewing;  // last: ends first
 
   std::string dir() const { return options.identity_dir(); }
-  std::string address() const { return options.node_ip.empty() ? address_towards(server_address) : options.node_ip; }
+  /// By which the others know this node; of both families, the server's first, where pods have both.
+  std::string address() const {
+    if (!options.node_ip.empty()) return options.node_ip;
+    std::string found = address_towards(server_address);
+    if (found.empty() || !both_families) return found;
+    const std::string other = own_address(!found.contains(':'), ranges);
+    return other.empty() ? found : found + "," + other;
+  }
   std::unique_ptr<client::Client> make_client(io::TlsContextRef tls, std::string token = {}) const {
     return client::make_http_client({.server = options.server,
                                      .tls = std::move(tls),
@@ -88,7 +97,7 @@ struct Agent::State {
   static Task<Result<bool>> join(State* self);
   static Task<Result<ClusterFacts>> ask_facts(State* self);
   static Task<Result<ClusterFacts>> facts(State* self);
-  NodeSettings settings(const ClusterFacts& facts) const;
+  NodeSettings settings(const ClusterFacts& facts);
   static Task<Result<bool>> ensure_serving(State* self);
   static Task<Result<void>> renew_client(State* self);
   static Task<void> keep_certificates(State* self);
@@ -155,11 +164,14 @@ Task<Result<ClusterFacts>> Agent::State::facts(State* self) {
   co_return co_await until_reached<ClusterFacts>([self] { return ask_facts(self); }, self->options.server);
 }
 
-NodeSettings Agent::State::settings(const ClusterFacts& facts) const {
+NodeSettings Agent::State::settings(const ClusterFacts& facts) {
   NodeSettings out;
   out.data_dir = options.data_dir;
   out.run_dir = options.run_dir;
   out.node_name = options.node_name;
+  ranges = parse_ranges(facts.cluster_cidr).value_or({});
+  both_families = ranges.size() == 2;
+  std::ranges::copy(parse_ranges(facts.service_cidr).value_or({}), std::back_inserter(ranges));
   out.address = address();
   if (options.node_ip.empty()) out.find_address = [this] { return address(); };
   out.cluster_cidr = facts.cluster_cidr;
@@ -180,7 +192,8 @@ NodeSettings Agent::State::settings(const ClusterFacts& facts) const {
 
 Task<Result<bool>> Agent::State::ensure_serving(State* self) {
   auto& pair = self->identity.serving;
-  const std::string address = self->node ? self->node->settings().address : self->address();
+  // The API server asks for the first.
+  const std::string all = self->node ? self->node->settings().address : self->address(), address = all.substr(0, all.find(','));
   if (!pair || !covers(*pair, address) || (self->serving_due != WallTime{} && self->serving_due <= self->loop.wall_now())) {
     pair = CO_TRY(co_await request_certificate(*self->client, serving_certificate(self->options.node_name, address)));
     CO_TRY(store_serving(self->dir(), *pair));

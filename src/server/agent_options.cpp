@@ -24,7 +24,8 @@ void declare(cli::Flags& flags, AgentOptions& o) {
   flags.add("run-dir", &o.run_dir, "sockets, namespaces and process state; gone after a reboot");
   flags.add("node-name", &o.node_name, "name of this machine's Node; the host name when empty");
   flags.add("node-ip", &o.node_ip,
-            "address by which the other nodes reach this one; the one towards the server when empty, also when it changes");
+            "address by which the other nodes reach this one, or one of each family with a comma between them; the one towards the server "
+            "when empty, also when it changes");
   flags.add("node-labels", &o.node_labels, "KEY=VALUE[,…] of the Node, when it is made; may be repeated");
   flags.add("register-with-taints", &o.node_taints, "KEY[=VALUE]:EFFECT[,…] of the Node, when it is made; may be repeated");
   flags.add("node-api-port", &o.node_port, "port of the node's own API");
@@ -58,7 +59,8 @@ Result<void> check_node(AgentOptions& o) {
     }
   for (const std::string& list : o.node_taints)
     for (std::string_view text : split(list, ',')) o.taints.push_back(TRY_AS("--register-with-taints", parse_taint(text)));
-  if (!o.node_ip.empty()) TRY_AS("--node-ip", network::Address::parse(o.node_ip));
+  if (!o.node_ip.empty())
+    for (std::string_view ip : split(o.node_ip, ',')) TRY_AS("--node-ip", network::Address::parse(ip));
   if (o.node_port < 1 || o.node_port > 65535) return fail(Code::invalid, "--node-api-port must be 1 to 65535");
   if (o.pod_max_pids < -1) return fail(Code::invalid, "--pod-max-pids must be -1 or more, not " + std::to_string(o.pod_max_pids));
   o.housekeeping = TRY(o.node_flags.read());

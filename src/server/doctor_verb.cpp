@@ -29,8 +29,8 @@ Result<int> run_doctor(const cli::Arguments& arguments) {
   }
   if (!rest.empty()) return fail(Code::invalid, "it takes flags only, not \"" + std::string(rest[0]) + "\"");
   network::DoctorOptions options;
-  options.pod_cidr = TRY_AS("--pod-cidr", network::Prefix::parse(pods));
-  options.service_cidr = TRY_AS("--service-cidr", network::Prefix::parse(services));
+  options.pod_cidrs = TRY_AS("--pod-cidr", parse_ranges(pods));
+  options.service_cidrs = TRY_AS("--service-cidr", parse_ranges(services));
   bool sound = true;
   for (const Finding& one : network::examine_network(options)) {
     sound = sound && one.grade != Finding::Grade::problem;

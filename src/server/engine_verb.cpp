@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "base/strings.h"
 #include "docker/daemon.h"
 #include "io/loop.h"
 #include "os/signals.h"
@@ -62,7 +63,9 @@ Result<int> run_engine(const cli::Arguments& arguments) {
   log::configure(verbosity > 0 ? log::Level::debug : log::Level::info, log_format == "json" ? log::Format::json : log::Format::text);
   settle_memory();
   umask(022);
-  if (!cri.socket.empty()) options.avoid_subnets = {cri.pod_cidr, cri.service_cidr};
+  if (!cri.socket.empty())
+    for (const std::string& ranges : {cri.pod_cidr, cri.service_cidr})
+      for (std::string_view range : split(ranges, ',')) options.avoid_subnets.emplace_back(range);
   Fd signals = TRY(os::ending_signals());
   io::Loop loop;
   TRY(loop.block_on(serve(&loop, std::move(options), std::move(cri), signals.get())));

@@ -1,6 +1,7 @@
 #include "server/node_range.h"
 
 #include "base/log.h"
+#include "base/strings.h"
 #include "model/types/core_v1.h"
 #include "node/registration.h"
 
@@ -14,7 +15,9 @@ Task<Result<std::string>> node_range(client::Client& client, node::Options optio
   bool told = false;
   for (Duration pause = 5ms;; pause = std::min<Duration>(pause * 2, 1s)) {
     const model::ObjectRef node = CO_TRY(co_await node::register_node(client, options));
-    if (std::string range = node.as<model::core_v1::Node>().spec.podCIDR; !range.empty()) co_return range;
+    const auto& spec = node.as<model::core_v1::Node>().spec;
+    if (!spec.podCIDRs.empty()) co_return join(spec.podCIDRs, ",");
+    if (!spec.podCIDR.empty()) co_return spec.podCIDR;
     if (!told && executor.now() - begin > tell_after) {
       log::warn("node", "waiting for addresses for the pods of this node (spec.podCIDR); is the range of --pod-cidr used up?",
                 {{"node", options.node_name}});

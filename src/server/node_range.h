@@ -8,7 +8,8 @@
 
 namespace estiba::server {
 
-/// The podCIDR of the Node, which is made if it is not there; waits until the controllers have given it one. `client` outlives the task.
+/// The podCIDRs of the Node with a comma between them, which is made if it is not there; waits until the controllers have given it some.
+/// `client` outlives the task.
 Task<Result<std::string>> node_range(client::Client& client, node::Options options);
 
 }  // namespace estiba::server

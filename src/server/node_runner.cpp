@@ -64,7 +64,7 @@ network::Options NodeRunner::State::network_options() const {
 node::Options NodeRunner::State::node_options() const {
   node::Options out;
   out.node_name = settings.node_name;
-  out.node_ips = {settings.address};
+  for (std::string_view ip : split(settings.address, ',')) out.node_ips.emplace_back(ip);
   out.data_dir = settings.data_dir;
   out.run_dir = settings.run_dir;
   out.cgroup_root = cgroup_root();
@@ -93,7 +93,7 @@ Task<Result<void>> NodeRunner::start() {
   }
   s.node = std::make_unique<node::Node>(s.node_options(), s.loop, *s.client, *s.engine, *s.network, s.pool);
   s.node->on_address([state = &s] {
-    if (state->on_address) state->on_address(state->node->context().options.node_ips.front());
+    if (state->on_address) state->on_address(join(state->node->context().options.node_ips, ","));
   });
   s.api = std::make_unique<node::NodeApi>(*s.node, s.loop);
   CO_TRY_AS("the node's API", s.api->listen("", s.settings.api_port, s.tls));
@@ -108,7 +108,8 @@ Task<Result<void>> NodeRunner::State::start_docker() {
   options.data_dir = settings.data_dir;
   options.run_dir = settings.run_dir;
   options.docker_socket = settings.docker_socket;
-  options.avoid_subnets = {settings.cluster_cidr, settings.service_cidr};
+  for (const std::string& ranges : {settings.cluster_cidr, settings.service_cidr})
+    for (std::string_view range : split(ranges, ',')) options.avoid_subnets.emplace_back(range);
   docker = std::make_unique<docker::Daemon>(std::move(options), loop, engine.get());
   return docker->start();
 }

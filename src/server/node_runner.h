@@ -20,9 +20,9 @@ namespace estiba::server {
 
 struct NodeSettings {
   std::string data_dir, run_dir, node_name;
-  std::string address;                        ///< by which the others know it
+  std::string address;                        ///< by which the others know it, or of both families with a comma, the primary first
   std::function<std::string()> find_address;  ///< looked up now and then; null: the address stays
-  std::string pod_cidr;                       ///< this node's part of cluster_cidr
+  std::string pod_cidr;                       ///< this node's part of cluster_cidr; of both families with a comma
   std::string cluster_cidr, service_cidr, cluster_domain;
   uint16_t api_port = 10250;
   std::string docker_socket, cri_socket;    ///< empty: no Docker API, no CRI

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "client/join_token.h"
@@ -24,9 +25,10 @@ void declare(cli::Flags& flags, Options& o) {
   flags.add("write-kubeconfig", &o.write_kubeconfig, "where the administrator's kubeconfig is written (mode 0600)");
   flags.add("node-name", &o.node_name, "name of this machine's Node; the host name when empty");
   flags.add("node", &o.node, "run a node in this process; --node=false is a control plane only");
-  flags.add("pod-cidr", &o.pod_cidr, "addresses of pods");
-  flags.add("node-cidr-mask-size", &o.node_cidr_mask, "prefix length of each node's part of --pod-cidr");
-  flags.add("service-cidr", &o.service_cidr, "addresses of services");
+  flags.add("pod-cidr", &o.pod_cidr, "addresses of pods; of both families with a comma between them, the primary one first");
+  flags.add("node-cidr-mask-size", &o.node_cidr_mask, "prefix length of each node's part of --pod-cidr, IPv4");
+  flags.add("node-cidr-mask-size-ipv6", &o.node_cidr_mask_v6, "the same, IPv6");
+  flags.add("service-cidr", &o.service_cidr, "addresses of services; of both families with a comma between them, the primary one first");
   flags.add("cluster-domain", &o.cluster_domain, "DNS domain of the cluster");
   o.datastore.declare(flags);
   flags.add("node-api-port", &o.node_port, "port of the node's own API");
@@ -87,6 +89,26 @@ Result<Duration> duration(std::string_view flag, const std::string& text) {
   return Duration(std::chrono::nanoseconds(*nanoseconds));
 }
 
+// Families of addresses: services need pods of theirs, and the API server is the first service's endpoint.
+Result<void> check_ranges(const Options& o) {
+  const auto pods = TRY_AS("--pod-cidr", parse_ranges(o.pod_cidr)), services = TRY_AS("--service-cidr", parse_ranges(o.service_cidr));
+  for (const Prefix& range : services) {
+    const bool v6 = range.address.v6;
+    const std::string family(family_name(v6));
+    if (!range_of_family(pods, v6))
+      return fail(Code::invalid, "--service-cidr " + o.service_cidr + " has an " + family + " range, but --pod-cidr " + o.pod_cidr +
+                                     " has none: name one of each family");
+    for (const Prefix& other : pods)
+      if (other.overlaps(range))
+        return fail(Code::invalid, "--pod-cidr " + other.text() + " and --service-cidr " + range.text() + " overlap");
+  }
+  const bool v6 = services.front().address.v6;
+  if (!o.advertise_address.empty() && TRY_AS("--advertise-address", Address::parse(o.advertise_address)).v6 != v6)
+    return fail(Code::invalid, "--advertise-address " + o.advertise_address + " must be an " + std::string(family_name(v6)) +
+                                   " address as the first of --service-cidr " + o.service_cidr + " is");
+  return {};
+}
+
 Result<void> check(Options& o) {
   const size_t colon = o.listen.rfind(':');
   auto port = colon == std::string::npos ? std::nullopt : parse_number<uint16_t>(std::string_view(o.listen).substr(colon + 1));
@@ -108,6 +130,9 @@ Result<void> check(Options& o) {
   o.signing_time = TRY(duration("cluster-signing-duration", o.signing_duration));
   if (o.node_cidr_mask < 8 || o.node_cidr_mask > 30)
     return fail(Code::invalid, "--node-cidr-mask-size must be 8 to 30, not " + std::to_string(o.node_cidr_mask));
+  if (o.node_cidr_mask_v6 < 16 || o.node_cidr_mask_v6 > 126)
+    return fail(Code::invalid, "--node-cidr-mask-size-ipv6 must be 16 to 126, not " + std::to_string(o.node_cidr_mask_v6));
+  TRY(check_ranges(o));
   if (o.pod_max_pids < -1) return fail(Code::invalid, "--pod-max-pids must be -1 or more, not " + std::to_string(o.pod_max_pids));
   o.housekeeping = TRY(o.node_flags.read());
   if (!o.token.empty()) TRY_AS("--token", client::parse_join_token(o.token));

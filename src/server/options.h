@@ -44,7 +44,7 @@ struct Options {
   node::Housekeeping housekeeping;  ///< what they say
   int64_t ingress_http_port = 80, ingress_https_port = 443;
   std::string token;  ///< lets machines join for ever; empty: only tokens that `estiba token` makes do
-  int64_t node_cidr_mask = 24;
+  int64_t node_cidr_mask = 24, node_cidr_mask_v6 = 64;
   std::string node_grace = "40s", node_lease = "40s", signing_duration = "8760h";  ///< as flags have them; the next line are their values
   Duration node_grace_time{}, node_lease_time{}, signing_time{};
   bool help = false;

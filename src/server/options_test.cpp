@@ -29,6 +29,19 @@ TEST_F(ServerOptions, FlagsWinOverTheFile) {
   EXPECT_EQ(options->listen_port, 6443);
 }
 
+TEST_F(ServerOptions, RangesOfBothFamilies) {
+  auto options = read("", {"--pod-cidr=10.42.0.0/16,fd00:42::/56", "--service-cidr=fd00:43::/112,10.43.0.0/16"});
+  ASSERT_TRUE(options) << options.error().message;
+  EXPECT_EQ(options->node_cidr_mask_v6, 64);
+  EXPECT_EQ(read("", {"--service-cidr=fd00:43::/112"}).error().message,
+            "--service-cidr fd00:43::/112 has an IPv6 range, but --pod-cidr 10.42.0.0/16 has none: name one of each family");
+  EXPECT_EQ(read("", {"--pod-cidr=fd00:42::/56,10.43.0.0/24"}).error().message,
+            "--pod-cidr 10.43.0.0/24 and --service-cidr 10.43.0.0/16 overlap");
+  EXPECT_EQ(read("", {"--pod-cidr=fd00::/56", "--service-cidr=fd00:43::/112", "--advertise-address=10.0.0.1"}).error().message,
+            "--advertise-address 10.0.0.1 must be an IPv6 address as the first of --service-cidr fd00:43::/112 is");
+  EXPECT_FALSE(read("", {"--pod-cidr=10.1.0.0/16,10.2.0.0/16"}));
+}
+
 TEST_F(ServerOptions, BadFilesNameFileLineAndKey) {
   EXPECT_EQ(read("node-name: x\npod-cdir: y\n").error().message,
             file + ":2: pod-cdir: unknown flag --pod-cdir; did you mean --pod-cidr? (--help lists them)");

@@ -28,6 +28,13 @@ std::string own_host(const Options& options) {
   return host == "0.0.0.0" || host == "::" || host.empty() ? "127.0.0.1" : host;
 }
 
+// What is none of the machine's own addresses, but may be on links of ours.
+std::vector<Prefix> own_ranges(const Options& options) {
+  std::vector<Prefix> out = parse_ranges(options.pod_cidr).value_or({});
+  std::ranges::copy(parse_ranges(options.service_cidr).value_or({}), std::back_inserter(out));
+  return out;
+}
+
 Result<scheduler::Configuration> scheduler_configuration(const std::string& file) {
   if (file.empty()) return scheduler::Configuration{};
   const std::string text = TRY_AS("--scheduler-config", os::read_file(file));
@@ -73,8 +80,14 @@ Result<void> Server::State::open_store() {
   TRY(os::make_dirs(options.data_dir, 0711));
   store = TRY(open_datastore(options.datastore, options.data_dir));
   TRY(os::make_dirs(options.run_dir, 0711));
-  if (options.advertise_address.empty()) options.advertise_address = own_address();
-  const std::string first = TRY_AS("--service-cidr " + options.service_cidr, nth_address(options.service_cidr, 1));
+  const auto services = TRY_AS("--service-cidr", parse_ranges(options.service_cidr));
+  const bool v6 = services.front().address.v6;
+  if (options.advertise_address.empty()) options.advertise_address = own_address(v6, own_ranges(options));
+  if (options.advertise_address.empty() && !v6) options.advertise_address = "127.0.0.1";
+  if (options.advertise_address.empty())
+    return fail(Code::unavailable, "this machine has no " + std::string(family_name(v6)) +
+                                       " address by which clients and pods could reach the server: --advertise-address names one");
+  const std::string first = TRY_AS("--service-cidr", services.front().nth(1)).text();
   certificates = TRY_AS("certificates", prepare_certificates(options.pki_dir(), server_names(options, first), options.node_name,
                                                              std::chrono::system_clock::now()));
   return {};
@@ -136,6 +149,7 @@ controllers::Options Server::State::controllers_options() const {
   controllers::Options out;
   out.pod_cidr = options.pod_cidr;
   out.node_cidr_mask = int(options.node_cidr_mask);
+  out.node_cidr_mask_v6 = int(options.node_cidr_mask_v6);
   out.node_grace = options.node_grace_time;
   out.signing_duration = options.signing_time;
   return out;
@@ -155,6 +169,8 @@ NodeSettings Server::State::node_settings() const {
   out.run_dir = options.run_dir;
   out.node_name = options.node_name;
   out.address = options.advertise_address;
+  if (const bool v6 = options.advertise_address.contains(':'); options.pod_cidr.contains(','))
+    if (std::string other = own_address(!v6, own_ranges(options)); !other.empty()) out.address += "," + other;
   out.cluster_cidr = options.pod_cidr;
   out.service_cidr = options.service_cidr;
   out.cluster_domain = options.cluster_domain;

@@ -141,27 +141,27 @@ Result<void> refuse(Draft& draft, std::string field, std::string value, const Er
   return invalid(*draft.action.resource, "Service", draft.name(), errors.take());
 }
 
-// One address of each family that is not there yet.
+// Those that are asked for are looked at, and each of spec.ipFamilies that has none yet gets a free one.
 Result<void> allocate_addresses(Draft& draft, const Holdings& before) {
   const ServiceAllocator& allocator = draft.cluster.services();
   Node& spec = draft.spec();
   Node& list = ensure_array(draft.doc, spec, "clusterIPs");
-  if (list.empty()) {
-    auto chosen = allocator.free_address();
+  for (const Node& address : list) {
+    if (before.addresses.contains(canonical_address(address.as_string()))) continue;
+    auto result = allocator.check_address(address.as_string());
+    if (result) continue;
+    result.error().context("failed to allocate IP " + std::string(address.as_string()));
+    return refuse(draft, "spec.clusterIPs", json::print(list), result.error());
+  }
+  const Node* families = spec.find("ipFamilies");
+  for (uint32_t i = list.size(); present(families) && i < families->size(); ++i) {
+    auto chosen = allocator.free_address((*families)[i].as_string());
     if (!chosen) {
       chosen.error().context("failed to allocate a serviceIP for Service " + quoted(draft.name()));
       return refuse(draft, "spec.clusterIPs", "null", chosen.error());
     }
     draft.doc.append(list, draft.doc.make_string(*chosen));
-    draft.doc.set(spec, "clusterIP", *chosen);
-    return {};
-  }
-  for (const Node& address : list) {
-    if (before.addresses.contains(std::string(address.as_string()))) continue;
-    auto result = allocator.check_address(address.as_string());
-    if (result) continue;
-    result.error().context("failed to allocate IP " + std::string(address.as_string()));
-    return refuse(draft, "spec.clusterIPs", json::print(list), result.error());
+    if (i == 0) draft.doc.set(spec, "clusterIP", *chosen);
   }
   return {};
 }

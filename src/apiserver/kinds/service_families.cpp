@@ -1,5 +1,6 @@
 #include "apiserver/kinds/service_families.h"
 
+#include "apiserver/cluster.h"
 #include "apiserver/edit.h"
 #include "apiserver/kinds/rules.h"
 #include "apiserver/kinds/value_checks.h"
@@ -10,8 +11,9 @@ namespace {
 
 using json::Node;
 
-constexpr std::string_view configured = "IPv4", other = "IPv6";
 constexpr std::string_view policy_field = "spec.ipFamilyPolicy";
+
+std::string_view other_than(std::string_view family) { return family == "IPv4" ? "IPv6" : "IPv4"; }
 
 uint32_t count(const Node& spec, std::string_view list) {
   const Node* found = spec.find(list);
@@ -77,28 +79,29 @@ void infer_from_addresses(Draft& draft) {
     const int family = ip_family(address);
     if (address == "None" || family == 0) break;
     if (i < count(spec, "ipFamilies")) continue;
-    const std::string_view name = family == 6 ? other : configured;
-    if (name != configured) draft.errors.invalid(at("spec.clusterIPs", i), list, std::string(name) + " is not configured on this cluster");
+    const std::string_view name = family_name(family == 6);
+    if (!draft.cluster.services().has_family(name))
+      draft.errors.invalid(at("spec.clusterIPs", i), list, std::string(name) + " is not configured on this cluster");
     else draft.doc.append(ensure_array(draft.doc, spec, "ipFamilies"), draft.doc.make_string(name));
   }
 }
 
 void default_families(Draft& draft) {
   if (count(draft.spec(), "ipFamilies") == 0)
-    draft.doc.append(ensure_array(draft.doc, draft.spec(), "ipFamilies"), draft.doc.make_string(configured));
+    draft.doc.append(ensure_array(draft.doc, draft.spec(), "ipFamilies"), draft.doc.make_string(draft.cluster.services().default_family()));
 }
 
-// Nobody knows the families of endpoints that are made by hand: both, unless one is asked for.
-void choose_for_selectorless(Draft& draft) {
-  default_families(draft);
+void add_other_family(Draft& draft) {
   Node& families = *draft.spec().find("ipFamilies");
   if (families.size() > 1 || !is_dual(draft.spec())) return;
-  draft.doc.append(families, draft.doc.make_string(families[0].as_string() == configured ? other : configured));
+  draft.doc.append(families, draft.doc.make_string(other_than(families[0].as_string())));
 }
 
 }  // namespace
 
 void choose_families(Draft& draft, const Node* old) {
+  const ServiceAllocator& allocator = draft.cluster.services();
+  const bool both = allocator.cidrs().size() == 2;
   Node& spec = draft.spec();
   if (spec.string_at("type") == "ExternalName") return;
   if (old && stays(spec, *old)) return;
@@ -107,15 +110,21 @@ void choose_families(Draft& draft, const Node* old) {
   refuse_two_of_one(draft);
   infer_from_addresses(draft);
   if (!draft.errors.empty()) return;
-  if (selectorless_headless(spec)) return choose_for_selectorless(draft);
-  if (spec.string_at("ipFamilyPolicy") == "RequireDualStack")
+  if (selectorless_headless(spec)) {
+    // Nobody knows the families of endpoints that are made by hand: both, unless one is asked for, whatever the cluster has.
+    default_families(draft);
+    return add_other_family(draft);
+  }
+  if (!both && spec.string_at("ipFamilyPolicy") == "RequireDualStack")
     draft.errors.invalid_string(std::string(policy_field), "RequireDualStack", "this cluster is not configured for dual-stack services");
   const Node* families = spec.find("ipFamilies");
   for (uint32_t i = 0; i < count(spec, "ipFamilies"); ++i) {
     const std::string_view family = (*families)[i].as_string();
-    if (family == other) draft.errors.invalid_string(at("spec.ipFamilies", i), family, "not configured on this cluster");
+    if (!allocator.has_family(family)) draft.errors.invalid_string(at("spec.ipFamilies", i), family, "not configured on this cluster");
   }
-  if (draft.errors.empty()) default_families(draft);
+  if (!draft.errors.empty()) return;
+  default_families(draft);
+  if (both) add_other_family(draft);
 }
 
 }  // namespace estiba::apiserver::service

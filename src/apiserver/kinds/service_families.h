@@ -5,8 +5,8 @@
 
 namespace estiba::apiserver::service {
 
-/// Fills in the policy and the families of a cluster whose Services have IPv4 addresses; `old` is the stored spec, null when
-/// creating. What cannot be goes to the draft's errors.
+/// Fills in the policy and the families as the cluster has them; `old` is the stored spec, null when creating. What cannot be goes to the
+/// draft's errors.
 void choose_families(Draft& draft, const json::Node* old);
 
 }  // namespace estiba::apiserver::service

@@ -1,4 +1,5 @@
 // What happens on the worker's thread as a container's network is made, changed and taken away.
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -81,12 +82,13 @@ void Networks::Impl::free_ports(const Sandbox& box, const std::vector<Filter::Po
   }
   if (!flows) return;
   // A client that keeps its port would be led to the old address for as long as it speaks.
-  for (Protocol protocol : {Protocol::udp, Protocol::sctp})
-    (void)os::conntrack::forget(filter, uint8_t(protocol), [&](const os::conntrack::Flow& flow) {
-      for (const Filter::Port& port : led)
-        if (!port.target.v6 && flow.server == port.target.number() && flow.destination_port == port.host_port) return true;
-      return false;
-    });
+  for (uint8_t family : {AF_INET, AF_INET6})
+    for (Protocol protocol : {Protocol::udp, Protocol::sctp})
+      (void)os::conntrack::forget(filter, family, uint8_t(protocol), [&](const os::conntrack::Flow& flow) {
+        for (const Filter::Port& port : led)
+          if (flow.server == port.target.raw() && flow.destination_port == port.host_port) return true;
+        return false;
+      });
 }
 
 Result<void> Networks::Impl::write_record(const Sandbox& box) {

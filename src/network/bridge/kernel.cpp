@@ -43,9 +43,7 @@ Result<void> Kernel::start() {
 Result<std::vector<Prefix>> Kernel::host_routes() {
   std::vector<Prefix> found;
   auto add = [&](std::string_view raw, int length) {
-    Address address{.v6 = raw.size() == 16};
-    std::copy(raw.begin(), raw.end(), address.bytes.begin());
-    if (length > 0) found.push_back(masked(address, length));
+    if (length > 0) found.push_back(masked(Address::from_raw(raw), length));
   };
   for (uint8_t family : {AF_INET, AF_INET6}) {
     auto routes = rtnl::routes(socket_, family);

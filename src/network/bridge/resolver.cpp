@@ -18,7 +18,8 @@ struct Container {
 
 // What lives on the thread.
 struct Answering {
-  Answering(io::Loop& loop, std::string resolv_conf) : loop(loop), host(std::move(resolv_conf), *Address::parse("127.0.0.11")) {}
+  Answering(io::Loop& loop, std::string resolv_conf)
+      : loop(loop), host(std::move(resolv_conf), std::vector{*Address::parse("127.0.0.11")}) {}
 
   void serve(const std::string& id, NameSockets sockets) {
     Container& container = containers[id];

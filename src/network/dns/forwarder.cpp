@@ -79,7 +79,7 @@ void Forwarder::reload() {
   char text[8192];
   ssize_t size = fd ? ::read(fd.get(), text, sizeof text) : 0;
   for (const std::string& server : ResolvConf::parse({text, size_t(std::max<ssize_t>(size, 0))}).nameservers)
-    if (auto address = Address::parse(server); address && *address != self_) servers_.push_back({*address});
+    if (auto address = Address::parse(server); address && !std::ranges::contains(self_, *address)) servers_.push_back({*address});
 }
 
 const std::vector<Forwarder::Upstream>& Forwarder::servers() {

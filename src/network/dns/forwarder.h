@@ -40,7 +40,7 @@ class Forwarder {
     bool operator==(const Upstream&) const = default;
   };
   /// Reads the servers from the file `resolv_conf` again whenever it changes; `self` is never asked.
-  Forwarder(std::string resolv_conf, Address self) : path_(std::move(resolv_conf)), self_(self) {}
+  Forwarder(std::string resolv_conf, std::vector<Address> self) : path_(std::move(resolv_conf)), self_(std::move(self)) {}
   /// Fixed servers, for tests.
   explicit Forwarder(std::vector<Upstream> servers) : servers_(std::move(servers)) {}
 
@@ -53,7 +53,7 @@ class Forwarder {
   void reload();
 
   std::string path_;
-  Address self_;
+  std::vector<Address> self_;
   std::vector<Upstream> servers_;
   int64_t read_at_ = -1;  // the file's time of change when it was read
   size_t first_ = 0;      // the server that answered last

@@ -14,14 +14,21 @@ namespace estiba::network::dns {
 namespace {
 // What lives on the DNS thread.
 struct Answering {
-  Answering(io::Loop& loop, const Server::Config& config)
-      : zone(config.zone),
-        forwarder(config.resolv_conf, config.address),
-        responder(loop, [this](const Name& name, uint16_t type) { return zone.answer(name, type); }, forwarder, &answers) {}
+  Answering(io::Loop& loop, const Server::Config& config) : zone(config.zone), forwarder(config.resolv_conf, config.addresses) {
+    for (size_t i = 0; i < config.addresses.size(); ++i)
+      responders.push_back(std::make_unique<Responder>(
+          loop, [this](const Name& name, uint16_t type) { return zone.answer(name, type); }, forwarder, &answers));
+  }
 
-  Result<void> start(const Address& address, uint16_t port) {
-    Fd udp = TRY(bind_to(address, port, false));
-    return responder.start(std::move(udp), TRY(bind_to(address, port, true)));
+  // All or none: one that has begun may be asked only when the others are there too, since start() comes again.
+  Result<void> start(const std::vector<Address>& addresses, uint16_t port) {
+    std::vector<std::pair<Fd, Fd>> sockets;
+    for (const Address& address : addresses) {
+      Fd udp = TRY(bind_to(address, port, false));
+      sockets.push_back({std::move(udp), TRY(bind_to(address, port, true))});
+    }
+    for (size_t i = 0; i < sockets.size(); ++i) TRY(responders[i]->start(std::move(sockets[i].first), std::move(sockets[i].second)));
+    return {};
   }
 
   void set(const std::string& key, std::shared_ptr<const ServiceNames> names) {
@@ -32,7 +39,7 @@ struct Answering {
   Zone zone;
   Answers answers;
   Forwarder forwarder;
-  Responder responder;
+  std::vector<std::unique_ptr<Responder>> responders;  // one for each address
 };
 }  // namespace
 
@@ -52,7 +59,7 @@ struct Server::Impl {
     });
     ended.acquire();
   }
-  Task<Result<void>> start() { co_return answering->start(config.address, config.port); }
+  Task<Result<void>> start() { co_return answering->start(config.addresses, config.port); }
 };
 
 Server::Server(Config config) : impl_(std::make_unique<Impl>(std::move(config))) {}

@@ -1,4 +1,4 @@
-// The cluster's DNS: UDP and TCP port 53 on the service address, answered on a thread of its own from what the node tells.
+// The cluster's DNS: UDP and TCP port 53 on the service addresses, answered on a thread of its own from what the node tells.
 #pragma once
 #include <memory>
 #include <string>
@@ -12,7 +12,7 @@ namespace estiba::network::dns {
 class Server {
  public:
   struct Config {
-    Address address;
+    std::vector<Address> addresses;  ///< one, or one of each family
     uint16_t port = 53;
     Zone::Config zone;
     std::string resolv_conf;  ///< whose name servers are asked for other names

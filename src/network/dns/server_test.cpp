@@ -37,7 +37,9 @@ class DnsServerTest : public NetTest {
   }
   static std::unique_ptr<Server> make(const std::string& address, const std::string& domain, const std::string& resolv_conf) {
     auto at = *Address::parse(address);
-    return std::make_unique<Server>(Server::Config{.address = at, .zone = {.domain = domain, .server = at, .owned = {*Prefix::parse("10.43.0.0/16")}}, .resolv_conf = resolv_conf});
+    return std::make_unique<Server>(Server::Config{.addresses = {at},
+                                                   .zone = {.domain = domain, .servers = {at}, .owned = {*Prefix::parse("10.43.0.0/16")}},
+                                                   .resolv_conf = resolv_conf});
   }
   static std::shared_ptr<ServiceNames> names(const std::string& name, const std::vector<std::string>& addresses) {
     auto names = std::make_shared<ServiceNames>(ServiceNames{.ns = "default", .name = name});

@@ -11,7 +11,9 @@ static constexpr uint32_t kTtl = 5;
 
 // --- from objects ----------------------------------------------------------------------------------------------------
 
-static Protocol protocol_of(std::string_view text) { return text == "UDP" ? Protocol::udp : text == "SCTP" ? Protocol::sctp : Protocol::tcp; }
+static Protocol protocol_of(std::string_view text) {
+  return text == "UDP" ? Protocol::udp : text == "SCTP" ? Protocol::sctp : Protocol::tcp;
+}
 
 static std::string dashed(const Address& address) {
   std::string text = address.text();
@@ -33,7 +35,8 @@ ServiceNames names_of(const Service& service, const std::vector<const EndpointSl
   bool all = spec.publishNotReadyAddresses.value_or(false);
   for (const EndpointSlice* slice : slices) {
     std::vector<ServiceNames::Port> ports;
-    for (const auto& port : slice->ports) ports.push_back({to_lower(port.name), protocol_of(port.protocol), uint16_t(port.port.value_or(0))});
+    for (const auto& port : slice->ports)
+      ports.push_back({to_lower(port.name), protocol_of(port.protocol), uint16_t(port.port.value_or(0))});
     for (const auto& endpoint : slice->endpoints) {
       if (!all && endpoint.conditions && !endpoint.conditions->ready.value_or(true)) continue;
       for (const std::string& text : endpoint.addresses)
@@ -46,7 +49,8 @@ ServiceNames names_of(const Service& service, const std::vector<const EndpointSl
 
 // --- upkeep ----------------------------------------------------------------------------------------------------------
 
-Zone::Zone(Config config) : config_(std::move(config)), apex_(make_name(to_lower(config_.domain)).value_or(Name(1, '\0'))), depth_(labels_of(apex_).size()) {}
+Zone::Zone(Config config)
+    : config_(std::move(config)), apex_(make_name(to_lower(config_.domain)).value_or(Name(1, '\0'))), depth_(labels_of(apex_).size()) {}
 
 Name Zone::service_name(const ServiceNames& service) const { return prepend(service.name, prepend(service.ns, prepend("svc", apex_))); }
 
@@ -133,7 +137,8 @@ void Zone::find_srv(Found& found, const ServiceNames& service, std::string_view 
     found.exists = true;
     if (!wanted) return;
     found.add(type_srv, srv_data(0, uint16_t(std::max<size_t>(1, 100 / std::max<size_t>(1, of))), number, target));
-    for (const Address& address : addresses) found.additional.push_back({target, uint16_t(address.v6 ? type_aaaa : type_a), kTtl, std::string(address.raw())});
+    for (const Address& address : addresses)
+      found.additional.push_back({target, uint16_t(address.v6 ? type_aaaa : type_a), kTtl, std::string(address.raw())});
   };
   Name name = service_name(service);
   if (!service.cluster_ips.empty()) {
@@ -162,7 +167,9 @@ void Zone::find_pod(Found& found, std::string_view dashed, uint16_t type) const 
 
 Zone::Found Zone::find(const Labels& labels, uint16_t type) const {
   Found found;
-  auto is = [&](size_t from_end, std::string_view text) { return labels.size() > from_end && labels[labels.size() - 1 - from_end] == text; };
+  auto is = [&](size_t from_end, std::string_view text) {
+    return labels.size() > from_end && labels[labels.size() - 1 - from_end] == text;
+  };
   const size_t count = labels.size();
   if (count == 0) {
     found.exists = true;
@@ -171,10 +178,14 @@ Zone::Found Zone::find(const Labels& labels, uint16_t type) const {
     if (type == type_ns || type == type_any) found.add(type_ns, prepend("ns", prepend("dns", apex_)));
   } else if (is(0, "dns-version") && count == 1) {
     found.exists = true;
-    if (type == type_txt || type == type_any) found.add(type_txt, "\x05" "1.1.0");
+    if (type == type_txt || type == type_any)
+      found.add(type_txt,
+                "\x05"
+                "1.1.0");
   } else if (is(0, "dns") && count <= 2) {
     found.exists = count == 1 || is(1, "ns");
-    if (is(1, "ns")) found.add_address(config_.server, type);
+    if (is(1, "ns"))
+      for (const Address& server : config_.servers) found.add_address(server, type);
   } else if (is(0, "pod") && count <= 3) {
     found.exists = count < 3;
     if (count == 3) find_pod(found, labels[0], type);
@@ -187,9 +198,11 @@ Zone::Found Zone::find(const Labels& labels, uint16_t type) const {
     if (service == services_.end()) return found;
     const ServiceNames& names = *service->second;
     if (count == 3) find_service(found, names, type);
-    else if (count == 4 && labels[0].starts_with('_')) found.exists = std::ranges::any_of(std::vector{"_tcp", "_udp", "_sctp"}, [&](auto p) { return labels[0] == p; });
+    else if (count == 4 && labels[0].starts_with('_'))
+      found.exists = std::ranges::any_of(std::vector{"_tcp", "_udp", "_sctp"}, [&](auto p) { return labels[0] == p; });
     else if (count == 4) find_endpoint(found, names, labels[0], type);
-    else if (count == 5 && labels[0].starts_with('_') && labels[1].starts_with('_')) find_srv(found, names, labels[0].substr(1), labels[1].substr(1), type);
+    else if (count == 5 && labels[0].starts_with('_') && labels[1].starts_with('_'))
+      find_srv(found, names, labels[0].substr(1), labels[1].substr(1), type);
   }
   return found;
 }

@@ -40,8 +40,8 @@ class Zone {
  public:
   struct Config {
     std::string domain = "cluster.local";
-    Address server;             ///< the DNS itself: "ns.dns.<domain>"
-    std::vector<Prefix> owned;  ///< pods and services: reverse look-ups in these are never forwarded
+    std::vector<Address> servers;  ///< the DNS itself: "ns.dns.<domain>"
+    std::vector<Prefix> owned;     ///< pods and services: reverse look-ups in these are never forwarded
   };
   explicit Zone(Config config);
 

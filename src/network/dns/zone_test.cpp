@@ -86,7 +86,9 @@ class ZoneTest : public testing::Test {
     return text;
   }
 
-  Zone zone_{{.domain = "cluster.local", .server = *Address::parse("10.43.0.10"), .owned = {*Prefix::parse("10.42.0.0/16"), *Prefix::parse("10.43.0.0/16")}}};
+  Zone zone_{{.domain = "cluster.local",
+              .servers = {*Address::parse("10.43.0.10")},
+              .owned = {*Prefix::parse("10.42.0.0/16"), *Prefix::parse("10.43.0.0/16")}}};
 };
 
 TEST_F(ZoneTest, Services) {
@@ -143,7 +145,8 @@ TEST_F(ZoneTest, ReverseNames) {
   EXPECT_EQ(ask("7.0.42.10.in-addr.arpa", type_ptr), "NOERROR db-0.db.default.svc.cluster.local. db-0.early.default.svc.cluster.local.");
   EXPECT_EQ(ask("77.0.42.10.in-addr.arpa", type_ptr), "NXDOMAIN") << "ours, so not forwarded";
   EXPECT_EQ(ask("1.1.1.1.in-addr.arpa", type_ptr), "forward");
-  EXPECT_EQ(ask("5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa", type_ptr), "NOERROR six.default.svc.cluster.local.");
+  EXPECT_EQ(ask("5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa", type_ptr),
+            "NOERROR six.default.svc.cluster.local.");
 }
 
 TEST_F(ZoneTest, OtherNamesAreNotOurs) {

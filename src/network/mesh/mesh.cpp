@@ -16,13 +16,19 @@ using std::chrono::seconds;
 
 static std::optional<Peer> peer_of(const ObjectRef& object) {
   const auto& node = object.as<model::core_v1::Node>();
-  auto pods = Prefix::parse(node.spec.podCIDR);
-  if (!pods || pods->address.v6) return std::nullopt;
+  Peer peer{.name = object.meta().name};
+  const auto add = [](auto& list, const auto& found, bool v6, auto&& family_of) {
+    if (std::ranges::none_of(list, [&](const auto& other) { return family_of(other) == v6; })) list.push_back(found);
+  };
+  const auto& ranges = node.spec.podCIDRs;
+  for (const std::string& range : ranges.empty() ? std::vector<std::string>{node.spec.podCIDR} : ranges)
+    if (auto pods = Prefix::parse(range)) add(peer.pods, *pods, pods->address.v6, [](const Prefix& other) { return other.address.v6; });
   for (const auto& address : node.status.addresses) {
     if (address.type != "InternalIP") continue;
-    if (auto parsed = Address::parse(address.address); parsed && !parsed->v6) return Peer{object.meta().name, *parsed, *pods};
+    if (auto parsed = Address::parse(address.address))
+      add(peer.addresses, *parsed, parsed->v6, [](const Address& other) { return other.v6; });
   }
-  return std::nullopt;
+  return peer.pods.empty() || peer.addresses.empty() ? std::nullopt : std::optional(std::move(peer));
 }
 
 std::vector<Peer> peers_of(std::vector<ObjectRef> nodes, std::string_view own_name) {
@@ -32,10 +38,11 @@ std::vector<Peer> peers_of(std::vector<ObjectRef> nodes, std::string_view own_na
   for (const ObjectRef& node : nodes) {
     auto peer = peer_of(node);
     if (!peer) continue;
-    const bool overlaps = std::ranges::any_of(
-        taken, [&](const Prefix& other) { return other.contains(peer->pods.address) || peer->pods.contains(other.address); });
+    const bool overlaps = std::ranges::any_of(taken, [&](const Prefix& other) {
+      return std::ranges::any_of(peer->pods, [&](const Prefix& part) { return part.overlaps(other); });
+    });
     if (overlaps) continue;
-    taken.push_back(peer->pods);
+    std::ranges::copy(peer->pods, std::back_inserter(taken));
     if (peer->name != own_name) out.push_back(std::move(*peer));
   }
   std::ranges::sort(out, {}, &Peer::name);
@@ -43,7 +50,11 @@ std::vector<Peer> peers_of(std::vector<ObjectRef> nodes, std::string_view own_na
 }
 
 Mesh::Mesh(Routes::Config config, std::string node_name, client::Client& client)
-    : node_name_(std::move(node_name)), nodes_(client, client::nodes), routes_(std::move(config)), worker_("estiba-mesh") {
+    : node_name_(std::move(node_name)),
+      nodes_(client, client::nodes),
+      follows_v6_(std::ranges::any_of(config.sides, &Side::v6)),
+      routes_(std::move(config)),
+      worker_("estiba-mesh") {
   nodes_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
     // Most changes of a Node are signs of life.
     if (before && after && peer_of(before) == peer_of(after)) return;
@@ -76,7 +87,9 @@ Task<void> Mesh::run() {
 // A link that loses its address loses our routes with it, and a machine that moves has its neighbours elsewhere.
 Task<void> Mesh::follow_machine() {
   std::vector<Fd> watches;
-  for (unsigned group : {RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE}) {
+  std::vector<unsigned> groups{RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE};
+  if (follows_v6_) groups.insert(groups.end(), {RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE});
+  for (unsigned group : groups) {
     auto watch = os::netlink::watch(NETLINK_ROUTE, group);
     if (watch) watches.push_back(std::move(*watch));
     else log::warn("network", "the machine's routes are not watched", {{"error", watch.error()}});

@@ -11,7 +11,7 @@
 
 namespace estiba::network::mesh {
 
-/// All but the node itself that have an internal IPv4 address and a part of the pods' range, in the order of their names. Of two nodes with
+/// All but the node itself that have an internal address and a part of the pods' range, in the order of their names. Of two nodes with
 /// overlapping parts the older one counts.
 std::vector<Peer> peers_of(std::vector<model::ObjectRef> nodes, std::string_view own_name);
 
@@ -32,6 +32,7 @@ class Mesh {
 
   const std::string node_name_;
   client::Informer nodes_;
+  const bool follows_v6_;
   Event wake_, ready_;
   uint32_t port_ = 0;  // where changes of ours come from
   Routes routes_;      // used by the worker's thread only

@@ -2,7 +2,9 @@
 //
 // A node whose address is on a link of this machine gets a plain route: its pods by way of that address. To one behind a router packets go
 // by the VXLAN device, since no router knows pods' addresses: the node's whole part of the pods' range has one next hop there, the part's
-// first address, whose Ethernet address is made of it as pods' are (mac_of). So all that a tunnel needs follows from Node objects.
+// first address. The device's Ethernet address is made of the first address of the first part as pods' are (mac_of). So all that a tunnel
+// needs follows from Node objects. With parts of both families both go by one device, between the nodes' primary addresses; a part also
+// goes by it when the node has no address of its family.
 //
 // Routes of ours have a protocol number of their own, by which a restart finds and mends them.
 #pragma once
@@ -10,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "network/address.h"
+#include "network/side.h"
 #include "os/rtnl.h"
 
 namespace estiba::network::mesh {
@@ -18,8 +20,8 @@ namespace estiba::network::mesh {
 /// Another node.
 struct Peer {
   std::string name;
-  Address address;
-  Prefix pods;
+  std::vector<Address> addresses;  ///< one, or one of each family, the primary first
+  std::vector<Prefix> pods;        ///< likewise
   bool operator==(const Peer&) const = default;
 };
 
@@ -35,7 +37,7 @@ std::optional<Way> way_to(const std::vector<os::rtnl::Route>& routes, const Addr
 class Routes {
  public:
   struct Config {
-    Prefix own_pods;
+    std::vector<Side> sides;  ///< the node's own
     std::string bridge, device = "estiba-vxlan";
     uint32_t vni = 3671;   ///< of all clusters of Estiba; nodes of other clusters have no entries
     uint16_t port = 4789;  ///< VXLAN's own (IANA)
@@ -50,8 +52,15 @@ class Routes {
   Result<void> remove_all() { return apply({}); }
 
  private:
-  using Tunnels = std::map<Address, Address>;  // a part's first address → its node
-  Result<int> make_device(int mtu);
+  struct Hop {
+    std::string mac;
+    Address node;
+    bool operator==(const Hop&) const = default;
+  };
+  using Tunnels = std::map<Address, Hop>;  // a part's first address → its node
+  struct Machine;
+  void add_ways(const Peer& peer, const Machine& machine, std::vector<os::rtnl::Route>& wanted, Tunnels& tunnels, int& mtu) const;
+  Result<int> make_device(int mtu, bool over_v6);
   Result<void> put_tunnels(int index, const Tunnels& wanted);
   Result<void> put_routes(const std::vector<os::rtnl::Route>& there, const std::vector<os::rtnl::Route>& wanted);
 

@@ -22,19 +22,21 @@ namespace estiba::network::policy {
 
 class Policies {
  public:
-  Policies(PolicyTable::Config config, std::string node_name, client::Client& client);
+  /// A table for each side.
+  Policies(const std::vector<Side>& sides, std::string node_name, client::Client& client);
   ~Policies();
   Policies(const Policies&) = delete;
 
-  /// Makes the tables that are missing. `known` are the pods that a restart has found: those alone may send. Policies that an earlier run
-  /// has written stay in force until the lists have come, and are then replaced in one transaction.
-  Task<Result<void>> start(const std::vector<std::pair<PodRequest, Address>>& known);
+  /// Makes the tables that are missing, and removes that of a family which the node has no more. `known` are the pods that a restart has
+  /// found: those alone may send. Policies that an earlier run has written stay in force until the lists have come, and are then replaced
+  /// in one transaction.
+  Task<Result<void>> start(const std::vector<std::pair<PodRequest, PortTable::Sender>>& known);
   /// The pod may send, and all policies for it are in force. When they cannot be written, an error; asking again tries again.
   /// With `needs_no_server` those that the server has not told yet come when it has.
-  Task<Result<void>> attach(PodRequest pod, Address address, bool needs_no_server);
-  /// The address may belong to another pod next.
+  Task<Result<void>> attach(PodRequest pod, PortTable::Sender addresses, bool needs_no_server);
+  /// The addresses may belong to another pod next.
   Task<void> detach(std::string uid);
-  /// True once the table says what the lists say.
+  /// True once the tables say what the lists say.
   bool ready() const { return ready_.is_set(); }
   /// Somebody else has changed the tables: they are written whole again.
   void rewrite();
@@ -45,31 +47,36 @@ class Policies {
  private:
   struct Attached {
     PodRequest pod;
-    Address address;
+    PortTable::Sender addresses;
+  };
+  /// One family's.
+  struct Half {
+    bool v6 = false;
+    PolicyTable table;
+    PolicyState state;
+    bool whole = true;  ///< the next write replaces the table
   };
 
   Task<void> run();
   Task<bool> write();
+  Task<bool> write(Half* half);
   Task<bool> write_ports();
   Task<void> watch_pods();
   void take_in();
-  std::optional<PodFacts> facts_of(const std::string& uid) const;
+  std::optional<PodFacts> facts_of(const std::string& uid, bool v6) const;
   void changed();
 
-  const PolicyTable table_;
+  std::vector<Half> halves_;
   const PortTable ports_;
-  const Address dns_;
   const std::string node_name_;
   client::Client& client_;
   client::Informer policies_;
   std::unique_ptr<client::Informer> namespaces_, pods_;  // from the first policy on
   client::Informer::Index by_uid_;
 
-  std::map<std::string, Attached> attached_;  // by uid
-  std::set<Address> senders_;                 // those of them that may send
-  PolicyState state_;
+  std::map<std::string, Attached> attached_;                              // by uid
+  std::set<PortTable::Sender> senders_;                                   // those of them that may send
   std::set<std::string> dirty_policies_, dirty_namespaces_, dirty_pods_;  // names, names, uids
-  bool whole_ = true;                                                     // the next write replaces the table
   bool broken_ = false;                                                   // asked for meanwhile, of both tables
   bool fences_ports_ = true;                                              // the kernel has nf_tables for bridges
   uint64_t changes_ = 0, written_ = 0;

@@ -13,18 +13,18 @@ namespace estiba::network::policy {
 
 namespace {
 
-Rules parse(const std::string& name, std::string spec) {
+Rules parse(const std::string& name, std::string spec, bool v6 = false) {
   std::ranges::replace(spec, '\'', '"');
   auto slash = name.find('/');
   auto object = model::Object::parse(R"({"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"namespace":")" +
                                      name.substr(0, slash) + R"(","name":")" + name.substr(slash + 1) + R"("},"spec":)" + spec + "}");
   EXPECT_TRUE(object) << spec;
-  return rules_of((*object)->as<model::networking_v1::NetworkPolicy>());
+  return rules_of((*object)->as<model::networking_v1::NetworkPolicy>(), v6);
 }
 
-uint32_t address_of(const std::string& pod) {  // "x/a": 10.42.1.1
-  if (auto address = Address::parse(pod)) return address->number();
-  return 0x0a2a0000 + (uint32_t(pod[0] - 'x' + 1) << 8) + uint32_t(pod[2] - 'a' + 1);
+Address address_of(const std::string& pod) {  // "x/a": 10.42.1.1
+  if (auto address = Address::parse(pod)) return *address;
+  return Address::from_number(0x0a2a0000 + (uint32_t(pod[0] - 'x' + 1) << 8) + uint32_t(pod[2] - 'a' + 1));
 }
 
 PodFacts pod(const std::string& name, bool local = true) {
@@ -57,26 +57,27 @@ class Filter {
     for (const auto& [address, chain] : whole.ingress.added) profiles_[0][address] = chain;
     for (const auto& [address, chain] : whole.egress.added) profiles_[1][address] = chain;
   }
-  bool passes(uint32_t from, uint32_t to, Protocol protocol, uint16_t port) const {
+  bool passes(const Address& from, const Address& to, Protocol protocol, uint16_t port) const {
     return from == to ||
            (allows(Direction::egress, from, to, to, protocol, port) && allows(Direction::ingress, to, from, to, protocol, port));
   }
 
  private:
-  static bool within(const Ranges& ranges, uint32_t number) {
-    return std::ranges::any_of(ranges, [&](const Range& range) { return range.first <= number && number <= range.last; });
+  template <class Number>
+  static bool within(const Spans<Number>& spans, Number number) {
+    return std::ranges::any_of(spans, [&](const auto& span) { return span.first <= number && number <= span.last; });
   }
-  bool allows(Direction direction, uint32_t pod, uint32_t peer, uint32_t server, Protocol protocol, uint16_t port) const {
+  bool allows(Direction direction, const Address& pod, const Address& peer, const Address& server, Protocol protocol, uint16_t port) const {
     auto profile = profiles_[size_t(direction)].find(pod);
     if (profile == profiles_[size_t(direction)].end()) return true;
     for (const std::string& part : chains_.at(profile->second).parts)
       for (const Allow& allow : chains_.at(part).allows) {
         bool peers = allow.peer == Allow::Peer::any ||
-                     (allow.peer == Allow::Peer::group ? members_.contains({allow.group, peer}) : within(allow.blocks, peer));
+                     (allow.peer == Allow::Peer::group ? members_.contains({allow.group, peer}) : within(allow.blocks, peer.value()));
         bool ports = allow.port == Allow::Port::any ||
-                     (allow.port == Allow::Port::named
-                          ? ports_.contains({allow.named, server, protocol, port})
-                          : allow.number.protocol == protocol && (allow.number.ranges.empty() || within(allow.number.ranges, port)));
+                     (allow.port == Allow::Port::named ? ports_.contains({allow.named, server, protocol, port})
+                                                       : allow.number.protocol == protocol &&
+                                                             (allow.number.ranges.empty() || within(allow.number.ranges, uint32_t(port))));
         if (peers && ports) return true;
       }
     return false;
@@ -84,7 +85,7 @@ class Filter {
   std::map<std::string, Chain> chains_;
   std::set<Member> members_;
   std::set<PodPort> ports_;
-  std::map<uint32_t, std::string> profiles_[2];
+  std::map<Address, std::string> profiles_[2];
 };
 
 /// "y/a > x/a tcp/80": whether it passes.
@@ -327,22 +328,23 @@ TEST(NetworkPolicyTest, DifferencesAddUp) {
     };
     auto nothing = [](const auto&) { return std::string(); };
     auto number = [](const char* what) { return [what](uint32_t n) { return what + std::to_string(n); }; };
+    auto address = [](const char* what) { return [what](const Address& a) { return what + a.text(); }; };
     each(change.groups, number("group "), nothing);
     each(change.port_groups, number("port group "), nothing);
-    each(change.isolated, number("isolated "), nothing);
-    each(change.members, [](const Member& m) { return "member " + std::to_string(m.first) + " " + std::to_string(m.second); }, nothing);
+    each(change.isolated, address("isolated "), nothing);
+    each(change.members, [](const Member& m) { return "member " + std::to_string(m.first) + " " + m.second.text(); }, nothing);
     each(
         change.ports,
         [](const PodPort& p) {
-          return "port " + std::to_string(p.group) + " " + std::to_string(p.address) + " " + std::to_string(int(p.protocol)) + "/" +
+          return "port " + std::to_string(p.group) + " " + p.address.text() + " " + std::to_string(int(p.protocol)) + "/" +
                  std::to_string(p.port);
         },
         nothing);
     each(
         change.chains, [](const std::string& name) { return "chain " + name; },
         [](const Chain& chain) { return chain.note + join(chain.parts, " "); });
-    each(change.ingress, number("ingress "), [](const std::string& chain) { return chain; });
-    each(change.egress, number("egress "), [](const std::string& chain) { return chain; });
+    each(change.ingress, address("ingress "), [](const std::string& chain) { return chain; });
+    each(change.egress, address("egress "), [](const std::string& chain) { return chain; });
   };
   for (int step = 0; step < 3000; ++step) {
     const std::string ns = any("x", "y", "z"), uid = ns + "/" + any("a", "b", "c"), policy = ns + "/" + any("p", "q", "r");
@@ -353,7 +355,7 @@ TEST(NetworkPolicyTest, DifferencesAddUp) {
       case 3: {
         PodFacts facts = pod(uid, random() % 4 > 0);
         facts.labels = {{"pod", any("a", "b", "c")}};
-        if (random() % 5 == 0) facts.address = 0;
+        if (random() % 5 == 0) facts.address.reset();
         if (random() % 5 == 0) facts.ports.clear();
         state.set_pod(uid, facts);
         break;
@@ -379,16 +381,31 @@ TEST(NetworkPolicyTest, DifferencesAddUp) {
   }
 }
 
+// The rules of one policy differ by family in their blocks alone.
+TEST(NetworkPolicyTest, BlocksOfTheOtherFamilyMeanNobody) {
+  const std::string spec =
+      "{'podSelector':{},'ingress':[{'from':[{'ipBlock':{'cidr':'2001:db8::/32','except':['2001:db8:0:1::/64','10.0.0.0/8']}},"
+      "{'ipBlock':{'cidr':'10.0.0.0/8'}}]}]}";
+  EXPECT_EQ(parse("x/p", spec, true).from[0].blocks,
+            subtract(Blocks{block_of("2001:db8::/32", true).value()}, Blocks{block_of("2001:db8:0:1::/64", true).value()}));
+  EXPECT_EQ(parse("x/p", spec, false).from[0].blocks, Blocks{block_of("10.0.0.0/8", false).value()});
+  EXPECT_TRUE(parse("x/p", spec, true).text().contains("2001:db8::-2001:db8::ffff:ffff:ffff:ffff,2001:db8:0:2::-"))
+      << parse("x/p", spec, true).text();
+}
+
 TEST(RangesTest, MergeSubtractAndRead) {
-  EXPECT_EQ(merged({{5, 9}, {1, 2}, {3, 4}, {20, 30}, {25, 26}}), (Ranges{{1, 9}, {20, 30}}));
-  EXPECT_EQ(merged({{0, ~0u}, {7, 8}}), (Ranges{{0, ~0u}}));
-  EXPECT_EQ(subtract({{0, 100}}, {{0, 9}, {50, 59}, {100, 200}}), (Ranges{{10, 49}, {60, 99}}));
-  EXPECT_EQ(subtract({{5, ~0u}}, {{6, ~0u}}), (Ranges{{5, 5}}));
-  EXPECT_EQ(subtract({{5, 6}}, {{0, ~0u}}), Ranges{});
-  EXPECT_EQ(range_of("10.0.0.7/8").value(), (Range{0x0a000000, 0x0affffff}));
-  EXPECT_EQ(range_of("0.0.0.0/0").value(), (Range{0, ~0u}));
-  EXPECT_EQ(range_of("10.0.0.0/33").error().message, "\"10.0.0.0/33\" is not a CIDR");
-  EXPECT_FALSE(range_of("::/0"));
+  EXPECT_EQ(merged(Ranges{{5, 9}, {1, 2}, {3, 4}, {20, 30}, {25, 26}}), (Ranges{{1, 9}, {20, 30}}));
+  EXPECT_EQ(merged(Ranges{{0, ~0u}, {7, 8}}), (Ranges{{0, ~0u}}));
+  EXPECT_EQ(merged(Ranges{{7, ~0u}, {0, 6}}), (Ranges{{0, ~0u}}));
+  EXPECT_EQ(subtract(Ranges{{0, 100}}, {{0, 9}, {50, 59}, {100, 200}}), (Ranges{{10, 49}, {60, 99}}));
+  EXPECT_EQ(subtract(Ranges{{5, ~0u}}, {{6, ~0u}}), (Ranges{{5, 5}}));
+  EXPECT_EQ(subtract(Ranges{{5, 6}}, {{0, ~0u}}), Ranges{});
+  EXPECT_EQ(block_of("10.0.0.7/8", false).value(), (Block{0x0a000000, 0x0affffff}));
+  EXPECT_EQ(block_of("0.0.0.0/0", false).value(), (Block{0, ~0u}));
+  EXPECT_EQ(block_of("::/0", true).value(), (Block{0, ~AddressNumber(0)}));
+  EXPECT_EQ(subtract(Blocks{{0, ~AddressNumber(0)}}, {{1, ~AddressNumber(0)}}), (Blocks{{0, 0}}));
+  EXPECT_EQ(block_of("10.0.0.0/33", false).error().code, Code::malformed);
+  EXPECT_FALSE(block_of("::/0", false));
 }
 
 }  // namespace estiba::network::policy

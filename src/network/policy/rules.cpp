@@ -22,26 +22,26 @@ static std::string print(const LabelSelector& selector) {
 
 std::string Peers::key() const { return "namespace " + (ns.empty() ? print(namespaces) : ns) + " pods " + print(pods); }
 
-static Ranges block_of(const v1::IPBlock& block) {
-  auto whole = range_of(block.cidr);
+static Blocks blocks_of(const v1::IPBlock& block, bool v6) {
+  auto whole = block_of(block.cidr, v6);
   if (!whole) return {};
-  Ranges except;
+  Blocks except;
   for (const std::string& cidr : block.except)
-    if (auto range = range_of(cidr)) except.push_back(*range);
-  return subtract({*whole}, merged(std::move(except)));
+    if (auto range = block_of(cidr, v6)) except.push_back(*range);
+  return subtract(Blocks{*whole}, merged(std::move(except)));
 }
 
-static void add_peers(Rule& rule, const std::string& ns, const std::vector<v1::NetworkPolicyPeer>& peers) {
+static void add_peers(Rule& rule, const Rules& rules, const std::vector<v1::NetworkPolicyPeer>& peers) {
   rule.any_peer = peers.empty();
   for (const v1::NetworkPolicyPeer& peer : peers) {
     if (peer.ipBlock) {
       // Each block's exceptions hold for that block alone.
-      std::ranges::copy(block_of(*peer.ipBlock), std::back_inserter(rule.blocks));
+      std::ranges::copy(blocks_of(*peer.ipBlock, rules.v6), std::back_inserter(rule.blocks));
       continue;
     }
     Peers pods;
     if (peer.namespaceSelector) pods.namespaces = selector_of(*peer.namespaceSelector);
-    else pods.ns = ns;
+    else pods.ns = rules.ns;
     if (peer.podSelector) pods.pods = selector_of(*peer.podSelector);
     const bool known = std::ranges::any_of(rule.peers, [&](const Peers& other) { return other.key() == pods.key(); });
     if (!known && (peer.namespaceSelector || peer.podSelector)) rule.peers.push_back(std::move(pods));
@@ -75,9 +75,9 @@ static void add_ports(Rule& rule, const std::vector<v1::NetworkPolicyPort>& port
   }
 }
 
-Rules rules_of(const v1::NetworkPolicy& policy) {
+Rules rules_of(const v1::NetworkPolicy& policy, bool v6) {
   const auto& spec = policy.spec;
-  Rules rules{.ns = policy.metadata.namespace_};
+  Rules rules{.ns = policy.metadata.namespace_, .v6 = v6};
   if (spec.podSelector) rules.pods = selector_of(*spec.podSelector);
   // The API server fills policyTypes in; this is its rule, for an object that was stored without.
   const auto& types = spec.policyTypes;
@@ -86,13 +86,13 @@ Rules rules_of(const v1::NetworkPolicy& policy) {
   if (rules.ingress)
     for (const auto& ingress : spec.ingress) {
       Rule& rule = rules.from.emplace_back();
-      add_peers(rule, rules.ns, ingress.from);
+      add_peers(rule, rules, ingress.from);
       add_ports(rule, ingress.ports);
     }
   if (rules.egress)
     for (const auto& egress : spec.egress) {
       Rule& rule = rules.to.emplace_back();
-      add_peers(rule, rules.ns, egress.to);
+      add_peers(rule, rules, egress.to);
       add_ports(rule, egress.ports);
     }
   return rules;
@@ -104,21 +104,23 @@ static std::string_view name_of(Protocol protocol) {
   return protocol == Protocol::tcp ? "tcp" : protocol == Protocol::udp ? "udp" : "sctp";
 }
 
-static std::string text_of(const Ranges& ranges, std::string (*print)(uint32_t)) {
+template <class Number, class Print>
+static std::string text_of(const Spans<Number>& spans, Print&& print) {
   std::string text;
-  for (const Range& range : ranges) {
+  for (const auto& span : spans) {
     text += text.empty() ? "" : ",";
-    text += print(range.first);
-    if (range.last != range.first) text += "-" + print(range.last);
+    text += print(span.first);
+    if (span.last != span.first) text += "-" + print(span.last);
   }
   return text;
 }
 
-static std::string text_of(const Rule& rule) {
+static std::string text_of(const Rule& rule, bool v6) {
   std::string text;
   if (rule.any_peer) text += " anybody";
   for (const Peers& peers : rule.peers) text += " {" + peers.key() + "}";
-  if (!rule.blocks.empty()) text += " " + text_of(rule.blocks, [](uint32_t address) { return Address::from_number(address).text(); });
+  if (!rule.blocks.empty())
+    text += " " + text_of(rule.blocks, [&](AddressNumber address) { return Address::from_value(address, v6).text(); });
   text += " on";
   if (rule.any_port) text += " any port";
   for (const Ports& ports : rule.ports) {
@@ -132,9 +134,9 @@ static std::string text_of(const Rule& rule) {
 std::string Rules::text() const {
   std::string text = ns + " pods " + print(pods);
   if (ingress) text += "\nisolated from others";
-  for (const Rule& rule : from) text += "\nfrom" + text_of(rule);
+  for (const Rule& rule : from) text += "\nfrom" + text_of(rule, v6);
   if (egress) text += "\nisolated towards others";
-  for (const Rule& rule : to) text += "\nto" + text_of(rule);
+  for (const Rule& rule : to) text += "\nto" + text_of(rule, v6);
   return text;
 }
 

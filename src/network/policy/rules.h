@@ -37,7 +37,7 @@ struct PortName {
 struct Rule {
   bool any_peer = false;
   std::vector<Peers> peers;
-  Ranges blocks;             ///< addresses of ipBlocks, IPv4
+  Blocks blocks;             ///< addresses of ipBlocks
   bool any_port = false;     ///< and every protocol
   std::vector<Ports> ports;  ///< at most one of each protocol
   std::vector<PortName> named;
@@ -45,6 +45,7 @@ struct Rule {
 
 struct Rules {
   std::string ns;
+  bool v6 = false;                       ///< the family
   model::LabelSelector pods;             ///< whom the policy is for
   bool ingress = false, egress = false;  ///< in which directions they are isolated
   std::vector<Rule> from, to;
@@ -53,7 +54,8 @@ struct Rules {
   std::string text() const;
 };
 
-/// A selector or CIDR that cannot be read, which the API server does not let through, means nobody.
-Rules rules_of(const model::networking_v1::NetworkPolicy& policy);
+/// For packets of one family: ipBlocks of the other one mean nobody. Nor do a selector or a CIDR that cannot be read, which the API server
+/// does not let through.
+Rules rules_of(const model::networking_v1::NetworkPolicy& policy, bool v6);
 
 }  // namespace estiba::network::policy

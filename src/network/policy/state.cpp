@@ -28,15 +28,16 @@ bool PolicyState::matches(const Peers& peers, const PodFacts& pod) const {
   return labels != namespaces_.end() && peers.namespaces.matches(labels->second) && peers.pods.matches(pod.labels);
 }
 
-void PolicyState::join(Group& group, uint32_t address) {
-  if (address && ++group.members[address] == 1) members_.set({group.id, address}, {});
+void PolicyState::join(Group& group, const std::optional<Address>& address) {
+  if (address && ++group.members[*address] == 1) members_.set({group.id, *address}, {});
 }
 
-void PolicyState::leave(Group& group, uint32_t address) {
-  auto member = group.members.find(address);
+void PolicyState::leave(Group& group, const std::optional<Address>& address) {
+  if (!address) return;
+  auto member = group.members.find(*address);
   if (member == group.members.end() || --member->second > 0) return;
   group.members.erase(member);
-  members_.erase({group.id, address});
+  members_.erase({group.id, *address});
 }
 
 void PolicyState::join_groups(Pod& pod) {
@@ -73,7 +74,7 @@ void PolicyState::set_ports(const PodFacts& pod, bool there) {
   for (const NamedPort& port : pod.ports) {
     auto group = port_groups_.find({port.protocol, port.name});
     if (group == port_groups_.end()) continue;
-    PodPort element{group->second.id, pod.address, port.protocol, port.port};
+    PodPort element{group->second.id, *pod.address, port.protocol, port.port};
     int& uses = port_uses_[element];
     uses += there ? 1 : -1;
     if (there && uses == 1) ports_.set(element, {});
@@ -190,8 +191,8 @@ void PolicyState::choose_profiles(Pod& pod) {
   }
   set_profile(pod, Direction::ingress, chains[0]);
   set_profile(pod, Direction::egress, chains[1]);
-  if (chains[0].empty() && chains[1].empty()) isolated_.erase(pod.facts.address);
-  else isolated_.set(pod.facts.address, {});
+  if (chains[0].empty() && chains[1].empty()) isolated_.erase(*pod.facts.address);
+  else isolated_.set(*pod.facts.address, {});
 }
 
 void PolicyState::set_profile(Pod& pod, Direction direction, const std::vector<std::string>& chains) {
@@ -204,9 +205,9 @@ void PolicyState::set_profile(Pod& pod, Direction direction, const std::vector<s
       chains_.set(profile.chain, {.direction = direction, .parts = chains});
     }
     now = profile.chain;
-    verdicts_[size_t(direction)].set(pod.facts.address, now);
+    verdicts_[size_t(direction)].set(*pod.facts.address, now);
   } else if (!before.empty()) {
-    verdicts_[size_t(direction)].erase(pod.facts.address);
+    verdicts_[size_t(direction)].erase(*pod.facts.address);
   }
   if (before.empty()) return;
   auto old = std::ranges::find_if(profiles_, [&](const auto& entry) { return entry.second.chain == before; });
@@ -225,7 +226,7 @@ void PolicyState::set_pod(const std::string& uid, std::optional<PodFacts> facts)
     if (!facts || facts->address != pod.facts.address || facts->ns != pod.facts.ns || !facts->local) {
       set_profile(pod, Direction::ingress, {});
       set_profile(pod, Direction::egress, {});
-      if (pod.facts.local) isolated_.erase(pod.facts.address);
+      if (pod.facts.local && pod.facts.address) isolated_.erase(*pod.facts.address);
     }
     auto others = pods_of_namespace_.find(pod.facts.ns);
     others->second.erase(uid);

@@ -27,7 +27,7 @@ struct Allow {
   enum class Port : uint8_t { any, number, named };
   Peer peer = Peer::any;
   uint32_t group = 0;
-  Ranges blocks;
+  Blocks blocks;
   Port port = Port::any;
   Ports number;
   uint32_t named = 0;  ///< a group of ports
@@ -44,20 +44,21 @@ struct Chain {
 
 /// A port of a pod, as a member of the group of those with its name.
 struct PodPort {
-  uint32_t group = 0, address = 0;
+  uint32_t group = 0;
+  Address address;
   Protocol protocol = Protocol::tcp;
   uint16_t port = 0;
   auto operator<=>(const PodPort&) const = default;
 };
-using Member = std::pair<uint32_t, uint32_t>;  // group, address
+using Member = std::pair<uint32_t, Address>;  // group, address
 
 struct PolicyChange {
   Tracked<uint32_t, Nothing>::Changes groups, port_groups;
   Tracked<Member, Nothing>::Changes members;
   Tracked<PodPort, Nothing>::Changes ports;
   Tracked<std::string, Chain>::Changes chains;
-  Tracked<uint32_t, std::string>::Changes ingress, egress;  ///< pod's address → profile
-  Tracked<uint32_t, Nothing>::Changes isolated;             ///< in any direction
+  Tracked<Address, std::string>::Changes ingress, egress;  ///< pod's address → profile
+  Tracked<Address, Nothing>::Changes isolated;             ///< in any direction
   bool empty() const;
 };
 
@@ -66,11 +67,12 @@ struct PodFacts {
   std::string ns;
   model::Labels labels;
   std::vector<NamedPort> ports;
-  uint32_t address = 0;  ///< IPv4 in host order; 0: none
-  bool local = false;    ///< of this node, so that policies for it are enforced here
+  std::optional<Address> address;  ///< of the family; nothing: none
+  bool local = false;              ///< of this node, so that policies for it are enforced here
   bool operator==(const PodFacts&) const = default;
 };
 
+/// Of one family: addresses, and the rules for them.
 class PolicyState {
  public:
   /// `name` is "ns/name"; nothing removes it.
@@ -88,8 +90,8 @@ class PolicyState {
   struct Group {
     Peers peers;
     uint32_t id = 0;
-    int uses = 0;                     // rules that mean it
-    std::map<uint32_t, int> members;  // addresses, and how many pods have each: an address may pass from one to the next
+    int uses = 0;                    // rules that mean it
+    std::map<Address, int> members;  // addresses, and how many pods have each: an address may pass from one to the next
   };
   struct PortGroup {
     uint32_t id = 0;
@@ -120,8 +122,8 @@ class PolicyState {
   bool matches(const Peers& peers, const PodFacts& pod) const;
   void join_groups(Pod& pod);
   void leave_groups(Pod& pod);
-  void join(Group& group, uint32_t address);
-  void leave(Group& group, uint32_t address);
+  void join(Group& group, const std::optional<Address>& address);
+  void leave(Group& group, const std::optional<Address>& address);
   void set_ports(const PodFacts& pod, bool there);
   void choose_profiles(Pod& pod);
   void set_profile(Pod& pod, Direction direction, const std::vector<std::string>& chains);
@@ -136,11 +138,12 @@ class PolicyState {
   std::map<std::pair<Direction, std::vector<std::string>>, Profile> profiles_;
   uint32_t next_id_ = 0;
 
-  Tracked<uint32_t, Nothing> group_ids_, port_group_ids_, isolated_;
+  Tracked<uint32_t, Nothing> group_ids_, port_group_ids_;
+  Tracked<Address, Nothing> isolated_;
   Tracked<Member, Nothing> members_;
   Tracked<PodPort, Nothing> ports_;
   Tracked<std::string, Chain> chains_;
-  Tracked<uint32_t, std::string> verdicts_[2];
+  Tracked<Address, std::string> verdicts_[2];
 };
 
 }  // namespace estiba::network::policy

@@ -1,8 +1,9 @@
-// The nftables tables "ip estiba_policy" and "bridge estiba_ports". `nft list table ip estiba_policy` shows the one.
+// The nftables tables "ip estiba_policy" and "bridge estiba_ports", and "ip6 estiba_policy" where pods have IPv6 addresses. `nft list table
+// ip estiba_policy` shows the one.
 //
 // Every packet of a pod passes the node's network layer, also that to its neighbour on the bridge (pod_network.h), so the forward hook of
-// the family ip sees all there is between pods and between pods and the outside, after services' addresses have become pods' addresses and
-// before any source is masqueraded.
+// the families ip and ip6 sees all there is between pods and between pods and the outside, after services' addresses have become pods'
+// addresses and before any source is masqueraded.
 //
 //   set/map     key → value                  holds
 //   egress      address → goto profile       pods of this node that are isolated towards others
@@ -21,11 +22,13 @@
 // in another's name. An address may send from the instant when it is a pod's.
 #pragma once
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "network/address.h"
+#include "network/nft_family.h"
 #include "network/policy/state.h"
+#include "network/side.h"
 #include "os/nft.h"
 
 namespace estiba::network::policy {
@@ -42,44 +45,42 @@ struct Denied {
 
 class PolicyTable {
  public:
-  struct Config {
-    Prefix pod_cidr;  ///< the node's: its pods' interfaces are named by it
-    Address gateway;  ///< the bridge's
-    Address dns;
-  };
   static constexpr const char* name = "estiba_policy";
-  explicit PolicyTable(Config config) : config_(std::move(config)) {}
+  explicit PolicyTable(const Side& side) : dns_(side.dns), f_(NftFamily::of(side.v6())) {}
 
   /// The table as it should be, in place of what there is.
   os::nft::Transaction replace(const PolicyChange& whole) const;
   /// Only the difference. The table must be there.
   os::nft::Transaction update(const PolicyChange& change) const;
-  static os::nft::Transaction remove();
-  static Result<bool> exists(os::netlink::Socket& socket);
-  /// What the policies have dropped; empty without the table.
+  static os::nft::Transaction remove(bool v6);
+  static Result<bool> exists(os::netlink::Socket& socket, bool v6);
+  /// What the policies have dropped, of both families; empty without tables.
   static Result<std::vector<Denied>> denied(os::netlink::Socket& socket);
 
  private:
   void put_hooks(os::nft::Transaction& tx) const;
-  static void apply(os::nft::Transaction& tx, const PolicyChange& change);
+  void apply(os::nft::Transaction& tx, const PolicyChange& change) const;
 
-  Config config_;
+  std::optional<Address> dns_;
+  NftFamily f_;
 };
 
 /// What pods may put on the bridge.
 class PortTable {
  public:
   static constexpr const char* name = "estiba_ports";
-  explicit PortTable(PolicyTable::Config config) : config_(std::move(config)) {}
+  /// The addresses of one pod, that of the primary family first.
+  using Sender = std::vector<Address>;
+  explicit PortTable(const std::vector<Side>& sides) : sides_(sides) {}
 
-  os::nft::Transaction replace(const std::vector<Address>& pods) const;
-  static os::nft::Transaction add(const Address& pod);
-  static os::nft::Transaction drop(const Address& pod);
+  os::nft::Transaction replace(const std::set<Sender>& pods) const;
+  static os::nft::Transaction add(const Sender& pod);
+  static os::nft::Transaction drop(const Sender& pod);
   static os::nft::Transaction remove();
   static Result<bool> exists(os::netlink::Socket& socket);
 
  private:
-  PolicyTable::Config config_;
+  std::vector<Side> sides_;
 };
 
 }  // namespace estiba::network::policy

@@ -36,7 +36,7 @@ struct Choice {
     auto& list = ready ? this->ready : terminating;
     if (!ready && !(serving && ending)) return;
     for (const std::string& text : endpoint.addresses)
-      if (auto address = Address::parse(text); address && !address->v6) list.push_back({address->number(), port});
+      if (auto address = Address::parse(text)) list.push_back({*address, port});
   }
   // Endpoints that are going away are better than none: they still serve while a rollout has no new one ready.
   std::vector<Backend> result() && {
@@ -47,12 +47,12 @@ struct Choice {
   }
 };
 
+/// A Service's slices of one family.
 using Slices = std::vector<const EndpointSlice*>;
 
 template <class F>
 void each_endpoint(const ServicePort& port, const Slices& slices, F&& visit) {
   for (const EndpointSlice* slice : slices) {
-    if (slice->addressType != "IPv4") continue;
     for (const auto& offered : slice->ports) {
       if (offered.name != port.name || !offered.port || parse_protocol(offered.protocol) != parse_protocol(port.protocol)) continue;
       for (const Endpoint& endpoint : slice->endpoints) visit(endpoint, uint16_t(*offered.port));
@@ -93,26 +93,25 @@ std::vector<Backend> cluster_backends(const ServicePort& port, const Slices& sli
   return std::move(choice).result();
 }
 
-std::vector<uint32_t> ipv4_of(const std::vector<std::string>& texts) {
-  std::vector<uint32_t> addresses;
+std::vector<Address> addresses_of(const std::vector<std::string>& texts, bool v6) {
+  std::vector<Address> addresses;
   for (const std::string& text : texts)
-    if (auto address = Address::parse(text); address && !address->v6) addresses.push_back(address->number());
+    if (auto address = Address::parse(text); address && address->v6 == v6) addresses.push_back(*address);
   return addresses;
 }
 
-std::vector<uint32_t> balancer_addresses(const Service& service) {
-  std::vector<uint32_t> addresses;
+std::vector<Address> balancer_addresses(const Service& service, bool v6) {
+  std::vector<std::string> addresses;
   if (service.spec.type == "LoadBalancer" && service.status.loadBalancer)
     for (const auto& ingress : service.status.loadBalancer->ingress)
-      if (auto address = Address::parse(ingress.ip); address && !address->v6 && ingress.ipMode != "Proxy")
-        addresses.push_back(address->number());
-  return addresses;
+      if (ingress.ipMode != "Proxy") addresses.push_back(ingress.ip);
+  return addresses_of(addresses, v6);
 }
 
-std::vector<Prefix> sources_of(const Service& service) {
+std::vector<Prefix> sources_of(const Service& service, bool v6) {
   std::vector<Prefix> sources;
   for (const std::string& text : service.spec.loadBalancerSourceRanges)
-    if (auto range = Prefix::parse_loose(trim(text)); range && !range->address.v6) sources.push_back(*range);
+    if (auto range = Prefix::parse_loose(trim(text)); range && range->address.v6 == v6) sources.push_back(*range);
   std::ranges::sort(sources);
   return sources;
 }
@@ -124,49 +123,64 @@ Entry external_entry(const Front& front, bool local, uint32_t affinity, const st
   return {.front = front, .affinity = affinity, .backends = own, .inside = all, .drops = own.empty() && !all.empty()};
 }
 
+uint32_t affinity_of(const Service& service) {
+  const auto& spec = service.spec;
+  if (spec.sessionAffinity != "ClientIP") return 0;
+  if (!spec.sessionAffinityConfig || !spec.sessionAffinityConfig->clientIP) return kAffinity;
+  return uint32_t(spec.sessionAffinityConfig->clientIP->timeoutSeconds.value_or(kAffinity));
+}
+
+void add_entries(std::vector<Entry>& entries, const Service& service, bool v6, const Slices& all_slices, const Place& place) {
+  const auto& spec = service.spec;
+  const auto cluster_ips = addresses_of(spec.clusterIPs.empty() ? std::vector<std::string>{spec.clusterIP} : spec.clusterIPs, v6);
+  if (cluster_ips.empty()) return;
+  Slices slices;
+  std::ranges::copy_if(all_slices, std::back_inserter(slices),
+                       [&](const EndpointSlice* slice) { return slice->addressType == family_name(v6); });
+  const auto external = addresses_of(spec.externalIPs, v6), balancers = balancer_addresses(service, v6);
+  const std::vector<Prefix> sources = sources_of(service, v6);
+  const bool outside = spec.type == "NodePort" || spec.type == "LoadBalancer";
+  const bool local_inside = spec.internalTrafficPolicy == "Local", local_outside = spec.externalTrafficPolicy == "Local";
+  const uint32_t affinity = affinity_of(service);
+  for (const ServicePort& port : spec.ports) {
+    const Protocol protocol = parse_protocol(port.protocol);
+    const auto all = cluster_backends(port, slices, place);
+    const auto own = local_inside || local_outside ? local_backends(port, slices, place.node) : std::vector<Backend>{};
+    const auto& inner = local_inside ? own : all;
+    for (const Address& address : cluster_ips)
+      entries.push_back({.front = {address, protocol, uint16_t(port.port)},
+                         .affinity = affinity,
+                         .backends = inner,
+                         .drops = inner.empty() && !all.empty()});
+    for (const Address& address : external)
+      entries.push_back(external_entry({address, protocol, uint16_t(port.port)}, local_outside, affinity, all, own));
+    for (const Address& address : balancers) {
+      entries.push_back(external_entry({address, protocol, uint16_t(port.port)}, local_outside, affinity, all, own));
+      entries.back().sources = sources;
+    }
+    if (outside && port.nodePort.value_or(0) > 0)
+      entries.push_back(external_entry({{.v6 = v6}, protocol, uint16_t(*port.nodePort)}, local_outside, affinity, all, own));
+  }
+}
+
 }  // namespace
 
 std::vector<Entry> entries_of(const Service& service, const std::vector<const EndpointSlice*>& slices, const Place& place) {
   const auto& spec = service.spec;
   if (spec.type == "ExternalName" || spec.clusterIP == "None" || spec.clusterIP.empty()) return {};
-  auto cluster_ips = ipv4_of(spec.clusterIPs.empty() ? std::vector<std::string>{spec.clusterIP} : spec.clusterIPs);
-  const auto external = ipv4_of(service.spec.externalIPs), balancers = balancer_addresses(service);
-  const std::vector<Prefix> sources = sources_of(service);
-  bool outside = spec.type == "NodePort" || spec.type == "LoadBalancer";
-  bool local_inside = spec.internalTrafficPolicy == "Local", local_outside = spec.externalTrafficPolicy == "Local";
-  uint32_t affinity = spec.sessionAffinity == "ClientIP" ? kAffinity : 0;
-  if (affinity && spec.sessionAffinityConfig && spec.sessionAffinityConfig->clientIP)
-    affinity = uint32_t(spec.sessionAffinityConfig->clientIP->timeoutSeconds.value_or(kAffinity));
-
   std::vector<Entry> entries;
-  for (const ServicePort& port : spec.ports) {
-    Protocol protocol = parse_protocol(port.protocol);
-    const auto all = cluster_backends(port, slices, place);
-    const auto own = local_inside || local_outside ? local_backends(port, slices, place.node) : std::vector<Backend>{};
-    const auto& inner = local_inside ? own : all;
-    for (uint32_t address : cluster_ips)
-      entries.push_back({.front = {address, protocol, uint16_t(port.port)},
-                         .affinity = affinity,
-                         .backends = inner,
-                         .drops = inner.empty() && !all.empty()});
-    for (uint32_t address : external)
-      entries.push_back(external_entry({address, protocol, uint16_t(port.port)}, local_outside, affinity, all, own));
-    for (uint32_t address : balancers) {
-      entries.push_back(external_entry({address, protocol, uint16_t(port.port)}, local_outside, affinity, all, own));
-      entries.back().sources = sources;
-    }
-    if (outside && port.nodePort.value_or(0) > 0)
-      entries.push_back(external_entry({0, protocol, uint16_t(*port.nodePort)}, local_outside, affinity, all, own));
-  }
+  for (const bool v6 : {false, true}) add_entries(entries, service, v6, slices, place);
   return entries;
 }
 
-std::vector<Entry> entries_of(const std::vector<HostPort>& ports, const Address& pod) {
+std::vector<Entry> entries_of(const std::vector<HostPort>& ports, const std::vector<Address>& pod) {
   std::vector<Entry> entries;
-  for (const HostPort& port : ports) {
-    const auto at = Address::parse(port.host_ip.empty() ? "0.0.0.0" : port.host_ip);
-    if (at && !at->v6) entries.push_back({{at->number(), port.protocol, port.host_port}, false, 0, {{pod.number(), port.pod_port}}});
-  }
+  for (const HostPort& port : ports)
+    for (const Address& address : pod) {
+      const Address any{.v6 = address.v6};
+      const auto at = port.host_ip.empty() ? Result<Address>(any) : Address::parse(port.host_ip);
+      if (at && at->v6 == address.v6) entries.push_back({{*at, port.protocol, port.host_port}, false, 0, {{address, port.pod_port}}});
+    }
   return entries;
 }
 

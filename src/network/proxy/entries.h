@@ -13,15 +13,15 @@
 
 namespace estiba::network {
 
-/// Where clients send to. IPv4 in host order; address 0 means every address of the node (a node port).
+/// Where clients send to. The address 0.0.0.0 or :: means every address of the node of that family (a node port).
 struct Front {
-  uint32_t address = 0;
+  Address address;
   Protocol protocol = Protocol::tcp;
   uint16_t port = 0;
   auto operator<=>(const Front&) const = default;
 };
 struct Backend {
-  uint32_t address = 0;
+  Address address;
   uint16_t port = 0;
   auto operator<=>(const Backend&) const = default;
 };
@@ -41,12 +41,12 @@ struct Entry {
 struct Place {
   std::string_view node, zone;
 };
-/// `slices` are the Service's own. Headless and ExternalName services want nothing. Endpoints with hints for other places are left out as
-/// long as every one has hints and some are for this place.
+/// Of both families, where the Service has cluster addresses of both. `slices` are the Service's own. Headless and ExternalName services
+/// want nothing. Endpoints with hints for other places are left out as long as every one has hints and some are for this place.
 std::vector<Entry> entries_of(const model::core_v1::Service& service, const std::vector<const model::discovery_v1::EndpointSlice*>& slices,
                               const Place& place);
-/// Of a pod's hostPorts.
-std::vector<Entry> entries_of(const std::vector<HostPort>& ports, const Address& pod);
+/// Of the hostPorts of a pod with these addresses.
+std::vector<Entry> entries_of(const std::vector<HostPort>& ports, const std::vector<Address>& pod);
 
 Protocol parse_protocol(std::string_view text);
 

@@ -23,16 +23,24 @@ class EntriesTest : public testing::Test {
         endpoints + "}");
     std::string text;
     for (const Entry& entry : entries_of((*service)->as<Service>(), {&(*slice)->as<EndpointSlice>()}, {"here", zone})) {
-      text += Address::from_number(entry.front.address).text() + ":" + std::to_string(entry.front.port) +
-              (entry.front.protocol == Protocol::udp ? "/udp" : "/tcp");
+      text +=
+          entry.front.address.text() + ":" + std::to_string(entry.front.port) + (entry.front.protocol == Protocol::udp ? "/udp" : "/tcp");
       if (entry.masquerade) text += " masq";
       if (entry.affinity) text += entry.affinity == 10800 ? " sticky" : " sticky " + std::to_string(entry.affinity);
-      for (const Backend& backend : entry.backends)
-        text += " " + Address::from_number(backend.address).text() + ":" + std::to_string(backend.port);
+      for (const Backend& backend : entry.backends) text += " " + backend.address.text() + ":" + std::to_string(backend.port);
       if (!entry.inside.empty()) text += " inside";
-      for (const Backend& backend : entry.inside)
-        text += " " + Address::from_number(backend.address).text() + ":" + std::to_string(backend.port);
+      for (const Backend& backend : entry.inside) text += " " + backend.address.text() + ":" + std::to_string(backend.port);
       if (entry.drops) text += " drops";
+      for (const Prefix& range : entry.sources) text += " from " + range.text();
+      text += "\n";
+    }
+    return text;
+  }
+  static std::string entry_text(const Service& service, const std::vector<const EndpointSlice*>& slices) {
+    std::string text;
+    for (const Entry& entry : entries_of(service, slices, {"here", ""})) {
+      text += entry.front.address.text() + " " + std::to_string(entry.front.port);
+      for (const Backend& backend : entry.backends) text += " " + backend.address.text();
       for (const Prefix& range : entry.sources) text += " from " + range.text();
       text += "\n";
     }
@@ -145,22 +153,53 @@ TEST_F(EntriesTest, HeadlessAndExternalNamesWantNothing) {
   EXPECT_EQ(entries(R"({"ports":[{"name":"http","port":80}]})", kTwo), "") << "no address yet";
 }
 
+// Each family has its own endpoints, and is served only where the Service has a cluster address of it.
+TEST_F(EntriesTest, FamiliesAreServedApart) {
+  const auto slice = [](std::string family, std::string address) {
+    return *model::Object::parse(R"({"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"x"},"addressType":")" +
+                                 family + R"(","ports":[{"name":"","port":8080,"protocol":"TCP"}],"endpoints":[{"addresses":[")" + address +
+                                 "\"]}]}");
+  };
+  const auto four = slice("IPv4", "10.42.0.2"), six = slice("IPv6", "fd00:42::2"), name = slice("FQDN", "web.example");
+  const std::vector<const EndpointSlice*> slices{&four->as<EndpointSlice>(), &six->as<EndpointSlice>(), &name->as<EndpointSlice>()};
+  const auto text = [&](std::string spec) {
+    const auto service = *model::Object::parse(
+        R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"type":"LoadBalancer","externalIPs":["192.0.2.1","2001:db8::1"],)"
+        R"("loadBalancerSourceRanges":["198.51.100.0/24","2001:db8:1::/64"],"ports":[{"port":80,"nodePort":30080}],)" +
+        spec + R"(},"status":{"loadBalancer":{"ingress":[{"ip":"2001:db8::2"},{"ip":"192.0.2.2"}]}}})");
+    return entry_text(service->as<Service>(), slices);
+  };
+  const std::string fours =
+      "10.43.0.5 80 10.42.0.2\n192.0.2.1 80 10.42.0.2\n192.0.2.2 80 10.42.0.2 from 198.51.100.0/24\n0.0.0.0 30080 10.42.0.2\n";
+  const std::string sixes =
+      "fd00:43::5 80 fd00:42::2\n2001:db8::1 80 fd00:42::2\n2001:db8::2 80 fd00:42::2 from 2001:db8:1::/64\n:: 30080 fd00:42::2\n";
+  EXPECT_EQ(text(R"("clusterIP":"10.43.0.5")"), fours);
+  EXPECT_EQ(text(R"("clusterIP":"fd00:43::5")"), sixes);
+  EXPECT_EQ(text(R"("clusterIP":"fd00:43::5","clusterIPs":["fd00:43::5","10.43.0.5"])"), fours + sixes);
+}
+
 TEST(HostPorts, AreOnTheAddressThatTheyAskFor) {
   const auto entries = entries_of(std::vector<HostPort>{{Protocol::tcp, 8080, 80},
                                                         {Protocol::tcp, 8081, 80, "192.0.2.1"},
                                                         {Protocol::udp, 53, 53, "0.0.0.0"},
                                                         {Protocol::udp, 53, 53, "::"}},
-                                  *Address::parse("10.42.0.2"));
+                                  {*Address::parse("10.42.0.2"), *Address::parse("fd00:42::2")});
   std::vector<Front> fronts;
   for (const Entry& entry : entries) fronts.push_back(entry.front);
-  EXPECT_EQ(fronts, (std::vector<Front>{{0, Protocol::tcp, 8080}, {0xc0000201, Protocol::tcp, 8081}, {0, Protocol::udp, 53}}));
+  EXPECT_EQ(fronts, (std::vector<Front>{{{}, Protocol::tcp, 8080},
+                                        {{.v6 = true}, Protocol::tcp, 8080},
+                                        {*Address::parse("192.0.2.1"), Protocol::tcp, 8081},
+                                        {{}, Protocol::udp, 53},
+                                        {{.v6 = true}, Protocol::udp, 53}}));
+  for (const Entry& entry : entries) EXPECT_EQ(entry.backends[0].address.v6, entry.front.address.v6);
 }
 
 class ProxyStateTest : public testing::Test {
  protected:
   ProxyState state_{*Prefix::parse("10.42.0.0/16")};
-  const Front front_{0x0a2b0005, Protocol::tcp, 80};
-  const Backend a_{0x0a2a0002, 80}, b_{0x0a2a0003, 80}, outside_{0xc0000201, 6443};
+  static Address ip(uint32_t number) { return Address::from_number(number); }
+  const Front front_{ip(0x0a2b0005), Protocol::tcp, 80};
+  const Backend a_{ip(0x0a2a0002), 80}, b_{ip(0x0a2a0003), 80}, outside_{ip(0xc0000201), 6443};
 };
 
 TEST_F(ProxyStateTest, OnlyDifferencesAreWritten) {
@@ -191,7 +230,7 @@ TEST_F(ProxyStateTest, OnlyDifferencesAreWritten) {
 
 TEST_F(ProxyStateTest, FencesAreSharedAndGoWithTheirLast) {
   const std::vector<Prefix> ranges{*Prefix::parse("192.0.2.0/24")};
-  const Front other{0x0a2b0006, Protocol::tcp, 80};
+  const Front other{ip(0x0a2b0006), Protocol::tcp, 80};
   state_.set("x", {{.front = front_, .backends = {a_}, .sources = ranges}});
   state_.set("y", {{.front = other, .backends = {a_}, .sources = ranges}});
   Change change = state_.take_change();

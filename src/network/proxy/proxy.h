@@ -16,42 +16,50 @@ namespace estiba::network {
 
 class Proxy {
  public:
-  /// `objects` outlives the Proxy.
-  Proxy(ProxyTable::Config config, std::string node_name, ServiceObjects& objects);
+  /// A table for each side. `objects` outlives the Proxy.
+  Proxy(const std::string& bridge, const std::vector<Side>& sides, std::string node_name, ServiceObjects& objects);
   ~Proxy();
   Proxy(const Proxy&) = delete;
 
-  /// Makes the table if there is none. One that is there goes on working until the lists have come, and is then replaced
-  /// in one transaction.
+  /// Makes the tables that are missing. One that is there goes on working until the lists have come, and is then replaced
+  /// in one transaction; one of a family that the node has no more goes.
   Task<Result<void>> start();
-  /// True once the table says what the lists say.
+  /// True once the tables say what the lists say.
   bool ready() const { return ready_.is_set(); }
   Task<void> wait_ready();
 
   /// Leads ports of the node to a pod; none takes them away.
-  void set_host_ports(const std::string& uid, const std::vector<HostPort>& ports, const Address& pod);
-  /// Somebody else has changed the table: it is written whole again.
+  void set_host_ports(const std::string& uid, const std::vector<HostPort>& ports, const std::vector<Address>& pod);
+  /// Somebody else has changed the tables: they are written whole again.
   void rewrite();
   /// Where changes of ours come from.
   uint32_t port() const { return socket_.port(); }
-  /// Ends the watching; the table stays.
+  /// Ends the watching; the tables stay.
   void stop();
   Task<Result<void>> remove_all();
 
  private:
+  /// One family's.
+  struct Half {
+    bool v6 = false;
+    ProxyTable table;
+    ProxyState state;
+    bool whole = true;  ///< the next write replaces the table
+  };
+
   Task<void> run();
   Task<bool> write();
-  Task<void> forget_flows(const Change& change);
-  Task<void> forget_stale_flows();
+  Task<bool> write(Half* half);
+  Task<void> forget_flows(bool v6, const Change& change);
+  Task<void> forget_stale_flows(const Half* half);
   void refresh(const std::string& service);
+  void set(const std::string& owner, std::vector<Entry> entries);
 
-  ProxyTable table_;
+  std::vector<Half> halves_;
   std::string node_name_;
   ServiceObjects& objects_;
-  ProxyState state_;
   std::set<std::string> dirty_;
-  bool whole_ = true;    // the next write replaces the table
-  bool broken_ = false;  // asked for meanwhile
+  bool broken_ = false;  // all are to be replaced
   Event wake_, ready_;
   os::netlink::Socket socket_;  // used by the worker's thread only
   Worker worker_;

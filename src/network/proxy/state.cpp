@@ -14,7 +14,7 @@ std::string Pick::chain() const {
 }
 
 void ProxyState::use_backend(const Backend& backend, int by) {
-  if (!pods_.contains(Address::from_number(backend.address))) return;
+  if (!pods_.contains(backend.address)) return;
   int& uses = uses_[backend.address];
   uses += by;
   if (uses == 0) {
@@ -47,10 +47,7 @@ void ProxyState::claim(const std::string& owner, const Entry& entry) {
   auto [holder, fresh] = holders_.try_emplace(entry.front, owner);
   if (!fresh) {
     log::warn("network", "a service's address and port belong to another service already",
-              {{"service", owner},
-               {"held_by", holder->second},
-               {"address", Address::from_number(entry.front.address).text()},
-               {"port", entry.front.port}});
+              {{"service", owner}, {"held_by", holder->second}, {"address", entry.front.address.text()}, {"port", entry.front.port}});
     waiting_.insert(owner);
     return;
   }
@@ -58,7 +55,7 @@ void ProxyState::claim(const std::string& owner, const Entry& entry) {
   if (entry.backends.empty()) refused_.set(entry.front, entry.drops);
   if (entry.backends.empty() && entry.inside.empty()) return;
   const auto pick = [&](const std::vector<Backend>& backends, Pick::Part part) -> Pick {
-    return {uint32_t(backends.size()), entry.front.address == 0, entry.masquerade, entry.affinity, part};
+    return {uint32_t(backends.size()), entry.front.address.is_zero(), entry.masquerade, entry.affinity, part};
   };
   picks_.set(entry.front, pick(entry.backends, entry.inside.empty() ? Pick::Part::all : Pick::Part::outside));
   if (!entry.inside.empty()) inside_.set(entry.front, pick(entry.inside, Pick::Part::inside));

@@ -77,13 +77,14 @@ struct Change {
   Tracked<Front, std::string>::Changes fences;                 ///< fronts that not everybody may use → chain
   Tracked<std::string, std::vector<Prefix>>::Changes allowed;  ///< those chains: who may
   Tracked<Lead, Nothing>::Changes kept;                        ///< where clients that keep their backend may go on to
-  Tracked<uint32_t, Nothing>::Changes pods;                    ///< backends in the pod network, which may reach themselves
+  Tracked<Address, Nothing>::Changes pods;                     ///< backends in the pod network, which may reach themselves
   bool empty() const {
     return picks.empty() && inside.empty() && backends.empty() && refused.empty() && fences.empty() && allowed.empty() && kept.empty() &&
            pods.empty();
   }
 };
 
+/// Of one family.
 class ProxyState {
  public:
   /// Backends within `pods` may be reached by themselves.
@@ -112,7 +113,7 @@ class ProxyState {
   std::map<std::string, std::vector<Entry>> wants_;
   std::map<Front, std::string> holders_;
   std::set<std::string> waiting_;  // owners that want a front of another
-  std::map<uint32_t, int> uses_;   // backends in the pod network, counted
+  std::map<Address, int> uses_;    // backends in the pod network, counted
   std::map<Lead, int> keeps_;      // a backend may be one for both
   struct Fence {
     std::string chain;
@@ -126,7 +127,7 @@ class ProxyState {
   Tracked<Front, std::string> fences_;
   Tracked<std::string, std::vector<Prefix>> allowed_;
   Tracked<Lead, Nothing> kept_;
-  Tracked<uint32_t, Nothing> self_;
+  Tracked<Address, Nothing> self_;
 };
 
 }  // namespace estiba::network

@@ -3,85 +3,100 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 
+#include "network/nft_family.h"
+
 namespace estiba::network {
 
 using namespace os::nft;
 
-static const Set kServices{.name = "services", .key_type = type_ipv4 << 12 | type_proto << 6 | type_port, .key_size = 12, .verdicts = true};
-static const Set kBackends{.name = "backends",
-                           .key_type = type_ipv4 << 18 | type_proto << 12 | type_port << 6 | type_mark,
-                           .key_size = 16,
-                           .data_type = type_ipv4 << 6 | type_port,
-                           .data_size = 8};
-static const Set kInside{.name = "inside", .key_type = kServices.key_type, .key_size = 12, .verdicts = true};
-static const Set kFenced{.name = "fenced", .key_type = kServices.key_type, .key_size = 12, .verdicts = true};
-static const Set kRefused{.name = "refused", .key_type = kServices.key_type, .key_size = 12, .verdicts = true};
-static const Set kSelf{.name = "self", .key_type = type_ipv4 << 6 | type_ipv4, .key_size = 8};
-static const Set kClients{.name = "clients",
-                          .key_type = type_ipv4 << 18 | type_ipv4 << 12 | type_proto << 6 | type_port,
-                          .key_size = 16,
-                          .data_type = type_ipv4 << 6 | type_port,
-                          .data_size = 8,
-                          .timeouts = true};
-static const Set kKept{
-    .name = "kept", .key_type = type_ipv4 << 24 | type_proto << 18 | type_port << 12 | type_ipv4 << 6 | type_port, .key_size = 20};
+namespace {
+
+// The sets of one family's table.
+struct Sets {
+  Set services, backends, inside, fenced, refused, self, clients, kept;
+
+  explicit Sets(const NftFamily& f) {
+    const uint32_t front = f.type << 12 | type_proto << 6 | type_port, backend = f.type << 6 | type_port;
+    services = {.name = "services", .key_type = front, .key_size = f.size + 8, .verdicts = true};
+    inside = fenced = refused = services;
+    inside.name = "inside";
+    fenced.name = "fenced";
+    refused.name = "refused";
+    backends = {
+        .name = "backends", .key_type = front << 6 | type_mark, .key_size = f.size + 12, .data_type = backend, .data_size = f.size + 4};
+    self = {.name = "self", .key_type = f.type << 6 | f.type, .key_size = 2 * f.size};
+    clients = {.name = "clients",
+               .key_type = f.type << 18 | front,
+               .key_size = 2 * f.size + 8,
+               .data_type = backend,
+               .data_size = f.size + 4,
+               .timeouts = true};
+    kept = {.name = "kept", .key_type = front << 12 | backend, .key_size = 2 * f.size + 12};
+  }
+};
+
+const Sets& sets(const NftFamily& family) {
+  static const Sets four(NftFamily::of(false)), six(NftFamily::of(true));
+  return family.v6 ? six : four;
+}
 
 // Marks a packet to be masqueraded on its way out; the bit that kube-proxy uses for the same.
-static constexpr uint32_t kMasqueradeMark = 0x4000;
+constexpr uint32_t kMasqueradeMark = 0x4000;
 
-static std::string host32(uint32_t value) { return std::string(reinterpret_cast<const char*>(&value), 4); }
-static std::string net32(uint32_t value) { return host32(__builtin_bswap32(value)); }
-static std::string net16(uint16_t value) { return {char(value >> 8), char(value)}; }
-static std::string mask_of(const Prefix& prefix) { return net32(prefix.length ? ~uint32_t(0) << (32 - prefix.length) : 0); }
-static std::string device(std::string_view name) {
+std::string host32(uint32_t value) { return std::string(reinterpret_cast<const char*>(&value), 4); }
+std::string net16(uint16_t value) { return {char(value >> 8), char(value)}; }
+std::string device(std::string_view name) {
   std::string padded(name);
   padded.resize(IFNAMSIZ);
   return padded;
 }
 
-static std::string key(const Front& front) {
-  return net32(front.address) + std::string{char(front.protocol), 0, 0, 0} + net16(front.port) + std::string(2, '\0');
+std::string key(const Front& front) {
+  return std::string(front.address.raw()) + std::string{char(front.protocol), 0, 0, 0} + net16(front.port) + std::string(2, '\0');
 }
-static std::string key(const Slot& slot) { return key(slot.first) + host32(slot.second); }
-static std::string key(uint32_t pod) { return net32(pod) + net32(pod); }
-static std::string data(const Backend& backend) { return net32(backend.address) + net16(backend.port) + std::string(2, '\0'); }
-static std::string key(const Lead& lead) { return key(lead.first) + data(lead.second); }
+std::string key(const Slot& slot) { return key(slot.first) + host32(slot.second); }
+std::string key(const Address& pod) { return std::string(pod.raw()) + std::string(pod.raw()); }
+std::string data(const Backend& backend) { return std::string(backend.address.raw()) + net16(backend.port) + std::string(2, '\0'); }
+std::string key(const Lead& lead) { return key(lead.first) + data(lead.second); }
 
-static const Verdict kReject{Verdict::Kind::go_to, "reject"};
+const Verdict kReject{Verdict::Kind::go_to, "reject"};
 
-// What the packet is for, into r0 … r2: its own destination, or any of the node's.
-static Rule& load_front(Rule& rule, bool any_address) {
-  if (any_address) rule.load_value(0, net32(0));
-  else rule.load_ip_destination(0);
-  return rule.load_protocol(1).load_port_destination(2);
+// What the packet is for, from r0 on: its own destination, or any of the node's. It takes the words of an address and two more.
+Rule& load_front(Rule& rule, const NftFamily& f, bool any_address) {
+  if (any_address) rule.load_value(0, f.zero());
+  else f.load_destination(rule, 0);
+  return rule.load_protocol(f.words).load_port_destination(f.words + 1);
 }
-static Rule& load_front(Rule&& rule, bool any_address) { return load_front(rule, any_address); }
+Rule& load_front(Rule&& rule, const NftFamily& f, bool any_address) { return load_front(rule, f, any_address); }
 // Which of a front's backends.
-static Rule& load_choice(Rule& rule, const Pick& pick, int reg) {
+Rule& load_choice(Rule& rule, const Pick& pick, int reg) {
   const uint32_t first = pick.part == Pick::Part::inside ? first_inside : 0;
   return pick.count == 1 ? rule.load_value(reg, host32(first)) : rule.load_random(reg, pick.count, first);
 }
 
-Result<bool> ProxyTable::exists(os::netlink::Socket& socket) { return table_exists(socket, Family::ip, name); }
+}  // namespace
 
-Transaction ProxyTable::remove() {
-  Transaction tx(Family::ip, ProxyTable::name);
+Result<bool> ProxyTable::exists(os::netlink::Socket& socket, bool v6) { return table_exists(socket, NftFamily::of(v6).table, name); }
+
+Transaction ProxyTable::remove(bool v6) {
+  Transaction tx(NftFamily::of(v6).table, ProxyTable::name);
   tx.add_table();
   tx.delete_table();
   return tx;
 }
 
-void ProxyTable::keep_clients(Transaction& tx, os::netlink::Socket& socket) {
-  auto clients = list_elements(socket, Family::ip, name, kClients.name);
+void ProxyTable::keep_clients(Transaction& tx, os::netlink::Socket& socket) const {
+  auto clients = list_elements(socket, f_.table, name, sets(f_).clients.name);
   if (!clients) return;  // there is no such table
   std::erase_if(*clients, [](const Element& client) { return client.timeout_ms == 0 || client.expires_ms == 0; });
-  tx.add_elements(kClients, *clients);
+  tx.add_elements(sets(f_).clients, *clients);
 }
 
 Transaction ProxyTable::replace(const Change& whole) {
-  Transaction tx = remove();
+  Transaction tx = remove(f_.v6);
   tx.add_table();
-  for (const Set* set : {&kServices, &kBackends, &kInside, &kFenced, &kRefused, &kSelf, &kClients, &kKept}) tx.add_set(*set);
+  const Sets& s = sets(f_);
+  for (const Set* set : {&s.services, &s.backends, &s.inside, &s.fenced, &s.refused, &s.self, &s.clients, &s.kept}) tx.add_set(*set);
   put_hooks(tx);
   put_service_rules(tx);
   put_masquerade_rules(tx);
@@ -92,7 +107,7 @@ Transaction ProxyTable::replace(const Change& whole) {
 }
 
 Transaction ProxyTable::update(const Change& change) {
-  Transaction tx(Family::ip, ProxyTable::name);
+  Transaction tx(f_.table, ProxyTable::name);
   apply(tx, change);
   return tx;
 }
@@ -112,50 +127,50 @@ void ProxyTable::put_hooks(Transaction& tx) const {
   tx.add_base_chain("refuse_output", "filter", Hook::output, 0);
   // Before the address is translated; only the first packet of a connection is looked at.
   for (const char* chain : {"fence_in", "fence_out"})
-    load_front(Rule(tx, chain).load_ct_state(0).and_xor(0, host32(8), host32(0)).differs(0, host32(0)), false).verdict_map(kFenced, 0);
+    load_front(Rule(tx, chain).load_ct_state(0).and_xor(0, host32(8), host32(0)).differs(0, host32(0)), f_, false)
+        .verdict_map(sets(f_).fenced, 0);
   const Verdict services{Verdict::Kind::jump, "services"}, refuse{Verdict::Kind::jump, "refuse"};
   for (const char* chain : {"in", "out"}) Rule(tx, chain).verdict(services);
   for (const char* chain : {"refuse_input", "refuse_forward", "refuse_output"}) Rule(tx, chain).verdict(refuse);
+  if (f_.v6) return;  // ::1 on a wire is refused by the kernel
   // route_localnet is on for the bridge, for node ports at 127.0.0.1. A pod must not reach what listens there.
-  Rule(tx, "raw")
-      .load_input_name(0)
-      .equal(0, device(config_.bridge))
-      .load_ip_destination(4)
-      .and_xor(4, net32(0xff000000), net32(0))
-      .equal(4, net32(0x7f000000))
+  Rule raw(tx, "raw");
+  f_.within(f_.load_destination(raw.load_input_name(0).equal(0, device(config_.bridge)), 4), 4, loopback())
       .verdict({Verdict::Kind::drop, {}});
 }
 
+Prefix ProxyTable::loopback() const {
+  if (!f_.v6) return {Address::from_number(0x7f000000), 8};
+  return {Address::from_value(1, true), 128};
+}
+
 void ProxyTable::put_service_rules(Transaction& tx) const {
-  load_front(Rule(tx, "services"), false).verdict_map(kServices, 0);
+  load_front(Rule(tx, "services"), f_, false).verdict_map(sets(f_).services, 0);
   // The cluster's DNS answers on the node, but is not the node: no hostPort 53 may take its place.
   Rule any(tx, "services");
-  any.load_ip_destination(0).differs(0, config_.dns.raw()).load_destination_type(0).equal(0, host32(RTN_LOCAL));
-  load_front(any, true).verdict_map(kServices, 0);
+  if (config_.side.dns) f_.load_destination(any, 0).differs(0, config_.side.dns->raw());
+  // The kernel takes no answer for ::1 from a link, and knows no way around that as route_localnet is for IPv4.
+  if (f_.v6) f_.load_destination(any, 0).differs(0, loopback().address.raw());
+  any.load_destination_type(0).equal(0, host32(RTN_LOCAL));
+  load_front(any, f_, true).verdict_map(sets(f_).services, 0);
 }
 
 void ProxyTable::put_masquerade_rules(Transaction& tx) const {
   std::string bit = host32(kMasqueradeMark);
   Rule(tx, "post").load_mark(0).and_xor(0, bit, host32(0)).equal(0, bit).masquerade();
-  Rule(tx, "post").load_ip_source(0).load_ip_destination(1).in_set(kSelf, 0).masquerade();
-  // A client at 127.0.0.1 that was led to a pod.
-  Rule(tx, "post")
-      .load_ip_source(0)
-      .and_xor(0, net32(0xff000000), net32(0))
-      .equal(0, net32(0x7f000000))
-      .load_output_name(4)
-      .differs(4, device("lo"))
-      .masquerade();
-  Rule(tx, "post")
-      .load_ip_source(0)
-      .and_xor(0, mask_of(config_.pod_cidr), net32(0))
-      .equal(0, config_.pod_cidr.address.raw())
-      .load_ip_destination(0)
-      .and_xor(0, mask_of(config_.cluster_cidr), net32(0))
-      .differs(0, config_.cluster_cidr.address.raw())
-      .load_output_name(4)
-      .differs(4, device(config_.bridge))
-      .masquerade();
+  {
+    Rule self(tx, "post");
+    f_.load_destination(f_.load_source(self, 0), f_.words).in_set(sets(f_).self, 0).masquerade();
+  }
+  if (!f_.v6) {
+    // A client at the loopback address that was led to a pod.
+    Rule local(tx, "post");
+    f_.within(f_.load_source(local, 0), 0, loopback()).load_output_name(4).differs(4, device("lo")).masquerade();
+  }
+  Rule out(tx, "post");
+  f_.within(f_.load_source(out, 0), 0, config_.side.pods);
+  f_.outside(f_.load_destination(out, 0), 0, config_.side.cluster);
+  out.load_output_name(4).differs(4, device(config_.bridge)).masquerade();
 }
 
 void ProxyTable::put_reject_rules(Transaction& tx) const {
@@ -164,45 +179,46 @@ void ProxyTable::put_reject_rules(Transaction& tx) const {
   Rule(tx, "reject").reject_port_unreachable();
   // Nearly every packet is of a connection that goes on.
   Rule(tx, "refuse").load_ct_state(0).and_xor(0, host32(2 | 4), host32(0)).differs(0, host32(0)).verdict({Verdict::Kind::accept, {}});
-  load_front(Rule(tx, "refuse"), false).verdict_map(kRefused, 0);
+  load_front(Rule(tx, "refuse"), f_, false).verdict_map(sets(f_).refused, 0);
   {
     Rule any(tx, "refuse");
     any.load_destination_type(0).equal(0, host32(RTN_LOCAL));
-    load_front(any, true).verdict_map(kRefused, 0);
+    load_front(any, f_, true).verdict_map(sets(f_).refused, 0);
   }
+  if (!config_.side.services) return;
   // What is left with a service's address was led nowhere: no such service, or no such port.
-  Rule(tx, "refuse")
-      .load_ip_destination(0)
-      .and_xor(0, mask_of(config_.service_cidr), net32(0))
-      .equal(0, config_.service_cidr.address.raw())
+  Rule nowhere(tx, "refuse");
+  f_.within(f_.load_destination(nowhere, 0), 0, *config_.side.services)
       .load_destination_type(0)
       .differs(0, host32(RTN_LOCAL))
       .verdict(kReject);
 }
 
 // A client is remembered with its backend at each new connection. Known, it goes on to it if that is still one; else another is picked.
-void ProxyTable::put_sticky_pick(Transaction& tx, const Pick& pick) {
+void ProxyTable::put_sticky_pick(Transaction& tx, const Pick& pick) const {
+  const Sets& s = sets(f_);
   const std::string chain = pick.chain();
   const uint64_t timeout = uint64_t(pick.affinity) * 1000;
-  // Client and front in r0 … r3, the backend in r4 and r5.
+  // Client and front from r0 on, the backend behind them.
+  const int front = f_.words, address = 2 * f_.words + 2, port = address + f_.words;
   auto load = [&](Rule& rule) -> Rule& {
-    rule.load_ip_source(0);
-    if (pick.any_address) rule.load_value(1, net32(0));
-    else rule.load_ip_destination(1);
-    return rule.load_protocol(2).load_port_destination(3);
+    f_.load_source(rule, 0);
+    if (pick.any_address) rule.load_value(front, f_.zero());
+    else f_.load_destination(rule, front);
+    return rule.load_protocol(front + f_.words).load_port_destination(front + f_.words + 1);
   };
   {
     Rule known(tx, chain);
-    load(known).map(kClients, 0, 4).in_set(kKept, 1).remember(kClients, 0, 4, timeout).dnat(4, 5);
+    load(known).map(s.clients, 0, address).in_set(s.kept, front).remember(s.clients, 0, address, timeout).dnat(address, port);
   }
   // Once more without being remembered, for the case that more clients are remembered than there is room for.
   for (bool remembered : {true, false}) {
     Rule other(tx, chain);
     load(other);
-    if (remembered) other.load_value(4, std::string(8, '\0')).forget(kClients, 0, 4);
-    load_choice(other, pick, 4).map(kBackends, 1, 4);
-    if (remembered) other.remember(kClients, 0, 4, timeout);
-    other.dnat(4, 5);
+    if (remembered) other.load_value(address, f_.zero()).load_value(port, host32(0)).forget(s.clients, 0, address);
+    load_choice(other, pick, address).map(s.backends, front, address);
+    if (remembered) other.remember(s.clients, 0, address, timeout);
+    other.dnat(address, port);
   }
 }
 
@@ -212,13 +228,13 @@ void ProxyTable::put_inside(Transaction& tx, const Pick& pick) const {
   const std::string chain = pick.chain(), bit = host32(kMasqueradeMark);
   {
     Rule pod(tx, chain);
-    pod.load_ip_source(0).and_xor(0, mask_of(config_.cluster_cidr), net32(0)).equal(0, config_.cluster_cidr.address.raw());
-    load_front(pod, pick.any_address).verdict_map(kInside, 0);
+    f_.within(f_.load_source(pod, 0), 0, config_.side.cluster);
+    load_front(pod, f_, pick.any_address).verdict_map(sets(f_).inside, 0);
   }
   Rule(tx, chain).load_source_type(0).equal(0, host32(RTN_LOCAL)).load_mark(0).and_xor(0, host32(~kMasqueradeMark), bit).set_mark(0);
   Rule node(tx, chain);
   node.load_source_type(0).equal(0, host32(RTN_LOCAL));
-  load_front(node, pick.any_address).verdict_map(kInside, 0);
+  load_front(node, f_, pick.any_address).verdict_map(sets(f_).inside, 0);
 }
 
 void ProxyTable::put_pick(Transaction& tx, const Pick& pick) const {
@@ -229,17 +245,17 @@ void ProxyTable::put_pick(Transaction& tx, const Pick& pick) const {
   if (pick.masquerade) Rule(tx, chain).load_mark(0).and_xor(0, host32(~kMasqueradeMark), bit).set_mark(0);
   if (pick.affinity) return put_sticky_pick(tx, pick);
   Rule rule(tx, chain);
-  load_choice(load_front(rule, pick.any_address), pick, 3).map(kBackends, 0, 4).dnat(4, 5);
+  // The choice completes the key; what is found follows it.
+  const int choice = f_.words + 2, address = choice + 1;
+  load_choice(load_front(rule, f_, pick.any_address), pick, choice).map(sets(f_).backends, 0, address).dnat(address, address + f_.words);
 }
 
-void ProxyTable::put_fence(Transaction& tx, const std::string& chain, const std::vector<Prefix>& allowed) {
+void ProxyTable::put_fence(Transaction& tx, const std::string& chain, const std::vector<Prefix>& allowed) const {
   tx.add_chain(chain);
-  for (const Prefix& range : allowed)
-    Rule(tx, chain)
-        .load_ip_source(0)
-        .and_xor(0, mask_of(range), net32(0))
-        .equal(0, range.address.raw())
-        .verdict({Verdict::Kind::accept, {}});
+  for (const Prefix& range : allowed) {
+    Rule rule(tx, chain);
+    f_.within(f_.load_source(rule, 0), 0, range).verdict({Verdict::Kind::accept, {}});
+  }
   Rule(tx, chain).verdict({Verdict::Kind::drop, {}});
 }
 
@@ -265,16 +281,16 @@ void ProxyTable::apply(Transaction& tx, const Change& change) {
   for (const auto& [front, pick] : change.inside.added)
     if (chains_.insert(pick).second) put_pick(tx, pick);
   for (const auto& [chain, sources] : change.allowed.added) put_fence(tx, chain, sources);
-  put_changes(tx, kBackends, change.backends, [](Element& element, const Backend& backend) { element.data = data(backend); });
+  put_changes(tx, sets(f_).backends, change.backends, [](Element& element, const Backend& backend) { element.data = data(backend); });
   const auto go_to = [](Element& element, const Pick& pick) { element.verdict = {Verdict::Kind::go_to, pick.chain()}; };
-  put_changes(tx, kServices, change.picks, go_to);
-  put_changes(tx, kInside, change.inside, go_to);
-  put_changes(tx, kFenced, change.fences,
+  put_changes(tx, sets(f_).services, change.picks, go_to);
+  put_changes(tx, sets(f_).inside, change.inside, go_to);
+  put_changes(tx, sets(f_).fenced, change.fences,
               [](Element& element, const std::string& chain) { element.verdict = {Verdict::Kind::go_to, chain}; });
-  put_changes(tx, kRefused, change.refused,
+  put_changes(tx, sets(f_).refused, change.refused,
               [](Element& element, bool drops) { element.verdict = drops ? Verdict{Verdict::Kind::drop, {}} : kReject; });
-  put_changes(tx, kKept, change.kept, [](Element&, Nothing) {});
-  put_changes(tx, kSelf, change.pods, [](Element&, Nothing) {});
+  put_changes(tx, sets(f_).kept, change.kept, [](Element&, Nothing) {});
+  put_changes(tx, sets(f_).self, change.pods, [](Element&, Nothing) {});
   for (const auto& [chain, sources] : change.allowed.removed) tx.delete_chain(chain);
 }
 

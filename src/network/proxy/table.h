@@ -1,7 +1,7 @@
-// The nftables table "ip estiba": the only one of ours. `nft list table ip estiba` shows it.
+// The nftables table "ip estiba", and "ip6 estiba" where pods have IPv6 addresses. `nft list table ip estiba` shows it.
 //
 //   set/map     key → value                                 holds
-//   services    address . protocol . port → goto chain      every front that has backends; address 0.0.0.0: any of the node
+//   services    address . protocol . port → goto chain      every front that has backends; address 0.0.0.0 or :: any of the node
 //   backends    address . protocol . port . n → addr . port the n-th backend of each front
 //   inside      address . protocol . port → goto chain      where pods and the node itself are led instead, by the chains pick_outside_…
 //   fenced      address . protocol . port → goto chain      fronts that only some addresses may use
@@ -17,7 +17,9 @@
 #include <set>
 #include <string>
 
+#include "network/nft_family.h"
 #include "network/proxy/state.h"
+#include "network/side.h"
 #include "os/nft.h"
 
 namespace estiba::network {
@@ -26,35 +28,34 @@ class ProxyTable {
  public:
   struct Config {
     std::string bridge;
-    Prefix pod_cidr;      ///< the node's; masqueraded towards the outside
-    Prefix cluster_cidr;  ///< all pods; not masqueraded towards these
-    Prefix service_cidr;
-    Address dns;
+    Side side;  ///< its pods are masqueraded towards the outside, but not towards pods of the cluster
   };
   static constexpr const char* name = "estiba";
-  explicit ProxyTable(Config config) : config_(std::move(config)) {}
+  explicit ProxyTable(Config config) : config_(std::move(config)), f_(NftFamily::of(config_.side.v6())) {}
 
   /// The table as it should be, in place of what there is.
   os::nft::Transaction replace(const Change& whole);
   /// Only the difference. The table must be there.
   os::nft::Transaction update(const Change& change);
-  static os::nft::Transaction remove();
+  static os::nft::Transaction remove(bool v6);
   /// Adds the clients of the table that is there to the one that replaces it, so that they keep their backends.
-  static void keep_clients(os::nft::Transaction& tx, os::netlink::Socket& socket);
-  static Result<bool> exists(os::netlink::Socket& socket);
+  void keep_clients(os::nft::Transaction& tx, os::netlink::Socket& socket) const;
+  static Result<bool> exists(os::netlink::Socket& socket, bool v6);
 
  private:
+  Prefix loopback() const;
   void put_hooks(os::nft::Transaction& tx) const;
   void put_service_rules(os::nft::Transaction& tx) const;
   void put_masquerade_rules(os::nft::Transaction& tx) const;
   void put_reject_rules(os::nft::Transaction& tx) const;
-  static void put_fence(os::nft::Transaction& tx, const std::string& chain, const std::vector<Prefix>& allowed);
-  static void put_sticky_pick(os::nft::Transaction& tx, const Pick& pick);
+  void put_fence(os::nft::Transaction& tx, const std::string& chain, const std::vector<Prefix>& allowed) const;
+  void put_sticky_pick(os::nft::Transaction& tx, const Pick& pick) const;
   void put_pick(os::nft::Transaction& tx, const Pick& pick) const;
   void put_inside(os::nft::Transaction& tx, const Pick& pick) const;
   void apply(os::nft::Transaction& tx, const Change& change);
 
   Config config_;
+  NftFamily f_;
   std::set<Pick> chains_;  // in the table; they stay, there are few
 };
 

@@ -1,10 +1,10 @@
-#include "network/address.h"
+#include "base/address.h"
 
 #include <arpa/inet.h>
 
 #include "base/strings.h"
 
-namespace estiba::network {
+namespace estiba {
 
 std::string Address::text() const {
   char text[INET6_ADDRSTRLEN];
@@ -15,6 +15,18 @@ std::string Address::text() const {
 Address Address::from_number(uint32_t v4) {
   Address address;
   for (int i = 0; i < 4; ++i) address.bytes[size_t(i)] = uint8_t(v4 >> (24 - 8 * i));
+  return address;
+}
+
+Address Address::from_value(AddressNumber value, bool v6) {
+  Address address{.v6 = v6};
+  for (size_t i = address.size(); i-- > 0; value >>= 8) address.bytes[i] = uint8_t(value);
+  return address;
+}
+
+Address Address::from_raw(std::string_view bytes) {
+  Address address{.v6 = bytes.size() == 16};
+  std::copy_n(bytes.begin(), std::min(bytes.size(), address.size()), address.bytes.begin());
   return address;
 }
 
@@ -38,10 +50,15 @@ bool Prefix::contains(const Address& other) const {
   return true;
 }
 
-Result<Address> Prefix::nth(uint32_t n) const {
-  if (address.v6 || (length > 0 && uint64_t(n) >= uint64_t(1) << (32 - length)))
-    return fail(Code::exhausted, text() + " has no address number " + std::to_string(n));
-  return Address::from_number(address.number() + n);
+Address Prefix::last() const {
+  Address out = address;
+  for (size_t i = 0; i < out.size(); ++i) out.bytes[i] |= uint8_t(~mask_byte(length, i));
+  return out;
+}
+
+Result<Address> Prefix::nth(uint64_t n) const {
+  if (host_bits() < 64 && n >> host_bits()) return fail(Code::exhausted, text() + " has no address number " + std::to_string(n));
+  return Address::from_value(address.value() + n, address.v6);
 }
 
 Result<Prefix> Prefix::parse_loose(std::string_view text) {
@@ -63,4 +80,18 @@ Result<Prefix> Prefix::parse(std::string_view text) {
   return prefix;
 }
 
-}  // namespace estiba::network
+Result<std::vector<Prefix>> parse_ranges(std::string_view text) {
+  std::vector<Prefix> ranges;
+  for (std::string_view part : split(text, ',')) ranges.push_back(TRY(Prefix::parse(trim(part))));
+  if (ranges.size() > 2 || (ranges.size() == 2 && ranges[0].address.v6 == ranges[1].address.v6))
+    return fail(Code::invalid, quoted(text) + " must be one range, or one of IPv4 and one of IPv6 with a comma between them");
+  return ranges;
+}
+
+const Prefix* range_of_family(const std::vector<Prefix>& ranges, bool v6) {
+  for (const Prefix& range : ranges)
+    if (range.address.v6 == v6) return &range;
+  return nullptr;
+}
+
+}  // namespace estiba
