@@ -273,16 +273,16 @@ def test_a_cluster_of_ipv6_alone(cluster6):
 
 
 class DualMachine(Machine):
-    """Its address on the link is there as IPv6 too: 2001:db8:80:<link>::<number>."""
+    """Its address on the link is there as IPv6 too: 2001:db8:8<link>::<number>."""
 
     @property
     def address6(self):
-        return f"2001:db8:80:{self.link}::{self.number}"
+        return f"2001:db8:8{self.link}::{self.number}"
 
     def connect(self):
         super().connect()
-        self.underlay.inside(f"sysctl -qw net.ipv6.conf.all.forwarding=1; ip address replace 2001:db8:80:{self.link}::fe/64 dev br{self.link} nodad")
-        self.inside(["sh", "-c", f"ip address add {self.address6}/64 dev eth0 nodad && ip -6 route add default via 2001:db8:80:{self.link}::fe"])
+        self.underlay.inside(f"sysctl -qw net.ipv6.conf.all.forwarding=1; ip address replace 2001:db8:8{self.link}::fe/64 dev br{self.link} nodad")
+        self.inside(["sh", "-c", f"ip address add {self.address6}/64 dev eth0 nodad && ip -6 route add default via 2001:db8:8{self.link}::fe"])
 
 
 @pytest.mark.parametrize("links", [(0,), (1,)], ids=["on one link", "behind a router"])
