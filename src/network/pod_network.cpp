@@ -120,16 +120,15 @@ Result<void> PodNetwork::put_side(rtnl::Batch& batch, const Side& side) {
 Result<void> PodNetwork::prepare_v6() {
   const auto side = std::ranges::find_if(config_.sides, &Side::v6);
   if (side == config_.sides.end()) return {};
-  const std::string folder = "/proc/sys/net/ipv6/conf";
-  std::unique_ptr<DIR, int (*)(DIR*)> links(opendir(folder.c_str()), closedir);
+  const auto links = os::list_dir("/proc/sys/net/ipv6/conf");
   if (!links)
     return fail(Code::unsupported, "pods are to have addresses of " + side->pods.text() +
                                        ", but this kernel has no IPv6: boot it without ipv6.disable=1, or leave the IPv6 ranges out of "
                                        "--pod-cidr and --service-cidr");
   if (auto forwarding = rtnl::get_sysctl("net/ipv6/conf/all/forwarding"); forwarding && *forwarding == "1") return {};
-  while (dirent* entry = readdir(links.get())) {
-    const std::string name = entry->d_name, conf = "net/ipv6/conf/" + name + "/accept_ra";
-    if (name.starts_with('.') || name == "all") continue;
+  for (const os::DirEntry& link : *links) {
+    const std::string conf = "net/ipv6/conf/" + link.name + "/accept_ra";
+    if (link.name == "all") continue;
     if (auto value = rtnl::get_sysctl(conf); value && *value == "1") TRY(rtnl::set_sysctl(conf, "2"));
   }
   return {};

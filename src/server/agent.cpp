@@ -31,17 +31,19 @@ bool is_passing(const Error& error) {
 // So long is a server waited for that is known already, before the node starts without it.
 constexpr Duration first_answer = 5s;
 
-// An IPv4 address of a host name, or the name itself.
+// An address of a host name, of IPv4 if it has one, or the name itself.
 std::string resolved(const std::string& host) {
   addrinfo hints{}, *list = nullptr;
-  hints.ai_family = AF_INET;
   hints.ai_socktype = SOCK_STREAM;
-  std::string out = host;
-  if (getaddrinfo(host.c_str(), nullptr, &hints, &list) != 0) return out;
-  char text[NI_MAXHOST];
-  if (list && getnameinfo(list->ai_addr, list->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0) out = text;
-  freeaddrinfo(list);
-  return out;
+  for (const int family : {AF_INET, AF_INET6}) {
+    hints.ai_family = family;
+    if (getaddrinfo(host.c_str(), nullptr, &hints, &list) != 0) continue;
+    char text[NI_MAXHOST];
+    const bool known = list && getnameinfo(list->ai_addr, list->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0;
+    freeaddrinfo(list);
+    if (known) return text;
+  }
+  return host;
 }
 
 // Repeats `step` while its failures may pass; says once what it waits for.
