@@ -7,7 +7,9 @@ namespace estiba::network {
 
 class AttachTiming : public NetTest {};
 
-static double microseconds(auto since) { return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - since).count(); }
+static double microseconds(auto since) {
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - since).count();
+}
 
 // Prints, never fails on a clock.
 TEST_F(AttachTiming, WarmAndCold) {
@@ -21,7 +23,8 @@ TEST_F(AttachTiming, WarmAndCold) {
     ASSERT_TRUE(net.attach({.uid = "cold" + std::to_string(i)}));
     cold.push_back(microseconds(begin));
   }
-  while (*net.refill()) {}
+  while (*net.refill()) {
+  }
   for (int i = 0; i < 5; ++i) {
     auto begin = std::chrono::steady_clock::now();
     ASSERT_TRUE(net.attach({.uid = "warm" + std::to_string(i)}));
