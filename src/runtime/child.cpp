@@ -60,6 +60,7 @@ class Child {
       // Until the maps are written this process is nobody; now it can be root inside.
       TRY(os::set_gid(0));
       TRY(os::set_uid(0));
+      TRY(os::set_dumpable(false));  // it depends on fs.suid_dumpable what a change of user leaves (kernel/cred.c, commit_creds())
     }
     if (!plan_.staged) TRY(enter_joins(plan_));
     if (setsid() < 0) return fail_errno("setsid");
@@ -85,6 +86,7 @@ class Child {
     if (plan_.join_kinds & CLONE_NEWUSER) {
       TRY(os::set_gid(0));
       TRY(os::set_uid(0));
+      TRY(os::set_dumpable(false));
     }
     if (process_.terminal) TRY(open_terminal());
     return {};

@@ -357,6 +357,20 @@ TEST_F(ContainerTest, TimeNamespaceWithOffset) {
   EXPECT_GT(parse_number<int>(text.substr(0, text.find('.'))).value_or(0), 1000000) << text;
 }
 
+TEST_F(ContainerTest, TimeNamespaceWithOffsetInAJoinedUserNamespace) {
+  BoundUserNamespace user;
+  ASSERT_TRUE(os::change_owner(bundle.dir + "/rootfs", 100000, 100000));
+  std::string text =
+      output_of("cat /proc/uptime; id -u",
+                {{"linux.namespaces",
+                  R"([{"type":"pid"},{"type":"mount"},{"type":"time"},{"type":"network"},{"type":"user","path":"/run/user-ns"}])"},
+                 {"linux.uidMappings", mappings},
+                 {"linux.gidMappings", mappings},
+                 {"linux.timeOffsets", R"({"boottime":{"secs":1000000}})"}});
+  EXPECT_GT(parse_number<int>(text.substr(0, text.find('.'))).value_or(0), 1000000) << text;
+  EXPECT_TRUE(text.ends_with("\n0\n")) << text;
+}
+
 TEST_F(ContainerTest, HooksRunInOrderWithTheState) {
   auto hook = [&](const std::string& name) {
     return "\"" + name + R"(":[{"path":"/bin/sh","args":["sh","-c","echo )" + name +

@@ -69,6 +69,7 @@ Result<void> enter_joins(Plan& plan) {
     (void)os::set_groups({});
     (void)os::set_gid(0);
     (void)os::set_uid(0);
+    TRY(os::set_dumpable(false));
   }
   return {};
 }
@@ -137,13 +138,14 @@ Result<void> write_time_offsets(const Spec& spec) {
 // as its own parent's child.
 [[noreturn]] void run_stage(Plan& plan, int cgroup) {
   auto work = [&]() -> Result<void> {
-    // In a shared pid namespace the container's neighbours see this process; until its numbers are those of inside it is the host's root.
-    TRY(os::set_dumpable(false));
-    TRY(enter_joins(plan));
     if (plan.new_time) {
+      // Before anything is joined: within a user namespace the file of the offsets would be nobody's.
       TRY(os::unshare(CLONE_NEWTIME));
       TRY(write_time_offsets(*plan.options.spec));
     }
+    // In a shared pid namespace the container's neighbours see this process; until its numbers are those of inside it is the host's root.
+    TRY(os::set_dumpable(false));
+    TRY(enter_joins(plan));
     os::Fd pidfd;
     pid_t pid = TRY(os::clone_process({.flags = uint64_t(plan.new_namespaces) | CLONE_PARENT, .cgroup = cgroup, .pidfd = &pidfd}));
     if (pid == 0) run_child(plan);
@@ -264,9 +266,10 @@ class Launch {
   Result<void> hand_over() {
     const auto owner = owner_outside(*options_.spec, options_.process->user);
     if (!owner) return {};
-    for (int fd : options_.stdio) {
+    for (int i = 0; i < 3 && !options_.process->terminal; i++) {
       struct stat info;
-      if (fd >= 0 && fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode) && fchown(fd, owner->first, owner->second) < 0)
+      const int fd = options_.stdio[i] >= 0 ? options_.stdio[i] : i;
+      if (fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode) && fchown(fd, owner->first, owner->second) < 0)
         return fail_errno("chown of a standard stream");
     }
     if (!options_.cgroup || options_.join || !plan_.new_cgroup || !writable_cgroup(*options_.spec)) return {};

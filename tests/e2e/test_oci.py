@@ -138,7 +138,13 @@ def test_podman_runs_containers_with_it(oci):
         $p run --rm $options sh -c 'echo from podman; exit 4'; echo code $?
         $p run -d --name x $options sleep 100 >/dev/null && $p exec x echo from exec; $p exec x missing 2>/dev/null; echo code $?
         $p rm -f -t 0 x >/dev/null; $p ps -aq
+        # A user namespace: the volume is id-mapped, its source closed to the container's root, the standard streams are the container's own.
+        mkdir -m 700 $B/data && echo kept > $B/data/file && chown -R 200000:200000 $B/bundle/rootfs && chmod 755 $B
+        $p run --rm --uidmap 0:200000:65536 --gidmap 0:200000:65536 -v $B/data:/data:idmap $options sh -c 'cat /proc/self/uid_map /data/file; ls -n /data/file | cut -c1-20; echo opened > /dev/stdout'
+        chown -R 0:0 $B/bundle/rootfs
     """
     done = subprocess.run(["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", script], env={**os.environ, "B": str(oci.base)}, text=True,
                           capture_output=True, timeout=120, stdin=subprocess.DEVNULL)
-    assert done.stdout == "from podman\ncode 4\nfrom exec\ncode 127\n", done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:4] == ["from podman", "code 4", "from exec", "code 127"], done.stderr
+    assert [line.split() for line in lines[4:]] == [["0", "200000", "65536"], ["kept"], ["-rw-r--r--", "1", "0"], ["opened"]], done.stdout + done.stderr
