@@ -420,6 +420,7 @@ role estiba:node
   read : core : endpoints namespaces nodes persistentvolumeclaims persistentvolumes pods services
   read : discovery.k8s.io : endpointslices
   read : networking.k8s.io : networkpolicies
+  read : certificates.k8s.io : clustertrustbundles
 role estiba:joining-node
   get : core : nodes
 role kube-public/estiba:cluster-info

@@ -61,6 +61,11 @@ Result<void> make_directory(const std::string& path) {
 
 }  // namespace
 
+Result<void> check_ids_per_pod(int64_t per_pod) {
+  if (per_pod > 0 && per_pod % 65536 == 0 && per_pod <= int64_t(all_ids / 4)) return {};
+  return fail(Code::invalid, "must be a multiple of 65536 and at most " + std::to_string(all_ids / 4) + ", not " + std::to_string(per_pod));
+}
+
 Result<IdPool> parse_subordinate_ids(const std::string& text, uint32_t per_pod) {
   const auto lines = split(trim(text), '\n');
   if (lines.size() != 1 || lines[0].empty())
@@ -78,7 +83,7 @@ Result<IdPool> parse_subordinate_ids(const std::string& text, uint32_t per_pod) 
 }
 
 Result<IdPool> find_id_pool(uint32_t per_pod) {
-  if (!per_pod || per_pod % 65536) return fail(Code::invalid, "ids per pod must be a multiple of 65536, not " + std::to_string(per_pod));
+  TRY(check_ids_per_pod(per_pod));
   const IdPool usual{per_pod, (all_ids - 1) / per_pod * per_pod - per_pod};
   if (!has_kubelet_user()) return usual;
   const Said uids = run("getsubids kubelet 2>/dev/null");

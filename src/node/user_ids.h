@@ -20,6 +20,8 @@ struct IdPool {
   uint64_t first = 0, count = 0;  ///< multiples of the size of a pod's range
 };
 
+/// Code::invalid unless it is a multiple of 65536 of which there are two at least among all ids.
+Result<void> check_ids_per_pod(int64_t per_pod);
 /// The pool of this machine for ranges of `per_pod` ids; an error when what getsubids(1) says cannot be used.
 Result<IdPool> find_id_pool(uint32_t per_pod);
 /// From the output of `getsubids kubelet`: "0: kubelet 65536 7208960".

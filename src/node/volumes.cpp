@@ -8,6 +8,7 @@
 #include "model/quantity.h"
 #include "model/types/authentication_v1.h"
 #include "node/sources.h"
+#include "node/trust_bundles.h"
 #include "volume/directory.h"
 
 namespace estiba::node {
@@ -112,7 +113,7 @@ bool PodVolumes::uses_metadata(const Pod& pod) {
 }
 
 Instant PodVolumes::next_refresh() const {
-  Instant next = Instant::max();
+  Instant next = bundles_refresh_at_;
   for (const auto& [_, token] : tokens_) next = std::min(next, token.refresh_at);
   return next;
 }
@@ -191,8 +192,14 @@ Task<Result<bool>> PodVolumes::add_source(const Pod& pod, const VolumeProjection
     (*files)[source.serviceAccountToken->path] = {CO_TRY(co_await token(pod, *source.serviceAccountToken)), mode};
     co_return true;
   }
+  if (source.clusterTrustBundle) {
+    bundles_refresh_at_ = context_.loop.now() + std::chrono::minutes(1);
+    (*files)[source.clusterTrustBundle->path] = {CO_TRY(co_await trust_bundle(context_, *source.clusterTrustBundle)), mode};
+    co_return true;
+  }
   co_return fail(Code::unsupported,
-                 "projected.sources: " + kind_of(source) + ": this node knows configMap, secret, downwardAPI and serviceAccountToken only");
+                 "projected.sources: " + kind_of(source) +
+                     ": this node knows configMap, secret, downwardAPI, serviceAccountToken and clusterTrustBundle only");
 }
 
 Task<Result<bool>> PodVolumes::add_object(const Pod& pod, bool secret, std::string name, std::vector<KeyToPath> items, bool optional,
@@ -295,6 +302,7 @@ Task<Result<std::string>> PodVolumes::read_file(model::ObjectRef ref, std::strin
 Task<Result<void>> PodVolumes::remove() {
   const std::string disk = context_.options.data_dir + "/pods/" + uid_, memory = context_.options.run_dir + "/volumes/" + uid_;
   tokens_.clear();
+  bundles_refresh_at_ = Instant::max();
   co_return co_await context_.pool.run([=]() -> Result<void> {
     TRY(volume::remove_dir_tree(disk));
     return volume::remove_dir_tree(memory);

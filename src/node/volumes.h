@@ -41,7 +41,7 @@ class PodVolumes {
   static bool claims(const model::core_v1::Pod& pod, std::string_view claim);
   /// Whether the volumes follow the pod's own metadata (downwardAPI).
   static bool uses_metadata(const model::core_v1::Pod& pod);
-  /// When a token must be renewed; the far future when there is none.
+  /// When a token must be renewed or a trust bundle be looked at again; the far future when there is neither.
   Instant next_refresh() const;
 
   /// The engine's mounts for a container. Sub paths are resolved, and made where they are missing.
@@ -69,6 +69,7 @@ class PodVolumes {
   const Context& context_;
   const std::string uid_;
   std::map<std::string, Token> tokens_;              // by audience and path
+  Instant bundles_refresh_at_ = Instant::max();      // ClusterTrustBundles are looked at again; nobody watches them
   std::map<std::string, ClaimedDirectory> claimed_;  // by the volume's name, once its claim was bound
 };
 

@@ -189,6 +189,7 @@ NodeSettings Agent::State::settings(const ClusterFacts& facts) {
   out.reads_all = false;
   out.pod_max_pids = options.pod_max_pids;
   out.housekeeping = options.housekeeping;
+  out.user_ids_per_pod = options.user_ids_per_pod;
   return out;
 }
 

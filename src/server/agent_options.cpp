@@ -8,6 +8,7 @@
 #include "image/changes.h"
 #include "io/http.h"
 #include "network/address.h"
+#include "node/user_ids.h"
 #include "os/file.h"
 #include "server/options.h"
 
@@ -32,6 +33,8 @@ void declare(cli::Flags& flags, AgentOptions& o) {
   flags.add("pod-max-pids", &o.pod_max_pids,
             "processes and threads that a pod may have; a quarter of what the kernel has room for when 0, any number when -1");
   o.node_flags.declare(flags);
+  flags.add("user-namespace-ids-per-pod", &o.user_ids_per_pod,
+            "size of the user namespace of a pod with hostUsers: false, a multiple of 65536");
   flags.add("node-lease-duration", &o.lease_duration,
             "the node says that it lives four times in it; see the server's --node-monitor-grace-period");
   flags.add("docker-socket", &o.docker_socket, "path of a socket on which the Docker Engine API is answered; not without one");
@@ -64,6 +67,7 @@ Result<void> check_node(AgentOptions& o) {
   if (o.node_port < 1 || o.node_port > 65535) return fail(Code::invalid, "--node-api-port must be 1 to 65535");
   if (o.pod_max_pids < -1) return fail(Code::invalid, "--pod-max-pids must be -1 or more, not " + std::to_string(o.pod_max_pids));
   o.housekeeping = TRY(o.node_flags.read());
+  TRY_AS("--user-namespace-ids-per-pod", node::check_ids_per_pod(o.user_ids_per_pod));
   const auto lease = image::parse_go_duration(o.lease_duration);
   if (!lease || Duration(*lease) < std::chrono::seconds(1))
     return fail(Code::invalid, "--node-lease-duration must be a second or more, like 40s, not " + quoted(o.lease_duration));

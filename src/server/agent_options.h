@@ -21,7 +21,7 @@ struct AgentOptions {
   std::string node_name, node_ip;
   std::vector<std::string> node_labels, node_taints;
   int64_t node_port = 10250;
-  int64_t pod_max_pids = 0;  ///< see node::Options
+  int64_t pod_max_pids = 0, user_ids_per_pod = 65536;  ///< see node::Options
   NodeFlags node_flags;
   std::string lease_duration = "40s";
   std::string docker_socket, cri_socket;

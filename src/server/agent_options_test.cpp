@@ -36,6 +36,7 @@ TEST(AgentOptions, WhatIsWrongIsNamed) {
   EXPECT_TRUE(refusal({"--server=https://a", "--pod-max-pids=-2"}).starts_with("--pod-max-pids"));
   EXPECT_EQ(refusal({"--server=https://a", "--pod-manifest-path=manifests"}),
             "--pod-manifest-path must be an absolute path, not \"manifests\"");
+  EXPECT_TRUE(refusal({"--server=https://a", "--user-namespace-ids-per-pod=1000"}).starts_with("--user-namespace-ids-per-pod"));
   EXPECT_TRUE(refusal({"--server=https://a", "--node-lease-duration=1ms"}).starts_with("--node-lease-duration"));
   EXPECT_TRUE(refusal({"--server=https://a", "--token=abcdef.0123456789abcdef", "--token-file=/dev/null"}).contains("not both"));
 }

@@ -78,6 +78,7 @@ node::Options NodeRunner::State::node_options() const {
   out.reads_all = settings.reads_all;
   out.pod_max_pids = settings.pod_max_pids;
   out.housekeeping = settings.housekeeping;
+  out.user_ids_per_pod = uint32_t(settings.user_ids_per_pod);
   return out;
 }
 

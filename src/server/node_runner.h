@@ -33,6 +33,7 @@ struct NodeSettings {
   bool reads_all = true;     ///< see node::Options
   int64_t pod_max_pids = 0;  ///< the same
   node::Housekeeping housekeeping;
+  int64_t user_ids_per_pod = 65536;
 };
 
 class NodeRunner {

@@ -9,6 +9,7 @@
 #include "image/changes.h"
 #include "model/json.h"
 #include "model/yaml.h"
+#include "node/user_ids.h"
 #include "os/file.h"
 
 namespace estiba::server {
@@ -35,6 +36,8 @@ void declare(cli::Flags& flags, Options& o) {
   flags.add("pod-max-pids", &o.pod_max_pids,
             "processes and threads that a pod may have; a quarter of what the kernel has room for when 0, any number when -1");
   o.node_flags.declare(flags);
+  flags.add("user-namespace-ids-per-pod", &o.user_ids_per_pod,
+            "size of the user namespace of a pod with hostUsers: false, a multiple of 65536");
   flags.add("ingress-http-port", &o.ingress_http_port, "the node's port of Ingresses, once there is one; 0: none");
   flags.add("ingress-https-port", &o.ingress_https_port, "the same for those with certificates; 0: none");
   flags.add("token", &o.token, "token by which machines may join as nodes for ever (abcdef.0123456789abcdef); `estiba token` makes others");
@@ -135,6 +138,7 @@ Result<void> check(Options& o) {
   TRY(check_ranges(o));
   if (o.pod_max_pids < -1) return fail(Code::invalid, "--pod-max-pids must be -1 or more, not " + std::to_string(o.pod_max_pids));
   o.housekeeping = TRY(o.node_flags.read());
+  TRY_AS("--user-namespace-ids-per-pod", node::check_ids_per_pod(o.user_ids_per_pod));
   if (!o.token.empty()) TRY_AS("--token", client::parse_join_token(o.token));
   TRY(o.datastore.check());
   for (const auto* dir : {&o.data_dir, &o.run_dir})

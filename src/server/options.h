@@ -38,8 +38,8 @@ struct Options {
   std::string cri_socket;        ///< empty: the CRI is not served
   std::string log_format = "text";
   int64_t verbosity = 0;
-  int64_t node_port = 10250;  ///< of the node's own API
-  int64_t pod_max_pids = 0;   ///< see node::Options
+  int64_t node_port = 10250;                           ///< of the node's own API
+  int64_t pod_max_pids = 0, user_ids_per_pod = 65536;  ///< see node::Options
   NodeFlags node_flags;
   node::Housekeeping housekeeping;  ///< what they say
   int64_t ingress_http_port = 80, ingress_https_port = 443;

@@ -182,6 +182,7 @@ NodeSettings Server::State::node_settings() const {
   out.lease = options.node_lease_time;
   out.pod_max_pids = options.pod_max_pids;
   out.housekeeping = options.housekeeping;
+  out.user_ids_per_pod = options.user_ids_per_pod;
   return out;
 }
 

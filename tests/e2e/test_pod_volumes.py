@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+import cluster as support
 from cluster import wait_for
 from manifests import config_map, pod
 
@@ -188,3 +189,31 @@ def test_files_leave_each_other_alone(cluster):
     cluster.wait_running("both")
     assert shell(cluster, "both")("cat /one/a /two/a; ls /three") == "mapsecret"
     assert json.loads(cluster.k("get", "configmap", "one", "-o", "json"))["data"] == {"a": "map"}
+
+
+def test_trust_bundles_are_projected(cluster, tmp_path):
+    def certificate(name):
+        support.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}", "-days", "2",
+                     "-keyout", tmp_path / "key", "-out", tmp_path / name])
+        return (tmp_path / name).read_text()
+    one, two, three = (certificate(name) for name in ("one", "two", "three"))
+    signer = f"{cluster.ns}.example.com/signer"
+    def bundle(name, text, **spec):
+        return {"apiVersion": "certificates.k8s.io/v1beta1", "kind": "ClusterTrustBundle", "metadata": {"name": name, "labels": spec.pop("labels", {})}, "spec": {"trustBundle": text, **spec}}
+    prefix = signer.replace("/", ":")
+    made = [bundle(f"{cluster.ns}-named", one + two + one), bundle(f"{prefix}:live", two, signerName=signer, labels={"state": "live"}), bundle(f"{prefix}:old", three, signerName=signer)]
+    cluster.apply(*made)
+    try:
+        sources = [{"name": f"{cluster.ns}-named", "path": "named"}, {"signerName": signer, "labelSelector": {"matchLabels": {"state": "live"}}, "path": "live"},
+                   {"signerName": signer, "labelSelector": {}, "path": "all"}, {"signerName": signer, "path": "none", "optional": True}, {"name": "missing", "path": "missing", "optional": True}]
+        reader = pod("reader", "sh", "-c", "for f in named live all none missing; do echo $f $(grep -c BEGIN /b/$f); done; cat /b/live", restartPolicy="Never", volumeMounts=[{"name": "b", "mountPath": "/b"}])
+        reader["spec"]["volumes"] = [{"name": "b", "projected": {"sources": [{"clusterTrustBundle": source} for source in sources]}}]
+        waits = pod("waits", volumeMounts=[{"name": "b", "mountPath": "/b"}])
+        waits["spec"]["volumes"] = [{"name": "b", "projected": {"sources": [{"clusterTrustBundle": {"name": "missing", "path": "x"}}]}}]
+        cluster.apply(reader, waits)
+        cluster.wait_ended("reader")
+        said = cluster.k("logs", "reader")
+        assert said.startswith("named 2\nlive 1\nall 2\nnone 0\nmissing 0\n") and said.endswith(two), said
+        wait_for("an event about the bundle", lambda: '"missing" not found' in cluster.k("get", "events", "--field-selector", "involvedObject.name=waits"))
+    finally:
+        cluster.kubectl("delete", "clustertrustbundles.v1beta1.certificates.k8s.io", *(b["metadata"]["name"] for b in made))

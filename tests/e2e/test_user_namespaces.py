@@ -211,14 +211,17 @@ def test_the_node_says_what_it_can(cluster):
 
 def test_a_restart_of_the_server_keeps_pods_and_ids(own_cluster):
     cluster = own_cluster
+    cluster.flags["user-namespace-ids-per-pod"] = 2 * PER_POD
     cluster.import_image(support.busybox_image(), "estiba/busybox:test")
     cluster.start()
     cluster.ns = "default"
     cluster.apply(pod("first", "sleep", "31006", hostUsers=False), pod("second", hostUsers=False))
     for name in ("first", "second"):
         cluster.wait_running(name)
+    assert id_map(cluster, "first")[2] == 2 * PER_POD and id_map(cluster, "first")[1] % (2 * PER_POD) == 0
     before = {name: (id_map(cluster, name), cluster.pod(name)["status"]["containerStatuses"][0]["containerID"]) for name in ("first", "second")}
     cluster.kill9()
+    cluster.flags["user-namespace-ids-per-pod"] = PER_POD
     cluster.start()
     for name, (ids, container) in before.items():
         assert cluster.wait_running(name)["status"]["containerStatuses"][0]["containerID"] == container
@@ -226,7 +229,7 @@ def test_a_restart_of_the_server_keeps_pods_and_ids(own_cluster):
     cluster.apply(pod("third", hostUsers=False))
     cluster.wait_running("third")
     third = id_map(cluster, "third")[1]
-    assert third not in {ids[1] for ids, _ in before.values()}
+    assert all(third + PER_POD <= first or first + size <= third for (_, first, size), _ in before.values())
     # A container that starts anew has the pod's ids again; so has a whole sandbox whose shim was killed.
     cluster.sandbox.inside(["sh", "-c", "kill -9 $(pgrep -xf 'sleep 31006')"])
     cluster.wait_pod("first", lambda p: p["status"]["containerStatuses"][0]["restartCount"] == 1 and p["status"]["containerStatuses"][0]["ready"], "restarted")
