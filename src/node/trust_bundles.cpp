@@ -47,17 +47,17 @@ std::string merge_certificates(const std::vector<std::string>& texts) {
 Task<Result<std::string>> trust_bundle(const Context& context, model::core_v1::ClusterTrustBundleProjection source) {
   std::vector<std::string> texts;
   const bool optional = source.optional.value_or(false);
-  if (source.name) {
-    auto object = co_await context.client.get(bundles, "", *source.name);
+  if (!source.name.empty()) {
+    auto object = co_await context.client.get(bundles, "", source.name);
     if (object) texts.push_back(CO_TRY(text_of(*object)));
     else if (object.error().code != Code::not_found) co_return std::unexpected(std::move(object.error()));
-    else if (!optional) co_return fail(Code::not_found, "clustertrustbundle " + quoted(*source.name) + " not found");
-  } else if (source.signerName) {
-    auto listed = CO_TRY(co_await context.client.list(bundles, "", {.field_selector = "spec.signerName=" + *source.signerName}));
+    else if (!optional) co_return fail(Code::not_found, "clustertrustbundle " + quoted(source.name) + " not found");
+  } else if (!source.signerName.empty()) {
+    auto listed = CO_TRY(co_await context.client.list(bundles, "", {.field_selector = "spec.signerName=" + source.signerName}));
     for (const model::ObjectRef& object : listed.items)
       if (source.labelSelector && client::matches(*source.labelSelector, object.meta().labels)) texts.push_back(CO_TRY(text_of(object)));
     if (texts.empty() && !optional)
-      co_return fail(Code::not_found, "no ClusterTrustBundle of signer " + quoted(*source.signerName) + " is chosen by the labelSelector");
+      co_return fail(Code::not_found, "no ClusterTrustBundle of signer " + quoted(source.signerName) + " is chosen by the labelSelector");
   }
   co_return merge_certificates(texts);
 }
