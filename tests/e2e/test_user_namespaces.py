@@ -163,11 +163,12 @@ def test_what_goes_into_a_running_pod(cluster, tmp_path):
     assert cluster.k("exec", "box", "--", "stat", "-c", "%u", "/tmp/file").strip() == "0"
     cluster.k("cp", "box:/tmp/file", str(tmp_path / "back"))
     assert (tmp_path / "back").read_text() == "copied\n"
-    ephemeral = {"spec": {"ephemeralContainers": [{"name": "helper", "image": "estiba/busybox:test", "command": ["sh", "-c", "cat /proc/self/uid_map; sleep 3600"]}]}}
+    ephemeral = {"spec": {"ephemeralContainers": [{"name": "helper", "image": "estiba/busybox:test", "targetContainerName": "main",
+                                                "command": ["sh", "-c", "cat /proc/self/uid_map; ps | grep -c '[s]leep 31005'; sleep 3600"]}]}}
     status, answer = cluster.request("PATCH", f"/api/v1/namespaces/{cluster.ns}/pods/box/ephemeralcontainers", ephemeral, ["Content-Type: application/strategic-merge-patch+json"])
     assert status == 200, answer
-    said = wait_for("the helper's words", lambda: cluster.k("logs", "box", "-c", "helper", check=False))
-    assert said.split() == ["0", str(first), str(PER_POD)]
+    said = wait_for("the helper's words", lambda: len(cluster.k("logs", "box", "-c", "helper", check=False).split()) == 4 and cluster.k("logs", "box", "-c", "helper"))
+    assert said.split() == ["0", str(first), str(PER_POD), "1"], "it is in the pod's user namespace and among the processes of its target"
 
 
 def test_kernel_parameters_and_a_shared_process_namespace(cluster):
