@@ -54,6 +54,20 @@ TEST_F(ServiceLoadBalancerTest, AddressesAreThoseOfReadyNodesAndFollowThem) {
   EXPECT_TRUE(server.find(client::services, "x", "web").as<Service>().status.conditions.empty());
 }
 
+TEST_F(ServiceLoadBalancerTest, AddressesAreOfTheServicesFamilies) {
+  start({make_service_load_balancer});
+  add_node("one", "192.0.2.1");
+  add_node("six", "2001:db8::1");
+  add_service("web", balanced(80));
+  EXPECT_EQ(addresses("web"), "192.0.2.1 ");
+  server.merge(client::services, "x", "web", R"({"spec":{"ipFamilies":["IPv4","IPv6"]}})");
+  executor.run();
+  EXPECT_EQ(addresses("web"), "192.0.2.1 2001:db8::1 ");
+  server.merge(client::services, "x", "web", R"({"spec":{"ipFamilies":["IPv6"]}})");
+  executor.run();
+  EXPECT_EQ(addresses("web"), "2001:db8::1 ");
+}
+
 TEST_F(ServiceLoadBalancerTest, LocalTrafficGoesToNodesWithAnEndpoint) {
   start({make_service_load_balancer});
   add_node("one", "192.0.2.1");

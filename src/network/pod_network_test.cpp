@@ -28,7 +28,7 @@ TEST_F(PodNetworkTest, PodsReachEachOtherAndTheNode) {
   EXPECT_EQ(a->gateway, "10.42.0.1");
   EXPECT_EQ(a->mac, "0a:58:0a:2a:00:02");
   EXPECT_EQ(net.attach({.uid = "a"})->ips, a->ips) << "asked twice, the answer is the same";
-  std::string ping = "busybox ping -c1 -W1 -q ";
+  std::string ping = "busybox ping -A -c3 -W1 -q ";
   EXPECT_FALSE(sh(ping + b->ips[0] + " >/dev/null", a->netns_path).contains("exit"));
   EXPECT_FALSE(sh(ping + "10.42.0.1 >/dev/null", a->netns_path).contains("exit"));
   EXPECT_FALSE(sh(ping + "127.0.0.1 >/dev/null", a->netns_path).contains("exit"));
@@ -56,7 +56,7 @@ TEST_F(PodNetworkTest, ANetworkOfAUserNamespaceBelongsToItAndGoesWithIt) {
               "         0     100000      65536\n         0     200000      65536\n");
     EXPECT_EQ(sh(inside + "--net=" + pod->netns_path + " ip address add 10.9.9.9/32 dev lo"), "");
     EXPECT_TRUE(sh(inside + "--net=" + plain->netns_path + " ip address add 10.9.9.9/32 dev lo 2>&1").contains("exit"));
-    EXPECT_FALSE(sh("busybox ping -c1 -W1 -q " + plain->ips[0] + " >/dev/null", pod->netns_path).contains("exit"));
+    EXPECT_FALSE(sh("busybox ping -A -c3 -W1 -q " + plain->ips[0] + " >/dev/null", pod->netns_path).contains("exit"));
   }
   PodNetwork net(config());
   sh("touch " + dir_ + "/userns/10.42.0.77");
@@ -87,7 +87,7 @@ TEST_F(PodNetworkTest, PodsHaveAnAddressOfEachFamily) {
     ASSERT_OK(b);
     EXPECT_EQ(a->ips.size(), both.sides.size());
     EXPECT_EQ(a->ips[0], both.sides[0].v6() ? "fd00:42::2" : "10.42.0.2");
-    const std::string ping = "busybox ping -c1 -W1 -q ";
+    const std::string ping = "busybox ping -A -c3 -W1 -q ";
     for (const std::string& ip : b->ips) {
       EXPECT_FALSE(sh(ping + ip + " >/dev/null", a->netns_path).contains("exit")) << ip;
       EXPECT_FALSE(sh(ping + ip + " >/dev/null").contains("exit")) << ip;
