@@ -47,19 +47,17 @@ model::ResourceList resources(const ObjectRef& pod, std::string_view which) {
   return spec ? model::pod_resources(*spec, which, true) : model::ResourceList{};
 }
 
-// Whether anything of the pod's local storage is limited.
-bool has_limits(const Pod& pod) {
-  const auto limited = [](const Container& container) {
-    return container.resources && container.resources->limits.contains("ephemeral-storage");
-  };
-  return std::ranges::any_of(pod.spec.volumes,
-                             [](const Volume& volume) { return volume.emptyDir && !volume.emptyDir->sizeLimit.empty(); }) ||
-         std::ranges::any_of(pod.spec.containers, limited) || std::ranges::any_of(pod.spec.initContainers, limited);
+bool is_limited(const Volume& volume) {
+  return volume.emptyDir && !volume.emptyDir->sizeLimit.empty() && volume.emptyDir->medium != "Memory";
 }
 
-void add(image::Usage& sum, const image::Usage& more) {
-  sum.bytes += more.bytes;
-  sum.inodes += more.inodes;
+bool is_limited(const Container& container) { return container.resources && container.resources->limits.contains("ephemeral-storage"); }
+
+// Whether anything of the pod's local storage is limited.
+bool has_limits(const Pod& pod) {
+  const auto limited = [](const auto& each) { return is_limited(each); };
+  return std::ranges::any_of(pod.spec.volumes, limited) || std::ranges::any_of(pod.spec.containers, limited) ||
+         std::ranges::any_of(pod.spec.initContainers, limited);
 }
 
 }  // namespace
@@ -68,10 +66,12 @@ Evictions::Evictions(const Context& context, Parts parts)
     : context_(context),
       parts_(std::move(parts)),
       pressure_(context.options.housekeeping.thresholds, context.options.housekeeping.pressure_transition),
-      sizes_(context.loop, [pool = &context.pool](std::string path) -> Task<image::Usage> {
-        auto size = co_await pool->run([path] { return image::disk_usage(path); });
-        co_return size ? *size : image::Usage{};
-      }) {}
+      sizes_(context.loop,
+             [pool = &context.pool](std::string path) -> Task<image::Usage> {
+               auto size = co_await pool->run([path] { return image::disk_usage(path); });
+               co_return size ? *size : image::Usage{};
+             }),
+      limited_(context.loop, context.pool) {}
 
 void Evictions::start() { job_ = Job(run(this)); }
 
@@ -244,12 +244,19 @@ Task<PodUse> Evictions::read_pod(std::string uid, Signal signal) {
 Task<std::optional<std::string>> Evictions::over_limits() {
   std::optional<std::string> first;
   std::vector<std::string> limited;
-  for (const std::string& uid : active())
-    if (const PodWorker* worker = parts_.worker(uid); worker && has_limits(worker->pod().as<Pod>())) limited.push_back(uid);
+  std::set<std::string> paths;
+  for (const std::string& uid : active()) {
+    const PodWorker* worker = parts_.worker(uid);
+    if (!worker || !has_limits(worker->pod().as<Pod>())) continue;
+    limited.push_back(uid);
+    paths.merge(paths_of(*worker));
+  }
+  co_await limited_.look(std::move(paths));
   for (const std::string& uid : limited) {
-    const auto message = co_await excess_of(uid);
-    PodWorker* worker = message ? parts_.worker(uid) : nullptr;
+    PodWorker* worker = parts_.worker(uid);
     if (!worker || worker->ended() || worker->ending() || is_critical(worker->pod())) continue;
+    const auto message = excess_of(*worker);
+    if (!message) continue;
     log::warn("node", "evicting a pod", {{"pod", client::key_of(worker->pod())}, {"why", *message}});
     worker->evict(*message, immediate, false);
     if (!first) first = uid;
@@ -257,54 +264,59 @@ Task<std::optional<std::string>> Evictions::over_limits() {
   co_return first;
 }
 
+// What is to be walked for a pod's limits.
+std::set<std::string> Evictions::paths_of(const PodWorker& worker) const {
+  std::set<std::string> out;
+  const Pod& pod = worker.pod().as<Pod>();
+  const std::string dir = context_.options.data_dir + "/pods/" + worker.uid(), logs = log_directory(context_.options, pod);
+  bool whole = false;
+  for (const Volume& volume : pod.spec.volumes)
+    if (is_limited(volume)) out.insert(dir + "/volumes/" + volume.name);
+  for (const auto* list : {&pod.spec.containers, &pod.spec.initContainers})
+    for (const Container& container : *list) whole |= is_limited(container);
+  if (!whole) return out;
+  out.insert(dir);
+  for (const auto* list : {&pod.spec.containers, &pod.spec.initContainers})
+    for (const Container& container : *list) {
+      out.insert(logs + "/" + container.name);
+      if (const auto status = worker.container(container.name)) out.insert(context_.engine.upper_dir(status->id));
+    }
+  return out;
+}
+
 // What the pod has too much of, as Kubernetes words it: a volume, all together, or a container, in that order.
-Task<std::optional<std::string>> Evictions::excess_of(std::string uid) {
-  const PodWorker* worker = parts_.worker(uid);
-  if (!worker) co_return std::nullopt;
-  const ObjectRef ref = worker->pod();
+std::optional<std::string> Evictions::excess_of(const PodWorker& worker) const {
+  const ObjectRef ref = worker.pod();
   const Pod& pod = ref.as<Pod>();
-  const std::string dir = context_.options.data_dir + "/pods/" + uid;
+  const std::string dir = context_.options.data_dir + "/pods/" + worker.uid(), logs = log_directory(context_.options, pod);
   for (const Volume& volume : pod.spec.volumes) {
-    if (!volume.emptyDir || volume.emptyDir->sizeLimit.empty() || volume.emptyDir->medium == "Memory") continue;
+    if (!is_limited(volume)) continue;
     const int64_t limit = model::quantity_to_int64(volume.emptyDir->sizeLimit);
-    if (limit > 0 && int64_t((co_await size_of(dir + "/volumes/" + volume.name)).bytes) > limit)
-      co_return "Usage of EmptyDir volume " + quoted(volume.name) + " exceeds the limit " +
-          quoted(model::canonical_quantity(volume.emptyDir->sizeLimit)) + ". ";
+    if (limit > 0 && int64_t(limited_.of(dir + "/volumes/" + volume.name).bytes) > limit)
+      return "Usage of EmptyDir volume " + quoted(volume.name) + " exceeds the limit " +
+             quoted(model::canonical_quantity(volume.emptyDir->sizeLimit)) + ". ";
   }
   const model::ResourceList limits = resources(ref, "limits");
   const auto whole = limits.find("ephemeral-storage");
-  if (whole == limits.end()) co_return std::nullopt;
-  image::Usage total = co_await size_of(dir);
-  struct Use {
-    std::string name;
-    uint64_t bytes;
-    std::string limit;
-    int64_t most;
-  };
-  std::vector<Use> uses;
-  const std::string logs = log_directory(context_.options, pod);
+  if (whole == limits.end()) return std::nullopt;
+  uint64_t total = limited_.of(dir).bytes;
+  std::optional<std::string> single;
   const bool apart = images_apart(context_.options);
   for (const auto* list : {&pod.spec.containers, &pod.spec.initContainers})
     for (const Container& container : *list) {
-      worker = parts_.worker(uid);
-      const auto status = worker ? worker->container(container.name) : std::nullopt;
+      const auto status = worker.container(container.name);
       if (!status) continue;
-      const image::Usage log = co_await size_of(logs + "/" + container.name),
-                         layer = co_await size_of(context_.engine.upper_dir(status->id));
-      add(total, log);
-      add(total, layer);
-      if (!container.resources || list == &pod.spec.initContainers) continue;
+      const uint64_t log = limited_.of(logs + "/" + container.name).bytes, layer = limited_.of(context_.engine.upper_dir(status->id)).bytes;
+      total += log + layer;
+      if (single || !is_limited(container) || list == &pod.spec.initContainers) continue;
       const int64_t most = amount(container.resources->limits, "ephemeral-storage");
-      if (most > 0)
-        uses.push_back(
-            {container.name, log.bytes + (apart ? 0 : layer.bytes), text_of(container.resources->limits, "ephemeral-storage"), most});
+      if (most > 0 && int64_t(log + (apart ? 0 : layer)) > most)
+        single = "Container " + container.name + " exceeded its local ephemeral storage limit " +
+                 quoted(text_of(container.resources->limits, "ephemeral-storage")) + ". ";
     }
-  if (int64_t(total.bytes) > whole->second.to_int64())
-    co_return "Pod ephemeral local storage usage exceeds the total limit of containers " + whole->second.print() + ". ";
-  for (const Use& use : uses)
-    if (int64_t(use.bytes) > use.most)
-      co_return "Container " + use.name + " exceeded its local ephemeral storage limit " + quoted(use.limit) + ". ";
-  co_return std::nullopt;
+  if (int64_t(total) > whole->second.to_int64())
+    return "Pod ephemeral local storage usage exceeds the total limit of containers " + whole->second.print() + ". ";
+  return single;
 }
 
 }  // namespace estiba::node

@@ -12,6 +12,7 @@
 #include "base/task.h"
 #include "node/admission.h"
 #include "node/context.h"
+#include "node/directory_sizes.h"
 #include "node/layer_sizes.h"
 #include "node/ranking.h"
 #include "node/thresholds.h"
@@ -41,7 +42,8 @@ class Evictions {
   Task<std::optional<std::string>> make_room(std::vector<Threshold> acting, Observations seen);
   Task<void> reclaim(Signal signal);
   Task<std::optional<std::string>> over_limits();
-  Task<std::optional<std::string>> excess_of(std::string uid);
+  std::set<std::string> paths_of(const PodWorker& worker) const;
+  std::optional<std::string> excess_of(const PodWorker& worker) const;
   Task<std::vector<PodUse>> read_pods(Signal signal);
   Task<PodUse> read_pod(std::string uid, Signal signal);
   Task<image::Usage> size_of(std::string path) { return sizes_.of(std::move(path)); }
@@ -51,7 +53,8 @@ class Evictions {
   const Context& context_;
   Parts parts_;
   Pressure pressure_;
-  LayerSizes sizes_;  // by path
+  LayerSizes sizes_;        // by path; of pods that may have to go
+  DirectorySizes limited_;  // of pods with limits
   std::vector<std::string_view> told_;
   std::string acted_;  // what was short at the last look: told once
   Job job_;
