@@ -15,6 +15,9 @@ Task<Result<v1::VersionResponse>> Runtime::version(v1::VersionRequest) {
 Task<Result<v1::StatusResponse>> Runtime::status(v1::StatusRequest request) {
   v1::StatusResponse out;
   out.status.conditions = {{.type = "RuntimeReady", .status = true}, {.type = "NetworkReady", .status = true}};
+  if (auto network = co_await parts_.network.status(); !network)
+    out.status.conditions[1] = {
+        .type = "NetworkReady", .reason = "NetworkPluginNotReady", .message = network.error().message, .status = false};
   // Tried out once; it does not change while the machine runs.
   if (!user_namespaces_)
     user_namespaces_ = co_await parts_.pool.run([dir = options_.data_dir, run = options_.run_dir] {

@@ -1,7 +1,9 @@
 #include "network/inside.h"
 
 #include "os/file.h"
+#include "os/namespace.h"
 #include "os/rtnl.h"
+#include "os/user_namespace.h"
 
 namespace estiba::network {
 
@@ -30,6 +32,17 @@ Result<void> set_inside_sysctls_v6() {
                            "net/ipv6/conf/default/accept_redirects", "net/ipv6/conf/default/accept_ra"})
     TRY(set_sysctl(conf, "0"));
   return {};
+}
+
+Result<Fd> make_user_namespace(const std::string& path, const PodRequest& owner) {
+  const auto mappings = [](const std::vector<IdRange>& ranges) {
+    os::IdMappings out;
+    for (const IdRange& range : ranges) out.push_back({range.inside, range.outside, range.size});
+    return out;
+  };
+  Fd user = TRY(os::new_user_namespace(mappings(owner.uids), mappings(owner.gids)));
+  TRY(os::persist_namespace(user.get(), path));
+  return user;
 }
 
 }  // namespace estiba::network

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "io/loop.h"
+#include "network/cni/pods.h"
 #include "network/dns/feed.h"
 #include "network/mesh/mesh.h"
 #include "network/pod_network.h"
@@ -24,6 +25,7 @@ struct Network::Impl {
   Impl(Options o, client::Client& c, Executor& l) : options(std::move(o)), client(c), loop(l), worker("estiba-net") {}
 
   Result<void> configure();
+  Task<Result<void>> start_cni();
   Task<Result<void>> load_pods();
   Task<Result<void>> start_policies();
   void watch_objects();
@@ -31,8 +33,11 @@ struct Network::Impl {
   Task<void> maintain();
   Task<void> mend();
   Task<void> mend_bridge();
+  Worker& cni_worker() { return *cni_workers[next_worker++ % cni_workers.size()]; }
   Task<bool> gone(os::nft::Family family, const char* table);
   Task<void> quiet(Duration still, Duration at_most);
+  Task<Result<PodNet>> attach(PodRequest pod);
+  Task<Result<void>> detach(std::string uid);
   void remember(const PodRequest& pod, const PodNet& net);
   void forget(const std::string& uid);
 
@@ -43,6 +48,7 @@ struct Network::Impl {
   Address dns_address;      // of the primary family of services
 
   std::unique_ptr<PodNetwork> pods;                     // used by the worker's thread only
+  std::unique_ptr<cni::Pods> cni;                       // pods are there instead, if not null
   std::map<std::string, PodNet, std::less<>> attached;  // what this thread knows of it
   std::unique_ptr<ServiceObjects> objects;
   std::unique_ptr<Proxy> proxy;
@@ -50,8 +56,11 @@ struct Network::Impl {
   std::unique_ptr<policy::Policies> policies;
   std::unique_ptr<dns::Feed> dns;
   std::unique_ptr<mesh::Mesh> mesh;
-  Event work;  // an attach or a detach: the pool wants filling, or something wants sweeping
+  Executor::Timer again;  // for what could not be swept
+  Event work;             // an attach or a detach: the pool wants filling, or something wants sweeping
   Worker worker;
+  std::vector<std::unique_ptr<Worker>> cni_workers;  // plugins of several pods run at once
+  size_t next_worker = 0;
   Job maintenance, mending, mending_bridge;  // last: end first
 };
 
@@ -84,17 +93,22 @@ static std::string text_of(const std::vector<Side>& sides, std::optional<Prefix>
 Task<Result<void>> Network::start() {
   Impl& self = *impl_;
   CO_TRY(self.configure());
-  self.pods = std::make_unique<PodNetwork>(
-      PodNetwork::Config{.run_dir = self.options.run_dir, .bridge = self.options.bridge, .sides = self.sides, .pool = self.options.pool});
+  const bool own = self.options.cni_configurations.empty();
+  self.pods = std::make_unique<PodNetwork>(PodNetwork::Config{.run_dir = self.options.run_dir,
+                                                              .bridge = self.options.bridge,
+                                                              .sides = self.sides,
+                                                              .pool = own ? self.options.pool : 0,
+                                                              .pods = own});
   if (auto started = co_await self.worker.run([&self] { return self.pods->start(); }); !started) {
     self.pods.reset();  // what is there may be another server's: stop() must not remove it
     co_return within("start the pod network", std::move(started));
   }
+  if (!own) CO_TRY_AS("start the CNI network", co_await self.start_cni());
   self.watch_objects();
   CO_TRY(co_await self.load_pods());
-  if (self.options.policies) CO_TRY_AS("start the network policies", co_await self.start_policies());
+  if (self.options.policies && own) CO_TRY_AS("start the network policies", co_await self.start_policies());
   if (self.proxy) CO_TRY_AS("start the services", co_await self.proxy->start());
-  if (self.options.mesh) {
+  if (self.options.mesh && own) {
     self.mesh = std::make_unique<mesh::Mesh>(mesh::Routes::Config{.sides = self.sides, .bridge = self.options.bridge},
                                              self.options.node_name, self.client);
     self.mesh->start();
@@ -107,15 +121,33 @@ Task<Result<void>> Network::start() {
   log::info("network", "pod network is up",
             {{"bridge", self.options.bridge},
              {"pods", text_of(self.sides, [](const Side& side) { return std::optional(side.pods); })},
+             {"cni", self.options.cni_configurations},
              {"services", text_of(self.sides, [](const Side& side) { return side.services; })},
              {"attached", self.attached.size()}});
+  co_return {};
+}
+
+Task<Result<void>> Network::Impl::start_cni() {
+  auto made = std::make_unique<cni::Pods>(cni::Pods::Config{.run_dir = options.run_dir,
+                                                            .data_dir = options.data_dir,
+                                                            .configurations = options.cni_configurations,
+                                                            .plugins = options.cni_plugins});
+  CO_TRY(co_await worker.run([&made] { return made->start(); }));
+  cni = std::move(made);
+  constexpr int at_once = 4;
+  for (int i = 0; i < at_once; ++i) cni_workers.push_back(std::make_unique<Worker>("estiba-cni"));
+  // Plugins put pods on bridges of theirs, whose frames have to pass the packet filter for services to work among neighbours; without the
+  // module there is no such setting. Node ports at 127.0.0.1 lead to any link.
+  for (const char* setting :
+       {"net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables", "net/ipv4/conf/all/route_localnet"})
+    (void)os::rtnl::set_sysctl(setting, "1");
   co_return {};
 }
 
 void Network::Impl::watch_objects() {
   if (!options.proxy && !options.dns) return;
   objects = std::make_unique<ServiceObjects>(client, options.node_name);
-  if (options.proxy) proxy = std::make_unique<Proxy>(options.bridge, sides, options.node_name, *objects);
+  if (options.proxy) proxy = std::make_unique<Proxy>(cni ? "" : options.bridge, sides, options.node_name, *objects);
   if (!options.dns) return;
   dns::Server::Config config{.zone = {.domain = options.cluster_domain}, .resolv_conf = options.resolv_conf};
   for (const Side& side : sides) {
@@ -130,6 +162,7 @@ void Network::Impl::watch_objects() {
 
 void Network::Impl::end_watches() {
   maintenance.cancel();
+  if (again.id) loop.cancel(std::exchange(again, {}));
   mending.cancel();
   mending_bridge.cancel();
   mesh.reset();
@@ -144,8 +177,8 @@ Task<Result<void>> Network::Impl::load_pods() {
   using Known = std::vector<std::pair<PodRequest, PodNet>>;
   Known known = co_await worker.run([this] {
     Known known;
-    for (const PodRequest& pod : pods->pods())
-      if (auto net = pods->find(pod.uid)) known.push_back({pod, *net});
+    for (const PodRequest& pod : cni ? cni->pods() : pods->pods())
+      if (auto net = cni ? cni->find(pod.uid) : pods->find(pod.uid)) known.push_back({pod, *net});
     return known;
   });
   for (const auto& [pod, net] : known) remember(pod, net);
@@ -181,7 +214,10 @@ Task<Result<void>> Network::remove_all() {
     if (auto removed = co_await self.mesh->remove_all(); !removed) table = std::move(removed);
   self.end_watches();
   self.attached.clear();
-  auto links = co_await self.worker.run([&self] { return self.pods->remove_all(); });
+  auto links = co_await self.worker.run([&self]() -> Result<void> {
+    if (self.cni) TRY(self.cni->remove_all());
+    return self.pods->remove_all();
+  });
   self.pods.reset();
   if (!links) co_return within("remove the pod network", std::move(links));
   co_return within("remove the packet filter's tables", std::move(table));
@@ -191,13 +227,30 @@ Task<Result<void>> Network::remove_all() {
 
 void Network::Impl::remember(const PodRequest& pod, const PodNet& net) {
   attached[pod.uid] = net;
-  if (!proxy || pod.host_ports.empty()) return;
+  if (!proxy || pod.host_ports.empty() || (cni && cni->maps_ports(pod.uid))) return;
   proxy->set_host_ports(pod.uid, pod.host_ports, addresses_of(net));
 }
 
 void Network::Impl::forget(const std::string& uid) {
   attached.erase(uid);
   if (proxy) proxy->set_host_ports(uid, {}, {});
+}
+
+Task<Result<PodNet>> Network::Impl::attach(PodRequest pod) {
+  if (cni) co_return co_await cni_worker().run([this, pod] { return cni->attach(pod); });
+  co_return co_await worker.run([this, pod] { return pods->attach(pod); });
+}
+
+Task<Result<void>> Network::Impl::detach(std::string uid) {
+  if (cni) co_return co_await cni_worker().run([this, uid] { return cni->detach(uid); });
+  co_return co_await worker.run([this, uid] { return pods->detach(uid); });
+}
+
+Task<Result<void>> Network::status() {
+  Impl& self = *impl_;
+  if (!self.pods) co_return fail(Code::unavailable, "the pod network has not been started");
+  if (!self.cni) co_return {};
+  co_return co_await self.cni_worker().run([&self] { return self.cni->status(); });
 }
 
 Task<Result<PodNet>> Network::attach(PodRequest pod, bool needs_no_server) {
@@ -207,7 +260,7 @@ Task<Result<PodNet>> Network::attach(PodRequest pod, bool needs_no_server) {
   if (auto known = self.attached.find(pod.uid); known != self.attached.end()) {
     net = known->second;
   } else {
-    net = CO_TRY_AS("network of pod " + pod.ns + "/" + pod.name, co_await self.worker.run([&self, pod] { return self.pods->attach(pod); }));
+    net = CO_TRY_AS("network of pod " + pod.ns + "/" + pod.name, co_await self.attach(pod));
     self.remember(pod, net);
     self.work.set();
   }
@@ -221,7 +274,7 @@ Task<Result<void>> Network::detach(std::string uid) {
   if (!self.pods) co_return {};
   self.forget(uid);
   if (self.policies) co_await self.policies->detach(uid);
-  auto noted = co_await self.worker.run([&self, uid] { return self.pods->detach(uid); });
+  auto noted = co_await self.detach(uid);
   self.forget(uid);  // again: an attach that was under way may have come between
   if (self.policies) co_await self.policies->detach(uid);
   self.work.set();
@@ -236,6 +289,9 @@ Task<Result<void>> Network::recover(std::vector<std::string> uids) {
     log::info("network", "removing the network of a pod that is gone", {{"uid", uid}});
     CO_TRY(co_await detach(uid));
   }
+  if (impl_->cni)
+    if (auto told = co_await impl_->cni_worker().run([this] { return impl_->cni->collect_garbage(); }); !told)
+      log::info("network", "the CNI plugins were not told which pods there are", {{"error", told.error()}});
   co_return {};
 }
 
@@ -256,6 +312,7 @@ Task<void> Network::Impl::quiet(Duration still, Duration at_most) {
 Task<void> Network::Impl::maintain() {
   for (;;) {
     co_await work.wait();
+    if (again.id) loop.cancel(std::exchange(again, {}));
     co_await quiet(milliseconds(20), seconds(1));
     for (bool more = true; more;) {
       auto made = co_await worker.run([this] { return pods->refill(); });
@@ -264,8 +321,10 @@ Task<void> Network::Impl::maintain() {
     }
     if (work.is_set()) continue;
     co_await quiet(milliseconds(150), seconds(2));
-    auto swept = co_await worker.run([this] { return pods->sweep(); });
-    if (!swept) log::warn("network", "networks of pods that are gone could not be removed", {{"error", swept.error()}});
+    auto swept = cni ? co_await cni_worker().run([this] { return cni->sweep(); }) : co_await worker.run([this] { return pods->sweep(); });
+    if (swept) continue;
+    log::warn("network", "networks of pods that are gone could not be removed", {{"error", swept.error()}});
+    if (cni) again = loop.after(seconds(10), [this] { work.set(); });
   }
 }
 

@@ -36,6 +36,10 @@ struct Options {
   bool policies = true;
   bool mesh = true;   ///< leads to the other nodes' pods
   unsigned pool = 4;  ///< pod networks made ahead of need
+  /// Not empty: the folder of CNI network configurations; plugins in `cni_plugins` make the pods' networks then. Policies and the ways to
+  /// other nodes are theirs too, and `cluster_cidr` should be the range that they give addresses from.
+  std::string cni_configurations;
+  std::vector<std::string> cni_plugins = {"/opt/cni/bin"};
 };
 
 class Network {
@@ -57,6 +61,9 @@ class Network {
   Task<Result<void>> detach(std::string uid);
   /// What attach() answered, or nullopt.
   std::optional<PodNet> find(std::string_view uid) const;
+
+  /// Whether pods could be attached now; CNI plugins may not be there yet. Errors say what is missing.
+  Task<Result<void>> status();
 
   /// The address of the cluster's DNS, the tenth of the (first) service CIDR: "10.43.0.10".
   std::string dns_address() const;

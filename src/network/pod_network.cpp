@@ -88,18 +88,20 @@ Result<void> PodNetwork::make_bridge() {
 Result<void> PodNetwork::put_side(rtnl::Batch& batch, const Side& side) {
   const uint8_t family = side.v6() ? AF_INET6 : AF_INET;
   const int whole = int(side.gateway.size()) * 8;
-  const auto ours = [&](std::string_view address) { return address == side.gateway.raw() || (side.dns && address == side.dns->raw()); };
+  const auto ours = [&](std::string_view address) {
+    return (config_.pods && address == side.gateway.raw()) || (side.dns && address == side.dns->raw());
+  };
   // Left from a run with another CIDR, an address would attract packets for others. Link-local ones are here for nothing.
   for (const rtnl::LinkAddress& old : TRY(rtnl::addresses(socket_, family)))
     if (old.index == bridge_index_ && !ours(old.address)) rtnl::put_delete_address(batch, old.index, old.address, old.prefix_length);
-  rtnl::put_address(batch, bridge_index_, side.gateway.raw(), side.pods.length);
+  if (config_.pods) rtnl::put_address(batch, bridge_index_, side.gateway.raw(), side.pods.length);
   if (side.dns) rtnl::put_address(batch, bridge_index_, side.dns->raw(), whole);
   // Without it a node that has no default route could not even begin to send to a service; it also makes the bridge's
   // address the source, so that pods can answer.
   if (side.services)
     rtnl::put_route(batch, {.destination = std::string(side.services->address.raw()),
                             .prefix_length = side.services->length,
-                            .source = std::string(side.gateway.raw()),
+                            .source = std::string(config_.pods ? side.gateway.raw() : side.dns->raw()),
                             .index = bridge_index_,
                             .scope = RT_SCOPE_LINK,
                             .family = family});
@@ -141,17 +143,6 @@ void PodNetwork::put_neighbours(rtnl::Batch& batch, const Address& primary) cons
 
 // --- slots -----------------------------------------------------------------------------------------------------------
 
-Result<Fd> PodNetwork::make_user_namespace(const Address& address, const PodRequest& owner) {
-  const auto mappings = [](const std::vector<IdRange>& ranges) {
-    os::IdMappings out;
-    for (const IdRange& range : ranges) out.push_back({range.inside, range.outside, range.size});
-    return out;
-  };
-  Fd user = TRY(os::new_user_namespace(mappings(owner.uids), mappings(owner.gids)));
-  TRY(os::persist_namespace(user.get(), userns_path(address)));
-  return user;
-}
-
 Result<void> PodNetwork::build_slot(const Address& address, const PodRequest* owner) {
   std::string name = veth_name(address), mac = mac_of(address);
   const auto fill = [&]() -> Result<void> {
@@ -191,7 +182,7 @@ Result<void> PodNetwork::build_slot(const Address& address, const PodRequest* ow
     return inside.run(batch);
   };
   if (!owner || owner->uids.empty()) return os::make_netns(netns_path(address), fill);
-  Fd user = TRY_AS("user namespace", make_user_namespace(address, *owner));
+  Fd user = TRY_AS("user namespace", make_user_namespace(userns_path(address), *owner));
   return os::bind_netns(netns_path(address), TRY(os::new_namespace_inside(user.get(), CLONE_NEWNET)), fill);
 }
 
@@ -277,8 +268,8 @@ Result<void> PodNetwork::adopt() {
     if (link.master == bridge_index_) ports.insert(link.name);
   std::vector<Address> broken;
   for (const auto& [address, record] : ipam_.records()) {
-    bool whole = record.state != Record::State::partial && config_.sides[0].pods.contains(address) && ports.contains(veth_name(address)) &&
-                 os::open_netns(netns_path(address)).has_value();
+    bool whole = config_.pods && record.state != Record::State::partial && config_.sides[0].pods.contains(address) &&
+                 ports.contains(veth_name(address)) && os::open_netns(netns_path(address)).has_value();
     if (whole) continue;
     if (record.state == Record::State::pod)
       log::warn("network", "a pod's network is broken and is removed",

@@ -29,6 +29,7 @@ class PodNetwork {
     std::string run_dir, bridge;
     std::vector<Side> sides;  ///< the primary family first; their DNS addresses live on the bridge
     size_t pool = 4;
+    bool pods = true;  ///< false: CNI plugins make the pods' networks; the bridge has the DNS's addresses and the way to services alone
   };
   explicit PodNetwork(Config config);
 
@@ -64,7 +65,6 @@ class PodNetwork {
   /// `owner`: whose user namespace it is to belong to; null: the host's.
   Result<Address> make_slot(const PodRequest* owner = nullptr);
   Result<void> build_slot(const Address& address, const PodRequest* owner);
-  Result<Fd> make_user_namespace(const Address& address, const PodRequest& owner);
   Result<void> remove_slots(const std::vector<Address>& addresses);
   Result<void> remove_strays();
   PodNet describe(const Address& address) const;

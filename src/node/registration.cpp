@@ -91,7 +91,8 @@ constexpr PressureTexts pressures[] = {
 
 }  // namespace
 
-NodeStatus machine_status(const Options& options, WallTime wall, const std::vector<std::string_view>& pressure) {
+NodeStatus machine_status(const Options& options, WallTime wall, const std::vector<std::string_view>& pressure,
+                          const std::string& unready) {
   NodeStatus status;
   const std::string now = format_rfc3339(wall);
   status.capacity = status.allocatable = capacity(options);
@@ -109,7 +110,8 @@ NodeStatus machine_status(const Options& options, WallTime wall, const std::vect
     if (short_of) add_condition(status, texts.type, "True", texts.bad_reason, texts.bad, now);
     else add_condition(status, texts.type, "False", texts.good_reason, texts.good, now);
   }
-  add_condition(status, "Ready", "True", "KubeletReady", "kubelet is posting ready status", now);
+  if (unready.empty()) add_condition(status, "Ready", "True", "KubeletReady", "kubelet is posting ready status", now);
+  else add_condition(status, "Ready", "False", "KubeletNotReady", unready.c_str(), now);
   // One runtime runs the pods, whatever their RuntimeClass.
   auto& runtime = status.runtimeHandlers.emplace_back().features.ensure();
   runtime.recursiveReadOnlyMounts = true;
@@ -126,6 +128,7 @@ Registration::Registration(Context& context) : context_(context) {}
 Task<Result<void>> Registration::start() {
   const model::ObjectRef node = CO_TRY(co_await register_node(context_.client, context_.options));
   node_uid_ = node.meta().uid;
+  co_await look_at_network();
   CO_TRY(co_await put_status());
   CO_TRY(co_await renew_lease());
   watch_own();
@@ -153,7 +156,7 @@ void Registration::watch_own() {
         if (after)
           for (const NodeCondition& condition : after.as<Node>().status.conditions)
             ready |= condition.type == "Ready" && condition.status == "True";
-        if (!ready) wrong_.set();
+        if (!ready && unready_.empty()) wrong_.set();
       });
 }
 
@@ -169,15 +172,35 @@ bool Registration::take_address() {
   return true;
 }
 
+// Whether the pods' network has come or gone.
+Task<bool> Registration::look_at_network() {
+  auto status = co_await context_.network.status();
+  // In the kubelet's words, which people search for.
+  std::string now = status ? ""
+                           : "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin "
+                             "returns error: " +
+                                 status.error().message;
+  if (now == unready_) co_return false;
+  if (now.empty()) log::info("node", "the pods' network is ready");
+  else log::warn("node", "the node is not ready", {{"error", now}});
+  unready_ = std::move(now);
+  co_return true;
+}
+
 Task<void> Registration::keep_alive(Registration* self) {
   constexpr Duration status_period = 5min;
   Executor& loop = self->context_.loop;
-  Instant next_status = loop.now() + status_period;
+  Instant next_status = loop.now() + status_period, next_lease = loop.now();
   bool reached = true;
   for (;;) {
-    const bool wrong = co_await self->wrong_.wait_for(self->context_.options.lease / 4);
+    Duration rest = self->context_.options.lease / 4;
+    if (!self->unready_.empty()) rest = std::min(rest, Duration(1s));  // what is missing is being installed, most likely
+    const bool wrong = co_await self->wrong_.wait_for(rest);
     self->wrong_.reset();
     bool due = self->take_address() || wrong;
+    due |= co_await self->look_at_network();
+    if (!due && !self->unready_.empty() && loop.now() < next_lease) continue;
+    next_lease = loop.now() + self->context_.options.lease / 4;
     auto renewed = co_await self->renew_lease();
     if (!renewed && reached) log::warn("node", "lease not renewed; will try again and again", {{"error", renewed.error()}});
     // A server that was away, or that did not hear of us, has marked us lost.
@@ -224,7 +247,7 @@ Task<Result<void>> Registration::put_status() {
     there = CO_TRY(co_await register_node(context_.client, context_.options));
     node_uid_ = there->meta().uid;
   }
-  NodeStatus status = machine_status(context_.options, context_.loop.wall_now(), pressure_);
+  NodeStatus status = machine_status(context_.options, context_.loop.wall_now(), pressure_, unready_);
   const Node& before = there->as<Node>();
   for (NodeCondition& condition : status.conditions)
     for (const NodeCondition& old : before.status.conditions)

@@ -11,7 +11,8 @@ namespace estiba::node {
 /// What this machine is: capacity, allocatable, system information (uname(2), /etc/os-release, /proc/sys/kernel/random/boot_id,
 /// /etc/machine-id), addresses and conditions.
 /// `pressure`: what it is short of.
-model::core_v1::NodeStatus machine_status(const Options& options, WallTime now, const std::vector<std::string_view>& pressure = {});
+model::core_v1::NodeStatus machine_status(const Options& options, WallTime now, const std::vector<std::string_view>& pressure = {},
+                                          const std::string& unready = {});
 
 /// Makes the Node unless there is one of this name; the Node as it is now. Both arguments outlive the task.
 Task<Result<model::ObjectRef>> register_node(client::Client& client, const Options& options);
@@ -34,6 +35,7 @@ class Registration {
   static Task<void> keep_alive(Registration* self);
   void watch_own();
   bool take_address();
+  Task<bool> look_at_network();
   Task<Result<void>> put_status();
   Task<Result<void>> renew_lease();
 
@@ -41,7 +43,8 @@ class Registration {
   std::string node_uid_;
   UniqueFunction<void()> on_address_;
   std::vector<std::string_view> pressure_;
-  Event wrong_;  // the Node says something that is not so
+  Event wrong_;          // the Node says something that is not so
+  std::string unready_;  // why pods cannot have a network yet; empty: they can
   Job job_;
 };
 

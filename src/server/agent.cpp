@@ -190,6 +190,8 @@ NodeSettings Agent::State::settings(const ClusterFacts& facts) {
   out.pod_max_pids = options.pod_max_pids;
   out.housekeeping = options.housekeeping;
   out.user_ids_per_pod = options.user_ids_per_pod;
+  out.cni_conf_dir = options.node_flags.cni_conf_dir;
+  out.cni_plugins = options.node_flags.cni_plugins();
   return out;
 }
 

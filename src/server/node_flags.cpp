@@ -17,7 +17,17 @@ Result<Duration> duration(std::string_view flag, const std::string& text) {
 
 }  // namespace
 
+std::vector<std::string> NodeFlags::cni_plugins() const {
+  std::vector<std::string> out;
+  for (const std::string_view folder : split(cni_bin_dir, ',')) out.emplace_back(folder);
+  return out;
+}
+
 void NodeFlags::declare(cli::Flags& flags) {
+  flags.add(
+      "cni-conf-dir", &cni_conf_dir,
+      "folder of CNI network configurations, such as /etc/cni/net.d: its first makes the pods' networks; the built-in one when empty");
+  flags.add("cni-bin-dir", &cni_bin_dir, "folders of CNI plugins, with commas between them");
   flags.add("pod-manifest-path", &pod_manifest_path,
             "directory of Pod manifests (YAML or JSON, one a file) that this node runs by itself; none when empty");
   flags.add("image-gc-high-threshold", &image_high,
@@ -41,6 +51,10 @@ void NodeFlags::declare(cli::Flags& flags) {
 
 Result<node::Housekeeping> NodeFlags::read() const {
   node::Housekeeping out;
+  if (!cni_conf_dir.empty() && !cni_conf_dir.starts_with('/'))
+    return fail(Code::invalid, "--cni-conf-dir must be an absolute path, not " + quoted(cni_conf_dir));
+  for (const std::string& folder : cni_plugins())
+    if (!folder.starts_with('/')) return fail(Code::invalid, "--cni-bin-dir must be absolute paths, not " + quoted(folder));
   if (!pod_manifest_path.empty() && !pod_manifest_path.starts_with('/'))
     return fail(Code::invalid, "--pod-manifest-path must be an absolute path, not " + quoted(pod_manifest_path));
   out.pod_manifests = pod_manifest_path;

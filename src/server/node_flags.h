@@ -9,6 +9,7 @@ namespace estiba::server {
 
 struct NodeFlags {
   std::string pod_manifest_path;
+  std::string cni_conf_dir, cni_bin_dir = "/opt/cni/bin";
   int64_t image_high = 85, image_low = 80;
   std::string eviction_hard =
       "memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%,imagefs.available<15%,imagefs.inodesFree<5%";
@@ -19,6 +20,8 @@ struct NodeFlags {
   void declare(cli::Flags& flags);
   /// What they say; errors name the flag.
   Result<node::Housekeeping> read() const;
+  /// The folders of --cni-bin-dir.
+  std::vector<std::string> cni_plugins() const;
 };
 
 }  // namespace estiba::server

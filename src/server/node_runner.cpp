@@ -58,6 +58,8 @@ network::Options NodeRunner::State::network_options() const {
   out.service_cidr = settings.service_cidr;
   out.cluster_domain = settings.cluster_domain;
   out.node_name = settings.node_name;
+  out.cni_configurations = settings.cni_conf_dir;
+  out.cni_plugins = settings.cni_plugins;
   return out;
 }
 

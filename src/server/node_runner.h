@@ -34,6 +34,8 @@ struct NodeSettings {
   int64_t pod_max_pids = 0;  ///< the same
   node::Housekeeping housekeeping;
   int64_t user_ids_per_pod = 65536;
+  std::string cni_conf_dir;  ///< empty: the built-in network
+  std::vector<std::string> cni_plugins;
 };
 
 class NodeRunner {

@@ -183,6 +183,8 @@ NodeSettings Server::State::node_settings() const {
   out.pod_max_pids = options.pod_max_pids;
   out.housekeeping = options.housekeeping;
   out.user_ids_per_pod = options.user_ids_per_pod;
+  out.cni_conf_dir = options.node_flags.cni_conf_dir;
+  out.cni_plugins = options.node_flags.cni_plugins();
   return out;
 }
 

@@ -8,8 +8,10 @@
 #include "model/json.h"
 #include "network/inside.h"
 #include "os/file.h"
+#include "os/namespace.h"
 #include "os/netns.h"
 #include "os/rtnl.h"
+#include "os/user_namespace.h"
 
 namespace estiba::network::cni {
 
@@ -65,8 +67,16 @@ Result<Pods::Known> Pods::read(const std::string& uid) const {
   if (known.result.empty()) known.record.state = Record::State::partial;
   if (known.record.state != Record::State::pod) return known;
   const Outcome outcome = TRY(parse_outcome(known.result, "eth0"));
-  known.net = {.netns_path = netns_path(uid), .ips = outcome.ips, .mac = outcome.mac, .gateway = outcome.gateway};
+  known.net = describe(uid, outcome);
   return known;
+}
+
+PodNet Pods::describe(const std::string& uid, const Outcome& outcome) const {
+  return {.netns_path = netns_path(uid),
+          .userns_path = os::exists(userns_path(uid)) ? userns_path(uid) : std::string(),
+          .ips = outcome.ips,
+          .mac = outcome.mac,
+          .gateway = outcome.gateway};
 }
 
 std::optional<Pods::Known> Pods::known(const std::string& uid) const {
@@ -77,7 +87,7 @@ std::optional<Pods::Known> Pods::known(const std::string& uid) const {
 
 Result<void> Pods::start() {
   TRY(os::make_dirs(config_.data_dir + "/network/cni", 0700));
-  TRY(os::make_dirs(config_.run_dir + "/netns"));
+  for (const char* folder : {"/netns", "/userns"}) TRY(os::make_dirs(config_.run_dir + folder));
   for (const os::DirEntry& entry : TRY(os::list_dir(config_.data_dir + "/network/cni"))) {
     const std::string& uid = entry.name;
     auto known = read(uid);
@@ -95,8 +105,9 @@ Result<void> Pods::start() {
 
 // A namespace without a record: only a lost data directory leads here.
 Result<void> Pods::remove_strays() {
-  for (const os::DirEntry& entry : TRY(os::list_dir(config_.run_dir + "/netns")))
-    if (!known(entry.name)) TRY(os::remove_netns(netns_path(entry.name)));
+  for (const char* folder : {"/netns/", "/userns/"})
+    for (const os::DirEntry& entry : TRY(os::list_dir(config_.run_dir + folder)))
+      if (!known(entry.name)) TRY(os::remove_netns(config_.run_dir + folder + entry.name));
   return {};
 }
 
@@ -114,14 +125,17 @@ Attachment Pods::attachment_of(const PodRequest& pod) const {
   return out;
 }
 
-Result<void> Pods::make_namespace(const std::string& uid) {
-  return os::make_netns(netns_path(uid), [] -> Result<void> {
+Result<void> Pods::make_namespace(const PodRequest& pod) {
+  const auto fill = [] -> Result<void> {
     TRY(set_inside_sysctls());
     auto inside = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
     rtnl::Batch batch;
     rtnl::put_link(batch, 1, {.up = true});  // lo, which the plugin `loopback` would do
     return inside.run(batch);
-  });
+  };
+  if (pod.uids.empty()) return os::make_netns(netns_path(pod.uid), fill);
+  const Fd user = TRY_AS("user namespace", make_user_namespace(userns_path(pod.uid), pod));
+  return os::bind_netns(netns_path(pod.uid), TRY(os::new_namespace_inside(user.get(), CLONE_NEWNET)), fill);
 }
 
 Result<PodNet> Pods::attach(const PodRequest& pod) {
@@ -144,11 +158,11 @@ Result<PodNet> Pods::attach(const PodRequest& pod) {
     return std::unexpected(std::move(error));
   };
   TRY(write(pod.uid, known));
-  if (auto made = make_namespace(pod.uid); !made) return abandon(std::move(made.error()));
+  if (auto made = make_namespace(pod); !made) return abandon(std::move(made.error()));
   auto outcome = chain.add(attachment_of(pod));
   if (!outcome) return abandon(std::move(outcome.error()));
   known.result = outcome->text;
-  known.net = {.netns_path = netns_path(pod.uid), .ips = outcome->ips, .mac = outcome->mac, .gateway = outcome->gateway};
+  known.net = describe(pod.uid, *outcome);
   if (auto written = write(pod.uid, known); !written) return abandon(std::move(written.error()));
   return known.net;
 }
@@ -164,6 +178,7 @@ Result<void> Pods::take_away(const std::string& uid) {
   const Chain chain(TRY(parse_list(there->list, there->file)), config_.plugins);
   TRY(chain.remove(attachment_of(there->record.pod), there->result));
   TRY(os::remove_netns(netns_path(uid)));
+  TRY(os::remove_netns(userns_path(uid)));
   TRY(os::remove_file(record_path(uid)));
   std::lock_guard lock(mutex_);
   known_.erase(uid);
@@ -204,7 +219,9 @@ Result<void> Pods::remove_all() {
     const Claim claim(*this, uid);
     TRY(take_away(uid));
   }
-  for (const std::string& empty : {config_.data_dir + "/network/cni", config_.run_dir + "/netns"}) TRY(os::remove_dir(empty));
+  for (const std::string& empty :
+       {config_.data_dir + "/network/cni", config_.data_dir + "/network", config_.run_dir + "/netns", config_.run_dir + "/userns"})
+    TRY(os::remove_dir(empty));
   return {};
 }
 

@@ -57,11 +57,13 @@ class Pods {
   class Claim;
   std::string record_path(const std::string& uid) const { return config_.data_dir + "/network/cni/" + uid; }
   std::string netns_path(const std::string& uid) const { return config_.run_dir + "/netns/" + uid; }
+  std::string userns_path(const std::string& uid) const { return config_.run_dir + "/userns/" + uid; }
+  PodNet describe(const std::string& uid, const Outcome& outcome) const;
   Result<void> write(const std::string& uid, const Known& known);
   Result<Known> read(const std::string& uid) const;
   std::optional<Known> known(const std::string& uid) const;
   Attachment attachment_of(const PodRequest& pod) const;
-  Result<void> make_namespace(const std::string& uid);
+  Result<void> make_namespace(const PodRequest& pod);
   Result<void> take_away(const std::string& uid);
   Result<void> remove_strays();
 

@@ -135,8 +135,10 @@ void ProxyTable::put_hooks(Transaction& tx) const {
   if (f_.v6) return;  // ::1 on a wire is refused by the kernel
   // route_localnet is on for the bridge, for node ports at 127.0.0.1. A pod must not reach what listens there.
   Rule raw(tx, "raw");
-  f_.within(f_.load_destination(raw.load_input_name(0).equal(0, device(config_.bridge)), 4), 4, loopback())
-      .verdict({Verdict::Kind::drop, {}});
+  raw.load_input_name(0);
+  if (config_.bridge.empty()) raw.differs(0, device("lo"));
+  else raw.equal(0, device(config_.bridge));
+  f_.within(f_.load_destination(raw, 4), 4, loopback()).verdict({Verdict::Kind::drop, {}});
 }
 
 Prefix ProxyTable::loopback() const {
@@ -167,6 +169,7 @@ void ProxyTable::put_masquerade_rules(Transaction& tx) const {
     Rule local(tx, "post");
     f_.within(f_.load_source(local, 0), 0, loopback()).load_output_name(4).differs(4, device("lo")).masquerade();
   }
+  if (config_.bridge.empty()) return;
   Rule out(tx, "post");
   f_.within(f_.load_source(out, 0), 0, config_.side.pods);
   f_.outside(f_.load_destination(out, 0), 0, config_.side.cluster);

@@ -27,8 +27,8 @@ namespace estiba::network {
 class ProxyTable {
  public:
   struct Config {
-    std::string bridge;
-    Side side;  ///< its pods are masqueraded towards the outside, but not towards pods of the cluster
+    std::string bridge;  ///< of the pods; empty: CNI plugins have links of their own, and masquerade as they are configured
+    Side side;           ///< its pods are masqueraded towards the outside, but not towards pods of the cluster
   };
   static constexpr const char* name = "estiba";
   explicit ProxyTable(Config config) : config_(std::move(config)), f_(NftFamily::of(config_.side.v6())) {}
