@@ -163,7 +163,8 @@ int load_services(int count, int endpoints) {
     state.set("x/s" + std::to_string(i / 2), entries_of(objects[i].as<model::core_v1::Service>(),
                                                         {&objects[i + 1].as<model::discovery_v1::EndpointSlice>()}, {.node = "n"}));
   const double taken_in = seconds_since(begin);
-  ProxyTable table({.bridge = "estiba0", .pod_cidr = pods, .cluster_cidr = pods, .service_cidr = services, .dns = *services.nth(10)});
+  ProxyTable table({.bridge = "estiba0",
+                    .side = {.pods = pods, .cluster = pods, .services = services, .gateway = *pods.nth(1), .dns = *services.nth(10)}});
   auto socket = os::netlink::Socket::open(NETLINK_NETFILTER);
   if (!socket) give_up("netlink");
   {
@@ -175,8 +176,8 @@ int load_services(int count, int endpoints) {
   begin = Clock::now();
   constexpr int kChanges = 50;
   for (int i = 0; i < kChanges; ++i) {
-    Backend backend{pods.nth(uint32_t(2 + i))->number(), 8080};
-    state.set("x/s7", {{{services.nth(7 + 256)->number(), Protocol::tcp, 80}, false, 0, {backend}}});
+    Backend backend{*pods.nth(uint32_t(2 + i)), 8080};
+    state.set("x/s7", {{.front = {*services.nth(7 + 256), Protocol::tcp, 80}, .backends = {backend}}});
     if (auto done = table.update(state.take_change()).commit(*socket); !done) give_up(done.error().message.c_str());
   }
   std::printf("{\"taken_in_s\": %.3f, \"loaded_s\": %.3f, \"resident_kib\": %ld, \"change_us\": %.0f}\n", taken_in, loaded, after - before,
