@@ -19,8 +19,12 @@ class NodeIpam final : public Controller {
  public:
   // One worker: of two nodes at once both would get the same part.
   explicit NodeIpam(Context& context) : Controller(context, "node-ipam", {.workers = 1}), nodes_(watch(client::nodes)) {
-    // A part that came free is for those who wait.
     nodes_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
+      const auto same = [](const Node& a, const Node& b) { return a.spec.podCIDR == b.spec.podCIDR && a.spec.podCIDRs == b.spec.podCIDRs; };
+      if (before && after && same(before.as<Node>(), after.as<Node>())) return;
+      if (before) each_part(before, &NodeRanges::give_back);
+      if (after) each_part(after, &NodeRanges::take);
+      // A part that came free is for those who wait.
       if (!before || after) return;
       for (const ObjectRef& node : nodes_.list())
         if (node.as<Node>().spec.podCIDR.empty()) enqueue(node);
@@ -31,6 +35,7 @@ class NodeIpam final : public Controller {
   Task<Result<void>> reconcile(std::string name) override {
     const ObjectRef node = nodes_.get(name);
     if (context_.options.pod_cidr.empty() || !node || !node.as<Node>().spec.podCIDR.empty()) co_return {};
+    CO_TRY(make_ranges());
     auto parts = free_parts();
     if (!parts) {
       events_.record(node, client::EventType::warning, "CIDRNotAvailable", "Node " + name + " status is now: CIDRNotAvailable");
@@ -52,22 +57,35 @@ class NodeIpam final : public Controller {
     co_return {};
   }
 
+  // The first time, with what nodes have so far; afterwards their changes are followed.
+  Result<void> make_ranges() {
+    if (!ranges_.empty()) return {};
+    std::vector<NodeRanges> made;
+    for (const Prefix& range : TRY_AS("--pod-cidr", parse_ranges(context_.options.pod_cidr)))
+      made.push_back(TRY(NodeRanges::make(range, range.address.v6 ? context_.options.node_cidr_mask_v6 : context_.options.node_cidr_mask)));
+    ranges_ = std::move(made);
+    nodes_.each([this](const ObjectRef& node) { each_part(node, &NodeRanges::take); });
+    return {};
+  }
+
+  void each_part(const ObjectRef& node, void (NodeRanges::*what)(std::string_view)) {
+    const auto& spec = node.as<Node>().spec;
+    for (NodeRanges& range : ranges_) {
+      if (spec.podCIDRs.empty()) (range.*what)(spec.podCIDR);
+      for (const std::string& cidr : spec.podCIDRs) (range.*what)(cidr);
+    }
+  }
+
   // One of each of the cluster's ranges.
   Result<std::vector<std::string>> free_parts() const {
     std::vector<std::string> out;
-    for (const Prefix& range : TRY_AS("--pod-cidr", parse_ranges(context_.options.pod_cidr))) {
-      auto parts = TRY(NodeRanges::make(range, range.address.v6 ? context_.options.node_cidr_mask_v6 : context_.options.node_cidr_mask));
-      nodes_.each([&](const ObjectRef& other) {
-        parts.take(other.as<Node>().spec.podCIDR);
-        for (const std::string& cidr : other.as<Node>().spec.podCIDRs) parts.take(cidr);
-      });
-      out.push_back(TRY(parts.free()));
-    }
+    for (const NodeRanges& range : ranges_) out.push_back(TRY(range.free()));
     return out;
   }
 
   client::Informer& nodes_;
-  bool exhausted_ = false;  // and said so
+  std::vector<NodeRanges> ranges_;  // empty until the first node wants a part
+  bool exhausted_ = false;          // and said so
 };
 
 }  // namespace

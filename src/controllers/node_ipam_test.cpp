@@ -23,6 +23,18 @@ TEST(NodeRanges, GoInOrderAndComeBack) {
   EXPECT_EQ(*ranges->free(), "10.42.128.0/24");
 }
 
+TEST(NodeRanges, APartIsFreeWhenAllWhoHadItHaveGivenItBack) {
+  auto ranges = NodeRanges::make(*Prefix::parse("10.42.0.0/16"), 24);
+  for (const char* taken : {"10.42.0.0/24", "10.42.1.0/24", "10.42.2.0/24", "10.42.1.0/25"}) ranges->take(taken);
+  EXPECT_EQ(*ranges->free(), "10.42.3.0/24");
+  ranges->give_back("10.42.1.0/24");
+  EXPECT_EQ(*ranges->free(), "10.42.3.0/24") << "somebody else has half of it";
+  ranges->give_back("10.42.1.0/25");
+  EXPECT_EQ(*ranges->free(), "10.42.1.0/24");
+  ranges->take("10.42.1.0/24");
+  EXPECT_EQ(*ranges->free(), "10.42.3.0/24");
+}
+
 TEST(NodeRanges, EndSomewhere) {
   auto ranges = NodeRanges::make(*Prefix::parse("10.42.7.0/24"), 24);
   EXPECT_EQ(*ranges->free(), "10.42.7.0/24");

@@ -19,24 +19,24 @@ Result<NodeRanges> NodeRanges::make(const Prefix& range, int node_mask) {
   return out;
 }
 
-void NodeRanges::take(std::string_view cidr) {
+void NodeRanges::count(std::string_view cidr, int by) {
   const auto other = Prefix::parse_loose(cidr);
   if (!other || !range_.overlaps(*other)) return;
   const AddressNumber from = std::max(other->address, range_.address).value(), to = std::min(other->last(), range_.last()).value();
   const AddressNumber base = range_.address.value();
   for (auto part = uint32_t((from - base) >> part_bits()), last = uint32_t((to - base) >> part_bits());; ++part) {
-    taken_.insert(part);
-    if (part == last) return;
+    if ((taken_[part] += by) <= 0) {
+      taken_.erase(part);
+      all_before_ = std::min(all_before_, part);
+    }
+    if (part == last) break;
   }
+  for (auto next = taken_.find(all_before_); next != taken_.end() && next->first == all_before_; ++next) ++all_before_;
 }
 
 Result<std::string> NodeRanges::free() const {
   const uint64_t parts = uint64_t(1) << (mask_ - range_.length);
-  uint32_t n = 0;
-  for (uint32_t taken : taken_) {  // in order
-    if (taken != n) break;
-    ++n;
-  }
+  const uint32_t n = all_before_;
   if (n >= parts)
     return fail(Code::exhausted,
                 "all " + std::to_string(parts) + " parts (/" + std::to_string(mask_) + ") of the pods' range are in use by nodes");

@@ -293,7 +293,11 @@ Task<void> PodWorker::write_status(PodWorker* self) {
     for (int i = 0; self->exchanging_ && i < 50; ++i) co_await sleep_for(20ms);  // a second at most
     const PodStatus status = self->status();
     auto put = co_await self->put_status(status);
-    if (put || put.error().code == Code::not_found || put.error().code == Code::invalid) continue;
+    if (put || put.error().code == Code::not_found) continue;
+    if (put.error().code == Code::invalid) {  // the pod is another by now, or the API server does not take what it is told
+      log::info("node", "status refused", {{"pod", client::key_of(self->pod_)}, {"error", put.error()}});
+      continue;
+    }
     log::warn("node", "status not written", {{"pod", client::key_of(self->pod_)}, {"error", put.error()}});
     co_await sleep_for(1s);
     self->dirty_.set();
