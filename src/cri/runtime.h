@@ -89,6 +89,10 @@ class Runtime {
   Task<Result<v1::PodSandboxStatsResponse>> pod_sandbox_stats(v1::PodSandboxStatsRequest request);
   Task<Result<v1::ListPodSandboxStatsResponse>> list_pod_sandbox_stats(v1::ListPodSandboxStatsRequest request);
 
+  // metrics.cpp
+  Task<Result<v1::ListMetricDescriptorsResponse>> list_metric_descriptors(v1::Empty request);
+  Task<Result<v1::ListPodSandboxMetricsResponse>> list_pod_sandbox_metrics(v1::Empty request);
+
   // images.cpp
   Task<Result<v1::ListImagesResponse>> list_images(v1::ListImagesRequest request);
   Task<Result<v1::ImageStatusResponse>> image_status(v1::ImageStatusRequest request);
@@ -119,6 +123,7 @@ class Runtime {
 
   Task<Result<v1::ContainerStats>> read_stats(ContainerRecord container);
   Task<v1::PodSandboxStats> read_stats(SandboxRecord sandbox);
+  Task<v1::PodSandboxMetrics> measure(SandboxRecord sandbox);
   uint64_t nano_cores(const std::string& id, WallTime at, uint64_t cpu_ns);
 
   Options options_;

@@ -333,6 +333,34 @@ TEST(Cri, UseIsToldAndLimited) {
   });
 }
 
+TEST(Cri, MetricsAreThoseThatTheDescriptorsTell) {
+  with_bench([](Bench& b) -> Task<void> {
+    const std::string pod = co_await b.sandboxed(), id = co_await b.started(b.shell(pod, "sleep 1000"));
+    std::map<std::string, v1::MetricDescriptor> descriptors;
+    for (auto& each : (co_await b.good<v1::ListMetricDescriptorsResponse>("ListMetricDescriptors", v1::Empty{})).descriptors)
+      EXPECT_TRUE(descriptors.emplace(each.name, each).second) << each.name;
+    EXPECT_EQ(descriptors.at("container_network_receive_bytes_total").label_keys.back(), "interface");
+    auto all = (co_await b.good<v1::ListPodSandboxMetricsResponse>("ListPodSandboxMetrics", v1::Empty{})).pod_metrics;
+    CO_ASSERT(all.size() == 1 && all[0].container_metrics.size() == 1);
+    EXPECT_EQ(all[0].pod_sandbox_id, pod);
+    EXPECT_EQ(all[0].container_metrics[0].container_id, id);
+    std::set<std::string> of_pod, of_container;
+    const auto check = [&](const std::vector<v1::Metric>& metrics, std::set<std::string>& names) {
+      for (const v1::Metric& metric : metrics) {
+        names.insert(metric.name);
+        EXPECT_EQ(metric.label_values.size(), descriptors[metric.name].label_keys.size()) << metric.name;
+        EXPECT_GT(metric.timestamp, 0) << metric.name;
+        if (metric.name == "container_memory_usage_bytes") EXPECT_GT(metric.value.value_or(0), 0u);
+      }
+    };
+    check(all[0].metrics, of_pod);
+    check(all[0].container_metrics[0].metrics, of_container);
+    EXPECT_TRUE(of_pod.contains("container_network_receive_bytes_total"));
+    EXPECT_FALSE(of_container.contains("container_network_receive_bytes_total"));
+    EXPECT_TRUE(of_container.contains("container_cpu_usage_seconds_total"));
+  });
+}
+
 TEST(Cri, EventsAreToldAsTheyCome) {
   with_bench([](Bench& b) -> Task<void> {
     auto opened = co_await b.connection->open("/runtime.v1.RuntimeService/GetContainerEvents", "", {}, 10s);
