@@ -16,6 +16,7 @@ enum Type : uint16_t {
   type_cname = 5,
   type_soa = 6,
   type_ptr = 12,
+  type_hinfo = 13,
   type_txt = 16,
   type_aaaa = 28,
   type_srv = 33,

@@ -42,6 +42,11 @@ Result<void> Responder::start(Fd udp, Fd tcp) {
 // Answers from the names known here, or says what must be asked elsewhere.
 Responder::Local Responder::local(const Query& query, size_t limit) {
   if (query.qclass != class_in) return {.message = encode(query, {.rcode = refused}, limit)};
+  // A datagram's sender may be forged: whoever wants all records of a name by one gets a short answer (RFC 8482, 4.2), by TCP all.
+  if (query.type == type_any && limit <= kOurUdpSize) {
+    const Record all{.name = query.name, .type = type_hinfo, .ttl = 3789, .data = std::string("\x07RFC8482\0", 9)};
+    return {.message = encode(query, {.answers = {all}}, limit)};
+  }
   auto found = lookup_(query.name, query.type);
   if (!found) return {.forward = query};
   if (found->chase.empty()) return {.message = encode(query, found->reply, limit)};

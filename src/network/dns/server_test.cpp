@@ -67,6 +67,19 @@ TEST_F(DnsServerTest, LongAnswersGoByTcp) {
   EXPECT_EQ(split(dig("+short many.default.svc.cluster.local"), '\n').size(), 101u) << "100 addresses and the end";
 }
 
+TEST_F(DnsServerTest, ForgedSendersGetNoMoreThanADatagramHolds) {
+  const std::string any = dig("+ignore +notcp any many.default.svc.cluster.local");
+  EXPECT_TRUE(any.contains("HINFO\t\"RFC8482\"")) << any;
+  EXPECT_EQ(any.find("10.43.1."), std::string::npos) << any;
+  EXPECT_EQ(split(dig("+short +tcp any many.default.svc.cluster.local"), '\n').size(), 101u);
+  for (const char* question : {"+ignore +bufsize=65000 many.default.svc.cluster.local", "+ignore +bufsize=65000 any web.default.svc.example.org"}) {
+    const std::string answer = dig(question);
+    const size_t size = answer.find("MSG SIZE  rcvd: ");
+    ASSERT_NE(size, std::string::npos) << answer;
+    EXPECT_LE(atoi(answer.c_str() + size + 16), 1232) << answer;
+  }
+}
+
 TEST_F(DnsServerTest, OtherNamesAreForwardedPastDeadServersAndNeverToItself) {
   auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(dig("+short web.default.svc.example.org"), "198.51.100.7\n");
