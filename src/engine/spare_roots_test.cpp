@@ -15,8 +15,17 @@ std::string identity_of(const std::string& path) {
   return std::to_string(info.stx_ino) + "." + std::to_string(info.stx_btime.tv_sec) + "." + std::to_string(info.stx_btime.tv_nsec);
 }
 
+// What files are stamped with on old kernels moves in ticks.
+void next_tick() {
+  timespec before{}, now{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &before);
+  do ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  while (now.tv_nsec == before.tv_nsec && now.tv_sec == before.tv_sec);
+}
+
 // A passing root of busybox, in use once, then removed. Gives its writable layer's identity.
 Task<std::string> pass(Bed* bed, std::string id, std::function<void(const std::string& root)> use, bool unshared = true) {
+  next_tick();  // a number that comes back at once would come with the same time
   EXPECT_TRUE(co_await bed->engine->make_root(id, "box:1", true));
   auto root = co_await bed->engine->mount_root(id);
   EXPECT_TRUE(root);
@@ -33,14 +42,6 @@ Task<std::string> pass(Bed* bed, std::string id, std::function<void(const std::s
   EXPECT_TRUE(co_await bed->engine->remove_root(id, unshared));
   EXPECT_FALSE(os::exists(bed->dir / "data/containers/" + id));
   co_return identity;
-}
-
-// What files are stamped with on old kernels moves in ticks.
-void next_tick() {
-  timespec before{}, now{};
-  ::clock_gettime(CLOCK_REALTIME_COARSE, &before);
-  do ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  while (now.tv_nsec == before.tv_nsec && now.tv_sec == before.tv_sec);
 }
 
 TEST(SpareRoots, ServeWhenNothingWasWritten) {

@@ -40,7 +40,7 @@ def test_every_test_of_ours_exists():
     for row, test in named:
         file, _, name = test.partition("::")
         assert file in files, (row, test)
-        pattern = rf"^def {name}\(" if file.endswith(".py") else rf"^TEST(_F)?\(\w+, {name}\)"
+        pattern = rf"^def {name}\(" if file.endswith(".py") else rf"^TEST(_F|_P)?\(\w+, {name}\)"
         assert re.search(pattern, files[file], re.M), (row, test)
 
 

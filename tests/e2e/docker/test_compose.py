@@ -1,6 +1,7 @@
 """`estiba compose` against an engine, as people use it: projects from files, changed, watched, taken down."""
 import json
 import os
+import select
 import subprocess
 import textwrap
 
@@ -394,8 +395,12 @@ def test_progress_on_a_terminal_rewrites_its_rows(project):
         master, slave = os.openpty()
         try:
             process = subprocess.Popen(project.command(*arguments), env=project.engine.environment(), stdout=subprocess.PIPE, stderr=slave)
+            said = b""
+            while process.poll() is None or select.select([master], [], [], 0)[0]:
+                if select.select([master], [], [], 0.1)[0]:
+                    said += os.read(master, 100_000)  # a terminal holds 4 KiB
             process.communicate(timeout=100)
-            return os.read(master, 100_000).decode()
+            return said.decode()
         finally:
             os.close(slave)
             os.close(master)
