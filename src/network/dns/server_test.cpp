@@ -72,7 +72,8 @@ TEST_F(DnsServerTest, ForgedSendersGetNoMoreThanADatagramHolds) {
   EXPECT_TRUE(any.contains("HINFO\t\"RFC8482\"")) << any;
   EXPECT_EQ(any.find("10.43.1."), std::string::npos) << any;
   EXPECT_EQ(split(dig("+short +tcp any many.default.svc.cluster.local"), '\n').size(), 101u);
-  for (const char* question : {"+ignore +bufsize=65000 many.default.svc.cluster.local", "+ignore +bufsize=65000 any web.default.svc.example.org"}) {
+  for (const char* question :
+       {"+ignore +bufsize=65000 many.default.svc.cluster.local", "+ignore +bufsize=65000 any web.default.svc.example.org"}) {
     const std::string answer = dig(question);
     const size_t size = answer.find("MSG SIZE  rcvd: ");
     ASSERT_NE(size, std::string::npos) << answer;
