@@ -259,7 +259,8 @@ class DualStackServicesTest : public ServicesTest {
   std::string families(std::string name) {
     auto object = get("", "v1", "services", "default", name);
     if (!object) return object.error().message;
-    const json::Node& spec = *json_of(*object).find("spec");
+    const json::Document whole = *json::Document::parse(object->print());  // what json_of gives goes with the next call
+    const json::Node& spec = *whole.root().find("spec");
     std::string out;
     const json::Node* list = spec.find("clusterIPs");
     for (uint32_t i = 0; list && i < list->size(); ++i) {
