@@ -50,12 +50,16 @@ Result<void> gather(int pidfd, Output& out, Output& err, Clock::time_point until
 
 }  // namespace
 
+Result<Fd> make_input(std::string_view bytes) {
+  Fd input = TRY(make_memfd("input"));
+  TRY(write_all(input.get(), bytes));
+  if (lseek(input.get(), 0, SEEK_SET) < 0) return fail_errno("lseek memfd");
+  return input;
+}
+
 Result<ProgramResult> run_program(SpawnOptions options, std::string_view input, int timeout_ms, size_t most) {
   const auto until = Clock::now() + std::chrono::milliseconds(timeout_ms);
-  // A file in memory: a program that does not read its stdin can neither block us nor give us a SIGPIPE.
-  const Fd in = TRY(make_memfd("input"));
-  TRY(write_all(in.get(), input));
-  if (lseek(in.get(), 0, SEEK_SET) < 0) return fail_errno("lseek memfd");
+  const Fd in = TRY(make_input(input));
   Output out, err;
   const std::string name = options.argv.empty() ? std::string() : options.argv[0];
   pid_t pid = 0;

@@ -2,11 +2,11 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include "model/json.h"
 #include "os/fd.h"
 #include "os/process.h"
+#include "os/program.h"
 
 namespace estiba::runtime {
 
@@ -45,10 +45,7 @@ Result<void> await_hook(pid_t pid, const SpecHook& hook) {
 }
 
 Result<void> run_hook(const SpecHook& hook, const std::string& state) {
-  // A file in memory: a hook that does not read its stdin can neither block this process nor give it a SIGPIPE.
-  os::Fd input = TRY(os::make_memfd("state"));
-  TRY(os::write_all(input.get(), state));
-  if (lseek(input.get(), 0, SEEK_SET) < 0) return fail_errno("lseek memfd");
+  os::Fd input = TRY(os::make_input(state));
   os::SpawnOptions options;
   options.argv = {hook.path};
   // args[0] is the program's own name, as execv takes it.
