@@ -243,12 +243,17 @@ void Cluster::drop_nomination(std::string_view uid) {
   drop_if_unused(state);
 }
 
-void Cluster::set_pod(const model::ObjectRef& pod) {
+bool Cluster::set_pod(const model::ObjectRef& pod) {
+  const auto known = placed_.find(pod.meta().uid);
+  const DemandPtr before = known == placed_.end() ? nullptr : known->second.demand;
   remove_pod(pod.meta().uid);
-  place(demand_of(pod), pod.as<model::core_v1::Pod>().spec.nodeName);
+  const DemandPtr now = demand_of(pod);
+  place(now, pod.as<model::core_v1::Pod>().spec.nodeName);
+  return before && now->asks_less_than(*before);
 }
 
-// What a placed pod asks for changes only with its spec; what it is to others, with its labels and its end. Being bound is no such change.
+// What a placed pod asks for changes with its spec and as a resize goes on; what it is to others, with its labels and its end. Being bound
+// is no such change.
 static bool counts_the_same(const model::Meta& a, const model::Meta& b) {
   return a.generation == b.generation && a.labels == b.labels && a.deletion_timestamp.empty() == b.deletion_timestamp.empty();
 }
@@ -256,7 +261,7 @@ static bool counts_the_same(const model::Meta& a, const model::Meta& b) {
 bool Cluster::holds(const model::ObjectRef& pod) const {
   const auto it = placed_.find(pod.meta().uid);
   return it != placed_.end() && it->second.node->name == pod.as<model::core_v1::Pod>().spec.nodeName &&
-         counts_the_same(it->second.demand->pod.meta(), pod.meta());
+         counts_the_same(it->second.demand->pod.meta(), pod.meta()) && it->second.demand->same_amounts(pod);
 }
 
 void Cluster::assume(const DemandPtr& demand, std::string_view node) {

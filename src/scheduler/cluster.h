@@ -46,8 +46,8 @@ class Cluster : public NamespaceLabels {
   void set_node(const model::ObjectRef& node);
   void remove_node(std::string_view name);
 
-  /// The pod is on the node that its spec names; replaces what was known or assumed of it.
-  void set_pod(const model::ObjectRef& pod);
+  /// The pod is on the node that its spec names; replaces what was known or assumed of it. Whether it asks for less than it did.
+  bool set_pod(const model::ObjectRef& pod);
   void remove_pod(std::string_view uid);
   /// Whether `pod`, which has a node, is there already and counts as it would: what was assumed of it has come true.
   bool holds(const model::ObjectRef& pod) const;

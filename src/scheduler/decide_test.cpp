@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <random>
 
 namespace estiba::scheduler {
 namespace {
@@ -95,6 +96,62 @@ TEST_F(DecideTest, InitContainersCountByTheirMaximumAndSidecarsAlways) {
       R"({"overhead":{"cpu":"10m"},"containers":[{"name":"a","resources":{"requests":{"cpu":"100m"}}},{"name":"b","resources":{"limits":{"cpu":"200m"}}}],
     "initContainers":[{"name":"i","resources":{"requests":{"cpu":"50m"}}},{"name":"s","restartPolicy":"Always","resources":{"requests":{"cpu":"100m"}}},{"name":"j","resources":{"requests":{"cpu":"700m"}}}]})"));
   EXPECT_EQ(demand->request.cpu, 810);  // 700m beside the sidecar's 100m, and the overhead
+}
+
+// A placed pod whose spec asks for `spec`, as its node tells of it.
+static model::ObjectRef resizing(const std::string& spec, const std::string& allocated, const std::string& actual,
+                                 const std::string& conditions = "") {
+  const auto cpu = [](const std::string& text) { return R"({"cpu":")" + text + R"("})"; };
+  return object(
+      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"x","uid":"p","generation":2},"spec":{"nodeName":"a","containers":[{"name":"c","resources":{"requests":)" +
+      cpu(spec) + R"(}}]},"status":{"conditions":[)" + conditions + R"(],"containerStatuses":[{"name":"c","allocatedResources":)" +
+      cpu(allocated) + R"(,"resources":{"requests":)" + cpu(actual) + "}}]}}");
+}
+
+TEST_F(DecideTest, WhileAPodIsResizedTheMostOfItCounts) {
+  const auto cpu = [](const std::string& spec, const std::string& allocated, const std::string& actual, const std::string& pending = "") {
+    const std::string condition = pending.empty() ? "" : R"({"type":"PodResizePending","status":"True","reason":")" + pending + R"("})";
+    return demand_of(resizing(spec, allocated, actual, condition))->request.cpu;
+  };
+  EXPECT_EQ(cpu("300m", "100m", "100m"), 300) << "what it is to have";
+  EXPECT_EQ(cpu("100m", "300m", "300m"), 300) << "what it has still";
+  EXPECT_EQ(cpu("100m", "100m", "300m"), 300) << "until it is taken away";
+  EXPECT_EQ(cpu("100m", "200m", "100m"), 200);
+  EXPECT_EQ(cpu("300m", "100m", "100m", "Deferred"), 300);
+  EXPECT_EQ(cpu("300m", "100m", "100m", "Infeasible"), 100) << "what it will never have does not count";
+}
+
+TEST_F(DecideTest, PodsResourcesAndSidecarsAreResizedToo) {
+  const auto demand = demand_of(object(
+      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"x","uid":"p"},"spec":{"resources":{"requests":{"memory":"64Mi"}},"containers":[{"name":"c"}],"initContainers":[{"name":"s","restartPolicy":"Always","resources":{"requests":{"cpu":"100m"}}},{"name":"i","resources":{"requests":{"cpu":"50m"}}}]},
+    "status":{"resources":{"requests":{"memory":"96Mi"}},"allocatedResources":{"memory":"64Mi"},"initContainerStatuses":[{"name":"s","allocatedResources":{"cpu":"250m"},"resources":{"requests":{"cpu":"100m"}}},{"name":"i","allocatedResources":{"cpu":"900m"},"resources":{"requests":{"cpu":"900m"}}}]}})"));
+  EXPECT_EQ(demand->request.cpu, 300);  // the init container's 50m beside the sidecar's 250m
+  EXPECT_EQ(demand->request.memory, 96 << 20);
+}
+
+// Whatever follows on whatever: what is held counts as it would if it were counted anew.
+TEST_F(DecideTest, AStatusIsHeldOnlyWhereItCountsTheSame) {
+  node("a", "4", "8Gi");
+  const char* amounts[] = {"100m", "0.1", "200m", "400m"};
+  std::mt19937 random(7);
+  const auto any = [&] { return std::string(amounts[random() % std::size(amounts)]); };
+  model::ObjectRef now = resizing("100m", "100m", "100m");
+  cluster.set_pod(now);
+  size_t held = 0;
+  for (int step = 0; step < 2000; ++step) {
+    const bool infeasible = random() % 4 == 0;
+    now = resizing("100m", any(), any(), infeasible ? R"({"type":"PodResizePending","status":"True","reason":"Infeasible"})" : "");
+    if (cluster.holds(now)) {
+      ++held;
+    } else {
+      const int64_t before = cluster.nodes()[0]->used.cpu;
+      const bool less = cluster.set_pod(now);
+      EXPECT_EQ(less, cluster.nodes()[0]->used.cpu < before);
+      EXPECT_NE(cluster.nodes()[0]->used.cpu, before) << "a status that counts the same was counted anew";
+    }
+    ASSERT_EQ(cluster.nodes()[0]->used.cpu, demand_of(now)->request.cpu) << step;
+  }
+  EXPECT_GT(held, 100u);
 }
 
 TEST_F(DecideTest, SelectorsAndAffinityHold) {

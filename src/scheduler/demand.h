@@ -36,13 +36,18 @@ struct HostPort {
 
 struct Demand {
   model::ObjectRef pod;
-  Amounts request;                            ///< containers, init containers' maximum, sidecars, overhead
+  Amounts request;  ///< containers, init containers' maximum, sidecars, overhead; while they are resized, the most of spec and status
   int64_t scored_cpu = 0, scored_memory = 0;  ///< the same with 100m and 200 MB for containers that ask for nothing
   std::vector<HostPort> ports;
   std::vector<std::string> claims;                ///< persistentVolumeClaims that its volumes name, as "ns/name"
   std::shared_ptr<const AffinityTerms> affinity;  ///< null: none
   int32_t priority = 0;
+  bool resizing = false;  ///< the status tells of other amounts than the spec
 
+  /// Whether the pod, whose spec is still this one's, asks for the same by what its status says now. Cheap while it is not being resized.
+  bool same_amounts(const model::ObjectRef& now) const;
+  /// Of something it asks for less.
+  bool asks_less_than(const Demand& other) const;
   const model::core_v1::Pod& typed() const { return pod.as<model::core_v1::Pod>(); }
 };
 using DemandPtr = std::shared_ptr<const Demand>;

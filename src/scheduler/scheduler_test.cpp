@@ -119,6 +119,28 @@ TEST_F(SchedulerTest, RoomThatBecomesFreeIsUsed) {
   EXPECT_EQ(server.all(client::pods).size(), 1u);
 }
 
+TEST_F(SchedulerTest, WhatAResizeGivesBackIsUsedWhenItIsGivenBack) {
+  node("a", "1");
+  start();
+  pod("p", "800m");
+  executor.run();
+  pod("q", "500m");
+  executor.advance(1s);
+  const auto tell = [&](const std::string& status) {
+    server.merge(client::pods, "x", "p", R"({"status":{"containerStatuses":[{"name":"c",)" + status + "}]}}", "status");
+    executor.advance(20s);
+  };
+  tell(R"("allocatedResources":{"cpu":"800m"},"resources":{"requests":{"cpu":"800m"}})");
+  server.merge(client::pods, "x", "p",
+               R"({"metadata":{"generation":2},"spec":{"containers":[{"name":"c","resources":{"requests":{"cpu":"500m"}}}]}})");
+  executor.advance(20s);
+  EXPECT_EQ(where("q"), "") << "it has not been given back yet";
+  tell(R"("allocatedResources":{"cpu":"500m"},"resources":{"requests":{"cpu":"800m"}})");
+  EXPECT_EQ(where("q"), "");
+  tell(R"("allocatedResources":{"cpu":"500m"},"resources":{"requests":{"cpu":"500m"}})");
+  EXPECT_EQ(where("q"), "a");
+}
+
 TEST_F(SchedulerTest, HigherPriorityGoesFirst) {
   start();
   for (int i = 0; i < 3; ++i) pod("low" + std::to_string(i), "1");

@@ -276,6 +276,25 @@ def test_resizes_wait_for_room_and_the_higher_priority_gets_it_first(cluster):
         cluster.kubectl("delete", "priorityclass", name)
 
 
+def test_the_scheduler_counts_what_a_pod_has_until_it_has_given_it_back(cluster):
+    """What a resize is to take away stays taken while it cannot be: a pod that would need it waits, and is placed when it is free."""
+    allocatable = cluster.get("node", "node-1")["status"]["allocatable"]["memory"]
+    free = int(allocatable.removesuffix("Ki")) >> 10
+    big, small = f"{free - 200}Mi", "20Mi"
+    asks = lambda amount: {"requests": {"memory": amount}, "limits": {"memory": amount}}
+    cluster.apply(pod("keeper", "sh", "-c", "dd if=/dev/zero of=/dev/shm/fill bs=1M count=40 2>/dev/null; echo full; sleep 3600", resources=asks(big)))
+    cluster.wait_running("keeper", 90)
+    wait_for("the memory to be filled", lambda: "full" in cluster.k("logs", "keeper"))
+    resize(cluster, "keeper", set_main(**asks(small)))
+    cluster.wait_pod("keeper", lambda p: (condition(p, "PodResizeInProgress") or {}).get("reason") == "Error", "an error")
+    cluster.apply(pod("waiter", resources=asks("400Mi")))
+    waits = cluster.wait_pod("waiter", lambda p: (condition(p, "PodScheduled") or {}).get("status") == "False", "no place")
+    assert "Insufficient memory" in condition(waits, "PodScheduled")["message"]
+    cluster.k("exec", "keeper", "--", "rm", "/dev/shm/fill")
+    cluster.wait_pod("keeper", lambda p: main(p)["resources"]["limits"] == {"memory": small}, "resized", 60)
+    cluster.wait_running("waiter", 90)
+
+
 def test_a_memory_limit_below_what_is_used_is_an_error_that_is_told(cluster):
     cluster.apply(pod("full", "sh", "-c", "dd if=/dev/zero of=/dev/shm/fill bs=1M count=40 2>/dev/null; echo full; sleep 3600", resources={"requests": {"memory": "80Mi"}, "limits": {"memory": "80Mi"}}))
     cluster.wait_running("full")
