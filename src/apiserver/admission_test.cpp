@@ -156,6 +156,37 @@ TEST_F(AdmissionTest, pods_are_resized_within_what_their_node_has) {
   EXPECT_EQ(refused.error().details->causes[0].reason, "NodeCapacity");
 }
 
+// NodeDeclaredFeatureValidator
+
+TEST_F(AdmissionTest, pods_change_only_as_their_node_declares_to_know) {
+  const auto declare = [&](const std::string& features) {
+    ASSERT_TRUE(
+        patch("", "v1", "nodes", {}, "n", BodyType::merge_patch, R"({"status":{"declaredFeatures":[)" + features + "]}}", "status"));
+  };
+  ASSERT_TRUE(create("", "v1", "nodes", {}, R"({"metadata":{"name":"n"},"status":{"allocatable":{"cpu":"2","memory":"1Gi"}}})"));
+  ASSERT_TRUE(create("", "v1", "pods", "default",
+                     R"({"metadata":{"name":"p"},"spec":{"nodeName":"n","resources":{"requests":{"cpu":"200m"}},)"
+                     R"("initContainers":[{"name":"i","image":"i","resources":{"requests":{"cpu":"100m"}}}],)"
+                     R"("containers":[{"name":"c","image":"c"}]}})"));
+  const auto resize = [&](const std::string& spec) -> std::string {
+    const auto done = patch("", "v1", "pods", "default", "p", BodyType::strategic_patch, R"({"spec":{)" + spec + "}}", "resize");
+    return done ? "" : done.error().message;
+  };
+  const std::string whole = R"("resources":{"requests":{"cpu":"$"}})",
+                    first = R"("initContainers":[{"name":"i","resources":{"requests":{"cpu":"150m"}}}])";
+  const auto of = [](std::string text, const std::string& cpu) { return text.replace(text.find('$'), 1, cpu); };
+  EXPECT_EQ(resize(of(whole, "300m") + "," + first),
+            "pods \"p\" is forbidden: pod update requires features InPlacePodLevelResourcesVerticalScaling, "
+            "InPlacePodVerticalScalingInitContainers which are not available on node \"n\"");
+  declare(R"("InPlacePodLevelResourcesVerticalScaling")");
+  EXPECT_EQ(resize(of(whole, "300m")), "");
+  EXPECT_EQ(resize(first),
+            "pods \"p\" is forbidden: pod update requires features InPlacePodVerticalScalingInitContainers which are not available on node "
+            "\"n\"");
+  declare(R"("InPlacePodLevelResourcesVerticalScaling","InPlacePodVerticalScalingInitContainers")");
+  EXPECT_EQ(resize(first), "");
+}
+
 // ResourceQuota
 
 TEST_F(AdmissionTest, writes_are_charged_until_a_quota_is_exceeded) {

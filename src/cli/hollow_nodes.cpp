@@ -11,6 +11,7 @@
 #include "client/json_writer.h"
 #include "client/work_queue.h"
 #include "model/codec.h"
+#include "model/node_features.h"
 #include "model/types/core_v1.h"
 
 namespace estiba::cli {
@@ -105,6 +106,7 @@ struct HollowNodes::State {
     NodeStatus status;
     status.capacity = status.allocatable = {
         {"cpu", options.cpu}, {"memory", options.memory}, {"pods", std::to_string(options.pods)}, {"ephemeral-storage", "100Gi"}};
+    status.declaredFeatures = model::node_features::declared_here();
     const std::string at = now();
     for (const char* pressure : {"MemoryPressure", "DiskPressure", "PIDPressure"})
       status.conditions.push_back(node_condition(pressure, "False", "Simulated", at));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "client/node_selectors.h"
+#include "model/node_features.h"
 #include "model/quota.h"
 #include "node/not_honoured.h"
 #include "node/status.h"
@@ -94,6 +95,9 @@ std::optional<Refusal> refusal_of(const ObjectRef& pod, const ObjectRef& node, c
     return Refusal{"PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"};
   if (const auto field = wants_apparmor(typed))
     return Refusal{"AppArmor", "Cannot enforce AppArmor: " + *field + ": this node does not use AppArmor"};
+  const std::string missing =
+      model::node_features::missing(model::node_features::needed_by(typed.spec), model::node_features::declared_here());
+  if (!missing.empty()) return Refusal{"PodFeatureUnsupported", "Pod requires node features that are not available: " + missing};
   if (!node) return std::nullopt;
   if (auto refusal = lacking(pod, node.as<Node>(), others)) return refusal;
   if (!client::selects(typed.spec, node.meta())) return failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector");

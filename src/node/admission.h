@@ -25,8 +25,8 @@ struct Present {
 model::ResourceList requests_of(const model::ObjectRef& pod);
 
 /// `node` is the Node object (null: nothing is known of it, and nothing refused), `others` the pods that are here.
-/// Looks at the operating system, requests against what is allocatable, the number of pods, node selectors and affinity, and host ports, in
-/// that order.
+/// Looks at the operating system, the features that it needs, requests against what is allocatable, the number of pods, node selectors and
+/// affinity, and host ports, in that order.
 std::optional<Refusal> refusal_of(const model::ObjectRef& pod, const model::ObjectRef& node, const std::vector<Present>& others);
 
 }  // namespace estiba::node

@@ -46,6 +46,12 @@ TEST(Admission, PodsOfOtherSystemsAreRefused) {
   EXPECT_EQ(judged(pod("", ",'os':{'name':'windows'}")), "PodOSNotSupported: Failed to admit pod as the OS field doesn't match node OS");
 }
 
+TEST(Admission, WhatTheNodeDoesNotDeclareIsRefused) {
+  EXPECT_EQ(judged(pod(",'restartPolicyRules':[{'action':'RestartAllContainers','exitCodes':{'operator':'In','values':[1]}}]")), "");
+  EXPECT_EQ(judged(pod("", ",'hostNetwork':true,'hostUsers':false")),
+            "PodFeatureUnsupported: Pod requires node features that are not available: UserNamespacesHostNetworkSupport");
+}
+
 TEST(Admission, WhatThisNodeCannotEnforceIsRefused) {
   EXPECT_EQ(judged(pod(",'securityContext':{'appArmorProfile':{'type':'RuntimeDefault'}}")),
             "AppArmor: Cannot enforce AppArmor: spec.containers[0].securityContext.appArmorProfile: this node does not use AppArmor");

@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "model/codec.h"
+#include "model/node_features.h"
 #include "model/types/coordination_v1.h"
 #include "node/container_spec.h"
 #include "node/node_events.h"
@@ -117,8 +118,7 @@ NodeStatus machine_status(const Options& options, WallTime wall, const std::vect
   runtime.recursiveReadOnlyMounts = true;
   runtime.userNamespaces = options.user_namespaces;
   status.features.ensure().supplementalGroupsPolicy = true;
-  // Of those that schedulers and the API ask nodes for (KEP 5328), sorted.
-  status.declaredFeatures = {"InPlacePodLevelResourcesVerticalScaling", "RestartAllContainersOnContainerExits"};
+  status.declaredFeatures = model::node_features::declared_here();
   status.daemonEndpoints.ensure().kubeletEndpoint.ensure().Port = options.api_port;
   return status;
 }

@@ -74,6 +74,7 @@ constexpr PluginRow plugins[] = {
     {"NodeResourcesBalancedAllocation", at(pre_score, score)},
     {"ImageLocality", at(score)},
     {"DefaultBinder", at(bind)},
+    {"NodeDeclaredFeatures", at(pre_filter, filter)},
 };
 
 const v1::Plugin* find(const std::vector<v1::Plugin>& list, std::string_view name) {

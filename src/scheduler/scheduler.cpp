@@ -102,7 +102,7 @@ struct Scheduler::State {
     const Node &a = before.as<Node>(), &b = after.as<Node>();
     return before.meta().labels == after.meta().labels && a.status.allocatable == b.status.allocatable &&
            a.status.capacity == b.status.capacity && a.spec.unschedulable == b.spec.unschedulable &&
-           client::same_taints(a.spec.taints, b.spec.taints);
+           a.status.declaredFeatures == b.status.declaredFeatures && client::same_taints(a.spec.taints, b.spec.taints);
   }
 
   void node_changed(const ObjectRef& before, const ObjectRef& after) {

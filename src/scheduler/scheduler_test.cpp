@@ -141,6 +141,23 @@ TEST_F(SchedulerTest, WhatAResizeGivesBackIsUsedWhenItIsGivenBack) {
   EXPECT_EQ(where("q"), "a");
 }
 
+TEST_F(SchedulerTest, NodesDeclareWhatPodsNeedOfThem) {
+  node("a", "4");
+  start();
+  server.add(client::pods, "x",
+             R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"initContainers":[{"name":"i","restartPolicyRules":[)"
+             R"({"action":"RestartAllContainers","exitCodes":{"operator":"In","values":[1]}}]}],"containers":[{"name":"c"}]}})");
+  pod("q", "1");
+  executor.advance(1s);
+  EXPECT_EQ(where("q"), "a");
+  EXPECT_EQ(server.find(client::pods, "x", "p").as<Pod>().status.conditions.at(0).message,
+            "0/1 nodes are available: 1 node(s) didn't match Pod's required features. preemption: 0/1 nodes are available: 1 Preemption is "
+            "not helpful for scheduling.");
+  server.merge(client::nodes, "", "a", R"({"status":{"declaredFeatures":["RestartAllContainersOnContainerExits"]}})", "status");
+  executor.advance(20s);
+  EXPECT_EQ(where("p"), "a");
+}
+
 TEST_F(SchedulerTest, HigherPriorityGoesFirst) {
   start();
   for (int i = 0; i < 3; ++i) pod("low" + std::to_string(i), "1");

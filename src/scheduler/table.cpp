@@ -15,6 +15,7 @@ static constexpr FilterPlugin filters[] = {
     {"VolumeZone", check_volume_zone, prepare_volume_zone},
     {"PodTopologySpread", check_spread, prepare_spread},
     {"InterPodAffinity", check_pod_affinity, prepare_pod_affinity},
+    {"NodeDeclaredFeatures", check_declared_features, prepare_declared_features, true},
 };
 
 static constexpr ScorePlugin scores[] = {

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "model/codec.h"
+#include "model/node_features.h"
 
 namespace estiba::scheduler {
 
@@ -143,6 +144,7 @@ std::string shape_of(const Demand& pod) {
   }
   const auto& spec = pod.typed().spec;
   out.append(spec.nodeName).append(";");
+  for (const std::string_view feature : model::node_features::needed_by(spec)) out.append(feature).append(",");
   for (const auto& toleration : spec.tolerations) out.append(model::encode(toleration));
   for (const auto& [key, value] : spec.nodeSelector) out.append(key).append("=").append(value).append(",");
   if (spec.affinity && spec.affinity->nodeAffinity) out.append(model::encode(*spec.affinity->nodeAffinity));

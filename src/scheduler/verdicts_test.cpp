@@ -141,10 +141,11 @@ TEST_F(VerdictsTest, PodsThatAskTheSameHaveTheSameShape) {
                                                  "[{'containerPort':80,'hostPort':80}]}]"),
                                            shape("", "'resources':{'requests':{'cpu':'1'}}"),
                                            shape("", "'overhead':{'example.com/x':'1'}"),
+                                           shape("", "'hostNetwork':true,'hostUsers':false"),
                                            shape("",
                                                  "'affinity':{'nodeAffinity':{'requiredDuringSchedulingIgnoredDuringExecution':"
                                                  "{'nodeSelectorTerms':[{'matchExpressions':[{'key':'a','operator':'Exists'}]}]}}}")};
-  EXPECT_EQ(different.size(), 9u);
+  EXPECT_EQ(different.size(), 10u);
 }
 
 }  // namespace

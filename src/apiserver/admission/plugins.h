@@ -46,7 +46,9 @@ Result<void> apply_runtime_class(Attributes& attributes);
 /// … and no other overhead.
 Result<void> check_runtime_class(Attributes& attributes);
 
-/// Pods are resized within what their node has.
+/// Pods change only in ways that their node declares to know …
+Result<void> check_declared_features(Attributes& attributes);
+/// … and are resized within what their node has.
 Result<void> check_pod_resize(Attributes& attributes);
 
 /// Certificates are approved and signed by those who may act for their signer …

@@ -22,6 +22,7 @@ static constexpr Plugin table[] = {
     {.name = "CertificateSubjectRestriction", .validate = check_certificate_subject},
     {.name = "RoleEscalation", .validate = check_escalation},
     {.name = "DefaultIngressClass", .mutate = assign_ingress_class},
+    {.name = "NodeDeclaredFeatureValidator", .validate = check_declared_features},
     {.name = "PodResizeValidator", .validate = check_pod_resize},
     {.name = "MutatingAdmissionPolicy", .mutate_waiting = apply_mutating_policies},
     {.name = "MutatingAdmissionWebhook", .mutate_waiting = ask_mutating_webhooks},

@@ -47,6 +47,27 @@ TEST_F(ClusterRules, claims_and_volumes) {
           source);
 }
 
+TEST_F(ClusterRules, features_that_nodes_declare) {
+  const std::string form =
+      ": must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), "
+      "and contain only alphanumeric characters and slashes";
+  const auto bad = [&](const std::string& at, const std::string& name) {
+    return "status.declaredFeatures[" + at + "]: Invalid value: \"" + name + "\": invalid feature name \"" + name + "\"" + form;
+  };
+  const std::string small = bad("0", "small"), empty = bad("0", ""), open = bad("0", "A/"), dash = bad("0", "A-b"), digit = bad("0", "A/1");
+  const RuleRow rows[] = {
+      {"'Alpha','Beta/gamma','Beta2'", ""},
+      {"'small'", small},
+      {"''", empty},
+      {"'A/'", open},
+      {"'A-b'", dash},
+      {"'A/1'", digit},
+      {"'B','B'", "status.declaredFeatures[1]: Duplicate value: \"B\""},
+      {"'B','A'", "status.declaredFeatures[1]: Invalid value: \"A\": list must be sorted alphabetically"},
+  };
+  creations("", "v1", "nodes", "{'metadata':{'name':'n'},'status':{'declaredFeatures':[$]}}", rows);
+}
+
 TEST_F(ClusterRules, storage_classes_and_drivers) {
   const RuleRow classes[] = {
       {"'provisioner':'example.com/p'", ""},

@@ -75,6 +75,34 @@ void validate_quantities(const Node& status, FieldErrors& errors) {
   }
 }
 
+// "MyFeature/mySubFeature" (KEP 5328).
+std::string feature_name_problem(std::string_view name) {
+  constexpr size_t longest = 253;
+  const std::string start = "invalid feature name " + quoted(name);
+  if (name.size() > longest) return start + ": must be no more than " + std::to_string(longest) + " characters";
+  bool first_of_part = true, good = !name.empty() && name.front() >= 'A' && name.front() <= 'Z';
+  for (const char c : name) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    good = good && (letter || (!first_of_part && ((c >= '0' && c <= '9') || c == '/')));
+    first_of_part = c == '/';
+  }
+  if (good && !first_of_part) return {};
+  return start +
+         ": must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or "
+         "MyFeature/mySubFeature), and contain only alphanumeric characters and slashes";
+}
+
+void validate_declared_features(const Node& status, FieldErrors& errors) {
+  std::string_view last;
+  each(status, "declaredFeatures", "status", [&](const Node& feature, const std::string& here) {
+    const std::string_view name = feature.as_string();
+    if (const std::string problem = feature_name_problem(name); !problem.empty()) errors.invalid_string(here, name, problem);
+    if (!last.empty() && name == last) errors.add({"FieldValueDuplicate", "Duplicate value: " + quoted(name), here});
+    else if (name < last) errors.invalid_string(here, name, "list must be sorted alphabetically");
+    last = name;
+  });
+}
+
 }  // namespace
 
 void validate_node(Draft& draft) {
@@ -88,6 +116,7 @@ void validate_node(Draft& draft) {
     if (present(networks) && networks->size() > 1 &&
         (networks->size() > 2 || cidr_family((*networks)[0].as_string()) == cidr_family((*networks)[1].as_string())))
       errors.invalid("spec.podCIDRs", networks, "may specify no more than one CIDR for each IP family");
+    validate_declared_features(draft.status(), errors);
     return validate_quantities(draft.status(), errors);
   }
   for (std::string_view field : {"podCIDR", "podCIDRs", "providerID"}) {
@@ -102,6 +131,7 @@ void validate_node(Draft& draft) {
 void validate_node_status(Draft& draft) {
   const Node& status = draft.status();
   validate_quantities(status, draft.errors);
+  validate_declared_features(status, draft.errors);
   std::set<std::string> addresses;
   each(status, "addresses", "status", [&](const Node& address, const std::string& here) {
     if (!addresses.insert(json::print(address)).second)

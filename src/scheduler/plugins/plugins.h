@@ -16,6 +16,7 @@ Verdict check_volume_binding(const Demand& pod, const PluginState* state, const 
 Verdict check_volume_zone(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
 Verdict check_spread(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
 Verdict check_pod_affinity(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
+Verdict check_declared_features(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
 
 Prepared prepare_node_name(const Cluster& cluster, const Demand& pod, const PluginArgs& args);
 Prepared prepare_node_affinity(const Cluster& cluster, const Demand& pod, const PluginArgs& args);
@@ -27,6 +28,7 @@ Prepared prepare_volume_binding(const Cluster& cluster, const Demand& pod, const
 Prepared prepare_volume_zone(const Cluster& cluster, const Demand& pod, const PluginArgs& args);
 Prepared prepare_spread(const Cluster& cluster, const Demand& pod, const PluginArgs& args);
 Prepared prepare_pod_affinity(const Cluster& cluster, const Demand& pod, const PluginArgs& args);
+Prepared prepare_declared_features(const Cluster& cluster, const Demand& pod, const PluginArgs& args);
 
 using Nodes = std::span<const NodeState* const>;
 bool score_resources(const Cluster& cluster, const Demand& pod, const PluginArgs& args, Nodes nodes, std::span<int64_t> scores);
