@@ -46,37 +46,10 @@ bool ports_free(const Pod& pod, const std::vector<Present>& others) {
   return true;
 }
 
-// In the units of the scheduler's own figures: thousandths of a processor, bytes.
-int64_t amount(const std::string& name, const model::Quantity& quantity) {
-  return name == "cpu" ? quantity.to_milli() : quantity.to_int64();
-}
-
-Refusal out_of(const std::string& reason, const std::string& name, int64_t requested, int64_t used, int64_t capacity) {
-  return {"OutOf" + reason, "Node didn't have enough resource: " + name + ", requested: " + std::to_string(requested) +
-                                ", used: " + std::to_string(used) + ", capacity: " + std::to_string(capacity)};
-}
-
-std::optional<Refusal> lacking(const ObjectRef& pod, const Node& node, const std::vector<Present>& others) {
-  const auto allocatable = [&](const std::string& name) -> std::optional<model::Quantity> {
-    const auto found = node.status.allocatable.find(name);
-    if (found == node.status.allocatable.end()) return std::nullopt;
-    auto quantity = model::Quantity::parse(found->second);
-    return quantity ? std::optional(*quantity) : std::nullopt;
-  };
-  if (const auto most = allocatable("pods"); most && int64_t(others.size()) + 1 > most->to_int64())
-    return out_of("pods", "pods", 1, int64_t(others.size()), most->to_int64());
-  model::ResourceList wanted = requests_of(pod);
-  std::erase_if(wanted, [](const auto& entry) { return entry.second.is_zero(); });
-  if (wanted.empty()) return std::nullopt;
-  model::ResourceList used;
-  for (const Present& other : others) model::add_resources(used, other.requests);
-  for (const auto& [name, quantity] : wanted) {
-    const auto there = allocatable(name);
-    if (!there && !name.starts_with("hugepages-")) continue;  // a resource of the cluster, not of a node
-    const int64_t taken = amount(name, used[name]), asked = amount(name, quantity), whole = there ? amount(name, *there) : 0;
-    if (asked > whole - taken) return out_of(name, name, asked, taken, whole);
-  }
-  return std::nullopt;
+Refusal out_of(const Shortage& shortage) {
+  return {"OutOf" + shortage.resource, "Node didn't have enough resource: " + shortage.resource +
+                                           ", requested: " + std::to_string(shortage.asked) + ", used: " + std::to_string(shortage.used) +
+                                           ", capacity: " + std::to_string(shortage.capacity)};
 }
 
 Refusal failed(const std::string& predicate, const std::string& why) { return {predicate, "Predicate " + predicate + " failed: " + why}; }
@@ -89,20 +62,71 @@ model::ResourceList requests_of(const ObjectRef& pod) {
   return spec ? model::pod_resources(*spec, "requests", true) : model::ResourceList{};
 }
 
-std::optional<Refusal> refusal_of(const ObjectRef& pod, const ObjectRef& node, const std::vector<Present>& others) {
-  const Pod& typed = pod.as<Pod>();
-  if (typed.spec.os && typed.spec.os->name != "linux")
+int64_t amount_of(const std::string& resource, const model::Quantity& quantity) {
+  return resource == "cpu" ? quantity.to_milli() : quantity.to_int64();
+}
+
+std::vector<Shortage> shortages_of(const ObjectRef& pod, const ObjectRef& node, const std::vector<Present>& others) {
+  std::vector<Shortage> out;
+  if (!node) return out;
+  const auto allocatable = [&](const std::string& name) -> std::optional<model::Quantity> {
+    const auto& list = node.as<Node>().status.allocatable;
+    const auto found = list.find(name);
+    if (found == list.end()) return std::nullopt;
+    auto quantity = model::Quantity::parse(found->second);
+    return quantity ? std::optional(*quantity) : std::nullopt;
+  };
+  const auto look = [&](Shortage asked) {
+    if (asked.missing() > 0) out.push_back(std::move(asked));
+  };
+  if (const auto most = allocatable("pods")) look({"pods", 1, int64_t(others.size()), most->to_int64()});
+  model::ResourceList wanted = requests_of(pod);
+  std::erase_if(wanted, [](const auto& entry) { return entry.second.is_zero(); });
+  if (wanted.empty()) return out;
+  model::ResourceList used;
+  for (const Present& other : others) model::add_resources(used, other.requests);
+  for (const auto& [name, quantity] : wanted) {
+    const auto there = allocatable(name);
+    if (!there && !name.starts_with("hugepages-")) continue;  // a resource of the cluster, not of a node
+    look({name, amount_of(name, quantity), amount_of(name, used[name]), there ? amount_of(name, *there) : 0});
+  }
+  return out;
+}
+
+namespace {
+
+// What no change of this node's pods would mend.
+std::optional<Refusal> never_possible(const Pod& pod) {
+  if (pod.spec.os && pod.spec.os->name != "linux")
     return Refusal{"PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"};
-  if (const auto field = wants_apparmor(typed))
+  if (const auto field = wants_apparmor(pod))
     return Refusal{"AppArmor", "Cannot enforce AppArmor: " + *field + ": this node does not use AppArmor"};
   const std::string missing =
-      model::node_features::missing(model::node_features::needed_by(typed.spec), model::node_features::declared_here());
+      model::node_features::missing(model::node_features::needed_by(pod.spec), model::node_features::declared_here());
   if (!missing.empty()) return Refusal{"PodFeatureUnsupported", "Pod requires node features that are not available: " + missing};
-  if (!node) return std::nullopt;
-  if (auto refusal = lacking(pod, node.as<Node>(), others)) return refusal;
-  if (!client::selects(typed.spec, node.meta())) return failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector");
-  if (!ports_free(typed, others)) return failed("NodePorts", "node(s) didn't have free ports for the requested pod ports");
   return std::nullopt;
+}
+
+std::optional<Refusal> out_of_place(const Pod& pod, const ObjectRef& node, const std::vector<Present>& others) {
+  if (!node) return std::nullopt;
+  if (!client::selects(pod.spec, node.meta())) return failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector");
+  if (!ports_free(pod, others)) return failed("NodePorts", "node(s) didn't have free ports for the requested pod ports");
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Refusal> refusal_beside_room(const ObjectRef& pod, const ObjectRef& node, const std::vector<Present>& others) {
+  const Pod& typed = pod.as<Pod>();
+  if (auto refusal = never_possible(typed)) return refusal;
+  return out_of_place(typed, node, others);
+}
+
+std::optional<Refusal> refusal_of(const ObjectRef& pod, const ObjectRef& node, const std::vector<Present>& others) {
+  const Pod& typed = pod.as<Pod>();
+  if (auto refusal = never_possible(typed)) return refusal;
+  if (const auto shortages = shortages_of(pod, node, others); !shortages.empty()) return out_of(shortages.front());
+  return out_of_place(typed, node, others);
 }
 
 }  // namespace estiba::node

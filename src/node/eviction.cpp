@@ -156,7 +156,7 @@ Task<std::optional<std::string>> Evictions::make_room(std::vector<Threshold> act
     }
     const std::string message = eviction_message(pod, first.signal, acting, seen);
     log::warn("node", "evicting a pod", {{"pod", client::key_of(pod.pod)}, {"resource", resource}});
-    worker->evict(message, grace, true);
+    worker->evict({.message = message, .grace = grace, .disruption = message});
     co_return pod.pod.meta().uid;
   }
   if (fresh) log::warn("node", "no pod can be evicted", {{"resource", resource}, {"pods", pods.size()}});
@@ -258,7 +258,7 @@ Task<std::optional<std::string>> Evictions::over_limits() {
     const auto message = excess_of(*worker);
     if (!message) continue;
     log::warn("node", "evicting a pod", {{"pod", client::key_of(worker->pod())}, {"why", *message}});
-    worker->evict(*message, immediate, false);
+    worker->evict({.message = *message, .grace = immediate});
     if (!first) first = uid;
   }
   co_return first;

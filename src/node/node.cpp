@@ -12,8 +12,7 @@ Node::Node(Options options, Executor& loop, client::Client& client, engine::Engi
     : informers_(client),
       events_(client, loop, "kubelet", options.node_name),
       user_ids_(options.data_dir, options.user_ids_per_pod),
-      context_{std::move(options),         loop, client, informers_, engine, network, pool, events_, &probes_, &user_ids_,
-               [this] { retry_resizes(); }},
+      context_{std::move(options), loop, client, informers_, engine, network, pool, events_, &probes_, &user_ids_, [this] { room_made(); }},
       registration_(context_),
       static_pods_(
           context_, [this](const model::ObjectRef& pod) { start_worker(pod); },
@@ -130,23 +129,6 @@ void Node::pod_changed(const model::ObjectRef& before, const model::ObjectRef& a
   retry_resizes();
 }
 
-// A pod that has been here before is not judged again.
-std::optional<Refusal> Node::judge(const model::ObjectRef& pod) {
-  const auto& typed = pod.as<model::core_v1::Pod>();
-  if (!typed.status.startTime.empty() || !pod.meta().deletion_timestamp.empty() || context_.engine.sandbox(pod.meta().uid))
-    return std::nullopt;
-  if (auto refusal = evictions_.refusal_of(pod)) return refusal;
-  return has_no_room(pod);
-}
-
-std::optional<Refusal> Node::has_no_room(const model::ObjectRef& pod) {
-  std::vector<Present> others;
-  for (const auto& [uid, worker] : workers_)
-    if (uid != pod.meta().uid && !worker->ended()) others.push_back({worker->pod(), worker->requests()});
-  const std::string& name = context_.options.node_name;
-  return refusal_of(pod, informers_.of(client::nodes, "", {.field_selector = "metadata.name=" + name}).get(name), others);
-}
-
 // Changes of resources that wait, in the kubelet's order: first what needs no more, then by priority and class of service, then who has
 // waited longest.
 void Node::retry_resizes() {
@@ -166,26 +148,13 @@ void Node::retry_resizes() {
   }
 }
 
-void Node::start_worker(const model::ObjectRef& pod) {
-  const std::string uid = pod.meta().uid;
-  const auto refusal = judge(pod);
-  workers_[uid] = std::make_unique<PodWorker>(context_, pod, [this, uid] {
-    // Called from the worker's own code: it is destroyed when that has returned.
-    finished_.start([](Node* self, std::string uid) -> Task<void> {
-      co_await yield_now();
-      self->worker_finished(uid);
-    }(this, uid));
-  });
-  if (refusal) workers_[uid]->refuse(refusal->reason, refusal->message);
-}
-
 void Node::worker_finished(const std::string& uid) {
   workers_.erase(uid);
   probes_.forget(uid);
   if (named_sources_) named_sources_->drop(uid);
   static_pods_.finished(uid);
   worker_gone_.set();
-  retry_resizes();
+  room_made();
 }
 
 Task<void> Node::settle(Duration limit) {

@@ -47,8 +47,18 @@ class Node {
   void pod_changed(const model::ObjectRef& before, const model::ObjectRef& after);
   void start_worker(const model::ObjectRef& pod);
   Evictions::Parts eviction_parts();
-  std::optional<Refusal> judge(const model::ObjectRef& pod);
+  struct Judgement {
+    std::optional<Refusal> refusal;
+    std::vector<std::string> victims;  ///< uids of pods that go for its sake, before it starts
+    std::string short_of;              ///< the resource that they make room in
+  };
+  Judgement judge(const model::ObjectRef& pod);
+  Judgement judge_critical(const model::ObjectRef& pod);
+  std::vector<Present> others_than(const model::ObjectRef& pod) const;
+  model::ObjectRef own_node();
   std::optional<Refusal> has_no_room(const model::ObjectRef& pod);
+  static Task<void> preempt(Node* self, std::string uid, Judgement judgement);
+  void room_made();
   void retry_resizes();
   void worker_finished(const std::string& uid);
   void source_changed(bool secret, const model::ObjectRef& object);
@@ -71,10 +81,10 @@ class Node {
   UniqueFunction<void()> on_address_;
   std::unordered_map<std::string, std::unique_ptr<PodWorker>> workers_;  // by uid
   std::list<ExitWatch*> exit_watches_;
-  Event worker_gone_;
+  Event worker_gone_, room_made_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // false: the engine, which may outlive the node, is not listened to
   bool running_ = false;
-  TaskGroup finished_;  // last: its tasks use the rest
+  TaskGroup finished_, preemptions_;  // last: their tasks use the rest
 };
 
 }  // namespace estiba::node

@@ -102,7 +102,7 @@ Task<void> PodWorker::rest() {
     log::warn("node", "sandbox not stopped", {{"pod", client::key_of(pod_)}, {"error", stopped.error()}});
   sandbox_ready_ = false;
   (void)co_await context_.network.detach(uid_);
-  if (failed_reason_ == "Evicted") co_await drop_content();
+  if (evicted()) co_await drop_content();
   rested_ = true;
   if (context_.room_made) context_.room_made();
   status_changed();

@@ -1,15 +1,23 @@
 // What a node in need takes from its pods: their lives (evictions), or what they have left behind.
 #include "base/log.h"
 #include "node/pod_worker.h"
+#include "node/preemption.h"
 
 namespace estiba::node {
 
-void PodWorker::evict(const std::string& message, Duration grace, bool disruption) {
-  failed_reason_ = "Evicted";
-  failed_message_ = message;
-  evict_grace_ = grace;
-  if (disruption) disruption_ = message;
-  event(client::EventType::warning, failed_reason_, message);
+void PodWorker::admit() {
+  held_ = false;
+  wake();
+}
+
+bool PodWorker::evicted() const { return failed_reason_ == "Evicted" || failed_reason_ == preempting; }
+
+void PodWorker::evict(const Eviction& eviction) {
+  failed_reason_ = eviction.reason;
+  failed_message_ = eviction.message;
+  evict_grace_ = eviction.grace;
+  disruption_ = eviction.disruption;
+  event(client::EventType::warning, failed_reason_, failed_message_);
   status_changed();
   wake();
 }
@@ -56,7 +64,7 @@ Task<void> PodWorker::drop_content() {
   remember_ended();
   auto gone = co_await context_.engine.remove_sandbox(uid_);
   if (gone) gone = co_await context_.network.detach(uid_);
-  if (gone && failed_reason_ == "Evicted") gone = co_await volumes_.remove();
+  if (gone && evicted()) gone = co_await volumes_.remove();
   if (!gone) log::warn("node", "what an ended pod has left is not removed", {{"pod", client::key_of(pod_)}, {"error", gone.error()}});
   content_dropped_ = gone.has_value();
 }

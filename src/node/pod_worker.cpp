@@ -345,7 +345,7 @@ Task<void> PodWorker::sync() {
     co_return;
   }
   if (!drop_tokens_.empty()) co_await drop_what_ended();
-  if (rested_) co_return;
+  if (rested_ || held_) co_return;
   take_ephemeral();
   // Before the deadline: a pod that has ended in time does not fail by it later, when a restarted server looks again.
   const std::string phase = phase_of(spec(), facts());

@@ -41,11 +41,20 @@ class PodWorker {
   void address_changed();
   /// Of a static pod: the pod of the API by which its status is shown, or null while there is none.
   void show_by(model::ObjectRef mirror);
-  /// The pod fails by the node's need: it has `grace` to end, and what it has on the disk goes then. `disruption`: it is evicted for
-  /// others' sake, and not by its own limits. Not of one that is ending or has ended.
-  void evict(const std::string& message, Duration grace, bool disruption);
+  /// The node makes room for the pod: nothing of it is started until `admit`. At once after the constructor.
+  void hold() { held_ = true; }
+  void admit();
+  struct Eviction {
+    std::string reason = "Evicted", message;
+    Duration grace{};        ///< that it has to end
+    std::string disruption;  ///< what the condition DisruptionTarget says; empty: it goes by its own fault, and not for others' sake
+  };
+  /// The pod fails by the node's need; what it has on the disk goes once it has ended. Not of one that is ending or has ended.
+  void evict(const Eviction& eviction);
   /// Lets go of `token` once what its ended containers have written is gone.
   void drop_ended(std::shared_ptr<void> token);
+  /// Whether nothing of it runs any more.
+  bool at_rest() const { return rested_ || finished_; }
   /// Whether nothing of an evicted pod is there any more but its status and logs.
   bool cleared() const { return content_dropped_ || finished_; }
   void engine_event(const engine::Event& event);
@@ -174,6 +183,8 @@ class PodWorker {
   void remember_ended();
   Task<void> drop_what_ended();
   Task<void> drop_content();
+  /// Whether the node has taken its life: what it had on the disk goes.
+  bool evicted() const;
 
   // pod_end.cpp
   Duration grace() const;
@@ -199,7 +210,7 @@ class PodWorker {
   const PodContainer* replaced_ = nullptr;
   bool exchanging_ = false;
   bool told_of_claims_ = false;
-  bool gone_ = false, finished_ = false, rested_ = false, stopping_ = false;
+  bool held_ = false, gone_ = false, finished_ = false, rested_ = false, stopping_ = false;
   bool volumes_ready_ = false, volumes_stale_ = true, sandbox_ready_ = false;
   std::string failed_reason_, failed_message_, disruption_;
   std::optional<Duration> evict_grace_;

@@ -139,6 +139,47 @@ def test_what_is_wrong_is_told_by_file_and_field_and_disturbs_no_other(home):
         wait_for(f"the end of {name}", gone(home, name), 20, 0.1)
 
 
+def test_critical_pods_find_room(home):
+    """Pods end so that a static one can run: as few as can be, guaranteed ones last, critical ones never."""
+    allocatable = home.get("node", "node-1")["status"]["allocatable"]["cpu"]
+    cpu = int(allocatable[:-1]) if allocatable.endswith("m") else int(allocatable) * 1000
+    part = lambda percent: {"cpu": f"{cpu * percent // 100}m"}
+    ends = {"terminationGracePeriodSeconds": 1}
+    sure = {"cpu": part(40)["cpu"], "memory": "20Mi"}
+    home.apply(pod("sure", resources={"requests": sure, "limits": sure}, **ends), pod("burst", "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done", resources={"requests": part(30)}, **ends),
+               pod("light", **ends), pod("vital", resources={"requests": part(10)}, priorityClassName="system-cluster-critical", **ends))
+    for name in ("sure", "burst", "light", "vital"):
+        home.wait_running(name)
+    write(home.manifests, "needy.json", pod("needy", resources={"requests": part(40)}))
+    needy = mirror(home, "needy-node-1")
+    gone_ = home.pod("burst")
+    assert (gone_["status"]["phase"], gone_["status"]["reason"], gone_["status"]["message"]) == ("Failed", "Preempting", "Preempted in order to admit critical pod")
+    disruption = next(c for c in gone_["status"]["conditions"] if c["type"] == "DisruptionTarget")
+    assert (disruption["status"], disruption["reason"], disruption["message"]) == ("True", "TerminationByKubelet", "Pod was preempted by Kubelet to accommodate a critical pod.")
+    ended = gone_["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"]
+    assert ended <= needy["status"]["containerStatuses"][0]["state"]["running"]["startedAt"], "it started before there was room"
+    told = wait_for("the event", lambda: [e for e in home.get("events")["items"] if e["reason"] == "Preempting"], 20, 0.2)
+    assert [(e["involvedObject"]["name"], e["type"], e["message"]) for e in told] == [("burst", "Warning", "Preempted in order to admit critical pod")]
+    for name in ("sure", "light", "vital"):
+        assert running(home.pod(name)), name
+    metrics = home.k("get", "--raw", "/api/v1/nodes/node-1/proxy/metrics")
+    assert 'kubelet_preemptions{preemption_signal="cpu"} 1' in metrics.splitlines()
+    # The same holds for pods of the API that name their node; one for which all would not do fails, and nobody ends for its sake.
+    home.apply(pod("too-much", resources={"requests": part(95)}, priorityClassName="system-node-critical", nodeName="node-1"))
+    failed = home.wait_pod("too-much", lambda p: p["status"]["phase"] == "Failed", "refused")
+    assert failed["status"]["reason"] == "UnexpectedAdmissionError"
+    assert failed["status"]["message"].startswith("Pod was rejected: Unexpected error while attempting to recover from admission failure: preemption: error finding a set of pods to preempt: no set of running pods found to reclaim resources: [(res: cpu, q: ")
+    for name in ("sure", "light", "vital"):
+        assert running(home.pod(name)), name
+    home.apply(pod("node-vital", resources={"requests": part(45)}, priorityClassName="system-node-critical", nodeName="node-1"))
+    home.wait_running("node-vital")
+    assert home.pod("sure")["status"]["reason"] == "Preempting" and running(home.pod("vital")) and running(home.pod("light"))
+    os.unlink(home.manifests / "needy.json")
+    wait_for("its end", gone(home, "needy-node-1"), 20, 0.1)
+    for name in ("sure", "burst", "light", "vital", "too-much", "node-vital"):
+        home.k("delete", "pod", name)
+
+
 def test_a_server_that_comes_back_finds_its_static_pods(home):
     write(home.manifests, "kept.json", pod("kept", "sh", "-c", "echo $$; exec sleep 3600", priorityClassName="system-node-critical"))
     write(home.manifests, "late.json", pod("late"))
