@@ -88,46 +88,6 @@ std::string print_timestamp(Timestamp time) {
   return out + text;
 }
 
-std::optional<int64_t> parse_duration(std::string_view text) {
-  bool negative = false;
-  if (!text.empty() && (text[0] == '-' || text[0] == '+')) {
-    negative = text[0] == '-';
-    text.remove_prefix(1);
-  }
-  if (text == "0") return 0;
-  if (text.empty()) return std::nullopt;
-  static constexpr std::pair<std::string_view, int64_t> units[] = {
-      {"ns", 1},         {"us", 1000},         {"\u00b5s", 1000},     {"\u03bcs", 1000},
-      {"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}, {"h", 3'600'000'000'000}};
-  unsigned __int128 total = 0;
-  while (!text.empty()) {
-    unsigned __int128 whole = 0;
-    double fraction = 0, scale = 1;
-    size_t at = 0;
-    bool any = false;
-    for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; at++, any = true) {
-      whole = whole * 10 + unsigned(text[at] - '0');
-      if (whole > uint64_t(1) << 63) return std::nullopt;
-    }
-    if (at < text.size() && text[at] == '.')
-      for (at++; at < text.size() && text[at] >= '0' && text[at] <= '9'; at++, any = true)
-        if (scale < 1e18) fraction = fraction * 10 + (text[at] - '0'), scale *= 10;
-    if (!any) return std::nullopt;
-    text.remove_prefix(at);
-    size_t unit_size = 0;
-    while (unit_size < text.size() && text[unit_size] != '.' && (text[unit_size] < '0' || text[unit_size] > '9')) unit_size++;
-    int64_t unit = 0;
-    for (const auto& [name, nanos] : units)
-      if (name == text.substr(0, unit_size)) unit = nanos;
-    if (unit == 0) return std::nullopt;
-    text.remove_prefix(unit_size);
-    total += whole * uint64_t(unit) + uint64_t(fraction * (double(unit) / scale));
-    if (total > uint64_t(1) << 63) return std::nullopt;
-  }
-  if (total > uint64_t(INT64_MAX)) return negative ? std::optional<int64_t>(INT64_MIN) : std::nullopt;
-  return negative ? -int64_t(total) : int64_t(total);
-}
-
 std::string print_duration(int64_t nanos) {
   // Go prints the shortest decimal of the seconds as a double.
   const double seconds = double(nanos / 1'000'000'000) + double(nanos % 1'000'000'000) / 1e9;

@@ -16,9 +16,6 @@ inline constexpr int64_t min_seconds = -62135596800, max_seconds = 253402300799;
 std::optional<Timestamp> parse_timestamp(std::string_view text);
 /// "2026-11-28T18:45:00.5Z", fractions as short as can be.
 std::string print_timestamp(Timestamp time);
-/// Go's time.ParseDuration: "1h30m", "-1.5s", "100ms", "0"; nullopt for other texts and for what 64 bits of nanoseconds
-/// cannot hold.
-std::optional<int64_t> parse_duration(std::string_view text);
 /// Seconds as decimals: "1.5s".
 std::string print_duration(int64_t nanos);
 

@@ -1,5 +1,6 @@
 #include "cel/validate.h"
 
+#include "base/go_duration.h"
 #include "cel/regex/regex.h"
 #include "cel/time.h"
 
@@ -34,7 +35,7 @@ class Validator {
       refuse(arg, call.name);
     if (arg.kind != ExprKind::literal || !arg.literal.is(Kind::string)) return;
     const std::string_view text = arg.literal.text();
-    if (call.name == "duration" && !parse_duration(text)) refuse(arg, call.name);
+    if (call.name == "duration" && !parse_go_duration(text)) refuse(arg, call.name);
     if (call.name == "timestamp") {
       const auto time = parse_timestamp(text);
       if (!time || time->seconds < min_seconds || time->seconds > max_seconds) refuse(arg, call.name);

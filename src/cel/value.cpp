@@ -1,5 +1,6 @@
 #include "cel/value.h"
 
+#include "base/go_duration.h"
 #include "cel/time.h"
 
 namespace estiba::cel {
@@ -53,8 +54,8 @@ Value Value::read_string(const json::Node& node, DeclForm form) {
   const std::string_view text = node.as_string();
   switch (form) {
     case DeclForm::duration: {
-      const auto duration = parse_duration(text);
-      return duration ? Value::duration(*duration) : invalid("Invalid duration");
+      const auto duration = parse_go_duration(text);
+      return duration ? Value::duration(duration->count()) : invalid("Invalid duration");
     }
     case DeclForm::date: {
       const auto time = parse_timestamp(std::string(text) + "T00:00:00Z");

@@ -2,12 +2,12 @@
 
 #include <cstdio>
 
+#include "base/go_duration.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "cli/hollow_nodes.h"
 #include "cli/kube_client.h"
 #include "cli/verbs.h"
-#include "image/changes.h"
 #include "io/loop.h"
 #include "model/quantity.h"
 #include "os/signals.h"
@@ -15,13 +15,6 @@
 namespace estiba::cli {
 
 namespace {
-
-Result<Duration> duration_of(const char* flag, const std::string& text) {
-  const auto nanoseconds = image::parse_go_duration(text);
-  if (!nanoseconds || *nanoseconds < 0)
-    return fail(Code::invalid, std::string(flag) + " must be a duration like 500ms or 40s, not " + quoted(text));
-  return Duration(*nanoseconds);
-}
 
 Result<size_t> count_of(const char* flag, int64_t number, int64_t least, int64_t most) {
   if (number < least || number > most)
@@ -86,12 +79,12 @@ Result<int> simulate(const Arguments& arguments) {
   options.nodes = TRY(count_of("--nodes", nodes, 1, 100'000));
   options.pods = TRY(count_of("--pods-per-node", pods, 0, 10'000));
   options.zones = TRY(count_of("--zones", zones, 0, 1'000));
-  options.lease = TRY(duration_of("--lease-duration", lease));
+  options.lease = TRY(parse_duration_flag("lease-duration", lease));
   if (options.lease < std::chrono::seconds(1))
     return fail(Code::invalid, "--lease-duration must be a second or more, not " + quoted(lease));
-  options.start = TRY(duration_of("--start-time", start));
-  options.job = TRY(duration_of("--job-time", job));
-  options.stop = TRY(duration_of("--stop-time", stop));
+  options.start = TRY(parse_duration_flag("start-time", start));
+  options.job = TRY(parse_duration_flag("job-time", job));
+  options.stop = TRY(parse_duration_flag("stop-time", stop));
   TRY_AS("--cpu", model::Quantity::parse(options.cpu));
   TRY_AS("--memory", model::Quantity::parse(options.memory));
   if (options.prefix.empty()) return fail(Code::invalid, "--name-prefix must not be empty");

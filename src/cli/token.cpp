@@ -2,12 +2,12 @@
 #include <chrono>
 #include <cstdio>
 
+#include "base/go_duration.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "cli/kube_client.h"
 #include "cli/verbs.h"
 #include "client/join_token.h"
-#include "image/changes.h"
 #include "io/loop.h"
 #include "io/pki.h"
 #include "model/types/core_v1.h"
@@ -67,11 +67,11 @@ Result<std::optional<Arguments>> parse(Flags& flags, const Arguments& arguments)
 }
 
 Result<std::string> expiration_after(const std::string& ttl) {
-  const auto nanoseconds = image::parse_go_duration(ttl);
-  if (!nanoseconds || *nanoseconds < 0)
+  const auto lifetime = parse_go_duration(ttl);
+  if (!lifetime || *lifetime < Duration{})
     return fail(Code::invalid, "--ttl must be a duration like 24h, or 0 for a token without an end, not " + quoted(ttl));
-  if (*nanoseconds == 0) return std::string();
-  return format_rfc3339(std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()) + Duration(*nanoseconds));
+  if (*lifetime == Duration{}) return std::string();
+  return format_rfc3339(std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()) + *lifetime);
 }
 
 }  // namespace

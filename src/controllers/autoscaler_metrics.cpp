@@ -5,6 +5,7 @@
 #include <limits>
 #include <set>
 
+#include "base/go_duration.h"
 #include "controllers/pod_facts.h"
 #include "model/quantity.h"
 
@@ -37,24 +38,6 @@ std::optional<int64_t> usage_of(const Node& item, const std::string& resource, c
 
 }  // namespace
 
-Duration parse_go_duration(std::string_view text) {
-  static constexpr std::pair<std::string_view, double> units[] = {{"ns", 1},  {"us", 1e3}, {"ms", 1e6},
-                                                                  {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
-  double nanos = 0;
-  while (!text.empty()) {
-    const size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
-    const double number = std::strtod(std::string(text.substr(0, digits)).c_str(), nullptr);
-    text.remove_prefix(digits);
-    const size_t letters = std::min(text.find_first_of("0123456789."), text.size());
-    const auto unit =
-        std::find_if(std::begin(units), std::end(units), [&](const auto& each) { return each.first == text.substr(0, letters); });
-    if (digits == 0 || unit == std::end(units)) return {};
-    nanos += number * unit->second;
-    text.remove_prefix(letters);
-  }
-  return Duration(int64_t(nanos));
-}
-
 Task<Result<PodMetrics>> AutoscalerMetrics::of_resource(std::string ns, std::string resource, std::string container,
                                                         std::vector<model::ObjectRef> pods) {
   auto listed = co_await client_.list(pod_metrics, ns);
@@ -69,7 +52,7 @@ Task<Result<PodMetrics>> AutoscalerMetrics::of_resource(std::string ns, std::str
     const json::Document item = CO_TRY(json::Document::parse(object.object->json()));
     if (const auto used = usage_of(item.root(), resource, container))
       metrics[object.meta().name] = {*used, time_or_epoch(item.root().string_at("timestamp")),
-                                     parse_go_duration(item.root().string_at("window"))};
+                                     parse_go_duration(item.root().string_at("window")).value_or(Duration{})};
   }
   if (!any) co_return fail(Code::unavailable, "no metrics returned from resource metrics API");
   co_return metrics;

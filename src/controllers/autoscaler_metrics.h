@@ -40,7 +40,4 @@ class AutoscalerMetrics {
   ExtensionApi* const extensions_;  // null: there are none
 };
 
-/// Go's text of a duration ("1m30s", "10.5s"); zero when it is none.
-Duration parse_go_duration(std::string_view text);
-
 }  // namespace estiba::controllers

@@ -366,10 +366,5 @@ TEST_F(AutoscalerTest, TheSelectorOfACustomKindIsItsScalesText) {
   EXPECT_EQ(size(), 4);
 }
 
-TEST(GoDuration, IsRead) {
-  EXPECT_EQ(parse_go_duration("1m30.5s"), 90'500ms);
-  EXPECT_EQ(parse_go_duration("soon"), Duration{});
-}
-
 }  // namespace
 }  // namespace estiba::controllers

@@ -2,20 +2,14 @@
 
 #include <cstdlib>
 
+#include "base/go_duration.h"
 #include "base/strings.h"
 #include "base/time.h"
-#include "image/changes.h"
 
 namespace estiba::docker {
 
-Result<Duration> parse_duration(std::string_view text) {
-  auto nanoseconds = image::parse_go_duration(text);
-  if (!nanoseconds) return fail(Code::invalid, "invalid duration " + quoted(text));
-  return Duration(*nanoseconds);
-}
-
 Result<WallTime> parse_time(std::string_view text, WallTime now) {
-  if (auto duration = parse_duration(text); duration && text.find_first_of("hmsun") != text.npos) return now - *duration;
+  if (auto duration = parse_go_duration(text); duration && text.find_first_of("hmsun") != text.npos) return now - *duration;
   auto [seconds, fraction] = split_once(text, '.');
   if (auto whole = parse_number<int64_t>(seconds)) {
     std::string digits(fraction.value_or(""));

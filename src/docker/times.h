@@ -14,8 +14,6 @@ namespace estiba::docker {
 Result<WallTime> parse_time(std::string_view text, WallTime now);
 /// parse_time() of a query's `what`, where "" and "0" are no time; errors name `what`.
 Result<std::optional<WallTime>> parse_query_time(std::string_view what, std::string_view text, WallTime now);
-/// "1h30m", "500ms" (Go's time.ParseDuration).
-Result<Duration> parse_duration(std::string_view text);
 /// "Less than a second", "5 minutes", "About an hour", "3 weeks" (docker/go-units HumanDuration).
 std::string human_duration(Duration duration);
 /// RFC 3339 with nanoseconds; "0001-01-01T00:00:00Z" for the epoch, which stands for never.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/go_duration.h"
 #include "base/strings.h"
 #include "model/json.h"
 
@@ -116,10 +117,10 @@ Result<void> health_check(Config& config, std::string_view text) {
     if (!value) return fail(Code::invalid, "the flag --" + std::string(flag) + " has no value");
     auto duration = parse_go_duration(*value);
     auto number = parse_number<int>(*value);
-    if (name == "interval" && duration) check.interval = *duration;
-    else if (name == "timeout" && duration) check.timeout = *duration;
-    else if (name == "start-period" && duration) check.start_period = *duration;
-    else if (name == "start-interval" && duration) check.start_interval = *duration;
+    if (name == "interval" && duration) check.interval = duration->count();
+    else if (name == "timeout" && duration) check.timeout = duration->count();
+    else if (name == "start-period" && duration) check.start_period = duration->count();
+    else if (name == "start-interval" && duration) check.start_interval = duration->count();
     else if (name == "retries" && number && *number >= 0) check.retries = *number;
     else return fail(Code::invalid, "the flag --" + std::string(flag) + " is not known or has a bad value");
     text = trim(rest.value_or(""));
@@ -181,35 +182,6 @@ Result<void> apply(Config& config, std::string_view name, std::string_view text)
 }
 
 }  // namespace
-
-std::optional<int64_t> parse_go_duration(std::string_view text) {
-  if (text == "0") return 0;
-  bool negative = text.starts_with('-');
-  if (negative || text.starts_with('+')) text.remove_prefix(1);
-  if (text.empty()) return std::nullopt;
-  double total = 0;
-  while (!text.empty()) {
-    size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
-    double number = 0;
-    auto [end, error] = std::from_chars(text.data(), text.data() + digits, number);
-    if (error != std::errc{} || end != text.data() + digits) return std::nullopt;
-    text.remove_prefix(digits);
-    size_t letters = std::min(text.find_first_of("0123456789."), text.size());
-    std::string_view unit = text.substr(0, letters);
-    text.remove_prefix(letters);
-    double scale = unit == "ns"                                   ? 1
-                   : unit == "us" || unit == "µs" || unit == "μs" ? 1e3
-                   : unit == "ms"                                 ? 1e6
-                   : unit == "s"                                  ? 1e9
-                   : unit == "m"                                  ? 60e9
-                   : unit == "h"                                  ? 3600e9
-                                                                  : 0;
-    if (scale == 0) return std::nullopt;
-    total += number * scale;
-  }
-  if (!(total < 9.2e18)) return std::nullopt;
-  return int64_t(std::llround(negative ? -total : total));
-}
 
 Result<void> apply_change(Config& config, std::string_view instruction) {
   auto [name, rest] = split_once(trim(instruction), ' ');

@@ -11,7 +11,4 @@ namespace estiba::image {
 /// One instruction, "ENV DEBUG=true". Errors (invalid) name it and what is wrong.
 Result<void> apply_change(Config& config, std::string_view instruction);
 
-/// Go's notation of durations ("1m30s", "100ms") in nanoseconds; nullopt when it is none.
-std::optional<int64_t> parse_go_duration(std::string_view text);
-
 }  // namespace estiba::image

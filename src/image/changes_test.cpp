@@ -54,13 +54,5 @@ TEST(Changes, ErrorsNameTheInstruction) {
   EXPECT_NE(error_of("HEALTHCHECK --interval=x CMD y").find("--interval=x"), std::string::npos);
 }
 
-TEST(Durations, AreReadAsGoReadsThem) {
-  EXPECT_EQ(parse_go_duration("1h2m3.5s"), 3'723'500'000'000);
-  EXPECT_EQ(parse_go_duration("100ms"), 100'000'000);
-  EXPECT_EQ(parse_go_duration("-1s"), -1'000'000'000);
-  EXPECT_EQ(parse_go_duration("0"), 0);
-  for (const char* bad : {"", "1", "s", "1x", "1s2", "99999999h99999999h"}) EXPECT_FALSE(parse_go_duration(bad)) << bad;
-}
-
 }  // namespace
 }  // namespace estiba::image

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "base/go_duration.h"
 #include "base/strings.h"
 
 namespace estiba::model {
@@ -77,28 +78,6 @@ Result<uint64_t> field_bits(std::string_view text, const Field& field, bool& any
   return bits;
 }
 
-// "1h30m": what Go's time.ParseDuration takes.
-std::optional<Duration> parse_duration(std::string_view text) {
-  if (text.empty()) return std::nullopt;
-  double total = 0;
-  while (!text.empty()) {
-    const size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
-    double number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + digits, number, std::chars_format::fixed);
-    if (error != std::errc{} || end != text.data() + digits) return std::nullopt;
-    text.remove_prefix(digits);
-    const size_t length = std::min(text.find_first_of("0123456789."), text.size());
-    static constexpr std::pair<std::string_view, double> units[] = {{"h", 3600},  {"m", 60},    {"s", 1},
-                                                                    {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}};
-    const auto unit = std::ranges::find(units, text.substr(0, length), &std::pair<std::string_view, double>::first);
-    if (unit == std::end(units)) return std::nullopt;
-    total += number * unit->second;
-    text.remove_prefix(length);
-  }
-  if (total > 1e9) return std::nullopt;
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(total));
-}
-
 bool has(uint64_t bits, int value) { return bits >> value & 1; }
 
 }  // namespace
@@ -108,10 +87,8 @@ Result<CronSchedule> CronSchedule::parse(std::string_view text) {
   if (text.empty()) return fail(Code::invalid, "empty spec string");
   CronSchedule schedule;
   if (text.starts_with("@every ")) {
-    const std::string_view duration = text.substr(7);
-    const auto every = parse_duration(duration);
-    if (!every)
-      return fail(Code::invalid, "failed to parse duration " + std::string(text) + ": time: invalid duration " + quoted(duration));
+    const auto every = parse_go_duration(text.substr(7));
+    if (!every) return fail(Code::invalid, "failed to parse duration " + std::string(text) + ": " + every.error().message);
     schedule.every_ = std::max<Duration>(1s, std::chrono::floor<std::chrono::seconds>(*every));
     return schedule;
   }

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/go_duration.h"
 #include "base/strings.h"
-#include "image/changes.h"
 #include "model/quantity.h"
 
 namespace estiba::node {
@@ -94,11 +94,11 @@ Result<std::vector<Threshold>> parse_thresholds(std::string_view hard, std::stri
   const std::vector<Pair> graces = TRY(parse_pairs("eviction-soft-grace-period", grace_periods, '='));
   std::map<Signal, Duration> periods;
   for (const Pair& pair : graces) {
-    const auto nanoseconds = image::parse_go_duration(pair.value);
-    if (!nanoseconds || *nanoseconds < 0)
+    const auto period = parse_go_duration(pair.value);
+    if (!period || *period < Duration{})
       return fail(Code::invalid, "--eviction-soft-grace-period: " + std::string(name_of(pair.signal)) +
                                      " must have a duration like 1m30s, not " + quoted(pair.value));
-    periods[pair.signal] = Duration(*nanoseconds);
+    periods[pair.signal] = *period;
   }
   for (Threshold& threshold : softer) {
     const auto period = periods.find(threshold.signal);

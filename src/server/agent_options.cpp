@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "base/go_duration.h"
 #include "base/strings.h"
-#include "image/changes.h"
 #include "io/http.h"
 #include "network/address.h"
 #include "node/user_ids.h"
@@ -68,10 +68,7 @@ Result<void> check_node(AgentOptions& o) {
   if (o.pod_max_pids < -1) return fail(Code::invalid, "--pod-max-pids must be -1 or more, not " + std::to_string(o.pod_max_pids));
   o.housekeeping = TRY(o.node_flags.read());
   TRY_AS("--user-namespace-ids-per-pod", node::check_ids_per_pod(o.user_ids_per_pod));
-  const auto lease = image::parse_go_duration(o.lease_duration);
-  if (!lease || Duration(*lease) < std::chrono::seconds(1))
-    return fail(Code::invalid, "--node-lease-duration must be a second or more, like 40s, not " + quoted(o.lease_duration));
-  o.lease = Duration(*lease);
+  o.lease = TRY(parse_duration_flag("node-lease-duration", o.lease_duration, std::chrono::seconds(1)));
   if (o.node_name.empty()) {
     char name[256] = {};
     gethostname(name, sizeof name - 1);

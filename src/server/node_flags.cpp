@@ -1,21 +1,10 @@
 #include "server/node_flags.h"
 
 #include "apiserver/kinds/static_pod.h"
+#include "base/go_duration.h"
 #include "base/strings.h"
-#include "image/changes.h"
 
 namespace estiba::server {
-
-namespace {
-
-Result<Duration> duration(std::string_view flag, const std::string& text) {
-  const auto nanoseconds = image::parse_go_duration(text);
-  if (!nanoseconds || *nanoseconds < 0)
-    return fail(Code::invalid, "--" + std::string(flag) + " must be a duration like 2m0s, not " + quoted(text));
-  return Duration(std::chrono::nanoseconds(*nanoseconds));
-}
-
-}  // namespace
 
 std::vector<std::string> NodeFlags::cni_plugins() const {
   std::vector<std::string> out;
@@ -68,12 +57,12 @@ Result<node::Housekeeping> NodeFlags::read() const {
                                    std::to_string(image_high) + ")");
   out.image_high_percent = image_high;
   out.image_low_percent = image_low;
-  out.image_least_age = TRY(duration("minimum-image-ttl-duration", image_least_age));
-  out.image_most_age = TRY(duration("image-maximum-gc-age", image_most_age));
+  out.image_least_age = TRY(parse_duration_flag("minimum-image-ttl-duration", image_least_age));
+  out.image_most_age = TRY(parse_duration_flag("image-maximum-gc-age", image_most_age));
   if (out.image_most_age > Duration{} && out.image_most_age <= out.image_least_age)
     return fail(Code::invalid, "--image-maximum-gc-age must be longer than --minimum-image-ttl-duration");
   out.thresholds = TRY(node::parse_thresholds(eviction_hard, eviction_soft, eviction_grace_periods, eviction_reclaim));
-  out.pressure_transition = TRY(duration("eviction-pressure-transition-period", pressure_transition));
+  out.pressure_transition = TRY(parse_duration_flag("eviction-pressure-transition-period", pressure_transition));
   if (eviction_most_grace < 0)
     return fail(Code::invalid, "--eviction-max-pod-grace-period must be 0 or more, not " + std::to_string(eviction_most_grace));
   out.eviction_most_grace = std::chrono::seconds(eviction_most_grace);

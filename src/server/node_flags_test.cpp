@@ -28,7 +28,7 @@ TEST(NodeFlags, DefaultsAreKubernetes) {
 TEST(NodeFlags, WhatIsWrongIsNamed) {
   EXPECT_EQ(refusal({"--image-gc-high-threshold=101"}), "--image-gc-high-threshold must be a percentage from 0 to 100, not 101");
   EXPECT_EQ(refusal({"--image-gc-low-threshold=85"}), "--image-gc-low-threshold (85) must be below --image-gc-high-threshold (85)");
-  EXPECT_EQ(refusal({"--minimum-image-ttl-duration=soon"}), "--minimum-image-ttl-duration must be a duration like 2m0s, not \"soon\"");
+  EXPECT_EQ(refusal({"--minimum-image-ttl-duration=soon"}), "--minimum-image-ttl-duration must be a duration like 1m0s, not \"soon\"");
   EXPECT_EQ(refusal({"--image-maximum-gc-age=1m"}), "--image-maximum-gc-age must be longer than --minimum-image-ttl-duration");
   EXPECT_EQ(refusal({"--eviction-max-pod-grace-period=-1"}), "--eviction-max-pod-grace-period must be 0 or more, not -1");
   EXPECT_EQ(refusal({"--pod-manifest-path=x"}), "--pod-manifest-path must be an absolute path, not \"x\"");

@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include "base/address.h"
+#include "base/go_duration.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "client/join_token.h"
-#include "image/changes.h"
 #include "model/json.h"
 #include "model/yaml.h"
 #include "node/user_ids.h"
@@ -85,13 +85,6 @@ std::string scalar(const json::Node& node) {
   return std::string(node.as_string());
 }
 
-Result<Duration> duration(std::string_view flag, const std::string& text) {
-  const auto nanoseconds = image::parse_go_duration(text);
-  if (!nanoseconds || *nanoseconds <= 0)
-    return fail(Code::invalid, "--" + std::string(flag) + " must be a duration above zero like 1m0s, not " + quoted(text));
-  return Duration(std::chrono::nanoseconds(*nanoseconds));
-}
-
 // Families of addresses: services need pods of theirs, and the API server is the first service's endpoint.
 Result<void> check_ranges(const Options& o) {
   const auto pods = TRY_AS("--pod-cidr", parse_ranges(o.pod_cidr)), services = TRY_AS("--service-cidr", parse_ranges(o.service_cidr));
@@ -127,10 +120,11 @@ Result<void> check(Options& o) {
                   "--ingress-http-port and --ingress-https-port must be from 0 to 65535, not " + std::to_string(ingress_port));
   if (o.ingress_http_port && o.ingress_http_port == o.ingress_https_port)
     return fail(Code::invalid, "--ingress-http-port and --ingress-https-port must differ");
-  o.request_limit = TRY(duration("request-timeout", o.request_timeout));
-  o.node_grace_time = TRY(duration("node-monitor-grace-period", o.node_grace));
-  o.node_lease_time = TRY(duration("node-lease-duration", o.node_lease));
-  o.signing_time = TRY(duration("cluster-signing-duration", o.signing_duration));
+  constexpr Duration least(1);  // none of these may be zero
+  o.request_limit = TRY(parse_duration_flag("request-timeout", o.request_timeout, least));
+  o.node_grace_time = TRY(parse_duration_flag("node-monitor-grace-period", o.node_grace, least));
+  o.node_lease_time = TRY(parse_duration_flag("node-lease-duration", o.node_lease, least));
+  o.signing_time = TRY(parse_duration_flag("cluster-signing-duration", o.signing_duration, least));
   if (o.node_cidr_mask < 8 || o.node_cidr_mask > 30)
     return fail(Code::invalid, "--node-cidr-mask-size must be 8 to 30, not " + std::to_string(o.node_cidr_mask));
   if (o.node_cidr_mask_v6 < 16 || o.node_cidr_mask_v6 > 126)

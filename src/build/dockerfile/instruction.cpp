@@ -5,6 +5,7 @@
 #include <iterator>
 #include <span>
 
+#include "base/go_duration.h"
 #include "base/strings.h"
 #include "model/json.h"
 
@@ -324,10 +325,10 @@ class Reader {
 
   Result<int64_t> duration(std::string_view flag) {
     if (!out_.flag(flag)) return 0;
-    auto value = parse_go_duration(out_.flag_value(flag));
-    if (!value) return bad("--" + std::string(flag) + ": " + value.error().message);
-    if (*value != 0 && *value < 1'000'000) return bad("Interval " + quoted(flag) + " cannot be less than 1ms");
-    return *value;
+    const auto value = parse_go_duration(out_.flag_value(flag));
+    if (!value) return bad("--" + std::string(flag) + ": " + value.error().message + ": 30s, 1m30s or 500ms is expected");
+    if (*value != Duration{} && *value < std::chrono::milliseconds(1)) return bad("Interval " + quoted(flag) + " cannot be less than 1ms");
+    return value->count();
   }
 
   Result<void> shell() {

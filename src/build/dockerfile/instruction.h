@@ -105,8 +105,6 @@ struct RunMount {
 };
 Result<RunMount> parse_run_mount(std::string_view value);
 
-/// "1h2m3.5s" in nanoseconds, as Go's time.ParseDuration.
-Result<int64_t> parse_go_duration(std::string_view text);
 /// "64m", "1.5GB": bytes.
 Result<uint64_t> parse_byte_size(std::string_view text);
 

@@ -126,36 +126,6 @@ Result<RunMount> parse_run_mount(std::string_view value) {
   return out;
 }
 
-Result<int64_t> parse_go_duration(std::string_view text) {
-  const std::string_view whole = text;
-  auto bad = [&] { return fail(Code::invalid, "invalid duration " + quoted(whole) + ": 30s, 1m30s or 500ms is expected"); };
-  if (text == "0") return 0;
-  if (text.empty()) return bad();
-  long double total = 0;
-  while (!text.empty()) {
-    size_t digits = 0, dots = 0;
-    while (digits < text.size() && ((text[digits] >= '0' && text[digits] <= '9') || text[digits] == '.')) dots += text[digits++] == '.';
-    if (digits == dots || dots > 1 || digits > 18) return bad();
-    long double number = std::strtold(std::string(text.substr(0, digits)).c_str(), nullptr);
-    text.remove_prefix(digits);
-    size_t letters = 0;
-    while (letters < text.size() && text[letters] != '.' && !(text[letters] >= '0' && text[letters] <= '9')) ++letters;
-    std::string_view unit = text.substr(0, letters);
-    text.remove_prefix(letters);
-    long double scale = unit == "ns"                   ? 1
-                        : unit == "us" || unit == "µs" ? 1e3L
-                        : unit == "ms"                 ? 1e6L
-                        : unit == "s"                  ? 1e9L
-                        : unit == "m"                  ? 60e9L
-                        : unit == "h"                  ? 3600e9L
-                                                       : 0;
-    if (scale == 0) return bad();
-    total += number * scale;
-  }
-  if (total > 9e18L) return bad();
-  return int64_t(total);
-}
-
 Result<uint64_t> parse_byte_size(std::string_view text) {
   size_t digits = 0;
   while (digits < text.size() && ((text[digits] >= '0' && text[digits] <= '9') || text[digits] == '.')) ++digits;

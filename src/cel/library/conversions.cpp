@@ -1,6 +1,7 @@
 // int(), uint(), double(), bool(), string(), bytes(), timestamp(), duration(), type(), dyn().
 #include <cmath>
 
+#include "base/go_duration.h"
 #include "base/strings.h"
 #include "cel/compare.h"
 #include "cel/function.h"
@@ -93,8 +94,8 @@ Value string_to_timestamp(Context& c, Args a) {
 }
 Value int_to_timestamp(Context&, Args a) { return in_range({a[0].as_int(), 0}); }
 Value string_to_duration(Context& c, Args a) {
-  const auto duration = parse_duration(a[0].text());
-  return duration ? Value::duration(*duration) : failed(c, a[0], "google.protobuf.Duration");
+  const auto duration = parse_go_duration(a[0].text());
+  return duration ? Value::duration(duration->count()) : failed(c, a[0], "google.protobuf.Duration");
 }
 Value int_to_duration(Context&, Args a) { return Value::duration(a[0].as_int()); }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/go_duration.h"
 #include "base/strings.h"
 #include "cli/compose/host_config.h"
 #include "cli/docker/flags.h"
@@ -137,7 +138,7 @@ Result<void> set_healthcheck(const Node& service, Object body) {
   } times[] = {{"interval", "Interval"}, {"timeout", "Timeout"}, {"start_period", "StartPeriod"}, {"start_interval", "StartInterval"}};
   for (const auto& [key, field] : times)
     if (const std::string_view text = check->string_at(key); !text.empty())
-      out.set(field, TRY_AS("service " + quoted(service.key()) + ": healthcheck." + key, docker::parse_duration(text)));
+      out.set(field, TRY_AS("service " + quoted(service.key()) + ": healthcheck." + key, parse_go_duration(text)).count());
   if (const Node* retries = check->find("retries")) out.set("Retries", retries->as_int().value_or(0));
   return {};
 }
@@ -164,7 +165,7 @@ Result<void> container_body(const Project& project, const Node& service, const B
   text("mac_address", "MacAddress");
   if (const std::string_view grace = service.string_at("stop_grace_period"); !grace.empty())
     body.set("StopTimeout",
-             TRY_AS("service " + quoted(service.key()) + ": stop_grace_period", docker::parse_duration(grace)) / 1'000'000'000);
+             TRY_AS("service " + quoted(service.key()) + ": stop_grace_period", parse_go_duration(grace)).count() / 1'000'000'000);
   const Node *tty = service.find("tty"), *input = service.find("stdin_open");
   body.set("Tty", options.one_off ? options.tty : tty && tty->as_bool());
   body.set("OpenStdin", options.one_off ? options.open_stdin : input && input->as_bool());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/go_duration.h"
 #include "base/strings.h"
 #include "cli/compose/shape.h"
 #include "cli/docker/container_options.h"
@@ -226,7 +227,7 @@ class Host {
                               {"cpu_rt_runtime", "CpuRealtimeRuntime"}})
       if (const std::string value = scalar(service_.find(key)); !value.empty()) {
         auto number = parse_number<int64_t>(value);
-        host_.set(field, number ? *number : TRY_AS(key, docker::parse_duration(value)) / 1000);
+        host_.set(field, number ? *number : TRY_AS(key, parse_go_duration(value)).count() / 1000);
       }
     return {};
   }

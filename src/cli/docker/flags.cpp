@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "base/go_duration.h"
 #include "base/strings.h"
 #include "cli/docker/verb.h"
 
@@ -37,38 +38,6 @@ Result<int64_t> parse_bytes(std::string_view text) {
   const double bytes = std::ldexp(value, power * 10);
   if (bytes >= 9.2e18) return bad();
   return int64_t(bytes);
-}
-
-Result<int64_t> parse_duration(std::string_view text) {
-  const std::string_view whole = text;
-  auto bad = [&](std::string_view why) { return fail(Code::invalid, "time: " + std::string(why) + "invalid duration " + quoted(whole)); };
-  const bool negative = text.starts_with('-');
-  if (negative || text.starts_with('+')) text.remove_prefix(1);
-  if (text == "0") return 0;
-  if (text.empty()) return bad("");
-  double total = 0;
-  while (!text.empty()) {
-    size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
-    const std::string number(text.substr(0, digits));
-    char* end = nullptr;
-    const double value = std::strtod(number.c_str(), &end);
-    if (number.empty() || number == "." || *end != '\0') return bad("");
-    text.remove_prefix(digits);
-    const std::string_view unit = text.substr(0, std::min(text.find_first_of("0123456789."), text.size()));
-    if (unit.empty()) return fail(Code::invalid, "time: missing unit in duration " + quoted(whole));
-    double scale = 0;
-    if (unit == "ns") scale = 1;
-    else if (unit == "us" || unit == "\u00b5s") scale = 1e3;
-    else if (unit == "ms") scale = 1e6;
-    else if (unit == "s") scale = 1e9;
-    else if (unit == "m") scale = 60e9;
-    else if (unit == "h") scale = 3600e9;
-    else return fail(Code::invalid, "time: unknown unit " + quoted(unit) + " in duration " + quoted(whole));
-    total += value * scale;
-    text.remove_prefix(unit.size());
-  }
-  if (total >= 9.2e18) return bad("");
-  return int64_t(negative ? -total : total);
 }
 
 // --- declaring --------------------------------------------------------------------------------------------------------------
@@ -128,7 +97,7 @@ void Flags::add_bytes(std::string_view name, int64_t* value, std::string_view he
 
 void Flags::add_duration(std::string_view name, int64_t* value, std::string_view help) {
   auto set = [value](std::string_view text) -> Result<void> {
-    *value = TRY(parse_duration(text));
+    *value = TRY(parse_go_duration(text)).count();
     return {};
   };
   add_flag(name, false, set, help, "duration", "0s");

@@ -69,8 +69,6 @@ class Flags {
 
 /// "1g" → bytes, as Docker's units.RAMInBytes: binary units, case does not matter, "b" and "ib" may follow.
 Result<int64_t> parse_bytes(std::string_view text);
-/// A Go duration in nanoseconds.
-Result<int64_t> parse_duration(std::string_view text);
 /// As Go's strconv.ParseBool.
 Result<bool> parse_bool(std::string_view text);
 

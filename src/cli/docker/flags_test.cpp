@@ -109,16 +109,5 @@ TEST(DockerFlags, Sizes) {
   for (const char* bad : {"", "x", "1x", "-1", "1.2.3", "k", "1kk", "99999999999t"}) EXPECT_FALSE(parse_bytes(bad)) << bad;
 }
 
-TEST(DockerFlags, Durations) {
-  for (auto [text, ns] : {std::pair("0", 0l),
-                          {"1s", 1'000'000'000l},
-                          {"1m30s", 90'000'000'000l},
-                          {"250ms", 250'000'000l},
-                          {"1.5h", 5'400'000'000'000l},
-                          {"-2s", -2'000'000'000l}})
-    EXPECT_EQ(parse_duration(text).value_or(-1), ns) << text;
-  for (const char* bad : {"", "5", "s", "1x", "1s2"}) EXPECT_FALSE(parse_duration(bad)) << bad;
-}
-
 }  // namespace
 }  // namespace estiba::cli::docker

@@ -2,6 +2,7 @@
 
 #include <ctime>
 
+#include "base/go_duration.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "cli/docker/flags.h"
@@ -20,10 +21,10 @@ std::string seconds_and_nanos(int64_t nanoseconds) {
 }  // namespace
 
 Result<std::string> api_timestamp(std::string_view text) {
-  if (auto duration = parse_duration(text)) {
+  if (const auto duration = parse_go_duration(text)) {
     timespec now{};
     clock_gettime(CLOCK_REALTIME, &now);
-    return seconds_and_nanos(now.tv_sec * 1'000'000'000ll + now.tv_nsec - *duration);
+    return seconds_and_nanos(now.tv_sec * 1'000'000'000ll + now.tv_nsec - duration->count());
   }
   if (auto time = parse_rfc3339(text)) return seconds_and_nanos(time->time_since_epoch().count());
   const std::string copy(text);

@@ -26,7 +26,5 @@ Result<std::string> list_images(image::Store& store, const ImageListQuery& query
 std::vector<ImageHolder> image_holders(const Containers& containers);
 /// An event of type "image". `config` may be null: without labels.
 void publish_image(Daemon& daemon, std::string action, std::string id, std::string name, const image::Config* config);
-/// A point in time as filters have it: seconds since 1970, RFC 3339 or its beginning, or a duration before `now`.
-Result<WallTime> parse_moment(std::string_view text, WallTime now);
 
 }  // namespace estiba::docker

@@ -12,7 +12,7 @@
 #include "docker/filters.h"
 #include "docker/image_delete.h"
 #include "docker/image_json.h"
-#include "image/changes.h"
+#include "docker/times.h"
 #include "io/pool.h"
 
 namespace estiba::docker {
@@ -29,19 +29,6 @@ void publish_image(Daemon& daemon, std::string action, std::string id, std::stri
     for (const auto& [key, value] : config->labels) attributes.emplace_back(key, value);
   attributes.emplace_back("name", std::move(name));
   daemon.events().publish("image", std::move(action), std::move(id), std::move(attributes));
-}
-
-Result<WallTime> parse_moment(std::string_view text, WallTime now) {
-  if (auto duration = image::parse_go_duration(text); duration && *duration != 0) return now - Duration(*duration);
-  auto [seconds, fraction] = split_once(text, '.');
-  if (auto whole = parse_number<int64_t>(seconds)) {
-    std::string digits(fraction.value_or(""));
-    digits.resize(9, '0');
-    return WallTime(std::chrono::seconds(*whole) + Duration(parse_number<int64_t>(digits).value_or(0)));
-  }
-  for (const char* rest : {"", "Z", ":00Z", "T00:00:00Z"})
-    if (auto time = parse_rfc3339(std::string(text) + rest)) return *time;
-  return fail(Code::invalid, "failed to parse value as time or duration: " + quoted(text));
 }
 
 namespace {
@@ -87,7 +74,7 @@ Result<bool> listed(image::Store& store, image::Record& record, const ImageListQ
   for (const auto& name : q.filters.get("since"))
     if (created <= TRY(created_of(store, name))) return false;
   for (const auto& text : q.filters.get("until"))
-    if (WallTime(std::chrono::seconds(created)) > TRY(parse_moment(text, q.now))) return false;
+    if (WallTime(std::chrono::seconds(created)) > TRY(parse_time(text, q.now))) return false;
   if (!q.filters.labels(config->labels)) return false;
   if (const auto& patterns = q.filters.get("reference"); !patterns.empty()) {
     std::erase_if(record.tags, [&](const std::string& name) { return !matches_reference(patterns, name); });
@@ -219,7 +206,7 @@ Task<Result<void>> prune(Daemon& daemon, ApiRequest& request, io::Response& resp
   Filters filters = CO_TRY(Filters::parse(request.query("filters"), {"dangling", "label", "label!", "until"}));
   const bool all = !CO_TRY(filters.flag("dangling", true));
   std::optional<WallTime> until;
-  for (const auto& text : filters.get("until")) until = CO_TRY(parse_moment(text, daemon.loop().wall_now()));
+  for (const auto& text : filters.get("until")) until = CO_TRY(parse_time(text, daemon.loop().wall_now()));
   auto work = [store = daemon.images(), all, filters, until, holders = image_holders(daemon.containers())] {
     return prune_images(
         *store, all,
