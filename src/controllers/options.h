@@ -6,6 +6,7 @@
 
 #include "base/executor.h"
 #include "client/client.h"
+#include "controllers/load_balancer_pool.h"
 
 namespace estiba::controllers {
 
@@ -30,6 +31,7 @@ struct Options {
   std::string pod_cidr;        ///< the nodes' podCIDRs are parts of it, or of one of each family; empty: nobody here gives nodes any
   int node_cidr_mask = 24;     ///< the prefix length of a node's part, IPv4
   int node_cidr_mask_v6 = 64;  ///< the same, IPv6
+  LoadBalancerPool load_balancer_pool;  ///< what Services of type LoadBalancer get; empty: the nodes' addresses
 
   // Node lifecycle, with the defaults of Kubernetes.
   Duration node_grace = std::chrono::seconds(40);          ///< without a heartbeat for so long a node is Unknown

@@ -1,18 +1,18 @@
 // Services of type LoadBalancer without a load balancer around: their addresses are those of the nodes, where the proxy leads them to the
 // endpoints. With externalTrafficPolicy Local only nodes that have a ready endpoint.
 //
-// Only Services without a loadBalancerClass; and a Service whose status another controller has written is left to that one. What is written
-// here is known by a condition in the status. Two Services cannot have one port: the older keeps it. Nor can one have a port at which the
-// API server or a node answers, since those would be reached no more.
+// Only where no pool of addresses is named (service_address_pool.cpp), and only Services without a loadBalancerClass or with ours; a
+// Service whose status another controller has written is left to that one. What is written here is known by a condition in the status. Two
+// Services cannot have one port: the older keeps it. Nor can one have a port at which the API server or a node answers, since those would
+// be reached no more.
 #include <algorithm>
 #include <map>
 #include <set>
 
 #include "base/address.h"
-#include "base/time.h"
-#include "client/json_writer.h"
 #include "client/node_addresses.h"
 #include "controllers/framework.h"
+#include "controllers/load_balancer_status.h"
 #include "controllers/service_endpoints.h"
 #include "controllers/table.h"
 #include "model/types/core_v1.h"
@@ -26,8 +26,6 @@ using model::core_v1::Service;
 using model::discovery_v1::EndpointSlice;
 
 namespace {
-
-constexpr std::string_view ours = "estiba.dev/NodeAddresses";
 
 using Port = std::pair<std::string, int32_t>;  // protocol, number
 
@@ -55,11 +53,7 @@ class ServiceLoadBalancer final : public Controller {
   }
 
  private:
-  static bool wants(const ObjectRef& service) {
-    if (!service || !service.meta().deletion_timestamp.empty()) return false;
-    const auto& spec = service.as<Service>().spec;
-    return spec.type == "LoadBalancer" && spec.loadBalancerClass.empty();
-  }
+  static bool wants(const ObjectRef& service) { return wants_load_balancer(service); }
   void enqueue_all() {
     services_.each([&](const ObjectRef& service) {
       if (wants(service)) enqueue(service);
@@ -124,48 +118,23 @@ class ServiceLoadBalancer final : public Controller {
   Task<Result<void>> reconcile(std::string key) override {
     const ObjectRef service = services_.get(key);
     if (!service || !service.meta().deletion_timestamp.empty()) co_return {};
-    const auto& status = service.as<Service>().status;
-    const bool written = std::ranges::any_of(status.conditions, [](const auto& condition) { return condition.type == ours; });
-    std::vector<std::string> now;
-    if (status.loadBalancer)
-      for (const auto& ingress : status.loadBalancer->ingress) now.push_back(ingress.ip);
+    const bool written = has_our_addresses(service);
+    const std::vector<std::string> now = balancer_addresses_of(service);
     if (!written && (!wants(service) || !now.empty())) co_return {};
-    std::vector<std::string> next;
+    BalancerStatus next;
     if (wants(service)) {
       const std::string why_not = obstacle(service);
-      if (why_not.empty()) next = wanted(service);
+      if (why_not.empty()) next.addresses = wanted(service);
       else if (!now.empty() || !written)
         events_.record(service, client::EventType::warning, "LoadBalancerPortTaken", "No node address can be given: " + why_not);
+      next.condition = node_addresses_condition;
+      next.reason = next.addresses.empty() ? "NoAddress" : "Assigned";
+      next.message = next.addresses.empty() ? "no node's address can be given" : "the addresses are those of the nodes";
+      if (written && next.addresses == now && condition_message(service, next.condition) == next.message) co_return {};
+    } else if (!written) {
+      co_return {};
     }
-    if (wants(service) ? written && next == now : !written) co_return {};
-    co_return co_await patch_status(services_, service, status_of(service, next));
-  }
-
-  std::string status_of(const ObjectRef& service, const std::vector<std::string>& addresses) const {
-    client::JsonWriter json;
-    json.object().object("status").object("loadBalancer").array("ingress");
-    for (const std::string& address : addresses) json.object().field("ip", address).field("ipMode", "VIP").end();
-    json.end().end().array("conditions");
-    for (const auto& condition : service.as<Service>().status.conditions) {
-      if (condition.type == ours) continue;
-      json.object()
-          .field("type", condition.type)
-          .field("status", condition.status)
-          .field("reason", condition.reason)
-          .field("message", condition.message)
-          .field("lastTransitionTime", condition.lastTransitionTime)
-          .end();
-    }
-    if (wants(service))
-      json.object()
-          .field("type", ours)
-          .field("status", addresses.empty() ? "False" : "True")
-          .field("reason", addresses.empty() ? "NoAddress" : "Assigned")
-          .field("message", addresses.empty() ? "no node's address can be given" : "the addresses are those of the nodes")
-          .field("lastTransitionTime", format_rfc3339(wall_now()))
-          .end();
-    json.end().end().end();
-    return json.take();
+    co_return co_await patch_status(services_, service, patch_of(service, next, wall_now()));
   }
 
   client::Informer &services_, &nodes_, &slices_;
@@ -174,6 +143,9 @@ class ServiceLoadBalancer final : public Controller {
 
 }  // namespace
 
-std::unique_ptr<Controller> make_service_load_balancer(Context& context) { return std::make_unique<ServiceLoadBalancer>(context); }
+std::unique_ptr<Controller> make_service_load_balancer(Context& context) {
+  if (!context.options.load_balancer_pool.empty()) return make_service_address_pool(context);
+  return std::make_unique<ServiceLoadBalancer>(context);
+}
 
 }  // namespace estiba::controllers

@@ -19,6 +19,8 @@ std::unique_ptr<Controller> make_cluster_role_aggregation(Context& context);
 std::unique_ptr<Controller> make_endpoint_slice_controller(Context& context);
 std::unique_ptr<Controller> make_endpoints_controller(Context& context);
 std::unique_ptr<Controller> make_service_load_balancer(Context& context);
+/// In its place where there is a pool of addresses.
+std::unique_ptr<Controller> make_service_address_pool(Context& context);
 std::unique_ptr<Controller> make_endpoint_slice_mirroring(Context& context);
 std::unique_ptr<Controller> make_namespace_controller(Context& context);
 std::unique_ptr<Controller> make_service_account_controller(Context& context);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "io/loop.h"
+#include "network/announce/announcer.h"
 #include "network/cni/pods.h"
 #include "network/dns/feed.h"
 #include "network/mesh/mesh.h"
@@ -53,6 +54,7 @@ struct Network::Impl {
   std::unique_ptr<ServiceObjects> objects;
   std::unique_ptr<Proxy> proxy;
   std::unique_ptr<HealthChecks> health_checks;
+  std::unique_ptr<announce::Announcer> announcer;
   std::unique_ptr<policy::Policies> policies;
   std::unique_ptr<dns::Feed> dns;
   std::unique_ptr<mesh::Mesh> mesh;
@@ -113,7 +115,10 @@ Task<Result<void>> Network::start() {
                                              self.options.node_name, self.client);
     self.mesh->start();
   }
-  if (self.proxy && io::Loop::current()) self.health_checks = std::make_unique<HealthChecks>(self.options.node_name, *self.objects);
+  if (self.proxy && io::Loop::current()) {
+    self.health_checks = std::make_unique<HealthChecks>(self.options.node_name, *self.objects);
+    self.announcer = std::make_unique<announce::Announcer>(self.options.node_name, self.client, self.loop, *self.objects);
+  }
   self.maintenance = Job(self.maintain());
   self.mending = Job(self.mend());
   self.mending_bridge = Job(self.mend_bridge());
@@ -168,6 +173,7 @@ void Network::Impl::end_watches() {
   mesh.reset();
   dns.reset();
   policies.reset();
+  announcer.reset();
   health_checks.reset();
   proxy.reset();
   objects.reset();

@@ -26,6 +26,7 @@ class ServiceObjects {
   std::vector<std::string> keys() const;
   /// Null when there is none. The pointers hold until the executor's next turn.
   const model::core_v1::Service* service(const std::string& key) const;
+  model::ObjectRef object(const std::string& key) const { return services_.get(key); }
   std::vector<const model::discovery_v1::EndpointSlice*> slices(const std::string& key) const;
 
  private:

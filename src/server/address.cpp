@@ -78,4 +78,15 @@ std::string own_address(bool v6, const std::vector<Prefix>& besides) {
   return found;
 }
 
+std::vector<Address> machine_addresses() {
+  std::vector<Address> found;
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) < 0) return found;
+  for (const ifaddrs* entry = list; entry; entry = entry->ifa_next)
+    if (entry->ifa_addr && (entry->ifa_addr->sa_family == AF_INET || entry->ifa_addr->sa_family == AF_INET6))
+      found.push_back(address_of(entry->ifa_addr));
+  freeifaddrs(list);
+  return found;
+}
+
 }  // namespace estiba::server

@@ -30,6 +30,9 @@ void declare(cli::Flags& flags, Options& o) {
   flags.add("node-cidr-mask-size", &o.node_cidr_mask, "prefix length of each node's part of --pod-cidr, IPv4");
   flags.add("node-cidr-mask-size-ipv6", &o.node_cidr_mask_v6, "the same, IPv6");
   flags.add("service-cidr", &o.service_cidr, "addresses of services; of both families with a comma between them, the primary one first");
+  flags.add("load-balancer-pool", &o.load_balancer_ranges,
+            "addresses for Services of type LoadBalancer, which the nodes announce on their links: ranges (192.0.2.240-192.0.2.250) and "
+            "prefixes (2001:db8::/120); may be repeated. Such Services have the nodes' addresses without it");
   flags.add("cluster-domain", &o.cluster_domain, "DNS domain of the cluster");
   o.datastore.declare(flags);
   flags.add("node-api-port", &o.node_port, "port of the node's own API");
@@ -105,6 +108,16 @@ Result<void> check_ranges(const Options& o) {
   return {};
 }
 
+// Addresses of pods and services never reach a node's link, so that they could not be announced there.
+Result<void> check_pool(Options& o) {
+  o.load_balancer_pool = TRY_AS("--load-balancer-pool", controllers::LoadBalancerPool::parse(o.load_balancer_ranges));
+  for (const auto& [flag, text] : {std::pair("--pod-cidr", &o.pod_cidr), std::pair("--service-cidr", &o.service_cidr)})
+    for (const Prefix& range : TRY(parse_ranges(*text)))
+      if (auto part = o.load_balancer_pool.overlapping(range))
+        return fail(Code::invalid, "--load-balancer-pool " + *part + " and " + flag + " " + range.text() + " overlap");
+  return {};
+}
+
 Result<void> check(Options& o) {
   const size_t colon = o.listen.rfind(':');
   auto port = colon == std::string::npos ? std::nullopt : parse_number<uint16_t>(std::string_view(o.listen).substr(colon + 1));
@@ -130,6 +143,7 @@ Result<void> check(Options& o) {
   if (o.node_cidr_mask_v6 < 16 || o.node_cidr_mask_v6 > 126)
     return fail(Code::invalid, "--node-cidr-mask-size-ipv6 must be 16 to 126, not " + std::to_string(o.node_cidr_mask_v6));
   TRY(check_ranges(o));
+  TRY(check_pool(o));
   if (o.pod_max_pids < -1) return fail(Code::invalid, "--pod-max-pids must be -1 or more, not " + std::to_string(o.pod_max_pids));
   o.housekeeping = TRY(o.node_flags.read());
   TRY_AS("--user-namespace-ids-per-pod", node::check_ids_per_pod(o.user_ids_per_pod));

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "cli/flags.h"
+#include "controllers/load_balancer_pool.h"
 #include "server/datastore.h"
 #include "server/node_flags.h"
 
@@ -25,6 +26,8 @@ struct Options {
   std::string pod_cidr = "10.42.0.0/16";
   std::string service_cidr = "10.43.0.0/16";
   std::string cluster_domain = "cluster.local";
+  std::vector<std::string> load_balancer_ranges;  ///< as flags have them; load_balancer_pool is their value
+  controllers::LoadBalancerPool load_balancer_pool;
   DatastoreFlags datastore;
   std::vector<std::string> service_account_keys;  ///< files; accepted beside the one that signs
   std::string service_account_signing_key;        ///< file; empty: <pki>/sa.key

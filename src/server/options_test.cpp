@@ -42,6 +42,18 @@ TEST_F(ServerOptions, RangesOfBothFamilies) {
   EXPECT_FALSE(read("", {"--pod-cidr=10.1.0.0/16,10.2.0.0/16"}));
 }
 
+TEST_F(ServerOptions, LoadBalancersPoolIsNobodyElses) {
+  auto options = read("load-balancer-pool: [192.0.2.240-192.0.2.250, 192.0.2.64/28]\n", {});
+  ASSERT_TRUE(options) << options.error().message;
+  EXPECT_EQ(options->load_balancer_pool.text(), "192.0.2.240-192.0.2.250,192.0.2.64/28");
+  EXPECT_EQ(read("", {"--load-balancer-pool=192.0.2.1", "--load-balancer-pool=10.42.3.0-10.42.3.9"}).error().message,
+            "--load-balancer-pool 10.42.3.0-10.42.3.9 and --pod-cidr 10.42.0.0/16 overlap");
+  EXPECT_EQ(read("", {"--load-balancer-pool=10.43.255.0/24"}).error().message,
+            "--load-balancer-pool 10.43.255.0/24 and --service-cidr 10.43.0.0/16 overlap");
+  EXPECT_TRUE(
+      read("", {"--load-balancer-pool=192.0.2.300"}).error().message.starts_with("--load-balancer-pool: \"192.0.2.300\" is no address"));
+}
+
 TEST_F(ServerOptions, BadFilesNameFileLineAndKey) {
   EXPECT_EQ(read("node-name: x\npod-cdir: y\n").error().message,
             file + ":2: pod-cdir: unknown flag --pod-cdir; did you mean --pod-cidr? (--help lists them)");

@@ -87,6 +87,9 @@ Result<void> Server::State::open_store() {
   if (options.advertise_address.empty())
     return fail(Code::unavailable, "this machine has no " + std::string(family_name(v6)) +
                                        " address by which clients and pods could reach the server: --advertise-address names one");
+  for (const Address& address : machine_addresses())
+    if (options.load_balancer_pool.contains(address))
+      return fail(Code::invalid, "--load-balancer-pool has " + address.text() + ", an address of this machine: leave it out");
   const std::string first = TRY_AS("--service-cidr", services.front().nth(1)).text();
   certificates = TRY_AS("certificates", prepare_certificates(options.pki_dir(), server_names(options, first), options.node_name,
                                                              std::chrono::system_clock::now()));
@@ -150,6 +153,7 @@ controllers::Options Server::State::controllers_options() const {
   out.pod_cidr = options.pod_cidr;
   out.node_cidr_mask = int(options.node_cidr_mask);
   out.node_cidr_mask_v6 = int(options.node_cidr_mask_v6);
+  out.load_balancer_pool = options.load_balancer_pool;
   out.node_grace = options.node_grace_time;
   out.signing_duration = options.signing_time;
   return out;

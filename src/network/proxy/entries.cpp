@@ -165,11 +165,22 @@ void add_entries(std::vector<Entry>& entries, const Service& service, bool v6, c
 
 }  // namespace
 
+std::vector<Address> pool_addresses_of(const Service& service) {
+  // Written by controllers/service_address_pool.cpp.
+  constexpr std::string_view pool_address = "estiba.dev/LoadBalancerAddress";
+  if (!std::ranges::contains(service.status.conditions, pool_address, &model::meta_v1::Condition::type)) return {};
+  std::vector<Address> addresses;
+  for (const bool v6 : {false, true}) std::ranges::copy(balancer_addresses(service, v6), std::back_inserter(addresses));
+  return addresses;
+}
+
 std::vector<Entry> entries_of(const Service& service, const std::vector<const EndpointSlice*>& slices, const Place& place) {
   const auto& spec = service.spec;
   if (spec.type == "ExternalName" || spec.clusterIP == "None" || spec.clusterIP.empty()) return {};
   std::vector<Entry> entries;
   for (const bool v6 : {false, true}) add_entries(entries, service, v6, slices, place);
+  // Nobody else is there to refuse what is sent to the other ports.
+  for (const Address& address : pool_addresses_of(service)) entries.push_back({.front = {address, {}, 0}});
   return entries;
 }
 

@@ -13,7 +13,8 @@
 
 namespace estiba::network {
 
-/// Where clients send to. The address 0.0.0.0 or :: means every address of the node of that family (a node port).
+/// Where clients send to. The address 0.0.0.0 or :: means every address of the node of that family (a node port). Protocol and port 0: what
+/// is left of an address that belongs to one service alone.
 struct Front {
   Address address;
   Protocol protocol = Protocol::tcp;
@@ -47,6 +48,10 @@ std::vector<Entry> entries_of(const model::core_v1::Service& service, const std:
                               const Place& place);
 /// Of the hostPorts of a pod with these addresses.
 std::vector<Entry> entries_of(const std::vector<HostPort>& ports, const std::vector<Address>& pod);
+
+/// The addresses of a Service of type LoadBalancer that are of the cluster's pool, so that the nodes announce them and answer for all of
+/// their ports.
+std::vector<Address> pool_addresses_of(const model::core_v1::Service& service);
 
 Protocol parse_protocol(std::string_view text);
 

@@ -128,6 +128,16 @@ TEST_F(EntriesTest, SourceRangesAreOfTheLoadBalancersAddressAlone) {
       "192.0.2.2:80/tcp masq 10.42.0.3:8080 from 198.51.100.1/32 from 203.0.113.0/24\n0.0.0.0:30080/tcp masq 10.42.0.3:8080\n");
 }
 
+TEST_F(EntriesTest, AnAddressOfThePoolIsWhollyTheServices) {
+  const std::string spec = R"({"type":"LoadBalancer","clusterIP":"10.43.0.5","ports":[{"name":"http","port":80}]})";
+  const std::string ingress = R"("loadBalancer":{"ingress":[{"ip":"192.0.2.2"}]})";
+  const std::string served = "10.43.0.5:80/tcp 10.42.0.3:8080\n192.0.2.2:80/tcp masq 10.42.0.3:8080\n";
+  EXPECT_EQ(entries(spec, R"([{"addresses":["10.42.0.3"]}])", "{" + ingress + "}"), served) << "of others' ports others answer";
+  EXPECT_EQ(entries(spec, R"([{"addresses":["10.42.0.3"]}])",
+                    "{" + ingress + R"(,"conditions":[{"type":"estiba.dev/LoadBalancerAddress","status":"True"}]})"),
+            served + "192.0.2.2:0/tcp\n");
+}
+
 TEST_F(EntriesTest, TerminatingEndpointsServeOnlyWhenNothingElseDoes) {
   std::string spec = R"({"clusterIP":"10.43.0.5","ports":[{"name":"http","port":80}]})";
   std::string down = R"({"addresses":["10.42.0.4"],"conditions":{"ready":false}})";

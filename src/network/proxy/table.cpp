@@ -131,6 +131,15 @@ void ProxyTable::put_hooks(Transaction& tx) const {
         .verdict_map(sets(f_).fenced, 0);
   const Verdict services{Verdict::Kind::jump, "services"}, refuse{Verdict::Kind::jump, "refuse"};
   for (const char* chain : {"in", "out"}) Rule(tx, chain).verdict(services);
+  // Who looks whether a load balancer's address is still there asks the address itself, which is on no link: network/announce/ answers. No
+  // router passes such a question on (RFC 4861, section 7.1.1).
+  if (f_.v6)
+    Rule(tx, "refuse_forward")
+        .load_protocol(0)
+        .equal(0, std::string(1, char(f_.icmp)))
+        .payload(2, 0, 1, 0)
+        .equal(0, "\x87")
+        .verdict({Verdict::Kind::drop, {}});
   for (const char* chain : {"refuse_input", "refuse_forward", "refuse_output"}) Rule(tx, chain).verdict(refuse);
   if (f_.v6) return;  // ::1 on a wire is refused by the kernel
   // route_localnet is on for the bridge, for node ports at 127.0.0.1. A pod must not reach what listens there.
@@ -183,6 +192,10 @@ void ProxyTable::put_reject_rules(Transaction& tx) const {
   // Nearly every packet is of a connection that goes on.
   Rule(tx, "refuse").load_ct_state(0).and_xor(0, host32(2 | 4), host32(0)).differs(0, host32(0)).verdict({Verdict::Kind::accept, {}});
   load_front(Rule(tx, "refuse"), f_, false).verdict_map(sets(f_).refused, 0);
+  {
+    Rule rest(tx, "refuse");
+    f_.load_destination(rest, 0).load_value(f_.words, host32(0)).load_value(f_.words + 1, host32(0)).verdict_map(sets(f_).refused, 0);
+  }
   {
     Rule any(tx, "refuse");
     any.load_destination_type(0).equal(0, host32(RTN_LOCAL));
