@@ -4,6 +4,7 @@
 #include "apiserver/gateway_api_schemas.h"
 #include "apiserver/own_action.h"
 #include "apiserver/server.h"
+#include "apiserver/service_catalog_schemas.h"
 #include "apiserver/service_repair.h"
 #include "base/log.h"
 
@@ -18,6 +19,18 @@ Task<Result<void>> create_once(Registry& registry, std::string_view group, std::
   auto outcome = co_await registry.create(std::move(action));
   if (!outcome && outcome.error().code != Code::already_exists)
     co_return std::unexpected(std::move(outcome.error()).context("create " + name));
+  co_return {};
+}
+
+template <class Kind>
+Task<Result<void>> define_once(Registry& registry, std::span<const Kind> kinds, std::string_view group) {
+  for (const Kind& kind : kinds) {
+    std::string name = std::string(kind.plural) + "." + std::string(group);
+    // Its text is made of YAML, which takes its time: not at every start.
+    if (registry.cluster().find("apiextensions.k8s.io", "customresourcedefinitions", {}, name)) continue;
+    CO_TRY(co_await create_once(registry, "apiextensions.k8s.io", "v1", "customresourcedefinitions", {}, std::move(name),
+                                CO_TRY(definition_of(kind))));
+  }
   co_return {};
 }
 
@@ -114,13 +127,8 @@ Task<Result<void>> Api::bootstrap() {
                                 "{\"metadata\":{\"name\":\"" + std::string(one.name) + "\"},\"value\":" + std::to_string(one.value) +
                                     ",\"description\":\"" + std::string(one.description) + "\"}"));
   }
-  for (const GatewayKind& kind : gateway_kinds()) {
-    std::string name = std::string(kind.plural) + ".gateway.networking.k8s.io";
-    // Its text is made of YAML, which takes its time: not at every start.
-    if (registry_.cluster().find("apiextensions.k8s.io", "customresourcedefinitions", {}, name)) continue;
-    CO_TRY(co_await create_once(registry_, "apiextensions.k8s.io", "v1", "customresourcedefinitions", {}, std::move(name),
-                                CO_TRY(definition_of(kind))));
-  }
+  CO_TRY(co_await define_once(registry_, gateway_kinds(), "gateway.networking.k8s.io"));
+  CO_TRY(co_await define_once(registry_, service_catalog_kinds(), service_catalog_group));
   CO_TRY(co_await create_once(registry_, "networking.k8s.io", "v1", "ingressclasses", {}, "estiba",
                               R"({"metadata":{"name":"estiba"},"spec":{"controller":"estiba.dev/ingress"}})"));
   CO_TRY(co_await reconcile_rbac(registry_));

@@ -1,4 +1,5 @@
 // The roles and bindings of Kubernetes 1.36 (plugin/pkg/auth/authorizer/rbac/bootstrappolicy), in the notation of bootstrap_rbac.h;
+// those of the service catalogue;
 // and those of Estiba's own nodes, whose names begin with estiba:.
 #include "apiserver/bootstrap_rbac.h"
 
@@ -416,6 +417,13 @@ role kube-system/system:controller:cloud-provider
 role kube-system/system:controller:token-cleaner
   read delete : core : secrets
   create patch update : core,events.k8s.io : events
+role servicecatalog.k8s.io:aggregate-to-admin >admin
+  write : servicecatalog.k8s.io : servicebrokers
+role servicecatalog.k8s.io:aggregate-to-edit >edit
+  write : servicecatalog.k8s.io : servicebindings serviceinstances
+role servicecatalog.k8s.io:aggregate-to-view >view
+  read : servicecatalog.k8s.io : clusterservicebrokers clusterserviceclasses clusterserviceplans servicebindings servicebindings/status
+      servicebrokers servicebrokers/status serviceclasses serviceinstances serviceinstances/status serviceplans
 role estiba:node
   read : core : endpoints namespaces nodes persistentvolumeclaims persistentvolumes pods services
   read : discovery.k8s.io : endpointslices

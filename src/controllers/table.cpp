@@ -38,6 +38,7 @@ static constexpr ControllerEntry table[] = {
     {"local-provisioner", make_local_provisioner},
     {"horizontal-pod-autoscaler", make_autoscaler},
     {"service-cidr", make_service_cidr_controller},
+    {"service-catalog-broker", make_service_broker_controller},
 };
 
 std::span<const ControllerEntry> controller_table() { return table; }

@@ -9,6 +9,7 @@
 #include "ingress/status.h"
 #include "io/thread.h"
 #include "scheduler/scheduler.h"
+#include "server/broker_http.h"
 #include "server/certificate_authority.h"
 #include "server/local_client.h"
 
@@ -36,6 +37,7 @@ struct Control::State {
   apiserver::Api& api;
   ControlOptions options;
   ClusterAuthority authority{options.ca};
+  HttpBrokers brokers;
   io::LoopThread controllers_thread{"controllers"}, scheduler_thread{"scheduler"};
   std::unique_ptr<client::Client> controllers_client, scheduler_client;
   std::unique_ptr<controllers::Controllers> controllers;
@@ -58,6 +60,7 @@ struct Control::State {
     controllers::Options all = options.told;
     all.root_ca_pem = options.ca.certificate_pem;
     all.authority = &authority;
+    all.brokers = &brokers;
     all.extensions = options.extensions.get();
     controllers = std::make_unique<controllers::Controllers>(*controllers_client, controllers_thread.loop(), std::move(all));
     ingress = std::make_unique<ingress::StatusWriter>(*controllers_client, options.ingress_ports);

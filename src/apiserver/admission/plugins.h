@@ -63,6 +63,11 @@ Result<void> check_escalation(Attributes& attributes);
 /// Claims grow only where their class lets them.
 Result<void> check_claim_resize(Attributes& attributes);
 
+/// Instances and bindings of the service catalogue get their identifiers …
+Result<void> complete_catalog_object(Attributes& attributes);
+/// … and are not changed while their broker is at work; brokers are asked only with Secrets that their makers may read.
+Result<void> check_catalog_object(Attributes& attributes);
+
 /// Policies of the cluster's users change the object …
 Task<Result<void>> apply_mutating_policies(Attributes& attributes);
 /// … or refuse it, warn about it, note it.

@@ -24,6 +24,7 @@ static constexpr Plugin table[] = {
     {.name = "DefaultIngressClass", .mutate = assign_ingress_class},
     {.name = "NodeDeclaredFeatureValidator", .validate = check_declared_features},
     {.name = "PodResizeValidator", .validate = check_pod_resize},
+    {.name = "ServiceCatalog", .mutate = complete_catalog_object, .validate = check_catalog_object},
     {.name = "MutatingAdmissionPolicy", .mutate_waiting = apply_mutating_policies},
     {.name = "MutatingAdmissionWebhook", .mutate_waiting = ask_mutating_webhooks},
     {.name = "ValidatingAdmissionPolicy", .validate_waiting = apply_validating_policies},
