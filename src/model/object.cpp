@@ -230,7 +230,10 @@ const void* Object::typed(const codec::Struct& layout) const {
     if (typed->layout == &layout) return typed->value;
   void* value = layout.operations.make();
   // The stored text was printed by us: it parses, and what does not fit is left out.
-  if (auto document = json::Document::parse(json_, {.max_depth = 1000})) (void)codec::decode_into(layout, value, document->root(), true);
+  if (auto document = json::Document::parse(json_, {.max_depth = 1000})) {
+    if (Node* metadata = document->root().find("metadata"); metadata && metadata->is_object()) document->remove(*metadata, "managedFields");
+    (void)codec::decode_into(layout, value, document->root(), true);
+  }
   auto* mine = new Typed{&layout, value, head};
   while (!typed_.compare_exchange_weak(mine->next, mine, std::memory_order_acq_rel, std::memory_order_acquire)) {
     for (Typed* other = mine->next; other; other = other->next) {

@@ -57,6 +57,16 @@ TEST(Object, FactsAreTakenFromMetadata) {
   EXPECT_EQ(meta.controller()->name, "rs");
 }
 
+TEST(Object, TypedStructsAreWithoutManagedFields) {
+  const auto object = *Object::parse(
+      R"({"kind":"Pod","metadata":{"name":"a","managedFields":[{"manager":"m","fieldsV1":{"f:spec":{}}}],"uid":"u"},"spec":{"nodeName":"n"}})");
+  const auto& pod = object->as<core_v1::Pod>();
+  EXPECT_TRUE(pod.metadata.managedFields.empty());
+  EXPECT_EQ(pod.metadata.uid, "u");
+  EXPECT_EQ(pod.spec.nodeName, "n");
+  EXPECT_NE(object->json().find("fieldsV1"), std::string_view::npos);
+}
+
 TEST(Object, TheRevisionIsSplicedIntoEveryShapeOfMetadata) {
   const auto at = [](std::string_view text) { return ObjectRef{*Object::parse(text), 42}.print(); };
   EXPECT_EQ(at(R"({"metadata":{"name":"a","resourceVersion":"1"},"x":1})"), R"({"metadata":{"resourceVersion":"42","name":"a"},"x":1})");

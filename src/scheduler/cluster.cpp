@@ -258,10 +258,17 @@ static bool counts_the_same(const model::Meta& a, const model::Meta& b) {
   return a.generation == b.generation && a.labels == b.labels && a.deletion_timestamp.empty() == b.deletion_timestamp.empty();
 }
 
-bool Cluster::holds(const model::ObjectRef& pod) const {
+bool Cluster::confirm(const model::ObjectRef& pod) {
   const auto it = placed_.find(pod.meta().uid);
-  return it != placed_.end() && it->second.node->name == pod.as<model::core_v1::Pod>().spec.nodeName &&
-         counts_the_same(it->second.demand->pod.meta(), pod.meta()) && it->second.demand->same_amounts(pod);
+  if (it == placed_.end()) return false;
+  const auto& [demand, node] = it->second;
+  const auto& typed = pod.as<model::core_v1::Pod>();
+  if (node->name != typed.spec.nodeName || !counts_the_same(demand->pod.meta(), pod.meta()) || !demand->same_amounts(pod)) return false;
+  // Victims are compared by when they started.
+  const bool started = demand->typed().status.startTime != typed.status.startTime;
+  demand->pod = pod;
+  if (started) note_change(*node);
+  return true;
 }
 
 void Cluster::assume(const DemandPtr& demand, std::string_view node) {

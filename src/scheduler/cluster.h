@@ -49,8 +49,9 @@ class Cluster : public NamespaceLabels {
   /// The pod is on the node that its spec names; replaces what was known or assumed of it. Whether it asks for less than it did.
   bool set_pod(const model::ObjectRef& pod);
   void remove_pod(std::string_view uid);
-  /// Whether `pod`, which has a node, is there already and counts as it would: what was assumed of it has come true.
-  bool holds(const model::ObjectRef& pod) const;
+  /// Whether `pod`, which has a node, is there already and counts as it would: what was assumed of it has come true. It is held from then
+  /// on instead of the older object, which may go: references into that one do not outlive this call.
+  bool confirm(const model::ObjectRef& pod);
   /// The pod is about to be bound to `node`.
   void assume(const DemandPtr& demand, std::string_view node);
   /// The pod waits for room on `node`: others of no higher priority leave it that room. Ends when the pod is placed or removed.

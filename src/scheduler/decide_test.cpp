@@ -82,13 +82,36 @@ TEST_F(DecideTest, AnAssumedPodThatComesTrueIsHeld) {
     return object(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p1","namespace":"x","uid":"p1")" + meta +
                   R"(},"spec":{"nodeName":")" + node + R"(","containers":[{"name":"c","resources":{"requests":{"cpu":"500m"}}}]}})");
   };
-  EXPECT_FALSE(cluster.holds(bound("a", "")));
+  EXPECT_FALSE(cluster.confirm(bound("a", "")));
   EXPECT_EQ(place(asks("500m", "1Mi")), "a");
-  EXPECT_TRUE(cluster.holds(bound("a", "")));
-  EXPECT_TRUE(cluster.holds(bound("a", R"(,"annotations":{"k":"v"})"))) << "which matters to nobody";
-  EXPECT_FALSE(cluster.holds(bound("b", ""))) << "somebody else was quicker";
+  EXPECT_TRUE(cluster.confirm(bound("a", "")));
+  EXPECT_TRUE(cluster.confirm(bound("a", R"(,"annotations":{"k":"v"})"))) << "which matters to nobody";
+  EXPECT_FALSE(cluster.confirm(bound("b", ""))) << "somebody else was quicker";
   for (const char* change : {R"(,"labels":{"k":"v"})", R"(,"generation":2)", R"(,"deletionTimestamp":"2026-01-01T00:00:00Z")"})
-    EXPECT_FALSE(cluster.holds(bound("a", change))) << change;
+    EXPECT_FALSE(cluster.confirm(bound("a", change))) << change;
+}
+
+TEST_F(DecideTest, OnlyTheNewestVersionOfAPlacedPodIsKept) {
+  node("a", "1", "1Gi");
+  std::weak_ptr<const model::Object> first, second;
+  {
+    const auto waiting =
+        object(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"x","uid":"p"},"spec":{"containers":[]}})");
+    first = waiting.object;
+    cluster.assume(demand_of(waiting), "a");
+  }
+  {
+    const auto runs = object(
+        R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"x","uid":"p"},"spec":{"nodeName":"a","containers":[]},"status":{"startTime":"2026-01-01T00:00:00Z"}})");
+    second = runs.object;
+    EXPECT_FALSE(first.expired());
+    ASSERT_TRUE(cluster.confirm(runs));
+  }
+  EXPECT_TRUE(first.expired());
+  EXPECT_FALSE(second.expired());
+  EXPECT_EQ(cluster.nodes()[0]->placed.at(0)->typed().status.startTime, "2026-01-01T00:00:00Z");
+  cluster.remove_pod("p");
+  EXPECT_TRUE(second.expired());
 }
 
 TEST_F(DecideTest, InitContainersCountByTheirMaximumAndSidecarsAlways) {
@@ -141,7 +164,7 @@ TEST_F(DecideTest, AStatusIsHeldOnlyWhereItCountsTheSame) {
   for (int step = 0; step < 2000; ++step) {
     const bool infeasible = random() % 4 == 0;
     now = resizing("100m", any(), any(), infeasible ? R"({"type":"PodResizePending","status":"True","reason":"Infeasible"})" : "");
-    if (cluster.holds(now)) {
+    if (cluster.confirm(now)) {
       ++held;
     } else {
       const int64_t before = cluster.nodes()[0]->used.cpu;

@@ -35,7 +35,7 @@ struct HostPort {
 };
 
 struct Demand {
-  model::ObjectRef pod;
+  mutable model::ObjectRef pod;  ///< the newest version that Cluster::confirm was told of
   Amounts request;  ///< containers, init containers' maximum, sidecars, overhead; while they are resized, the most of spec and status
   int64_t scored_cpu = 0, scored_memory = 0;  ///< the same with 100m and 200 MB for containers that ask for nothing
   std::vector<HostPort> ports;

@@ -81,7 +81,7 @@ struct Scheduler::State {
     }
     if (!after.as<Pod>().spec.nodeName.empty()) {
       queue.remove(key);
-      if (cluster.holds(after)) return;  // as the echo of our own binding says
+      if (cluster.confirm(after)) return;  // as the echo of our own binding says
       return cluster.set_pod(after) ? queue.wake_all() : queue.wake(Awaited::neighbours);
     }
     if (!waits_for_us(after)) return queue.remove(key);

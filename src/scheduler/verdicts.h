@@ -20,7 +20,7 @@ struct Candidate {
   std::vector<DemandPtr> victims;  ///< the most important first
   /// What is lost, the worst first: violations of disruption budgets, the highest priority, the sum of priorities, the number of pods.
   std::tuple<size_t, int64_t, int64_t, size_t> cost{};
-  std::string_view oldest;  ///< when the longest-running of the most important victims started; a later time is less of a loss
+  std::string oldest;  ///< when the longest-running of the most important victims started; a later time is less of a loss
 };
 
 class Verdicts {
