@@ -33,7 +33,7 @@ struct Network::Impl {
   void end_watches();
   Task<void> maintain();
   Task<void> mend();
-  Task<void> mend_bridge();
+  Task<void> mend_links();
   Worker& cni_worker() { return *cni_workers[next_worker++ % cni_workers.size()]; }
   Task<bool> gone(os::nft::Family family, const char* table);
   Task<void> quiet(Duration still, Duration at_most);
@@ -63,7 +63,7 @@ struct Network::Impl {
   Worker worker;
   std::vector<std::unique_ptr<Worker>> cni_workers;  // plugins of several pods run at once
   size_t next_worker = 0;
-  Job maintenance, mending, mending_bridge;  // last: end first
+  Job maintenance, mending, mending_links;  // last: end first
 };
 
 Network::Network(Options options, client::Client& client, Executor& loop)
@@ -121,7 +121,7 @@ Task<Result<void>> Network::start() {
   }
   self.maintenance = Job(self.maintain());
   self.mending = Job(self.mend());
-  self.mending_bridge = Job(self.mend_bridge());
+  self.mending_links = Job(self.mend_links());
   self.work.set();
   log::info("network", "pod network is up",
             {{"bridge", self.options.bridge},
@@ -169,7 +169,7 @@ void Network::Impl::end_watches() {
   maintenance.cancel();
   if (again.id) loop.cancel(std::exchange(again, {}));
   mending.cancel();
-  mending_bridge.cancel();
+  mending_links.cancel();
   mesh.reset();
   dns.reset();
   policies.reset();
@@ -212,7 +212,7 @@ Task<Result<void>> Network::remove_all() {
   if (!self.pods) co_return {};
   Result<void> table;
   self.mending.cancel();  // it is we who take them away
-  self.mending_bridge.cancel();
+  self.mending_links.cancel();
   if (self.proxy) table = co_await self.proxy->remove_all();
   if (self.policies)
     if (auto removed = co_await self.policies->remove_all(); !removed) table = std::move(removed);
@@ -369,24 +369,26 @@ Task<void> Network::Impl::mend() {
   }
 }
 
-// The same of the bridge, without which no pod reaches anything: somebody has removed it, or turned it off.
-Task<void> Network::Impl::mend_bridge() {
+// The same of the bridge and the pods' links to it, without which no pod reaches anything: somebody has removed one, or turned it off.
+Task<void> Network::Impl::mend_links() {
   auto watch = os::netlink::watch(NETLINK_ROUTE, RTNLGRP_LINK);
   if (!watch) {
-    log::warn("network", "the bridge is not watched", {{"error", watch.error()}});
+    log::warn("network", "the bridge and the pods' links are not watched", {{"error", watch.error()}});
     co_return;
   }
   for (;;) {
     co_await io::Loop::current()->readable(watch->get());
     bool ours = false;
-    const bool whole = os::netlink::take(watch->get(), [&](const os::netlink::Message& message, uint32_t) {
-      ours |= message.attributes(sizeof(ifinfomsg)).name(IFLA_IFNAME) == options.bridge;
-    });
+    const bool whole =
+        os::netlink::take(watch->get(), [&](const os::netlink::Message& message, uint32_t port) { ours |= pods->concerns(message, port); });
     if (whole && !ours) continue;
     auto mended = co_await worker.run([this] { return pods->mend(); });
-    if (!mended) log::error("network", "the bridge of the pods cannot be mended", {{"error", mended.error()}});
-    else if (*mended)
+    if (!mended) log::error("network", "the pods' links cannot be mended", {{"error", mended.error()}});
+    if (mended && mended->bridge)
       log::warn("network", "another program had taken away the bridge of the pods: it is made again", {{"bridge", options.bridge}});
+    if (mended && !mended->bridge)
+      for (const std::string& pod : mended->pods)
+        log::warn("network", "another program had taken away a pod's link: it is made again", {{"pod", pod}});
     if (!mended) co_await sleep_for(seconds(1));
   }
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -143,43 +144,46 @@ void PodNetwork::put_neighbours(rtnl::Batch& batch, const Address& primary) cons
 
 // --- slots -----------------------------------------------------------------------------------------------------------
 
+// On a thread within the pod's namespace; socket_ still speaks to the node's.
+Result<void> PodNetwork::build_pair(const Address& address) {
+  Fd here(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  if (!here) return fail_errno("open /proc/thread-self/ns/net");
+  rtnl::Batch batch;
+  // With br_netfilter a pod's packet to itself through a service leaves by the port it came by: hairpin.
+  rtnl::put_veth(batch, {.name = veth_name(address),
+                         .peer_name = "eth0",
+                         .peer_mac = mac_of(address),
+                         .peer_netns = here.get(),
+                         .mtu = mtu_,
+                         .master = bridge_index_,
+                         .hairpin = true});
+  put_neighbours(batch, address);
+  TRY(socket_.run(batch));
+
+  auto inside = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
+  int eth0 = TRY(rtnl::link(inside, "eth0")).index;
+  batch.clear();
+  rtnl::put_link(batch, 1, {.up = true});  // lo
+  rtnl::put_link(batch, eth0, {.up = true});
+  const std::vector<Address> addresses = ipam_.all_of(address);
+  for (const Address& own : addresses) {
+    const Side& side = *std::ranges::find(config_.sides, own.v6, &Side::v6);
+    const std::string gateway(side.gateway.raw());
+    const int whole = int(own.size()) * 8;
+    const uint8_t family = own.v6 ? AF_INET6 : AF_INET;
+    rtnl::put_address(batch, eth0, own.raw(), whole);
+    rtnl::put_route(batch, {.destination = gateway, .prefix_length = whole, .index = eth0, .scope = RT_SCOPE_LINK, .family = family});
+    rtnl::put_route(batch, {.gateway = gateway, .index = eth0, .family = family});
+    rtnl::put_neighbour(batch, eth0, gateway, mac_of(config_.sides[0].gateway));
+  }
+  return inside.run(batch);
+}
+
 Result<void> PodNetwork::build_slot(const Address& address, const PodRequest* owner) {
-  std::string name = veth_name(address), mac = mac_of(address);
   const auto fill = [&]() -> Result<void> {
-    // This thread is within the new namespace; socket_ still speaks to the node's.
-    Fd here(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-    if (!here) return fail_errno("open /proc/thread-self/ns/net");
     TRY(set_inside_sysctls());
     if (std::ranges::any_of(config_.sides, &Side::v6)) TRY(set_inside_sysctls_v6());
-    rtnl::Batch batch;
-    // With br_netfilter a pod's packet to itself through a service leaves by the port it came by: hairpin.
-    rtnl::put_veth(batch, {.name = name,
-                           .peer_name = "eth0",
-                           .peer_mac = mac,
-                           .peer_netns = here.get(),
-                           .mtu = mtu_,
-                           .master = bridge_index_,
-                           .hairpin = true});
-    put_neighbours(batch, address);
-    TRY(socket_.run(batch));
-
-    auto inside = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
-    int eth0 = TRY(rtnl::link(inside, "eth0")).index;
-    batch.clear();
-    rtnl::put_link(batch, 1, {.up = true});  // lo
-    rtnl::put_link(batch, eth0, {.up = true});
-    const std::vector<Address> addresses = ipam_.all_of(address);
-    for (const Address& own : addresses) {
-      const Side& side = *std::ranges::find(config_.sides, own.v6, &Side::v6);
-      const std::string gateway(side.gateway.raw());
-      const int whole = int(own.size()) * 8;
-      const uint8_t family = own.v6 ? AF_INET6 : AF_INET;
-      rtnl::put_address(batch, eth0, own.raw(), whole);
-      rtnl::put_route(batch, {.destination = gateway, .prefix_length = whole, .index = eth0, .scope = RT_SCOPE_LINK, .family = family});
-      rtnl::put_route(batch, {.gateway = gateway, .index = eth0, .family = family});
-      rtnl::put_neighbour(batch, eth0, gateway, mac_of(config_.sides[0].gateway));
-    }
-    return inside.run(batch);
+    return build_pair(address);
   };
   if (!owner || owner->uids.empty()) return os::make_netns(netns_path(address), fill);
   Fd user = TRY_AS("user namespace", make_user_namespace(userns_path(address), *owner));
@@ -262,14 +266,12 @@ Result<void> PodNetwork::drop_pool() {
 
 // --- after a restart, and the end ------------------------------------------------------------------------------------
 
+// What lives in a namespace keeps its addresses, whatever has become of its pair meanwhile.
 Result<void> PodNetwork::adopt() {
-  std::set<std::string> ports;
-  for (const rtnl::Link& link : TRY(rtnl::links(socket_)))
-    if (link.master == bridge_index_) ports.insert(link.name);
   std::vector<Address> broken;
   for (const auto& [address, record] : ipam_.records()) {
     bool whole = config_.pods && record.state != Record::State::partial && config_.sides[0].pods.contains(address) &&
-                 ports.contains(veth_name(address)) && os::open_netns(netns_path(address)).has_value();
+                 os::open_netns(netns_path(address)).has_value();
     if (whole) continue;
     if (record.state == Record::State::pod)
       log::warn("network", "a pod's network is broken and is removed",
@@ -277,7 +279,12 @@ Result<void> PodNetwork::adopt() {
     broken.push_back(address);
   }
   TRY(remove_slots(broken));
-  return remove_strays();
+  TRY(remove_strays());
+  auto mended = mend();
+  if (!mended) log::error("network", "the pods' links cannot be mended", {{"error", mended.error()}});
+  else
+    for (const std::string& pod : mended->pods) log::warn("network", "a pod's link was gone: it is made again", {{"pod", pod}});
+  return {};
 }
 
 // What has no record: a record is written before and removed after the rest, so only a lost run directory leads here.
@@ -302,25 +309,63 @@ Result<void> PodNetwork::remove_strays() {
   return {};
 }
 
-Result<bool> PodNetwork::mend() {
-  auto bridge = rtnl::link(socket_, config_.bridge);
-  if (bridge && bridge->index == bridge_index_ && bridge->up) return false;
-  if (!bridge && bridge.error().code != Code::not_found) return std::unexpected(std::move(bridge.error()));
-  TRY(make_bridge());
-  std::map<std::string, rtnl::Link> links;
-  for (rtnl::Link& link : TRY(rtnl::links(socket_))) links.emplace(link.name, std::move(link));
+// --- what others take away -------------------------------------------------------------------------------------------
+
+bool PodNetwork::concerns(const os::netlink::Message& message, uint32_t port) const {
+  ifinfomsg header{};
+  if (!message.read(header)) return false;
+  const auto attributes = message.attributes(sizeof header);
+  const std::string_view name = attributes.name(IFLA_IFNAME);
+  if (name == config_.bridge) return true;
+  if (port == socket_.port() || !name.starts_with("ev")) return false;
+  // Carriers come and go as pods do.
+  return message.type == RTM_DELLINK || !(header.ifi_flags & IFF_UP) || int(attributes.u32(IFLA_MASTER)) != bridge_index_;
+}
+
+Result<bool> PodNetwork::mend_pair(const Address& address, const rtnl::Link* port) {
+  if (port && port->up && port->master == bridge_index_) return false;
   rtnl::Batch batch;
-  for (const auto& [address, record] : ipam_.records()) {
-    const auto port = links.find(veth_name(address));
-    if (port == links.end()) continue;
-    if (port->second.master != bridge_index_) {
-      rtnl::put_link(batch, port->second.index, {.up = true, .master = bridge_index_});
-      rtnl::put_bridge_port(batch, port->second.index, {.hairpin = true});
-    }
-    put_neighbours(batch, address);
+  if (!port) {
+    // Its other side may still be there: who moves ours elsewhere takes it from us alone.
+    TRY(os::in_netns(netns_path(address), [&]() -> Result<void> {
+      auto inside = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
+      rtnl::put_delete_link(batch, "eth0");
+      TRY(inside.run(batch));
+      return build_pair(address);
+    }));
+    return true;
   }
+  rtnl::put_link(batch, port->index, {.up = true, .master = bridge_index_});
+  rtnl::put_bridge_port(batch, port->index, {.hairpin = true});
   TRY(socket_.run(batch));
   return true;
+}
+
+Result<PodNetwork::Mended> PodNetwork::mend() {
+  Mended mended;
+  auto bridge = rtnl::link(socket_, config_.bridge);
+  if (!bridge && bridge.error().code != Code::not_found) return std::unexpected(std::move(bridge.error()));
+  if (!bridge || bridge->index != bridge_index_ || !bridge->up) {
+    TRY(make_bridge());
+    mended.bridge = true;
+    rtnl::Batch batch;
+    for (const auto& [address, record] : ipam_.records()) put_neighbours(batch, address);
+    TRY(socket_.run(batch));
+  }
+  std::map<std::string, rtnl::Link> links;
+  for (rtnl::Link& link : TRY(rtnl::links(socket_))) links.emplace(link.name, std::move(link));
+  Result<void> failed;
+  for (const auto& [address, record] : ipam_.records()) {
+    if (record.state == Record::State::partial) continue;
+    const auto port = links.find(veth_name(address));
+    auto changed = mend_pair(address, port == links.end() ? nullptr : &port->second);
+    if (changed && *changed && record.state == Record::State::pod) mended.pods.push_back(record.pod.ns + "/" + record.pod.name);
+    if (!changed)
+      failed = within("mend the network of " + address.text() + " " + record.pod.ns + "/" + record.pod.name,
+                      Result<void>(std::unexpected(changed.error())));
+  }
+  TRY(std::move(failed));
+  return mended;
 }
 
 Result<void> PodNetwork::remove_all() {

@@ -45,9 +45,15 @@ class PodNetwork {
   /// Makes one slot for the pool if it wants one; false when it is full.
   Result<bool> refill();
   Result<void> drop_pool();
-  /// Makes the bridge anew when somebody has removed it or turned it off, and joins the pods' pairs to it again; false when it is as it
-  /// should be.
-  Result<bool> mend();
+  /// What another program has taken away is made again, with the same addresses: the bridge, pods' pairs, their way to the bridge.
+  struct Mended {
+    bool bridge = false;
+    std::vector<std::string> pods;  ///< "ns/name", whose pairs were not as they should be
+  };
+  /// One pod whose namespace is gone is an error only after the others have been looked after.
+  Result<Mended> mend();
+  /// Whether a message of RTNLGRP_LINK by another than us says that there is something to mend.
+  bool concerns(const os::netlink::Message& message, uint32_t port) const;
   /// Slots, bridge and files. IP forwarding stays on: others may have come to rely on it.
   Result<void> remove_all();
 
@@ -65,6 +71,8 @@ class PodNetwork {
   /// `owner`: whose user namespace it is to belong to; null: the host's.
   Result<Address> make_slot(const PodRequest* owner = nullptr);
   Result<void> build_slot(const Address& address, const PodRequest* owner);
+  Result<void> build_pair(const Address& address);
+  Result<bool> mend_pair(const Address& address, const os::rtnl::Link* port);
   Result<void> remove_slots(const std::vector<Address>& addresses);
   Result<void> remove_strays();
   PodNet describe(const Address& address) const;

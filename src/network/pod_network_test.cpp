@@ -104,14 +104,53 @@ TEST_F(PodNetworkTest, PodsHaveAnAddressOfEachFamily) {
 
     // The bridge is taken away: what is left of the pods is joined to another.
     sh("ip link delete estiba0");
-    EXPECT_TRUE(*net.mend());
-    EXPECT_FALSE(*net.mend());
+    EXPECT_TRUE(net.mend()->bridge);
+    EXPECT_FALSE(net.mend()->bridge);
     for (const std::string& ip : b->ips) EXPECT_FALSE(sh(ping + ip + " >/dev/null", a->netns_path).contains("exit")) << ip;
     ASSERT_OK(net.detach("a"));
     EXPECT_TRUE(*net.sweep());
     EXPECT_EQ(sh("ip -6 neigh show dev estiba0").find("fd00:42::2 "), std::string::npos);
     ASSERT_OK(net.remove_all());
   }
+}
+
+TEST_F(PodNetworkTest, APairThatSomebodyTakesAwayIsMadeAgain) {
+  auto both = config();
+  both.sides = *sides_of("10.42.0.0/24,fd00:42::/64", "", "10.43.0.0/16,fd00:43::/112");
+  const std::string ping = "busybox ping -A -c3 -W1 -q ";
+  {
+    PodNetwork net(both);
+    ASSERT_OK(net.start());
+    ASSERT_OK(net.refill());
+    ASSERT_OK(net.refill());
+    auto a = net.attach({.uid = "a", .ns = "x", .name = "a"}), b = net.attach({.uid = "b", .ns = "x", .name = "b"});
+    ASSERT_OK(a);
+    ASSERT_OK(b);
+    EXPECT_TRUE(net.mend()->pods.empty());
+    for (const char* harm : {"ip link delete ev0a2a0002", "ip link set ev0a2a0002 down", "ip link set ev0a2a0002 nomaster",
+                             "ip link add name other type dummy; ip link set ev0a2a0002 name evother"}) {
+      sh(harm);
+      auto mended = net.mend();
+      ASSERT_OK(mended);
+      EXPECT_FALSE(mended->bridge);
+      EXPECT_EQ(mended->pods, std::vector<std::string>{"x/a"}) << harm;
+      EXPECT_TRUE(net.mend()->pods.empty()) << harm;
+      for (const std::string& ip : a->ips) {
+        EXPECT_FALSE(sh(ping + ip + " >/dev/null", b->netns_path).contains("exit")) << harm << " " << ip;
+        EXPECT_FALSE(sh(ping + ip + " >/dev/null").contains("exit")) << harm << " " << ip;
+      }
+    }
+    sh("ip link delete other; ip link delete ev0a2a0003");
+  }
+  PodNetwork net(both);
+  ASSERT_OK(net.start());
+  ASSERT_TRUE(net.find("b")) << "a restart mends it too";
+  EXPECT_FALSE(sh(ping + net.find("b")->ips[0] + " >/dev/null", net.find("a")->netns_path).contains("exit"));
+  // Without its namespace nothing can be mended; the others are.
+  sh("umount " + dir_ + "/netns/10.42.0.2; ip link delete ev0a2a0002; ip link delete ev0a2a0003");
+  EXPECT_FALSE(net.mend());
+  EXPECT_TRUE(sh("ip -o link show ev0a2a0003").contains("UP"));
+  ASSERT_OK(net.remove_all());
 }
 
 TEST_F(PodNetworkTest, AMachineThatLivesByAdvertisementsGoesOnToTakeThem) {
@@ -180,7 +219,7 @@ TEST_F(PodNetworkTest, ARestartFindsPodsAndPoolAndClearsTheRest) {
     ASSERT_OK(net.refill());
     EXPECT_FALSE(*net.refill()) << "the pool is full";
   }
-  sh("ip link del ev0a2a0003");
+  sh("umount " + dir_ + "/netns/10.42.0.3");
   sh("ip link add ev0a2a0099 type veth peer name p0; ip link set ev0a2a0099 master estiba0");
   sh("echo state partial > " + dir_ + "/network/addresses/10.42.0.77; touch " + dir_ + "/netns/10.42.0.77 " + dir_ + "/netns/10.42.0.78");
   PodNetwork net(config());

@@ -252,6 +252,21 @@ def test_a_bridge_that_was_removed_comes_back(cluster):
         reaches(cluster, at(address), "a")
 
 
+def test_a_pods_link_that_was_removed_comes_back(cluster):
+    cluster.apply(web("a"), client())
+    a, _ = ready(cluster, "a", "client")
+    link = "ev" + ipaddress.ip_address(ips(a)[0]).packed.hex()
+    for harm in (["delete", link], ["set", link, "down"], ["set", link, "nomaster"]):
+        cluster.sandbox.inside(["ip", "link", *harm])
+        for address in ips(a):
+            reaches(cluster, at(address), "a")
+    # The pod itself may do it, with the rights for it.
+    cluster.sandbox.inside(["nsenter", f"--net=/run/estiba/netns/{ips(a)[0]}", "ip", "link", "delete", "eth0"])
+    for address in ips(a):
+        reaches(cluster, at(address), "a")
+    assert cluster.pod("a")["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
 def test_a_cluster_of_ipv6_alone(cluster6):
     cluster = cluster6
     cluster.apply(web("a"), client(), service("a", type="NodePort"))
