@@ -141,8 +141,14 @@ Result<void> mount_overlay(const std::vector<std::string>& layers, const std::st
                            const std::string& target, Writes writes) {
   // The mark of an earlier passing mount, which the kernel takes for a sign of lost writes: while the machine runs there are none.
   if (writes == Writes::passing) TRY(os::remove_all(work + "/work/incompat"));
-  return mount_layers(layers, target, 0,
-                      [&](const std::vector<std::string>& names) { return options_for(names, escaped(upper), escaped(work), writes); });
+  auto mount = [&](Writes kind) {
+    return mount_layers(layers, target, 0,
+                        [&](const std::vector<std::string>& names) { return options_for(names, escaped(upper), escaped(work), kind); });
+  };
+  auto done = mount(writes);
+  // Before Linux 5.10 overlayfs knows no "volatile": it is slower to unmount then, and nothing else.
+  if (!done && done.error().sys == EINVAL && writes == Writes::passing) return mount(Writes::durable);
+  return done;
 }
 
 Result<std::string> mount_content(const std::vector<std::string>& layers, const std::string& dir, const std::string& users) {

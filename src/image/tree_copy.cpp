@@ -42,7 +42,7 @@ Result<void> copy_content(int from, int to, off_t size) {
     for (off_t in = data, out = data; in < hole;) {
       ssize_t n = ::copy_file_range(from, &in, to, &out, size_t(hole - in), 0);
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0 && errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP) return fail_errno("copy");
+      if (n < 0 && errno != EXDEV && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) return fail_errno("copy");
       if (n < 0) {  // between two file systems
         char buffer[64 * 1024];
         n = ::pread(from, buffer, std::min<size_t>(sizeof buffer, size_t(hole - in)), in);

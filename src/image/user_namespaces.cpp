@@ -13,6 +13,7 @@
 namespace estiba::image {
 
 Result<void> try_user_namespace(const std::string& data_dir, const std::string& run_dir, uint32_t first, uint32_t size) {
+  if (!os::has_mount_api()) return fail(Code::unsupported, "id-mapped mounts need Linux 5.12");
   const os::IdMappings ids = {{0, first, size}};
   Fd user = TRY_AS("user namespace", os::new_user_namespace(ids, ids));
   Fd tree = TRY(os::open_tree(AT_FDCWD, run_dir, true, false));

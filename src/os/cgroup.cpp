@@ -186,13 +186,11 @@ Result<void> remove_tree(const std::string& dir) {
   return {};
 }
 
-// Waits until the processes of a group have ended, by their pidfds.
+// Waits until the processes of a group have ended.
 void await_exits(const std::vector<pid_t>& pids, int timeout_ms) {
   for (pid_t pid : pids) {
     auto fd = pidfd_open(pid);
-    if (!fd) continue;
-    pollfd poll_for{fd->get(), POLLIN, 0};
-    (void)retry_interrupted([&] { return poll(&poll_for, 1, timeout_ms); });
+    if (fd) (void)await_exit(*fd, pid, timeout_ms);
   }
 }
 

@@ -12,6 +12,8 @@
 
 #include <cstring>
 
+#include "base/strings.h"
+#include "os/file.h"
 #include "os/syscall.h"
 
 namespace estiba::os {
@@ -60,7 +62,14 @@ Result<void> set_cloexec(int fd, bool on) {
 }
 
 Result<void> cloexec_from(int first) {
-  if (syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC) < 0) return fail_errno("close_range");
+  if (syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC) == 0) return {};
+  // EINVAL: Linux 5.9 and 5.10 have the call without that flag. EPERM: a seccomp profile that is older than the call.
+  if (errno != ENOSYS && errno != EINVAL && errno != EPERM) return fail_errno("close_range");
+  for (const DirEntry& entry : TRY(list_dir("/proc/self/fd"))) {
+    const auto fd = parse_number<int>(entry.name);
+    // The directory's own has been closed meanwhile.
+    if (fd && *fd >= first && fcntl(*fd, F_SETFD, FD_CLOEXEC) < 0 && errno != EBADF) return fail_errno("fcntl F_SETFD");
+  }
   return {};
 }
 

@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "base/strings.h"
+#include "os/resolve.h"
 #include "os/syscall.h"
 
 namespace estiba::os {
@@ -28,21 +30,43 @@ Result<Fd> open_at(int dir, const std::string& path, int flags, mode_t mode) {
 }
 
 namespace {
-Result<Fd> open_resolved(int root, std::string_view path, int flags, mode_t mode, uint64_t resolve) {
-  std::string name(path.empty() ? "." : path);
+
+bool refused_openat2() {
   open_how how{};
-  how.flags = uint64_t(flags) | O_CLOEXEC;
-  // openat2 refuses a mode where nothing can be created.
-  how.mode = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? mode : 0;
-  how.resolve = resolve;
-  // EAGAIN: a rename or mount went on meanwhile, and the kernel could not tell whether ".." was safe.
-  int fd;
-  int tries = 0;
-  do fd = int(syscall(SYS_openat2, root, name.c_str(), &how, sizeof how));
-  while (fd < 0 && (errno == EINTR || (errno == EAGAIN && ++tries < 32)));
-  if (fd < 0) return fail_call("openat2", name);
-  return Fd(fd);
+  how.flags = O_PATH | O_CLOEXEC;
+  Fd fd(int(syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how)));
+  return !fd && errno == EPERM;
 }
+
+// Of a call that has failed with `err`: ENOSYS, or EPERM by a seccomp profile that is older than the call.
+bool lacks_openat2(int err) {
+  static const bool refused = refused_openat2();
+  return err == ENOSYS || (err == EPERM && refused);
+}
+
+Result<Fd> open_resolved(int root, std::string_view path, int flags, mode_t mode, uint64_t resolve) {
+  static std::atomic<bool> missing = false;
+  std::string name(path.empty() ? "." : path);
+  // openat2 refuses a mode where nothing can be created.
+  if (!(flags & O_CREAT) && (flags & O_TMPFILE) != O_TMPFILE) mode = 0;
+  if (!missing) {
+    open_how how{};
+    how.flags = uint64_t(flags) | O_CLOEXEC;
+    how.mode = mode;
+    how.resolve = resolve;
+    // EAGAIN: a rename or mount went on meanwhile, and the kernel could not tell whether ".." was safe.
+    int fd;
+    int tries = 0;
+    do fd = int(syscall(SYS_openat2, root, name.c_str(), &how, sizeof how));
+    while (fd < 0 && (errno == EINTR || (errno == EAGAIN && ++tries < 32)));
+    if (fd >= 0) return Fd(fd);
+    const int err = errno;
+    if ((err != ENOSYS && err != EPERM) || !lacks_openat2(err)) return fail_errno("openat2 " + name, err);
+    missing = true;
+  }
+  return open_stepwise(root, name, flags, mode, resolve & RESOLVE_BENEATH ? Resolve::beneath : Resolve::in_root);
+}
+
 }  // namespace
 
 Result<Fd> open_in_root(int root, std::string_view path, int flags, mode_t mode) {
@@ -175,6 +199,35 @@ Result<Fd> make_file_in_root(int root, std::string_view path, mode_t mode) {
   return open_in_root(root, path, O_PATH);
 }
 
+Result<int> mount_of(int fd) {
+  const std::string text = TRY(read_file("/proc/self/fdinfo/" + std::to_string(fd)));
+  for (std::string_view line : split(text, '\n')) {
+    auto [name, value] = split_once(line, ':');
+    if (auto id = name == "mnt_id" && value ? parse_number<int>(trim(*value)) : std::nullopt) return *id;
+  }
+  return fail(Code::malformed, "/proc/self/fdinfo has no mnt_id");
+}
+
+Result<bool> is_mount_root(int fd) {
+  // A bind mount of the same file system has the same device, so the device alone does not show it.
+  struct statx info{};
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &info) < 0) return fail_errno("statx");
+  if (info.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) return (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  // Before Linux 5.8. What is no directory has no way up, but a name, to which the descriptor's link leads.
+  Fd above;
+  if (S_ISDIR(info.stx_mode)) {
+    above.reset(openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  } else {
+    const std::string place = TRY(read_link(fd_path(fd)));
+    above.reset(::open(place.substr(0, place.rfind('/') + 1).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  }
+  if (!above) return fail_errno("open the directory above");
+  if (TRY(mount_of(fd)) != TRY(mount_of(above.get()))) return true;
+  // Only the root directory is the one above itself.
+  const struct stat here = TRY(fstat_file(fd)), up = TRY(fstat_file(above.get()));
+  return S_ISDIR(here.st_mode) && here.st_dev == up.st_dev && here.st_ino == up.st_ino;
+}
+
 namespace {
 Result<void> remove_children(int dir, const std::string& path);
 
@@ -187,10 +240,7 @@ Result<void> remove_entry(int dir, const std::string& name, const std::string& p
     if (errno == ENOENT) return {};
     return fail_errno("unlink " + path, errno == ENOTDIR || errno == ELOOP ? unlink_error : errno);
   }
-  // A bind mount of the same file system has the same device, so the device alone does not show it.
-  struct statx info{};
-  if (statx(child.get(), "", AT_EMPTY_PATH, STATX_BASIC_STATS, &info) < 0) return fail_call("statx", path);
-  if (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) return fail_errno("remove " + path + " (something is mounted there)", EXDEV);
+  if (TRY_AS(path, is_mount_root(child.get()))) return fail_errno("remove " + path + " (something is mounted there)", EXDEV);
   TRY(remove_children(child.get(), path));
   if (unlinkat(dir, name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT) return fail_call("rmdir", path);
   return {};

@@ -13,8 +13,8 @@ namespace estiba::os {
 
 Result<Fd> open_file(const std::string& path, int flags, mode_t mode = 0);
 Result<Fd> open_at(int dir, const std::string& path, int flags, mode_t mode = 0);
-/// Opens `path` as if `root` were "/": neither "..", symlinks nor absolute links lead out (openat2 RESOLVE_IN_ROOT), magic
-/// links of /proc are refused.
+/// Opens `path` as if `root` were "/": neither "..", symlinks nor absolute links lead out (openat2 RESOLVE_IN_ROOT; os/resolve.h where the
+/// kernel has no openat2), magic links of /proc are refused.
 Result<Fd> open_in_root(int root, std::string_view path, int flags, mode_t mode = 0);
 /// The same, but any attempt to leave `root` is an error (RESOLVE_BENEATH), and no symlink is followed.
 Result<Fd> open_beneath(int root, std::string_view path, int flags, mode_t mode = 0);
@@ -39,8 +39,8 @@ Result<Fd> make_file_in_root(int root, std::string_view path, mode_t mode = 0644
 /// What is not there is fine.
 Result<void> remove_all(const std::string& path);
 Result<void> remove_all_at(int dir, const std::string& name);  ///< the same for an entry of an open directory
-Result<void> remove_file(const std::string& path);  ///< missing is fine
-Result<void> remove_dir(const std::string& path);   ///< missing is fine
+Result<void> remove_file(const std::string& path);             ///< missing is fine
+Result<void> remove_dir(const std::string& path);              ///< missing is fine
 Result<void> rename_file(const std::string& from, const std::string& to);
 Result<void> make_symlink(const std::string& target, const std::string& path);
 Result<void> make_hardlink(const std::string& from, const std::string& to);
@@ -50,9 +50,13 @@ Result<void> change_owner(const std::string& path, uid_t uid, gid_t gid);  ///< 
 Result<void> change_mode(const std::string& path, mode_t mode);
 
 bool exists(const std::string& path);
-Result<struct stat> stat_file(const std::string& path);   ///< follows symlinks
+Result<struct stat> stat_file(const std::string& path);  ///< follows symlinks
 Result<struct stat> lstat_file(const std::string& path);
 Result<struct stat> fstat_file(int fd);
+/// The number in mountinfo of the mount that an open file is on (mnt_id in proc_pid_fdinfo(5)).
+Result<int> mount_of(int fd);
+/// Whether the open file or directory is the top of a mount (statx STATX_ATTR_MOUNT_ROOT, or by the mount's number).
+Result<bool> is_mount_root(int fd);
 
 struct DirEntry {
   std::string name;

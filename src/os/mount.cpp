@@ -2,8 +2,12 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "base/strings.h"
 #include "os/file.h"
@@ -123,9 +127,8 @@ Result<std::vector<MountInfo>> read_mountinfo(const std::string& pid) {
 }
 
 Result<bool> is_mount_point(const std::string& path) {
-  struct statx info{};
-  if (statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_TYPE, &info) < 0) return fail_call("statx", path);
-  return (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  const Fd fd = TRY(open_file(path, O_PATH | O_NOFOLLOW));
+  return within(path, is_mount_root(fd.get()));
 }
 
 Result<Fd> open_tree(int dir, const std::string& path, bool clone, bool recursive) {
@@ -142,15 +145,105 @@ Result<void> move_mount(int mount, int target) {
   return {};
 }
 
+bool has_mount_api() {
+  // What each answers to bad arguments, before it looks whether the caller may mount at all. A seccomp profile that is older than the calls
+  // answers EPERM.
+  static const bool has = [] {
+    const auto there = [](long result, bool privileged) { return result >= 0 || (errno != ENOSYS && (privileged || errno != EPERM)); };
+    return there(syscall(SYS_mount_setattr, -1, "", 0, nullptr, 0), false) && there(syscall(SYS_open_tree, -1, "", 0), false) &&
+           there(syscall(SYS_move_mount, -1, "", -1, "", ~0U), true);
+  }();
+  return has;
+}
+
+Result<void> bind_mount(int dir, const std::string& path, int target, bool recursive) {
+  if (has_mount_api()) {
+    Fd tree = TRY(open_tree(dir, path, true, recursive));
+    return move_mount(tree.get(), target);
+  }
+  Fd source;
+  if (!path.empty()) source = TRY(open_at(dir, path, O_PATH));
+  return mount(fd_path(source ? source.get() : dir), fd_path(target), "", MS_BIND | (recursive ? MS_REC : 0));
+}
+
+namespace {
+
+struct Attribute {
+  uint64_t bit;
+  unsigned long seen, flag;  // of statfs(2) and of mount(2)
+};
+constexpr Attribute attributes_of_old[] = {
+    {MOUNT_ATTR_RDONLY, ST_RDONLY, MS_RDONLY},
+    {MOUNT_ATTR_NOSUID, ST_NOSUID, MS_NOSUID},
+    {MOUNT_ATTR_NODEV, ST_NODEV, MS_NODEV},
+    {MOUNT_ATTR_NOEXEC, ST_NOEXEC, MS_NOEXEC},
+    {MOUNT_ATTR_NODIRATIME, ST_NODIRATIME, MS_NODIRATIME},
+    {MOUNT_ATTR_NOSYMFOLLOW, 0x2000, 256 /* MS_NOSYMFOLLOW */},
+};
+
+// mount(2) sets all flags of a mount at once: those that are not meant stay as they are.
+Result<void> remount(const std::string& path, uint64_t set, uint64_t clear) {
+  struct statfs now;
+  if (statfs(path.c_str(), &now) < 0) return fail_call("statfs", path);
+  unsigned long flags = MS_REMOUNT | MS_BIND;
+  for (const Attribute& one : attributes_of_old) {
+    const bool on = (now.f_flags & long(one.seen)) != 0;
+    if ((set & one.bit) || (on && !(clear & one.bit))) flags |= one.flag;
+  }
+  if ((set | clear) & MOUNT_ATTR__ATIME) {
+    const uint64_t kind = set & MOUNT_ATTR__ATIME;
+    flags |= kind == MOUNT_ATTR_NOATIME ? MS_NOATIME : kind == MOUNT_ATTR_STRICTATIME ? MS_STRICTATIME : MS_RELATIME;
+  } else {
+    flags |= (now.f_flags & ST_NOATIME) ? MS_NOATIME : (now.f_flags & ST_RELATIME) ? MS_RELATIME : MS_STRICTATIME;
+  }
+  return mount("none", path, "", flags);
+}
+
+// The mounts below the one that `fd` is the top of, as this thread sees them.
+Result<std::vector<Fd>> mounts_below(int fd) {
+  const int top = TRY(mount_of(fd));
+  std::vector<int> found{top};
+  std::vector<Fd> out;
+  // mountinfo lists parents first.
+  for (const MountInfo& info : TRY(read_mountinfo("thread-self"))) {
+    if (info.id == top || std::find(found.begin(), found.end(), info.parent) == found.end()) continue;
+    found.push_back(info.id);
+    Fd mount = TRY(open_file(info.mount_point, O_PATH | O_NOFOLLOW));
+    if (TRY(mount_of(mount.get())) != info.id)
+      return fail(Code::unsupported, "a mount at " + info.mount_point + " is covered by another: to change it Linux 5.12 is needed");
+    out.push_back(std::move(mount));
+  }
+  return out;
+}
+
+Result<void> set_by_remount(int mount, uint64_t set, uint64_t clear, uint64_t propagation, bool recursive) {
+  if (set | clear) {
+    if (recursive)
+      for (const Fd& below : TRY(mounts_below(mount))) TRY(remount(fd_path(below.get()), set, clear));
+    TRY(remount(fd_path(mount), set, clear));
+  }
+  if (!propagation) return {};
+  return os::mount("none", fd_path(mount), "", propagation | (recursive ? MS_REC : 0));
+}
+
+}  // namespace
+
 Result<void> set_mount_attributes(int mount, uint64_t set, uint64_t clear, uint64_t propagation, bool recursive) {
   struct mount_attr attributes{};
   attributes.attr_set = set;
   attributes.attr_clr = clear;
   attributes.propagation = propagation;
+  if (!has_mount_api()) return set_by_remount(mount, set, clear, propagation, recursive);
   if (syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes, sizeof attributes) < 0) {
     return fail_errno("mount_setattr");
   }
   return {};
+}
+
+Result<void> make_root_readonly() {
+  if (!has_mount_api()) return remount("/", MOUNT_ATTR_RDONLY, 0);
+  const Fd root = TRY(open_file("/", O_PATH | O_DIRECTORY));
+  return set_mount_attributes(root.get(), MOUNT_ATTR_RDONLY, 0, 0, false);
 }
 
 }  // namespace estiba::os

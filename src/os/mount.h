@@ -34,14 +34,23 @@ struct MountInfo {
 /// Parses /proc/<pid>/mountinfo (proc_pid_mountinfo(5)), octal escapes undone.
 Result<std::vector<MountInfo>> read_mountinfo(const std::string& pid = "self");
 Result<std::vector<MountInfo>> parse_mountinfo(std::string_view text);
-/// Whether something is mounted exactly at `path` (statx STATX_ATTR_MOUNT_ROOT).
+/// Whether something is mounted exactly at `path`, which is not followed if it is a link.
 Result<bool> is_mount_point(const std::string& path);
 
+/// Whether the kernel has open_tree(2), move_mount(2) (5.2) and mount_setattr(2) (5.12). Without them nothing can be mounted but at its
+/// place.
+bool has_mount_api();
+/// Binds what `path` names from `dir` on (empty: `dir` itself) at `target`, a directory or file open with O_PATH. Needs /proc on kernels
+/// without the calls above.
+Result<void> bind_mount(int dir, const std::string& path, int target, bool recursive);
 /// open_tree(2); with `clone` a detached copy of the mount (and of those below it when `recursive`).
 Result<Fd> open_tree(int dir, const std::string& path, bool clone, bool recursive);
 /// Attaches a detached mount at the directory or file `target` (an O_PATH descriptor).
 Result<void> move_mount(int mount, int target);
-/// mount_setattr(2) on an open mount: MOUNT_ATTR_* bits, propagation MS_PRIVATE and the like or 0.
+/// mount_setattr(2) on an open mount: MOUNT_ATTR_* bits, propagation MS_PRIVATE and the like or 0. Before Linux 5.12 by mount(2), one mount
+/// after the other, which cannot be done to detached ones.
 Result<void> set_mount_attributes(int mount, uint64_t set, uint64_t clear, uint64_t propagation, bool recursive);
+/// Makes the mount at "/" of this process read-only; without /proc, too.
+Result<void> make_root_readonly();
 
 }  // namespace estiba::os

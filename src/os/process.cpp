@@ -11,29 +11,82 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+
 #include "base/strings.h"
 #include "os/file.h"
 #include "os/syscall.h"
 
 namespace estiba::os {
 
+bool has_pidfds() {
+  static const bool has = [] {
+    Fd own(int(syscall(SYS_pidfd_open, getpid(), 0)));
+    return own || (errno != ENOSYS && errno != EPERM);
+  }();
+  return has;
+}
+
+namespace {
+
+// Before Linux 5.3.
+long clone_by_registers(uint64_t flags, int* pidfd) {
+  if (pidfd) flags |= CLONE_PIDFD;
+  // The order of the last two differs between machines, and both are 0.
+  return syscall(SYS_clone, flags | SIGCHLD, nullptr, pidfd, 0, 0);
+}
+
+long clone_now(const CloneOptions& options, int* pidfd, int cgroup) {
+  static bool missing = false;
+  if (!missing) {
+    clone_args args{};
+    args.flags = options.flags;
+    // With CLONE_PARENT the signal is the one of the caller's own parent, and clone3 wants none here.
+    args.exit_signal = (options.flags & CLONE_PARENT) ? 0 : SIGCHLD;
+    if (pidfd) {
+      args.flags |= CLONE_PIDFD;
+      args.pidfd = uint64_t(reinterpret_cast<uintptr_t>(pidfd));
+    }
+    if (cgroup >= 0) {
+      args.flags |= CLONE_INTO_CGROUP;
+      args.cgroup = uint64_t(cgroup);
+    }
+    const long pid = syscall(SYS_clone3, &args, cgroup >= 0 ? size_t(CLONE_ARGS_SIZE_VER2) : size_t(CLONE_ARGS_SIZE_VER0));
+    if (pid >= 0 || errno != ENOSYS) return pid;
+    missing = true;
+  }
+  if (cgroup >= 0) {
+    errno = EINVAL;
+    return -1;
+  }
+  return clone_by_registers(options.flags, pidfd);
+}
+
+Result<void> move_child(pid_t pid, int cgroup) {
+  auto moved = write_file_at(cgroup, "cgroup.procs", std::to_string(pid));
+  if (moved || moved.error().sys == ESRCH) return {};
+  (void)send_signal(pid, SIGKILL);
+  (void)wait_child(pid);
+  return moved;
+}
+
+}  // namespace
+
 Result<pid_t> clone_process(const CloneOptions& options) {
-  clone_args args{};
-  args.flags = options.flags;
-  // With CLONE_PARENT the signal is the one of the caller's own parent, and clone3 wants none here.
-  args.exit_signal = (options.flags & CLONE_PARENT) ? 0 : SIGCHLD;
   int pidfd = -1;
-  if (options.pidfd) {
-    args.flags |= CLONE_PIDFD;
-    args.pidfd = uint64_t(reinterpret_cast<uintptr_t>(&pidfd));
+  int* wanted = options.pidfd && has_pidfds() ? &pidfd : nullptr;
+  long pid = clone_now(options, wanted, options.cgroup);
+  bool move = false;
+  if (pid < 0 && options.cgroup >= 0 && (errno == EINVAL || errno == E2BIG)) {
+    // CLONE_INTO_CGROUP came with Linux 5.7.
+    move = true;
+    pid = clone_now(options, wanted, -1);
   }
-  if (options.cgroup >= 0) {
-    args.flags |= CLONE_INTO_CGROUP;
-    args.cgroup = uint64_t(options.cgroup);
-  }
-  long pid = syscall(SYS_clone3, &args, sizeof args);
-  if (pid < 0) return fail_errno("clone3");
-  if (pid > 0 && options.pidfd) options.pidfd->reset(pidfd);
+  if (pid < 0) return fail_errno("clone");
+  if (pid == 0) return pid_t(0);
+  if (wanted) options.pidfd->reset(pidfd);
+  if (move) TRY(move_child(pid_t(pid), options.cgroup));
   return pid_t(pid);
 }
 
@@ -90,12 +143,18 @@ Result<pid_t> spawn(const SpawnOptions& options) {
 }
 
 Result<Fd> pidfd_open(pid_t pid) {
+  if (!has_pidfds()) return Fd();
   int fd = int(syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return fail_call("pidfd_open", std::to_string(pid));
   return Fd(fd);
 }
 
 Result<pid_t> pid_of(int pidfd) {
+  // A directory of a process in /proc: its link is named by the process's number there.
+  if (const std::string place = TRY(read_link(fd_path(pidfd))); place.starts_with('/')) {
+    if (auto pid = parse_number<pid_t>(std::string_view(place).substr(place.rfind('/') + 1)); pid && *pid > 0) return *pid;
+    return fail(Code::not_found, "the process of " + place + " has ended");
+  }
   std::string text = TRY(read_file("/proc/self/fdinfo/" + std::to_string(pidfd)));
   for (std::string_view line : split(text, '\n')) {
     if (!line.starts_with("Pid:")) continue;
@@ -104,9 +163,11 @@ Result<pid_t> pid_of(int pidfd) {
   return fail(Code::not_found, "the process of the pidfd has ended");
 }
 
-Result<void> pidfd_signal(int pidfd, int signal) {
-  if (syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) < 0) return fail_call("pidfd_send_signal", std::to_string(signal));
-  return {};
+Result<void> send_signal(const Fd& pidfd, pid_t pid, int signal) {
+  if (!pidfd) return send_signal(pid, signal);
+  if (syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) == 0) return {};
+  if (errno == ENOSYS) return send_signal(pid, signal);
+  return fail_call("pidfd_send_signal", std::to_string(pid) + " with signal " + std::to_string(signal));
 }
 
 Result<void> send_signal(pid_t pid, int signal) {
@@ -114,11 +175,31 @@ Result<void> send_signal(pid_t pid, int signal) {
   return {};
 }
 
-Result<void> await_exit(int pidfd, int timeout_ms) {
-  pollfd poll_for{pidfd, POLLIN, 0};
-  int n = retry_interrupted([&] { return poll(&poll_for, 1, timeout_ms); });
+namespace {
+// Nobody tells of the end of a process that is no child: its number is looked at, until it is another's.
+bool await_end_of_number(pid_t pid, int timeout_ms) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  const auto since = start_time(pid);
+  for (useconds_t pause = 500; since && alive(pid); pause = std::min<useconds_t>(2 * pause, 20000)) {
+    auto now = start_time(pid);
+    if (!now || *now != *since) break;
+    if (std::chrono::steady_clock::now() >= until) return false;
+    usleep(pause);
+  }
+  return true;
+}
+}  // namespace
+
+Result<void> await_exit(const Fd& pidfd, pid_t pid, int timeout_ms) {
+  int n = 1;
+  if (pidfd) {
+    pollfd poll_for{pidfd.get(), POLLIN, 0};
+    n = retry_interrupted([&] { return poll(&poll_for, 1, timeout_ms); });
+  } else if (!await_end_of_number(pid, timeout_ms)) {
+    n = 0;
+  }
   if (n < 0) return fail_errno("poll of a pidfd");
-  if (n == 0) return fail(Code::timeout, "the process does not end");
+  if (n == 0) return fail(Code::timeout, "process " + std::to_string(pid) + " does not end");
   return {};
 }
 

@@ -1,4 +1,4 @@
-// Processes: clone3(2), spawn without copying the address space, pidfds, waiting, and what prctl(2) sets.
+// Processes: clone3(2) and clone(2), spawn without copying the address space, pidfds, waiting, and what prctl(2) sets.
 #pragma once
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -20,10 +20,11 @@ struct ExitStatus {
 
 struct CloneOptions {
   uint64_t flags = 0;   ///< CLONE_NEW*, CLONE_PARENT
-  int cgroup = -1;      ///< cgroup v2 directory to be born in (CLONE_INTO_CGROUP)
-  Fd* pidfd = nullptr;  ///< receives the child's pidfd
+  int cgroup = -1;      ///< cgroup v2 directory to be born in (CLONE_INTO_CGROUP); before Linux 5.7 the child is moved there at once
+  Fd* pidfd = nullptr;  ///< receives the child's pidfd, where there are any
 };
-/// fork(2) by clone3: returns 0 in the child, which has a copy of the memory. Only from a process with one thread.
+/// fork(2) by clone3, or by clone(2) before Linux 5.3: returns 0 in the child, which has a copy of the memory. Only from a process with one
+/// thread.
 Result<pid_t> clone_process(const CloneOptions& options);
 
 struct SpawnOptions {
@@ -36,13 +37,19 @@ struct SpawnOptions {
 /// /dev/null. Any thread.
 Result<pid_t> spawn(const SpawnOptions& options);
 
+/// Whether the kernel has pidfds that can be waited for (5.3). Without them a process is known by its number, which stays its own until it
+/// is reaped.
+bool has_pidfds();
+/// Empty without pidfds.
 Result<Fd> pidfd_open(pid_t pid);
-/// The process's number as this process's /proc shows it.
+/// The process's number as this process's /proc shows it; of a pidfd, or of an open directory /proc/<pid>.
 Result<pid_t> pid_of(int pidfd);
-Result<void> pidfd_signal(int pidfd, int signal);
 Result<void> send_signal(pid_t pid, int signal);
-/// Waits until the process has ended, without reaping it; Code::timeout after that many milliseconds.
-Result<void> await_exit(int pidfd, int timeout_ms);
+/// To the process of `pidfd`; to the number `pid`, where there are no pidfds.
+Result<void> send_signal(const Fd& pidfd, pid_t pid, int signal);
+/// Waits until the process has ended, without reaping it; Code::timeout after that many milliseconds. Without a pidfd its number is looked
+/// at every 20 ms.
+Result<void> await_exit(const Fd& pidfd, pid_t pid, int timeout_ms);
 /// Waits for and reaps this child.
 Result<ExitStatus> wait_child(pid_t pid);
 /// Reaps one ended child without waiting; nullopt when there is none.

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace estiba::os {
@@ -34,17 +35,19 @@ struct Output {
   }
 };
 
-Result<void> gather(int pidfd, Output& out, Output& err, Clock::time_point until, size_t most, const std::string& name) {
+Result<void> gather(pid_t pid, int pidfd, Output& out, Output& err, Clock::time_point until, size_t most, const std::string& name) {
   for (;;) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
     if (left <= 0) return fail(Code::timeout, name + " does not end");
     pollfd about[] = {{pidfd, POLLIN, 0}, {out.end ? out.end.get() : -1, POLLIN, 0}, {err.end ? err.end.get() : -1, POLLIN, 0}};
-    const int changed = ::poll(about, std::size(about), int(left) + 1);
+    // Without a pidfd it is looked after now and then.
+    const int changed = ::poll(about, std::size(about), pidfd >= 0 ? int(left) + 1 : int(std::min<int64_t>(left + 1, 10)));
     if (changed < 0 && errno != EINTR) return fail_errno("poll");
+    const bool ended = pidfd >= 0 ? changed > 0 && about[0].revents : !alive(pid);
     for (Output* output : {&out, &err})
       if (output->end && !output->drain(most)) return fail(Code::too_large, name + " writes more than " + std::to_string(most) + " bytes");
     // Looked at before the last reading: what it has written comes with it.
-    if (changed > 0 && about[0].revents) return {};
+    if (ended) return {};
   }
 }
 
@@ -74,7 +77,7 @@ Result<ProgramResult> run_program(SpawnOptions options, std::string_view input, 
     err.end = std::move(err_read);
   }
   auto pidfd = pidfd_open(pid);
-  auto done = pidfd ? gather(pidfd->get(), out, err, until, most, name) : Result<void>(std::unexpected(std::move(pidfd.error())));
+  auto done = pidfd ? gather(pid, pidfd->get(), out, err, until, most, name) : Result<void>(std::unexpected(std::move(pidfd.error())));
   if (!done) (void)send_signal(pid, SIGKILL);
   const ExitStatus status = TRY(wait_child(pid));
   TRY(std::move(done));

@@ -28,6 +28,9 @@ class Child {
   Result<void> run() {
     // Nobody in the container may look into this process (its descriptors are of the host) before it has become the program.
     TRY(os::set_dumpable(false));
+    // Whatever the parent had open stays outside, also from /proc/self/fd of the program's first instruction on. What is opened from here
+    // on is close-on-exec of itself.
+    TRY(os::cloexec_from(3 + options_.preserve_fds));
     TRY(os::Cgroup::enter(plan_.cgroup_tasks));
     plan_.cgroup_tasks.clear();
     if (options_.die_with_parent) TRY(os::set_parent_death_signal(SIGKILL));
@@ -126,7 +129,7 @@ class Child {
     auto opened = os::open_pty("/dev/pts/ptmx");
     if (!opened) return std::unexpected(std::move(opened.error()).context("process.terminal needs a devpts mount at /dev/pts"));
     if (process_.console_size) TRY(os::set_window_size(opened->master.get(), process_.console_size->first, process_.console_size->second));
-    if (!options_.join) TRY(mount_console(opened->slave.get()));
+    if (!options_.join) TRY(mount_console(*opened));
     if (fchown(opened->slave.get(), process_.user.uid, gid_t(-1)) < 0 && errno != EPERM && errno != EINVAL && errno != EROFS) {
       return fail_errno("chown of the terminal");
     }
@@ -159,8 +162,6 @@ class Child {
   Result<void> set_up_process() {
     if (!process_.terminal) TRY(to_standard_streams(options_.stdio[0], options_.stdio[1], options_.stdio[2]));
     umask(process_.user.umask.value_or(0022));
-    // Whatever the parent had open stays outside, also from /proc/self/fd of the program's first instruction on.
-    TRY(os::cloexec_from(3 + options_.preserve_fds));
     TRY(apply_rlimits(process_.rlimits));
     add_home(process_);
     auto in_directory = change_directory(process_.cwd);

@@ -241,7 +241,7 @@ Result<void> kill(const std::string& root, const std::string& id, int signal, bo
   }
   if (!same_process_alive(state)) return fail(Code::not_found, "container " + id + " is not running");
   os::Fd pidfd = TRY(os::pidfd_open(state.pid));
-  return os::pidfd_signal(pidfd.get(), signal);
+  return os::send_signal(pidfd, state.pid, signal);
 }
 
 Result<void> remove(const std::string& root, const std::string& id, bool force) {
@@ -258,8 +258,8 @@ Result<void> remove(const std::string& root, const std::string& id, bool force) 
       return fail(Code::conflict, "cannot delete container " + id + ": it is " + status + "; stop it first or use --force");
     os::Fd pidfd = TRY(os::pidfd_open(state.pid));
     if (status == "paused") TRY(resume(root, id));
-    (void)os::pidfd_signal(pidfd.get(), SIGKILL);
-    TRY(os::await_exit(pidfd.get(), 10000));
+    (void)os::send_signal(pidfd, state.pid, SIGKILL);
+    TRY(os::await_exit(pidfd, state.pid, 10000));
   }
   if (!state.cgroup.empty()) {
     os::Cgroup group = TRY(os::Cgroup::at(state.cgroup));

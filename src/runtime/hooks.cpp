@@ -1,6 +1,5 @@
 #include "runtime/hooks.h"
 
-#include <poll.h>
 #include <signal.h>
 
 #include "model/json.h"
@@ -31,8 +30,7 @@ namespace {
 Result<void> await_hook(pid_t pid, const SpecHook& hook) {
   if (hook.timeout_seconds) {
     os::Fd pidfd = TRY(os::pidfd_open(pid));
-    pollfd poll_for{pidfd.get(), POLLIN, 0};
-    if (poll(&poll_for, 1, *hook.timeout_seconds * 1000) == 0) {
+    if (auto ended = os::await_exit(pidfd, pid, *hook.timeout_seconds * 1000); !ended && ended.error().code == Code::timeout) {
       (void)os::send_signal(pid, SIGKILL);
       (void)os::wait_child(pid);
       return fail(Code::timeout, "did not end within " + std::to_string(*hook.timeout_seconds) + " s");

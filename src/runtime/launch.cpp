@@ -46,6 +46,10 @@ Result<Message> receive(int socket) {
   return message;
 }
 
+void tell_process(int socket, const os::Fd& proc) {
+  if (auto own = os::open_at(proc.get(), "self", O_PATH | O_DIRECTORY)) (void)send(socket, msg_pid, {}, own->get());
+}
+
 std::string encode_error(const Error& error) {
   return std::to_string(int(error.code)) + "\n" + std::to_string(error.sys) + "\n" + error.message.substr(0, 8000);
 }
@@ -60,8 +64,31 @@ Error decode_error(std::string_view text) {
   return error;
 }
 
+namespace {
+// Before Linux 5.8, which takes all namespaces of a process at once. The user namespace comes last: some of the others may belong to an
+// outer one, others are open only to who is in it.
+Result<void> enter_each(pid_t pid, int kinds) {
+  std::vector<std::pair<int, os::Fd>> files;
+  for (int kind : {CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWPID, CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWUSER})
+    if (kinds & kind) files.emplace_back(kind, TRY(os::open_namespace(pid, kind)));
+  std::vector<std::pair<int, os::Fd>> later;
+  for (auto& [kind, file] : files) {
+    auto entered = os::enter_namespace(file.get(), kind);
+    if (entered) continue;
+    if (entered.error().sys != EPERM || !(kinds & CLONE_NEWUSER) || kind == CLONE_NEWUSER) return entered;
+    later.emplace_back(kind, std::move(file));
+  }
+  for (auto& [kind, file] : later) TRY(os::enter_namespace(file.get(), kind));
+  return {};
+}
+}  // namespace
+
 Result<void> enter_joins(Plan& plan) {
-  if (plan.join_pidfd) return os::enter_namespace(plan.join_pidfd.get(), plan.join_kinds);
+  if (plan.join_pidfd) {
+    auto entered = os::enter_namespace(plan.join_pidfd.get(), plan.join_kinds);
+    if (entered || entered.error().sys != EINVAL) return entered;
+  }
+  if (plan.options.join) return enter_each(plan.options.join, plan.join_kinds);
   for (const auto& [kind, fd] : plan.joins) {
     TRY(os::enter_namespace(fd.get(), kind));
     if (kind != CLONE_NEWUSER) continue;
@@ -140,17 +167,25 @@ Result<void> write_time_offsets(const Spec& spec) {
   auto work = [&]() -> Result<void> {
     if (plan.new_time) {
       // Before anything is joined: within a user namespace the file of the offsets would be nobody's.
-      TRY(os::unshare(CLONE_NEWTIME));
+      auto made = os::unshare(CLONE_NEWTIME);
+      if (!made && made.error().sys == EINVAL)
+        return fail(Code::unsupported, "linux.namespaces: time namespaces need Linux 5.6 (CONFIG_TIME_NS); without it leave \"time\" out");
+      TRY(std::move(made));
       TRY(write_time_offsets(*plan.options.spec));
     }
+    os::Fd proc;
+    if (!os::has_pidfds()) proc = TRY(os::open_file("/proc", O_PATH | O_DIRECTORY));
     // In a shared pid namespace the container's neighbours see this process; until its numbers are those of inside it is the host's root.
     TRY(os::set_dumpable(false));
     TRY(enter_joins(plan));
     os::Fd pidfd;
     pid_t pid = TRY(os::clone_process({.flags = uint64_t(plan.new_namespaces) | CLONE_PARENT, .cgroup = cgroup, .pidfd = &pidfd}));
-    if (pid == 0) run_child(plan);
+    if (pid == 0) {
+      if (proc) tell_process(plan.control, proc);
+      run_child(plan);
+    }
     // Its number here may be one of another pid namespace, which the parent could not use.
-    return send(plan.control, msg_pid, {}, pidfd.get());
+    return pidfd ? send(plan.control, msg_pid, {}, pidfd.get()) : Result<void>();
   };
   if (auto done = work(); !done) (void)send(plan.control, msg_error, encode_error(done.error()));
   _exit(0);
@@ -217,8 +252,8 @@ class Launch {
     Message message = TRY(std::move(first));
     if (message.kind == msg_error) return std::unexpected(decode_error(message.text));
     if (message.kind != msg_pid || message.fds.empty()) return fail(Code::internal, "the stage process ended without a word");
-    out_.pidfd = std::move(message.fds[0]);
-    out_.pid = TRY(os::pid_of(out_.pidfd.get()));
+    out_.pid = TRY(os::pid_of(message.fds[0].get()));
+    if (os::has_pidfds()) out_.pidfd = std::move(message.fds[0]);
     return {};
   }
 

@@ -24,17 +24,17 @@ struct LaunchOptions {
   /// > 0: run inside the namespaces of this process instead of making a container.
   pid_t join = 0;
   std::optional<os::Cgroup> cgroup;
-  int stdio[3] = {-1, -1, -1};   ///< become 0, 1, 2; -1: what the caller has. Not with a terminal.
-  int console_socket = -1;       ///< gets the terminal's master by SCM_RIGHTS; else it is in Launched::terminal
-  int preserve_fds = 0;          ///< this many descriptors from 3 on stay open
-  std::string exec_fifo;         ///< wait for a reader of this FIFO instead of for Launched::start()
+  int stdio[3] = {-1, -1, -1};  ///< become 0, 1, 2; -1: what the caller has. Not with a terminal.
+  int console_socket = -1;      ///< gets the terminal's master by SCM_RIGHTS; else it is in Launched::terminal
+  int preserve_fds = 0;         ///< this many descriptors from 3 on stay open
+  std::string exec_fifo;        ///< wait for a reader of this FIFO instead of for Launched::start()
   bool no_pivot = false;
   bool die_with_parent = false;  ///< SIGKILL when the calling process ends
 };
 
 struct Launched {
   pid_t pid = 0;
-  os::Fd pidfd;
+  os::Fd pidfd;     ///< empty where the kernel has none
   os::Fd terminal;  ///< the master, with process.terminal and no console socket
   os::Fd control;
 

@@ -10,7 +10,7 @@
 namespace estiba::runtime::launch_detail {
 
 // Child to parent.
-constexpr char msg_pid = 'p';       // one descriptor, the process's pidfd; only with a stage between
+constexpr char msg_pid = 'p';  // one descriptor, the process's pidfd or, without pidfds, its directory of /proc; only with a stage between
 constexpr char msg_hooks = 'h';     // run prestart and createRuntime hooks, then send msg_go
 constexpr char msg_terminal = 't';  // one descriptor
 constexpr char msg_ready = 'r';     // waits for msg_start now
@@ -42,6 +42,8 @@ struct Message {
   std::vector<os::Fd> fds;
 };
 Result<Message> receive(int socket);
+/// Sends msg_pid of this process itself; `proc` is the /proc of who reads it.
+void tell_process(int socket, const os::Fd& proc);
 std::string encode_error(const Error& error);
 Error decode_error(std::string_view text);
 

@@ -71,20 +71,29 @@ std::string root_path_of(const Spec& spec, const std::string& bundle) {
   return spec.root_path.starts_with('/') ? spec.root_path : bundle + "/" + spec.root_path;
 }
 
+std::string bind_source_of(const SpecMount& mount, const std::string& bundle) {
+  return mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source;
+}
+
+Result<void> set_bind_options(int mount, const MountOptions& options) {
+  if (options.attributes || options.cleared) {
+    TRY(os::set_mount_attributes(mount, options.attributes, options.cleared, 0, false));
+  }
+  if (options.tree_attributes || options.tree_cleared) {
+    TRY(os::set_mount_attributes(mount, options.tree_attributes, options.tree_cleared, 0, true));
+  }
+  for (unsigned long kind : options.propagation) {
+    TRY(os::set_mount_attributes(mount, 0, 0, kind & ~static_cast<unsigned long>(MS_REC), (kind & MS_REC) != 0));
+  }
+  return {};
+}
+
 Result<os::Fd> bind_tree(const SpecMount& mount, const MountOptions& options, const std::string& bundle, int user, bool cut_off) {
-  const std::string source = mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source;
+  const std::string source = bind_source_of(mount, bundle);
   os::Fd tree = TRY(os::open_tree(AT_FDCWD, source, true, options.recursive));
   if (user >= 0) TRY_AS(source, os::map_mount_ids(tree.get(), user, options.idmap_recursive));
   if (cut_off) TRY(os::set_mount_attributes(tree.get(), 0, 0, MS_SLAVE, true));
-  if (options.attributes || options.cleared) {
-    TRY(os::set_mount_attributes(tree.get(), options.attributes, options.cleared, 0, false));
-  }
-  if (options.tree_attributes || options.tree_cleared) {
-    TRY(os::set_mount_attributes(tree.get(), options.tree_attributes, options.tree_cleared, 0, true));
-  }
-  for (unsigned long kind : options.propagation) {
-    TRY(os::set_mount_attributes(tree.get(), 0, 0, kind & ~static_cast<unsigned long>(MS_REC), (kind & MS_REC) != 0));
-  }
+  TRY(set_bind_options(tree.get(), options));
   return tree;
 }
 
@@ -100,6 +109,11 @@ Result<OutsideMounts> prepare_outside(const Spec& spec, const std::string& bundl
   if (!may_mount()) {
     if (!any) return out;
     return fail(Code::forbidden, "mounts: id-mapped mounts need CAP_SYS_ADMIN");
+  }
+  if (!os::has_mount_api()) {
+    if (!any) return out;
+    return fail(Code::unsupported,
+                "mounts: id-mapped mounts need Linux 5.12; without them leave out uidMappings, gidMappings and \"idmap\"");
   }
   // What the mounts of the container's process pass on, those that are made here would pass on to the host itself.
   const bool cut_off = whole || !(propagation_by_name(spec.linux_.rootfs_propagation) & MS_SHARED);

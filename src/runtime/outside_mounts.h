@@ -16,9 +16,14 @@ struct OutsideMounts {
 };
 
 /// In the caller's mount namespace. All of it, for a container with a user namespace; of another only the mounts that are id-mapped. A
-/// caller without CAP_SYS_ADMIN leaves all to the container's process. Errors name the mount, and the file system that cannot be id-mapped.
+/// caller without CAP_SYS_ADMIN, or on a kernel without os::has_mount_api(), leaves all to the container's process. Errors name the mount,
+/// and the file system that cannot be id-mapped.
 Result<OutsideMounts> prepare_outside(const Spec& spec, const std::string& bundle);
 
+/// Where the mount's source is, as a path of the host.
+std::string bind_source_of(const SpecMount& mount, const std::string& bundle);
+/// Attributes and propagation of a bind mount.
+Result<void> set_bind_options(int mount, const MountOptions& options);
 /// A detached copy of `mount`'s source with its attributes and propagation, in this mount namespace. `user` >= 0: with that namespace's
 /// ids.
 Result<os::Fd> bind_tree(const SpecMount& mount, const MountOptions& options, const std::string& bundle, int user = -1,

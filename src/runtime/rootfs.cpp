@@ -62,14 +62,22 @@ Result<void> Rootfs::mount_one(const SpecMount& mount) {
 }
 
 Result<void> Rootfs::mount_bind(const SpecMount& mount, const MountOptions& options) {
-  return attach(TRY(bind_tree(mount, options, bundle_)), mount.destination);
+  if (os::has_mount_api()) return attach(TRY(bind_tree(mount, options, bundle_)), mount.destination);
+  // At its place first, and with its attributes then: nothing of the container runs before all of this is done.
+  os::Fd source = TRY(os::open_file(bind_source_of(mount, bundle_), O_PATH));
+  struct stat info = TRY(os::fstat_file(source.get()));
+  TRY(os::bind_mount(source.get(), "", TRY(mount_point(info, mount.destination)).get(), options.recursive));
+  os::Fd mounted = TRY(os::open_in_root(root_.get(), mount.destination, O_PATH));
+  return set_bind_options(mounted.get(), options);
 }
 
 Result<void> Rootfs::attach(const os::Fd& tree, const std::string& destination) {
   struct stat info = TRY(os::fstat_file(tree.get()));
-  os::Fd target =
-      TRY(S_ISDIR(info.st_mode) ? os::make_dirs_in_root(root_.get(), destination) : os::make_file_in_root(root_.get(), destination));
-  return os::move_mount(tree.get(), target.get());
+  return os::move_mount(tree.get(), TRY(mount_point(info, destination)).get());
+}
+
+Result<os::Fd> Rootfs::mount_point(const struct stat& source, const std::string& destination) {
+  return S_ISDIR(source.st_mode) ? os::make_dirs_in_root(root_.get(), destination) : os::make_file_in_root(root_.get(), destination);
 }
 
 Result<void> Rootfs::mount_filesystem(const SpecMount& mount, const MountOptions& options) {
@@ -171,8 +179,7 @@ Result<void> Rootfs::make_device(const SpecDevice& device) {
     if (errno != EPERM) return fail_errno("mknod " + device.path);
     // In a user namespace nobody may make nodes; the host's own is bound instead.
     os::Fd target = TRY(os::make_file_in_root(root_.get(), device.path));
-    os::Fd tree = TRY(os::open_tree(AT_FDCWD, device.path, true, false));
-    return os::move_mount(tree.get(), target.get());
+    return os::bind_mount(AT_FDCWD, device.path, target.get(), false);
   }
   if (fchownat(dir.get(), name.c_str(), device.uid.value_or(0), device.gid.value_or(0), AT_SYMLINK_NOFOLLOW) < 0) {
     return fail_errno("chown " + device.path);
@@ -216,14 +223,18 @@ Result<void> Rootfs::mask(const std::string& path) {
   if (S_ISDIR(info.st_mode)) {
     return os::mount("tmpfs", os::fd_path(target->get()), "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "nr_blocks=1,nr_inodes=1");
   }
-  os::Fd tree = TRY(os::open_tree(AT_FDCWD, "/dev/null", true, false));
-  return os::move_mount(tree.get(), target->get());
+  return os::bind_mount(AT_FDCWD, "/dev/null", target->get(), false);
 }
 
 Result<void> Rootfs::make_readonly(const std::string& path) {
   auto target = os::open_in_root(root_.get(), path, O_PATH);
   if (!target && nothing_there(target.error())) return {};
   if (!target) return std::unexpected(target.error());
+  if (!os::has_mount_api()) {
+    TRY(os::bind_mount(target->get(), "", target->get(), true));
+    os::Fd mounted = TRY(os::open_in_root(root_.get(), path, O_PATH));
+    return os::set_mount_attributes(mounted.get(), MOUNT_ATTR_RDONLY, 0, 0, false);
+  }
   os::Fd tree = TRY(os::open_tree(target->get(), "", true, true));
   TRY(os::set_mount_attributes(tree.get(), MOUNT_ATTR_RDONLY, 0, 0, false));
   return os::move_mount(tree.get(), target->get());
@@ -241,17 +252,17 @@ Result<void> Rootfs::enter(bool no_pivot) {
 }
 
 Result<void> Rootfs::finish() {
-  os::Fd root = TRY(os::open_file("/", O_PATH | O_DIRECTORY));
-  if (spec_.root_readonly) TRY_AS("root.readonly", os::set_mount_attributes(root.get(), MOUNT_ATTR_RDONLY, 0, 0, false));
+  if (spec_.root_readonly) TRY_AS("root.readonly", os::make_root_readonly());
   if (unsigned long kind = propagation_by_name(spec_.linux_.rootfs_propagation)) TRY(os::mount("none", "/", "", kind));
   return {};
 }
 
-Result<void> mount_console(int source) {
+Result<void> mount_console(const os::Pty& terminal) {
   os::Fd root = TRY(os::open_file("/", O_PATH | O_DIRECTORY));
   os::Fd target = TRY(os::make_file_in_root(root.get(), "/dev/console", 0620));
-  os::Fd tree = TRY(os::open_tree(source, "", true, false));
-  return os::move_mount(tree.get(), target.get());
+  // There may be no /proc by which descriptors have names; names lead out of the root no more.
+  if (!os::has_mount_api()) return os::mount(terminal.slave_path, "/dev/console", "", MS_BIND);
+  return os::bind_mount(terminal.slave.get(), "", target.get(), false);
 }
 
 }  // namespace estiba::runtime

@@ -1,17 +1,20 @@
 // What the container's first process does to its mount namespace, from the host's tree to its own root.
 #pragma once
+#include <sys/stat.h>
+
 #include <string>
 
 #include "base/function.h"
 #include "os/cgroup.h"
 #include "os/fd.h"
+#include "os/pty.h"
 #include "runtime/outside_mounts.h"
 #include "runtime/spec.h"
 
 namespace estiba::runtime {
 
 /// Runs in the container's new mount namespace, in this order. Paths inside the root are always resolved as if it were "/"
-/// (openat2 RESOLVE_IN_ROOT), so that symlinks in an image lead nowhere else.
+/// (os::open_in_root()), so that symlinks in an image lead nowhere else.
 class Rootfs {
  public:
   /// `outside` is what prepare_outside() has made of it.
@@ -37,6 +40,7 @@ class Rootfs {
   Result<void> mount_one(const SpecMount& mount);
   Result<void> mount_bind(const SpecMount& mount, const struct MountOptions& options);
   Result<void> attach(const os::Fd& tree, const std::string& destination);
+  Result<os::Fd> mount_point(const struct ::stat& source, const std::string& destination);
   Result<void> mount_filesystem(const SpecMount& mount, const struct MountOptions& options);
   Result<void> mount_cgroup(const SpecMount& mount, const struct MountOptions& options);
   Result<void> mount_cgroup_v1(const SpecMount& mount, const struct MountOptions& options, const os::CgroupHost& host);
@@ -54,7 +58,7 @@ class Rootfs {
   os::Fd root_;
 };
 
-/// Bind-mounts what `source` is open on at "/dev/console" of the current root.
-Result<void> mount_console(int source);
+/// Bind-mounts the terminal at "/dev/console" of the current root.
+Result<void> mount_console(const os::Pty& terminal);
 
 }  // namespace estiba::runtime

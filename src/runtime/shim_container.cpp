@@ -253,7 +253,7 @@ Result<void> ShimContainer::start() {
 
 Result<void> ShimContainer::signal(int number, bool all) {
   TRY(need_running());
-  if (!all || !cgroup_) return os::pidfd_signal(process_.pidfd.get(), number);
+  if (!all || !cgroup_) return os::send_signal(process_.pidfd, process_.pid, number);
   if (number != SIGKILL) {
     for (pid_t pid : TRY(cgroup_->pids(true))) (void)os::send_signal(pid, number);
     return {};
@@ -261,7 +261,7 @@ Result<void> ShimContainer::signal(int number, bool all) {
   // The first process takes its whole pid namespace with it, and so does not need to be waited for here.
   if (own_pid_namespace()) {
     if (info_.status == ContainerStatus::paused) TRY(resume());
-    return os::pidfd_signal(process_.pidfd.get(), SIGKILL);
+    return os::send_signal(process_.pidfd, process_.pid, SIGKILL);
   }
   return cgroup_->kill_all();
 }
@@ -486,7 +486,7 @@ Result<void> ShimContainer::remove(bool force) {
     if (!force)
       return fail(Code::conflict, "container " + info_.id + " is " + std::string(to_string(info_.status)) + "; stop it first or force");
     if (info_.status == ContainerStatus::paused) (void)resume();
-    (void)os::pidfd_signal(process_.pidfd.get(), SIGKILL);
+    (void)os::send_signal(process_.pidfd, process_.pid, SIGKILL);
     context_.await_end(info_.pid);
   }
   if (cgroup_ && cgroup_->exists()) {

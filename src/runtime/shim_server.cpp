@@ -175,9 +175,14 @@ Result<void> ShimServer::start_pid_namespace_inside() {
   if (stage == 0) {
     os::Fd pidfd;
     auto work = [&]() -> Result<void> {
+      os::Fd proc;
+      if (!os::has_pidfds()) proc = TRY(os::open_file("/proc", O_PATH | O_DIRECTORY));
       TRY(enter_user_namespace(user_namespace_.get()));
-      if (TRY(os::clone_process({.flags = CLONE_NEWPID | CLONE_PARENT, .pidfd = &pidfd})) == 0) run_init();
-      return launch_detail::send(theirs.get(), launch_detail::msg_pid, {}, pidfd.get());
+      if (TRY(os::clone_process({.flags = CLONE_NEWPID | CLONE_PARENT, .pidfd = &pidfd})) == 0) {
+        if (proc) launch_detail::tell_process(theirs.get(), proc);
+        run_init();
+      }
+      return pidfd ? launch_detail::send(theirs.get(), launch_detail::msg_pid, {}, pidfd.get()) : Result<void>();
     };
     if (auto done = work(); !done)
       (void)launch_detail::send(theirs.get(), launch_detail::msg_error, launch_detail::encode_error(done.error()));

@@ -377,7 +377,7 @@ TEST(Shim, ContainersEndWithTheirShimAndCleanupRemovesTheRest) {
     EXPECT_TRUE(os::send_signal(state->shim_pid, SIGKILL));
     co_await pod->next(ShimEvent::Kind::disconnected);
     EXPECT_TRUE(pod->client->closed());
-    EXPECT_TRUE(os::await_exit(pidfd->get(), 5000));
+    EXPECT_TRUE(os::await_exit(*pidfd, created->pid, 5000));
     auto left = cleanup_pod(pod->options.dir);
     CO_ASSERT_OK(left);
     EXPECT_EQ(left->size(), 1u);

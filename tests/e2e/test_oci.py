@@ -13,9 +13,10 @@ OCI = str(BIN / "estiba-oci")
 
 
 class Oci:
-    """A bundle with busybox, and the runtime with a state directory of its own."""
+    """A bundle with busybox, and the runtime with a state directory of its own; `within` are the words before its command line."""
 
-    def __init__(self, base):
+    def __init__(self, base, within=()):
+        self.within = list(within)
         self.base, self.bundle, self.state = base, base / "bundle", base / "state"
         binaries = self.bundle / "rootfs/bin"
         binaries.mkdir(parents=True)
@@ -25,7 +26,7 @@ class Oci:
         self("spec", "--bundle", self.bundle)
 
     def __call__(self, *arguments, check=True, **more):
-        command = [OCI, "--root", str(self.state), "--log", str(self.base / "log"), "--log-format", "json", *map(str, arguments)]
+        command = [*self.within, OCI, "--root", str(self.state), "--log", str(self.base / "log"), "--log-format", "json", *map(str, arguments)]
         wrapped = ["unshare", "--mount", "--net", "--propagation", "slave", *command] if arguments[0] == "run" else command
         done = subprocess.run(wrapped, text=True, capture_output=True, timeout=30, stdin=subprocess.DEVNULL, **more)
         if check:

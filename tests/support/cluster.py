@@ -141,8 +141,10 @@ def remove_cgroups(roots):
 
 
 class Cluster:
-    def __init__(self, kubectl=None, sandbox=None, **flags):
+    def __init__(self, kubectl=None, sandbox=None, prefix=(), **flags):
+        """`prefix` are the words before the server's command line."""
         self.sandbox = sandbox or Sandbox()
+        self.prefix = prefix
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="estiba-"))
         self.run_dir, self.data_dir = pathlib.Path("/run/estiba"), self.dir / "data"
         self.kubeconfig = self.dir / "kubeconfig"
@@ -161,7 +163,7 @@ class Cluster:
         flags = [f"--{name}={value}" for name, value in self.flags.items()]
         log = open(self.log_path, "ab")
         begin = time.monotonic()
-        self.server = subprocess.Popen(self.sandbox.command([BIN / "estiba", "server", *flags]), stdout=log, stderr=log)
+        self.server = subprocess.Popen(self.sandbox.command([*self.prefix, BIN / "estiba", "server", *flags]), stdout=log, stderr=log)
         if wait:
             self.wait_ready()
         return time.monotonic() - begin

@@ -56,11 +56,13 @@ bool copy(int from, int to) {
 
 void hold_signals() {
   sigset_t set = passed_on();
+  if (!os::has_pidfds()) sigaddset(&set, SIGCHLD);
   sigprocmask(SIG_BLOCK, &set, nullptr);
 }
 
 Result<int> wait_in_foreground(runtime::Launched& process) {
   sigset_t set = passed_on();
+  if (!process.pidfd) sigaddset(&set, SIGCHLD);
   Fd signals(signalfd(-1, &set, SFD_CLOEXEC));
   if (!signals) return fail_errno("signalfd");
   std::optional<RawTerminal> raw;
@@ -68,21 +70,26 @@ Result<int> wait_in_foreground(runtime::Launched& process) {
     raw.emplace();
     copy_window_size(process.terminal.get());
   }
-  pollfd fds[4] = {{process.pidfd.get(), POLLIN, 0}, {signals.get(), POLLIN, 0}, {process.terminal ? 0 : -1, POLLIN, 0}, {process.terminal.get(), POLLIN, 0}};
+  pollfd fds[4] = {{process.pidfd.get(), POLLIN, 0},
+                   {signals.get(), POLLIN, 0},
+                   {process.terminal ? 0 : -1, POLLIN, 0},
+                   {process.terminal.get(), POLLIN, 0}};
+  bool ended = !process.pidfd && !os::alive(process.pid);
   while (true) {
-    if (poll(fds, 4, -1) < 0 && errno != EINTR) return fail_errno("poll");
+    if (poll(fds, 4, ended ? 0 : -1) < 0 && errno != EINTR) return fail_errno("poll");
     if (fds[3].revents && !copy(process.terminal.get(), 1)) fds[3].fd = -1;
     if (fds[2].revents && !copy(0, process.terminal.get())) fds[2].fd = -1;
     if (fds[1].revents) {
       signalfd_siginfo info;
       if (read(signals.get(), &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGWINCH && process.terminal) copy_window_size(process.terminal.get());
-        else (void)os::pidfd_signal(process.pidfd.get(), int(info.ssi_signo));
+        else if (info.ssi_signo == SIGCHLD) ended = !os::alive(process.pid);
+        else (void)os::send_signal(process.pidfd, process.pid, int(info.ssi_signo));
       }
     }
     // What the process wrote to its terminal before it ended is still to be shown.
     bool drained = fds[3].fd < 0 || !(fds[3].revents & POLLIN);
-    if (fds[0].revents && drained) return TRY(os::wait_child(process.pid)).code;
+    if ((ended || fds[0].revents) && drained) return TRY(os::wait_child(process.pid)).code;
   }
 }
 

@@ -56,13 +56,20 @@ class Packer {
       if (errno == ENOENT && depth > 0) return {};  // gone since the directory was read
       return fail_errno("stat " + name);
     }
-    const bool left_out = !options_.across_mounts && depth > 0 && (info.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+    const bool left_out = !options_.across_mounts && depth > 0 && TRY(is_mounted(dir, base, info));
     switch (info.stx_mode & S_IFMT) {
       case S_IFDIR: return directory(dir, base, name, depth, itself, left_out);
       case S_IFREG: return file(dir, base, name, left_out);
       case S_IFSOCK: return {};
       default: return special(dir, base, name, info);
     }
+  }
+
+  static Result<bool> is_mounted(int dir, const std::string& base, const struct statx& info) {
+    if (info.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) return (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+    // Before Linux 5.8.
+    const Fd fd = TRY(os::open_at(dir, base, O_PATH | O_NOFOLLOW));
+    return TRY(os::mount_of(fd.get())) != TRY(os::mount_of(dir));
   }
 
   Result<void> directory(int parent, const std::string& base, const std::string& name, int depth, bool itself, bool empty) {
