@@ -16,6 +16,7 @@
 #include "server/cluster_facts.h"
 #include "server/node_range.h"
 #include "server/node_runner.h"
+#include "server/process_metrics.h"
 
 namespace estiba::server {
 
@@ -247,6 +248,7 @@ Agent::Agent(AgentOptions options, io::Loop& loop) : state_(new State{.options =
 Agent::~Agent() = default;
 
 Task<Result<void>> Agent::start() {
+  tell_process_metrics();
   State* s = state_.get();
   CO_TRY(os::make_dirs(s->options.data_dir, 0711));
   CO_TRY(os::make_dirs(s->options.run_dir, 0711));

@@ -1,39 +1,30 @@
 #include "server/memory_keeper.h"
 
 #include <malloc.h>
-#include <unistd.h>
 
 #include <algorithm>
 
 #include "apiserver/kept.h"
 #include "base/log.h"
-#include "base/strings.h"
-#include "os/file.h"
+#include "server/process_metrics.h"
 
 namespace estiba::server {
 namespace {
 
 constexpr Duration between_looks = std::chrono::seconds(10);
-
-// proc(5), statm: pages; the second number is what is resident.
-uint64_t resident_bytes() {
-  const auto text = os::read_file("/proc/self/statm");
-  if (!text) return 0;
-  const std::string_view rest = split_once(*text, ' ').second.value_or("");
-  return parse_number<uint64_t>(rest.substr(0, rest.find(' '))).value_or(0) * uint64_t(sysconf(_SC_PAGESIZE));
-}
+constexpr int64_t rest = 1000;  // times what a look took
 
 }  // namespace
 
-bool MemoryBudget::look(uint64_t resident, store::Revision revision) {
+bool MemoryBudget::look(uint64_t free, store::Revision revision) {
   const bool busy = uint64_t(revision - std::exchange(last_, revision)) >= burst;
-  settled_ = std::min(settled_, resident);
-  return !busy && resident > settled_ + std::max(slack, settled_ / 8);
+  settled_ = std::min(settled_, free);
+  return !busy && free > settled_ + std::max(slack, settled_ / 8);
 }
 
 MemoryKeeper::MemoryKeeper(store::Store& store)
     : store_(store), executor_(*Executor::current()), self_(std::make_shared<MemoryKeeper*>(this)) {
-  budget_.settle(resident_bytes());
+  budget_.settle(heap_use().free);
   wait();
 }
 
@@ -63,12 +54,12 @@ void MemoryKeeper::renewed() {
     if (!count) leases_.reset();  // it fell behind
     if (!count || *count == 0) break;
   }
-  if (const Instant now = executor_.now(); now >= looked_ + between_looks) {
-    looked_ = now;
-    if (budget_.look(resident_bytes(), store_.revision())) {
+  if (const Instant now = executor_.now(); now >= next_look_) {
+    if (budget_.look(heap_use().free, store_.revision())) {
       malloc_trim(0);
-      budget_.settle(resident_bytes());
+      budget_.settle(heap_use().free);
     }
+    next_look_ = now + std::max<Duration>(between_looks, (executor_.now() - now) * rest);
   }
   wait();
 }

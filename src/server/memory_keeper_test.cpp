@@ -15,7 +15,7 @@ TEST(MemoryBudget, MemoryIsGivenBackAfterABurstAndNotInIt) {
   EXPECT_TRUE(budget.look(200 * mib, 100 + 5001));
 }
 
-TEST(MemoryBudget, WhatProvedToBeInUseIsLeftAlone) {
+TEST(MemoryBudget, WhatHasBeenGivenBackIsLeftAlone) {
   MemoryBudget budget;
   budget.settle(20 * mib);
   EXPECT_TRUE(budget.look(120 * mib, 2));

@@ -17,6 +17,7 @@
 #include "server/node_proxy.h"
 #include "server/node_range.h"
 #include "server/node_runner.h"
+#include "server/process_metrics.h"
 
 namespace estiba::server {
 
@@ -217,6 +218,7 @@ Task<Result<void>> Server::start() {
     if (!s.options.node && !socket->empty())
       co_return fail(Code::invalid, std::string(flag) + " needs a node in this process: leave --node=false out, or run `estiba engine`");
   CO_TRY(s.open_store());
+  tell_process_metrics();
   s.memory = std::make_unique<MemoryKeeper>(*s.store.store);
   CO_TRY(co_await s.start_api());
   auto extensions = CO_TRY(s.extension_api());

@@ -1,6 +1,8 @@
 """What nodes and pods use, as kubectl top and the metrics API show it."""
 import json
+import os
 import re
+import time
 
 from cluster import wait_for
 from manifests import pod
@@ -94,3 +96,18 @@ def test_containers_have_cadvisors_names_and_probes_are_counted(cluster):
     assert re.search(r"^machine_cpu_cores \d+$", text, re.M) and re.search(r"^# TYPE container_cpu_usage_seconds_total counter$", text, re.M)
     wait_for("a counted probe", lambda: re.search(rf'prober_probe_total{{container="main",namespace="{cluster.ns}",pod="metered",pod_uid="[^"]+",probe_type="Liveness",result="successful"}} \d+', raw("probes")))
     assert f'prober_probe_duration_seconds_count{{container="main",namespace="{cluster.ns}",pod="metered",probe_type="Liveness"}}' in raw("probes")
+
+
+def test_the_server_tells_what_it_costs_itself(cluster):
+    told = dict(line.rsplit(" ", 1) for line in cluster.k("get", "--raw", "/metrics").splitlines() if line.startswith(("process_", "estiba_heap_")))
+    value = {name: float(text) for name, text in told.items()}
+    process = f"/proc/{cluster.server_pid()}"
+    with open(f"{process}/status") as status:
+        resident = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+    assert abs(value["process_resident_memory_bytes"] - resident) < resident / 2
+    assert value["process_virtual_memory_bytes"] > value["process_resident_memory_bytes"] > value["estiba_heap_allocated_bytes"] > 1 << 20
+    assert value["estiba_heap_free_bytes"] > 0 and value["process_cpu_seconds_total"] > 0
+    assert abs(value["process_open_fds"] - len(os.listdir(f"{process}/fd"))) <= 10 < value["process_max_fds"]
+    assert time.time() - 3600 < value["process_start_time_seconds"] <= time.time() + 1
+    of_node = cluster.k("get", "--raw", "/api/v1/nodes/node-1/proxy/metrics")
+    assert "\nprocess_cpu_seconds_total " in of_node, "the node's API tells them too"

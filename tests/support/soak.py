@@ -58,6 +58,22 @@ def memory(cluster):
     return pss_kib(cluster.server_pid()) / 1024
 
 
+def heap(cluster):
+    """MiB that the server's program has allocated, whatever its allocator keeps beside it."""
+    text = cluster.kubectl("get", "--raw", "/metrics")
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith("estiba_heap_allocated_bytes ")) / 2**20
+
+
+def forgotten(cluster, megabytes, seconds=420):
+    """MiB allocated once the pods' events are deleted and the store's five minutes of history are over, as soon as that is at most so much."""
+    status, answer = cluster.request("DELETE", "/api/v1/namespaces/default/events")
+    assert status == 200, answer
+    end = time.monotonic() + seconds
+    while (now := heap(cluster)) > megabytes and time.monotonic() < end:
+        time.sleep(5)
+    return now
+
+
 def soak(cluster, waves, at_once, each=lambda done: None):
     """(holdings before, holdings after, MiB before, MiB after) of `waves` times `at_once` pods; a first wave makes what is made once."""
     wave(cluster, [f"warm-{n}" for n in range(at_once)])
