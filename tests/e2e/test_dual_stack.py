@@ -332,6 +332,56 @@ def test_nodes_reach_each_others_pods_by_both(monkeypatch, links):
             raise
 
 
+class SixMachine(DualMachine):
+    """It has no IPv4 address at all."""
+
+    def connect(self):
+        super().connect()
+        self.inside(["ip", "-4", "address", "flush", "dev", "eth0"])
+
+
+@pytest.mark.parametrize("links", [(0,), (1,)], ids=["on one link", "behind a router"])
+def test_nodes_of_ipv6_alone(monkeypatch, links):
+    monkeypatch.setattr("fleet.Machine", SixMachine)
+    monkeypatch.setattr(Fleet, "server", property(lambda fleet: f"https://[{fleet.cluster.sandbox.address6}]:6443"))
+    images = [(support.busybox_image(), "estiba/busybox:test"), (support.python_image(), PYTHON)]
+    six = {"pod-cidr": "fd00:42::/56", "service-cidr": "fd00:43::/112", "advertise-address": "2001:db8:80::1", "listen": "[::]:6443"}
+    with Fleet(links=links, **six) as fleet:
+        try:
+            fleet.start(images)
+            fleet.wait_ready("node-2")
+            cluster = fleet.cluster
+            cluster.ns = "default"
+            wait_for("the service account", lambda: cluster.kubectl("get", "serviceaccount", "default", check=False), 10)
+            cluster.apply(web("a", nodeName="node-2"), client(nodeName="node-1"), client("far", nodeName="node-2"), service("a", type="NodePort"))
+            a, c, _ = ready(cluster, "a", "client", "far")
+            node = fleet.node("node-2")
+            assert [x["address"] for x in node["status"]["addresses"] if x["type"] == "InternalIP"] == [fleet.agents["node-2"].machine.address6]
+            assert node["spec"]["podCIDRs"] == ["fd00:42:0:1::/64"]
+            [address], [own] = ips(a), ips(c)
+            wait_for(f"the way to {address}", lambda: fetch(cluster, at(address)) == f"a {own}", 15)
+            [front] = addresses(cluster, "a")
+            for pod_name in ("client", "far"):
+                reaches(cluster, at(front, 80), "a", pod_name)
+                reaches(cluster, "http://a/", "a", pod_name)
+            # A node port of either node, from outside, leads to the pod of one of them.
+            port = cluster.get("-n", cluster.ns, "service", "a")["spec"]["ports"][0]["nodePort"]
+            for machine in (cluster.sandbox, fleet.agents["node-2"].machine):
+                fetched = fleet.underlay.inside(f"curl -sS --retry 5 --retry-connrefused --max-time 10 '{at(machine.address6, port)}'").stdout
+                assert fetched.startswith("a "), fetched
+            # What the server asks of a node goes by IPv6 too.
+            assert cluster.k("exec", "far", "--", "busybox", "hostname").strip() == "far"
+            policy = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "p"},
+                      "spec": {"podSelector": {"matchLabels": {"app": "a"}}, "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "far"}}}]}]}}
+            cluster.apply(policy)
+            wait_for("the policy", lambda: fetch(cluster, at(address)) == "timeout", 15)
+            assert fetch(cluster, at(address), "far").startswith("a ")
+        except BaseException:
+            print(fleet.cluster.log()[-4000:], fleet.logs())
+            print(fleet.cluster.sandbox.inside(["sh", "-c", "ip -6 route; ip -d link show estiba-vxlan; ip -6 neigh; bridge fdb show dev estiba-vxlan"], check=False).stdout)
+            raise
+
+
 def test_ipv6_that_the_kernel_has_not_is_named():
     with support.Cluster(sandbox=SixSandbox(), **DUAL) as cluster:
         cluster.sandbox.inside(["sh", "-c", "mkdir /run/estiba/empty && mount --bind /run/estiba/empty /proc/sys/net/ipv6"])
