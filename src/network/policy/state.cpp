@@ -15,9 +15,8 @@ PolicyChange PolicyState::take_change() {
 }
 
 PolicyChange PolicyState::take_whole() {
-  (void)take_change();
-  return {group_ids_.whole(), port_group_ids_.whole(), members_.whole(),     ports_.whole(),
-          chains_.whole(),    verdicts_[0].whole(),    verdicts_[1].whole(), isolated_.whole()};
+  return {group_ids_.take_whole(), port_group_ids_.take_whole(), members_.take_whole(),     ports_.take_whole(),
+          chains_.take_whole(),    verdicts_[0].take_whole(),    verdicts_[1].take_whole(), isolated_.take_whole()};
 }
 
 // --- groups ----------------------------------------------------------------------------------------------------------

@@ -129,9 +129,8 @@ Change ProxyState::take_change() {
 }
 
 Change ProxyState::take_whole() {
-  (void)take_change();
-  return {picks_.whole(),  backends_.whole(), inside_.whole(), refused_.whole(),
-          fences_.whole(), allowed_.whole(),  kept_.whole(),   self_.whole()};
+  return {picks_.take_whole(),  backends_.take_whole(), inside_.take_whole(), refused_.take_whole(),
+          fences_.take_whole(), allowed_.take_whole(),  kept_.take_whole(),   self_.take_whole()};
 }
 
 }  // namespace estiba::network

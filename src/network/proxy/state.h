@@ -22,7 +22,8 @@ struct Pick {
   std::string chain() const;
 };
 
-/// A map that remembers what its values were when changes() was last taken.
+/// A map that remembers what its values were when changes() was last taken. Until that is done for the first time nothing is remembered: a
+/// node that starts takes in everything before it writes anything.
 template <class K, class V>
 class Tracked {
  public:
@@ -39,6 +40,7 @@ class Tracked {
     now_.erase(key);
   }
   Changes take() {
+    if (!taken_) return take_whole();
     Changes changes;
     for (const auto& [key, before] : before_) {
       auto now = now_.find(key);
@@ -49,16 +51,23 @@ class Tracked {
     before_.clear();
     return changes;
   }
-  Changes whole() const { return {{}, {now_.begin(), now_.end()}}; }
+  /// Everything, as an empty map's change; forgets what has changed.
+  Changes take_whole() {
+    taken_ = true;
+    before_.clear();
+    return {{}, {now_.begin(), now_.end()}};
+  }
   const std::map<K, V>& now() const { return now_; }
 
  private:
   void note(const K& key) {
+    if (!taken_) return;
     auto now = now_.find(key);
     before_.try_emplace(key, now == now_.end() ? std::nullopt : std::optional<V>(now->second));
   }
   std::map<K, V> now_;
   std::map<K, std::optional<V>> before_;
+  bool taken_ = false;
 };
 
 using Slot = std::pair<Front, uint32_t>;  // a front's n-th backend

@@ -275,20 +275,27 @@ void ProxyTable::put_fence(Transaction& tx, const std::string& chain, const std:
   Rule(tx, chain).verdict({Verdict::Kind::drop, {}});
 }
 
-template <class Changes, class F>
-static void put_changes(Transaction& tx, const Set& set, const Changes& changes, F fill) {
-  auto elements = [&](const auto& list) {
-    std::vector<Element> elements;
-    elements.reserve(list.size());
-    for (const auto& [k, v] : list) {
-      Element element{.key = key(k)};
-      fill(element, v);
+// A piece at a time: all elements of a large cluster at once, beside the message that they become, would be the most memory the node ever
+// takes for its services.
+template <class List, class F, class G>
+static void in_pieces(const List& list, F fill, G put) {
+  constexpr size_t piece = 512;
+  std::vector<Element> elements;
+  for (size_t at = 0; at < list.size(); at += piece) {
+    elements.clear();
+    for (size_t i = at; i < std::min(at + piece, list.size()); ++i) {
+      Element element{.key = key(list[i].first)};
+      fill(element, list[i].second);
       elements.push_back(std::move(element));
     }
-    return elements;
-  };
-  tx.delete_elements(set, elements(changes.removed));
-  tx.add_elements(set, elements(changes.added));
+    put(elements);
+  }
+}
+
+template <class Changes, class F>
+static void put_changes(Transaction& tx, const Set& set, const Changes& changes, F fill) {
+  in_pieces(changes.removed, fill, [&](const std::vector<Element>& elements) { tx.delete_elements(set, elements); });
+  in_pieces(changes.added, fill, [&](const std::vector<Element>& elements) { tx.add_elements(set, elements); });
 }
 
 void ProxyTable::apply(Transaction& tx, const Change& change) {
