@@ -4,6 +4,8 @@
 #include "apiserver/bootstrap_rbac.h"
 #include "apiserver/rbac_rules.h"
 #include "apiserver/testing/api_fixture.h"
+#include "base/strings.h"
+#include "io/public_keys.h"
 
 namespace estiba::apiserver {
 namespace {
@@ -154,6 +156,26 @@ TEST_F(AuthzTest, ANodeReadsWhatItsPodsName) {
   EXPECT_TRUE(lets_go("mine"));
   EXPECT_FALSE(lets_go("theirs"));
   EXPECT_FALSE(lets_go("nothing"));
+  const auto certificates = [&](std::string verb, std::string name, std::string selector = {}, std::string subresource = {}) {
+    return may({.verb = verb,
+                .group = "certificates.k8s.io",
+                .version = "v1beta1",
+                .resource = "podcertificaterequests",
+                .subresource = subresource,
+                .ns = "default",
+                .name = name,
+                .field_selector = selector});
+  };
+  const std::string key = base64_encode(io::make_stub_request("ED25519")->der);
+  for (const char* holder : {"n1", "n2"})
+    ASSERT_TRUE(create("certificates.k8s.io", "v1beta1", "podcertificaterequests", "default",
+                       R"({"metadata":{"name":"of-)" + std::string(holder) +
+                           R"("},"spec":{"signerName":"example.com/s","podName":"p","podUID":"1",)"
+                           R"("serviceAccountName":"a","serviceAccountUID":"2","nodeName":")" +
+                           holder + R"(","nodeUID":"3","stubPKCS10Request":")" + key + R"("}})"));
+  EXPECT_TRUE(certificates("create", "") && certificates("get", "of-n1") && certificates("watch", "", "spec.nodeName=n1"));
+  EXPECT_FALSE(certificates("get", "of-n2") || certificates("list", "") || certificates("watch", "", "spec.nodeName=n2") ||
+               certificates("delete", "of-n1") || certificates("update", "of-n1", "", "status"));
   const User other{"system:node:n2", {}, {"system:nodes"}, {}};
   EXPECT_FALSE(
       api_->authorizer().authorize(other, {.verb = "get", .version = "v1", .resource = "secrets", .ns = "default", .name = "env"}).allowed);

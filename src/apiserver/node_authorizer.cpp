@@ -115,6 +115,13 @@ bool uses_resource_claim(const model::ObjectRef& pod, std::string_view name) {
          doc->root().string_at("status", "extendedResourceClaimStatus", "resourceClaimName") == name;
 }
 
+/// Whether the field selector leaves only what is on the node.
+bool selects_own(const Attributes& asked, std::string_view node) {
+  const auto wanted = split(asked.field_selector, ',');
+  const std::string own = "spec.nodeName=" + std::string(node), exactly = "spec.nodeName==" + std::string(node);
+  return std::any_of(wanted.begin(), wanted.end(), [&](std::string_view part) { return part == own || part == exactly; });
+}
+
 std::optional<bool> may_core(const Cluster& cluster, std::string_view node, const Attributes& asked) {
   const std::string& resource = asked.resource;
   const auto pods = [&](auto uses_it) { return !asked.ns.empty() && !asked.name.empty() && any_pod(cluster, node, asked.ns, uses_it); };
@@ -144,12 +151,21 @@ std::optional<bool> may_core(const Cluster& cluster, std::string_view node, cons
     return pods([&](const model::ObjectRef& pod) { return pod.meta().name == asked.name; });
   }
   if (resource == "pods" && asked.subresource.empty() && (asked.verb == "list" || asked.verb == "watch")) {
-    const auto wanted = split(asked.field_selector, ',');
-    const std::string own = "spec.nodeName=" + std::string(node), exactly = "spec.nodeName==" + std::string(node);
-    return std::any_of(wanted.begin(), wanted.end(), [&](std::string_view part) { return part == own || part == exactly; }) ||
-           pods([&](const model::ObjectRef& pod) { return pod.meta().name == asked.name; });
+    return selects_own(asked, node) || pods([&](const model::ObjectRef& pod) { return pod.meta().name == asked.name; });
   }
   return std::nullopt;
+}
+
+/// Requests for certificates of the node's pods; what a new one says is for NodeRestriction to look at.
+bool may_pod_certificates(const Cluster& cluster, std::string_view node, const Attributes& asked) {
+  if (!asked.subresource.empty()) return false;
+  if (asked.verb == "create") return true;
+  if (asked.verb == "get" && !asked.name.empty()) {
+    auto request = cluster.find("certificates.k8s.io", "podcertificaterequests", asked.ns, asked.name);
+    auto doc = request ? json::Document::parse(request->object->json()) : std::unexpected(request.error());
+    return doc && doc->root().string_at("spec", "nodeName") == node;
+  }
+  return (asked.verb == "list" || asked.verb == "watch") && selects_own(asked, node);
 }
 
 }  // namespace
@@ -174,6 +190,7 @@ std::optional<bool> node_may(const Cluster& cluster, std::string_view node, cons
     return asked.subresource.empty() && (changes || asked.verb == "get") && (asked.name == node || asked.verb == "create");
   if (asked.group == "storage.k8s.io" && asked.resource == "volumeattachments")
     return asked.verb == "get" && asked.subresource.empty() && may_read_attachment(cluster, node, asked.name);
+  if (asked.group == "certificates.k8s.io" && asked.resource == "podcertificaterequests") return may_pod_certificates(cluster, node, asked);
   if (asked.group == "resource.k8s.io" && asked.resource == "resourceclaims")
     return asked.verb == "get" && asked.subresource.empty() && !asked.name.empty() &&
            any_pod(cluster, node, asked.ns, [&](const model::ObjectRef& pod) { return uses_resource_claim(pod, asked.name); });

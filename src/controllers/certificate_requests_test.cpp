@@ -224,5 +224,27 @@ TEST_F(CertificatesTest, WhatIsOverIsDeleted) {
   EXPECT_EQ(executor.timers(), 0u);
 }
 
+TEST_F(CertificatesTest, RequestsOfPodsStayForAQuarterOfAnHour) {
+  constexpr client::Resource requests{"certificates.k8s.io", "v1beta1", "podcertificaterequests"};
+  const auto ask = [&](const std::string& name) {
+    server.add(
+        requests, "x",
+        R"({"apiVersion":"certificates.k8s.io/v1beta1","kind":"PodCertificateRequest","metadata":{"name":")" + name + R"("},"spec":{}})");
+    executor.run();
+  };
+  start({make_pod_certificate_cleaner});
+  ask("a");
+  executor.advance(10min);
+  ask("b");
+  executor.advance(4min);
+  EXPECT_EQ(server.all(requests).size(), 2u);
+  executor.advance(2min);
+  ASSERT_EQ(server.all(requests).size(), 1u);
+  EXPECT_EQ(server.all(requests)[0].meta().name, "b");
+  executor.advance(10min);
+  EXPECT_TRUE(server.all(requests).empty());
+  EXPECT_EQ(executor.timers(), 0u);
+}
+
 }  // namespace
 }  // namespace estiba::controllers

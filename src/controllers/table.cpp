@@ -31,6 +31,7 @@ static constexpr ControllerEntry table[] = {
     {"csrapproving-serving", make_serving_approver},
     {"csrsigning", make_certificate_signer},
     {"csrcleaner", make_certificate_cleaner},
+    {"podcertificaterequest-cleaner", make_pod_certificate_cleaner},
     {"persistentvolume-binder", make_volume_binder},
     {"pvc-protection", make_claim_protection},
     {"pv-protection", make_volume_protection},

@@ -36,6 +36,7 @@ std::unique_ptr<Controller> make_custom_resource_controller(Context& context);
 std::unique_ptr<Controller> make_certificate_approver(Context& context);
 std::unique_ptr<Controller> make_certificate_signer(Context& context);
 std::unique_ptr<Controller> make_certificate_cleaner(Context& context);
+std::unique_ptr<Controller> make_pod_certificate_cleaner(Context& context);
 std::unique_ptr<Controller> make_volume_binder(Context& context);
 std::unique_ptr<Controller> make_claim_protection(Context& context);
 std::unique_ptr<Controller> make_volume_protection(Context& context);

@@ -7,6 +7,7 @@
 #include "io/port_forward.h"
 #include "node/cadvisor.h"
 #include "node/log_options.h"
+#include "node/metric_text.h"
 #include "node/streams.h"
 #include "observe/metrics.h"
 
@@ -110,6 +111,18 @@ std::string configuration(const Options& options) {
   return json.end().end().take();
 }
 
+std::string certificate_states(const Node& node) {
+  std::map<std::pair<std::string, std::string>, int> counts;
+  for (const auto& [uid, worker] : node.workers())
+    for (const auto& state : worker->volumes().certificates().states()) ++counts[state];
+  if (counts.empty()) return {};
+  MetricText text;
+  text.family("kubelet_podcertificate_states", "gauge",
+              "Gauge vector reporting the number of pod certificate projected volume sources, faceted by signer_name and state.");
+  for (const auto& [state, count] : counts) text.row({{"signer_name", state.first}, {"state", state.second}}, count);
+  return text.take();
+}
+
 Task<image::Usage> walk_layer(const Context* context, std::string id) {
   auto usage = co_await context->pool.run([path = context->engine.upper_dir(id)] { return image::disk_usage(path); });
   co_return usage ? *usage : image::Usage{};
@@ -146,7 +159,8 @@ Task<void> NodeApi::handle(NodeApi* self, io::Request& request, io::Response& re
     co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, co_await cadvisor_metrics(node, &self->layers_));
   if (request.path == "/metrics/probes")
     co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, node->context().probes->print());
-  if (request.path == "/metrics") co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, observe::metrics().print());
+  if (request.path == "/metrics")
+    co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, observe::metrics().print() + certificate_states(*node));
   const bool of_container = verb == "containerLogs" || verb == "exec" || verb == "attach";
   if (!(of_container && parts.size() == 5) && !(verb == "portForward" && parts.size() >= 4))
     co_return answer(response, 404, "404 page not found");

@@ -99,6 +99,20 @@ Task<void> Node::watch_sources() {
   }
 }
 
+// From the first pod on that has any.
+void Node::watch_certificates() {
+  if (std::exchange(watches_certificates_, true)) return;
+  auto& requests = informers_.of(pod_certificate_requests, "", {.field_selector = "spec.nodeName=" + context_.options.node_name});
+  requests.on_change([this](const model::ObjectRef& before, const model::ObjectRef& after) {
+    const auto request = json::Document::parse((after ? after : before).object->json());
+    if (!request) return;
+    const json::Node* conditions = request->root().at("status", "conditions");
+    if (after && (!conditions || conditions->empty())) return;
+    const auto found = workers_.find(std::string(request->root().string_at("spec", "podUID")));
+    if (found != workers_.end()) found->second->certificate_answered();
+  });
+}
+
 void Node::address_changed() {
   for (auto& [uid, worker] : workers_) worker->address_changed();
   if (on_address_) on_address_();

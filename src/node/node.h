@@ -64,6 +64,7 @@ class Node {
   void source_changed(bool secret, const model::ObjectRef& object);
   void claim_changed(const model::ObjectRef& claim);
   Task<void> watch_sources();
+  void watch_certificates();
   void address_changed();
   Task<void> remove_orphans();
 
@@ -83,7 +84,7 @@ class Node {
   std::list<ExitWatch*> exit_watches_;
   Event worker_gone_, room_made_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // false: the engine, which may outlive the node, is not listened to
-  bool running_ = false;
+  bool running_ = false, watches_certificates_ = false;
   TaskGroup finished_, preemptions_;  // last: their tasks use the rest
 };
 

@@ -58,6 +58,7 @@ std::optional<Refusal> Node::has_no_room(const model::ObjectRef& pod) { return r
 void Node::start_worker(const model::ObjectRef& pod) {
   const std::string uid = pod.meta().uid;
   Judgement judgement = judge(pod);
+  if (PodCertificates::wants(pod.as<model::core_v1::Pod>())) watch_certificates();
   workers_[uid] = std::make_unique<PodWorker>(context_, pod, [this, uid] {
     // Called from the worker's own code: it is destroyed when that has returned.
     finished_.start([](Node* self, std::string uid) -> Task<void> {

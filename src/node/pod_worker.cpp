@@ -186,6 +186,12 @@ void PodWorker::claim_changed(std::string_view name) {
   wake();
 }
 
+void PodWorker::certificate_answered() {
+  volumes_stale_ = true;
+  volume_backoff_.reset();
+  wake();
+}
+
 void PodWorker::address_changed() {
   if (spec().spec.hostNetwork.value_or(false) && sandbox_ready_) ips_ = context_.options.node_ips;
   status_changed();

@@ -37,6 +37,8 @@ class PodWorker {
   void source_changed(bool secret, std::string_view name);
   /// A PersistentVolumeClaim has changed: who waits for it looks again.
   void claim_changed(std::string_view name);
+  /// A request for one of its certificates was answered, or is gone.
+  void certificate_answered();
   /// The node has another address.
   void address_changed();
   /// Of a static pod: the pod of the API by which its status is shown, or null while there is none.
@@ -74,6 +76,7 @@ class PodWorker {
   /// The node has room for what the API asks for, or has none now (why).
   void grant_resize();
   void defer_resize(const std::string& why);
+  const PodVolumes& volumes() const { return volumes_; }
   /// What it asks of the node, as granted.
   const model::ResourceList& requests() const { return granted_requests_; }
   /// The container's present (or, with `previous`, its last) incarnation; nullopt when there is none.

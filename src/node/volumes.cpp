@@ -75,12 +75,14 @@ std::vector<const ImageVolumeSource*> mounted_images(const Pod& pod, const Conta
   return out;
 }
 
-PodVolumes::PodVolumes(const Context& context, std::string uid) : context_(context), uid_(std::move(uid)) {}
+PodVolumes::PodVolumes(const Context& context, std::string uid) : context_(context), uid_(std::move(uid)), certificates_(context, uid_) {}
+
+std::string PodVolumes::memory_dir() const { return context_.options.run_dir + "/volumes/" + uid_; }
 
 std::string PodVolumes::path_of(const Volume& volume) const {
   if (volume.hostPath) return volume.hostPath->path;
   if (auto claimed = claimed_.find(volume.name); claimed != claimed_.end()) return claimed->second.path;
-  if (volume.secret || volume.projected) return context_.options.run_dir + "/volumes/" + uid_ + "/" + volume.name;
+  if (volume.secret || volume.projected) return memory_dir() + "/" + volume.name;
   return context_.options.data_dir + "/pods/" + uid_ + "/volumes/" + volume.name;
 }
 
@@ -113,13 +115,15 @@ bool PodVolumes::uses_metadata(const Pod& pod) {
 }
 
 Instant PodVolumes::next_refresh() const {
-  Instant next = bundles_refresh_at_;
+  Instant next = std::min(bundles_refresh_at_, certificates_.next_look());
   for (const auto& [_, token] : tokens_) next = std::min(next, token.refresh_at);
   return next;
 }
 
 Task<Result<void>> PodVolumes::prepare(model::ObjectRef ref) {
   const Pod& pod = ref.as<Pod>();
+  // All of them at once: signers take their time.
+  co_await certificates_.look(ref, [this](const std::string& volume) { return memory_dir() + "/" + volume; });
   for (const Volume& volume : pod.spec.volumes)
     CO_TRY_AS("MountVolume.SetUp failed for volume " + quoted(volume.name), co_await prepare_one(pod, volume));
   co_return {};
@@ -164,8 +168,9 @@ Task<Result<void>> PodVolumes::prepare_one(const Pod& pod, const Volume& volume)
     for (const auto& item : volume.downwardAPI->items)
       CO_TRY(add_downward(pod, item, mode_t(volume.downwardAPI->defaultMode.value_or(0644)), &files));
   } else {
-    for (const auto& source : volume.projected->sources)
-      CO_TRY(co_await add_source(pod, source, mode_t(volume.projected->defaultMode.value_or(0644)), &files));
+    const auto& sources = volume.projected->sources;
+    for (size_t i = 0; i < sources.size(); ++i)
+      CO_TRY(co_await add_source(pod, {volume.name, i}, sources[i], mode_t(volume.projected->defaultMode.value_or(0644)), &files));
   }
   const WallTime now = context_.loop.wall_now();
   auto written = co_await context_.pool.run([=, files = std::move(files)]() -> Result<bool> {
@@ -176,7 +181,8 @@ Task<Result<void>> PodVolumes::prepare_one(const Pod& pod, const Volume& volume)
   co_return {};
 }
 
-Task<Result<bool>> PodVolumes::add_source(const Pod& pod, const VolumeProjection& source, mode_t mode, volume::Files* files) {
+Task<Result<bool>> PodVolumes::add_source(const Pod& pod, PodCertificates::Place place, const VolumeProjection& source, mode_t mode,
+                                          volume::Files* files) {
   if (source.configMap)
     co_return co_await add_object(pod, false, source.configMap->name, source.configMap->items, source.configMap->optional.value_or(false),
                                   mode, files);
@@ -197,9 +203,18 @@ Task<Result<bool>> PodVolumes::add_source(const Pod& pod, const VolumeProjection
     (*files)[source.clusterTrustBundle->path] = {CO_TRY(co_await trust_bundle(context_, *source.clusterTrustBundle)), mode};
     co_return true;
   }
+  if (source.podCertificate) {
+    const auto has = CO_TRY(certificates_.of(place));
+    const auto& paths = *source.podCertificate;
+    for (const auto& [path, text] : {std::pair(&paths.credentialBundlePath, has.key_pem + has.chain_pem),
+                                     {&paths.keyPath, has.key_pem},
+                                     {&paths.certificateChainPath, has.chain_pem}})
+      if (!path->empty()) (*files)[*path] = {text, mode};
+    co_return true;
+  }
   co_return fail(Code::unsupported,
                  "projected.sources: " + kind_of(source) +
-                     ": this node knows configMap, secret, downwardAPI, serviceAccountToken and clusterTrustBundle only");
+                     ": this node knows configMap, secret, downwardAPI, serviceAccountToken, clusterTrustBundle and podCertificate only");
 }
 
 Task<Result<bool>> PodVolumes::add_object(const Pod& pod, bool secret, std::string name, std::vector<KeyToPath> items, bool optional,
@@ -300,8 +315,9 @@ Task<Result<std::string>> PodVolumes::read_file(model::ObjectRef ref, std::strin
 }
 
 Task<Result<void>> PodVolumes::remove() {
-  const std::string disk = context_.options.data_dir + "/pods/" + uid_, memory = context_.options.run_dir + "/volumes/" + uid_;
+  const std::string disk = context_.options.data_dir + "/pods/" + uid_, memory = memory_dir();
   tokens_.clear();
+  certificates_.forget();
   bundles_refresh_at_ = Instant::max();
   co_return co_await context_.pool.run([=]() -> Result<void> {
     TRY(volume::remove_dir_tree(disk));

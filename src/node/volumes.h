@@ -16,6 +16,7 @@
 #include "node/claims.h"
 #include "node/context.h"
 #include "node/env.h"
+#include "node/pod_certificates.h"
 #include "volume/atomic_writer.h"
 
 namespace estiba::node {
@@ -41,7 +42,7 @@ class PodVolumes {
   static bool claims(const model::core_v1::Pod& pod, std::string_view claim);
   /// Whether the volumes follow the pod's own metadata (downwardAPI).
   static bool uses_metadata(const model::core_v1::Pod& pod);
-  /// When a token must be renewed or a trust bundle be looked at again; the far future when there is neither.
+  /// When a token or certificate must be renewed or a trust bundle be looked at again; the far future when there is none.
   Instant next_refresh() const;
 
   /// The engine's mounts for a container. Sub paths are resolved, and made where they are missing.
@@ -52,6 +53,7 @@ class PodVolumes {
   /// A file of a volume, at most 1 MiB, symlinks resolved inside it.
   Task<Result<std::string>> read_file(model::ObjectRef pod, std::string volume, std::string path);
   Task<Result<void>> remove();
+  const PodCertificates& certificates() const { return certificates_; }
 
  private:
   struct Token {
@@ -59,17 +61,19 @@ class PodVolumes {
     Instant refresh_at{};
   };
   Task<Result<void>> prepare_one(const model::core_v1::Pod& pod, const model::core_v1::Volume& volume);
-  Task<Result<bool>> add_source(const model::core_v1::Pod& pod, const model::core_v1::VolumeProjection& source, mode_t mode,
-                                volume::Files* files);
+  Task<Result<bool>> add_source(const model::core_v1::Pod& pod, PodCertificates::Place place,
+                                const model::core_v1::VolumeProjection& source, mode_t mode, volume::Files* files);
   Task<Result<bool>> add_object(const model::core_v1::Pod& pod, bool secret, std::string name, std::vector<model::core_v1::KeyToPath> items,
                                 bool optional, mode_t mode, volume::Files* files);
   Task<Result<std::string>> token(const model::core_v1::Pod& pod, const model::core_v1::ServiceAccountTokenProjection& source);
+  std::string memory_dir() const;  ///< of what must not reach a disk
   std::string path_of(const model::core_v1::Volume& volume) const;
 
   const Context& context_;
   const std::string uid_;
-  std::map<std::string, Token> tokens_;              // by audience and path
-  Instant bundles_refresh_at_ = Instant::max();      // ClusterTrustBundles are looked at again; nobody watches them
+  std::map<std::string, Token> tokens_;          // by audience and path
+  Instant bundles_refresh_at_ = Instant::max();  // ClusterTrustBundles are looked at again; nobody watches them
+  PodCertificates certificates_;
   std::map<std::string, ClaimedDirectory> claimed_;  // by the volume's name, once its claim was bound
 };
 

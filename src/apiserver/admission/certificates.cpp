@@ -1,9 +1,8 @@
 // CertificateApproval, CertificateSigning and CertificateSubjectRestriction: who may say yes to a certificate, who may put it
 // there, and which subjects nobody gets. (Kubernetes: plugin/pkg/admission/certificates.)
-#include "apiserver/admission/extensions.h"
 #include "apiserver/admission/plugins.h"
-#include "apiserver/authz.h"
 #include "apiserver/edit.h"
+#include "apiserver/signers.h"
 #include "base/strings.h"
 #include "io/pki.h"
 
@@ -13,16 +12,8 @@ namespace {
 constexpr std::string_view group = "certificates.k8s.io", requests = "certificatesigningrequests";
 constexpr std::string_view client_signer = "kubernetes.io/kube-apiserver-client";
 
-// The verb on the signer, or on all signers of its domain.
 bool may(const Attributes& attributes, std::string_view verb, std::string_view signer) {
-  const Authorizer* authorizer = attributes.cluster.extensions().authorizer();
-  if (!authorizer) return false;
-  apiserver::Attributes asked{.verb = std::string(verb), .group = std::string(group), .version = "*", .resource = "signers"};
-  for (const std::string& name : {std::string(signer), std::string(signer.substr(0, signer.find('/'))) + "/*"}) {
-    asked.name = name;
-    if (authorizer->authorize(attributes.action.user, asked).allowed) return true;
-  }
-  return false;
+  return may_act_for_signer(attributes.cluster, attributes.action.user, verb, signer);
 }
 
 }  // namespace

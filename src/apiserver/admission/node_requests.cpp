@@ -8,6 +8,7 @@
 #include "apiserver/edit.h"
 #include "base/strings.h"
 #include "io/pki.h"
+#include "model/types/core_v1.h"
 
 namespace estiba::apiserver::admission {
 namespace {
@@ -107,6 +108,44 @@ Result<void> restrict_certificate(const Attributes& a, const std::string& node) 
   return {};
 }
 
+// Certificates are for pods that run on the node, and say no more than what is so.
+Result<void> restrict_pod_certificate(const Attributes& a, const std::string& node) {
+  if (!a.creating()) return a.forbidden("nodes may only create PodCertificateRequests");
+  const json::Node& spec = *a.object->find("spec");
+  const std::string of = quoted(std::string(a.ns()) + "/" + std::string(spec.string_at("podName")));
+  const std::string_view named = spec.string_at("nodeName");
+  if (named != node)
+    return a.forbidden("PodCertificateRequest.Spec.NodeName=" + quoted(named) + ", which is not the requesting node " + quoted(node));
+  const auto found = [&](std::string_view resource, std::string_view ns, std::string_view name,
+                         std::string_view what) -> Result<model::ObjectRef> {
+    auto object = a.cluster.find("", resource, ns, name);
+    if (!object)
+      return a.forbidden("while retrieving " + std::string(what) + " named in the PodCertificateRequest: " + object.error().message);
+    return object;
+  };
+  const auto differs = [&](std::string_view what, std::string_view uid, const model::ObjectRef& object) {
+    return a.forbidden("PodCertificateRequest for pod " + of + " names " + std::string(what) + " UID " + quoted(uid) +
+                       ", which differs from the running one (" + quoted(object.meta().uid) + ")");
+  };
+  const model::ObjectRef own = TRY(found("nodes", {}, node, "node " + quoted(node)));
+  if (own.meta().uid != spec.string_at("nodeUID")) return differs("node", spec.string_at("nodeUID"), own);
+  const model::ObjectRef pod = TRY(found("pods", a.ns(), spec.string_at("podName"), "pod " + of));
+  if (pod.meta().uid != spec.string_at("podUID")) return differs("pod", spec.string_at("podUID"), pod);
+  const auto& typed = pod.as<model::core_v1::Pod>();
+  if (typed.spec.nodeName != node)
+    return a.forbidden("pod " + of + " is not running on node " + quoted(node) + " named in the PodCertificateRequest");
+  if (!pod.meta().annotation("kubernetes.io/config.mirror").empty()) return a.forbidden("pod " + of + " is a mirror pod");
+  const std::string_view account = spec.string_at("serviceAccountName");
+  if (account != typed.spec.serviceAccountName)
+    return a.forbidden("PodCertificateRequest for pod " + of + " contains serviceAccountName (" + quoted(account) +
+                       ") that differs from running pod (" + quoted(typed.spec.serviceAccountName) + ")");
+  const model::ObjectRef identity =
+      TRY(found("serviceaccounts", a.ns(), account, "service account " + quoted(std::string(a.ns()) + "/" + std::string(account))));
+  if (identity.meta().uid != spec.string_at("serviceAccountUID"))
+    return differs("service account", spec.string_at("serviceAccountUID"), identity);
+  return {};
+}
+
 Result<void> restrict_slice(const Attributes& a, const std::string& node) {
   const json::Node* slice = a.creating() ? a.object : a.removing() ? a.old : nullptr;
   if (!slice || slice->string_at("spec", "nodeName") == node) return {};
@@ -122,6 +161,7 @@ Result<void> restrict_node_requests(const Attributes& attributes, const std::str
   if (creating && sub == "token" && attributes.is_any("", "serviceaccounts")) return restrict_token(attributes, node);
   if (creating && sub == "eviction" && attributes.is_any("", "pods")) return restrict_eviction(attributes, node);
   if (creating && attributes.is("certificates.k8s.io", "certificatesigningrequests")) return restrict_certificate(attributes, node);
+  if (attributes.is_any("certificates.k8s.io", "podcertificaterequests")) return restrict_pod_certificate(attributes, node);
   if (attributes.is("resource.k8s.io", "resourceslices")) return restrict_slice(attributes, node);
   return {};
 }

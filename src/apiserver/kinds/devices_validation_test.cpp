@@ -82,24 +82,6 @@ TEST_F(DeviceRules, devices_of_slices) {
       rows);
 }
 
-TEST_F(DeviceRules, certificates_of_pods) {
-  const RuleRow rows[] = {
-      {"'signerName':'example.com/s','maxExpirationSeconds':3600,'pkixPublicKey':'YQ==','proofOfPossession':'YQ=='", ""},
-      {"'signerName':'example.com/s','maxExpirationSeconds':3599,'pkixPublicKey':'YQ==','proofOfPossession':'YQ=='",
-       "spec.maxExpirationSeconds: Invalid value: 3599: must be in the range [3600, 7862400]"},
-      {"'signerName':'kubernetes.io/s','maxExpirationSeconds':90000,'pkixPublicKey':'YQ==','proofOfPossession':'YQ=='",
-       "spec.maxExpirationSeconds: Invalid value: 90000: must be in the range [3600, 86400]"},
-      {"'signerName':'example.com/s','pkixPublicKey':'YQ=='",
-       "spec: Invalid value: \"\": exactly one of (stubPKCS10Request) or (pkixPublicKey, proofOfPossession) must be set"},
-      {"'signerName':'example.com/s','stubPKCS10Request':'YQ=='",
-       "spec.stubPKCS10Request: Invalid value: \"YQ==\": must be a valid PKCS#10 request with a signature that holds"},
-  };
-  creations("certificates.k8s.io", "v1beta1", "podcertificaterequests",
-            "{'metadata':{'name':'r'},'spec':{'podName':'p','podUID':'1','serviceAccountName':'a','serviceAccountUID':'2','nodeName':'n','"
-            "nodeUID':'3',$}}",
-            rows);
-}
-
 TEST_F(DeviceRules, versions_of_storage) {
   const RuleRow names[] = {
       {"apps.deployments", ""},

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "apiserver/edit.h"
+#include "apiserver/kinds/certificate_rules.h"
 #include "apiserver/kinds/field_rules.h"
 #include "apiserver/kinds/persistent_volume.h"
 #include "apiserver/kinds/pod_check.h"
@@ -172,9 +173,16 @@ void validate_certificate(const Node& certificate, const std::string& path, Path
                                  {"keyPath", Check::inner_path},
                                  {"certificateChainPath", Check::inner_path}};
   check_fields(certificate, rules, path, errors);
-  if (const auto seconds = int_at(certificate, "maxExpirationSeconds"); seconds && *seconds < 3600)
-    errors.invalid(path + ".maxExpirationSeconds", certificate.find("maxExpirationSeconds"),
-                   "if provided, maxExpirationSeconds must be >= 3600");
+  validate_user_annotations(certificate.find("userAnnotations"), path + ".userAnnotations", errors);
+  if (const auto seconds = int_at(certificate, "maxExpirationSeconds")) {
+    const int64_t most = most_certificate_seconds(certificate.string_at("signerName"));
+    const auto refuse = [&](std::string_view sign, int64_t limit) {
+      errors.invalid(path + ".maxExpirationSeconds", certificate.find("maxExpirationSeconds"),
+                     "if provided, maxExpirationSeconds must be " + std::string(sign) + " " + std::to_string(limit));
+    };
+    if (*seconds < least_certificate_seconds) refuse(">=", least_certificate_seconds);
+    if (*seconds > most) refuse("<=", most);
+  }
   bool any = false;
   for (std::string_view key : {"credentialBundlePath", "keyPath", "certificateChainPath"}) {
     any |= has_value(certificate, key);
