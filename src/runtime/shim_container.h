@@ -74,6 +74,7 @@ class ShimContainer {
   std::unique_ptr<AttachPipe> attach_pipe(os::Fd write_end, bool hold);
   void let_streams_flow();
   Result<void> watch_streams();
+  void stream_ready(os::Fd& fd, ContainerLog::Stream stream);
   /// How many bytes came; 0: none now, or the end.
   size_t read_stream(os::Fd& fd, ContainerLog::Stream stream);
   void watch_memory();
@@ -96,6 +97,7 @@ class ShimContainer {
   std::list<Attached> attached_;
   std::unique_ptr<InputPump> input_;
   bool held_ = false;  // the streams are not read: somebody who is attached is behind
+  Instant read_at_{};  // when a stream was last read
   uint64_t grace_timer_ = 0;
 };
 
