@@ -31,6 +31,7 @@ class Child {
     // Whatever the parent had open stays outside, also from /proc/self/fd of the program's first instruction on. What is opened from here
     // on is close-on-exec of itself.
     TRY(os::cloexec_from(3 + options_.preserve_fds));
+    if (plan_.network_later) TRY(make_network());
     TRY(os::Cgroup::enter(plan_.cgroup_tasks));
     plan_.cgroup_tasks.clear();
     if (options_.die_with_parent) TRY(os::set_parent_death_signal(SIGKILL));
@@ -53,6 +54,14 @@ class Child {
     gone_ = true;
     Message message = TRY(receive(plan_.control));
     if (message.kind != msg_go) return fail(Code::cancelled, "the runtime has gone away");
+    return {};
+  }
+
+  Result<void> make_network() {
+    TRY_AS("net", os::unshare(CLONE_NEWNET));
+    Message message = TRY(receive(plan_.control));
+    if (message.kind != msg_group) return fail(Code::cancelled, "the runtime has gone away");
+    plan_.cgroup_tasks = std::move(message.fds);
     return {};
   }
 

@@ -53,16 +53,14 @@ bool same_process_alive(const ContainerState& state) {
   return time && *time == state.pid_start_time && os::alive(state.pid);
 }
 
-Result<std::optional<os::Cgroup>> make_cgroup(const CreateOptions& options, const Spec& spec) {
-  if (options.no_cgroup) return std::nullopt;
-  os::Cgroup group = TRY(os::Cgroup::at(cgroup_path_for(spec, options.id)));
+Result<void> make_cgroup(const os::Cgroup& group, const Spec& spec) {
   TRY(group.create());
   auto applied = group.apply(with_usual_devices(spec.linux_.resources.value_or(os::CgroupResources{}), spec));
   if (!applied) {
     (void)group.remove();
     return std::unexpected(std::move(applied.error()).context("linux.resources"));
   }
-  return group;
+  return {};
 }
 
 // What create has made so far; undone unless it succeeds.
@@ -140,15 +138,15 @@ Result<Container> create(const CreateOptions& options) {
     return fail_errno("mkdir " + dir);
   }
   Undo undo{dir, {}};
-  TRY(os::write_file_atomic(dir + "/config.json", text, 0600, false));
   container.state.id = options.id;
   container.state.bundle = options.bundle;
-  undo.cgroup = TRY(make_cgroup(options, container.spec));
+  std::optional<os::Cgroup> group;
+  if (!options.no_cgroup) group = TRY(os::Cgroup::at(cgroup_path_for(container.spec, options.id)));
   LaunchOptions launch_options{.id = options.id,
                                .bundle = options.bundle,
                                .spec = &container.spec,
                                .process = &container.spec.process,
-                               .cgroup = undo.cgroup,
+                               .cgroup = group,
                                .preserve_fds = options.preserve_fds,
                                .no_pivot = options.no_pivot};
   for (int i = 0; i < 3; i++) launch_options.stdio[i] = options.stdio[i];
@@ -162,8 +160,14 @@ Result<Container> create(const CreateOptions& options) {
     console = TRY(os::connect_unix(options.console_socket, SOCK_STREAM));
     launch_options.console_socket = console.get();
   }
-  container.process = TRY(launch(launch_options));
-  if (auto done = finish_create(options, container, undo.cgroup); !done) {
+  container.process = TRY(launch(launch_options, [&]() -> Result<void> {
+    // Nobody reads it before there is a state.
+    TRY(os::write_file(dir + "/config.json", text, O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+    if (group) TRY(make_cgroup(*group, container.spec));
+    undo.cgroup = group;
+    return {};
+  }));
+  if (auto done = finish_create(options, container, group); !done) {
     (void)os::send_signal(container.process.pid, SIGKILL);
     (void)os::wait_child(container.process.pid);
     return std::unexpected(std::move(done.error()));

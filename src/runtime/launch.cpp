@@ -207,7 +207,7 @@ std::optional<std::pair<uid_t, gid_t>> owner_outside(const Spec& spec, const Spe
 
 class Launch {
  public:
-  explicit Launch(Plan& plan) : plan_(plan), options_(plan.options) {}
+  Launch(Plan& plan, UniqueFunction<Result<void>()> prepare) : plan_(plan), options_(plan.options), prepare_(std::move(prepare)) {}
 
   Result<Launched> run() {
     auto [ours, theirs] = TRY(os::make_socketpair(SOCK_SEQPACKET));
@@ -216,7 +216,9 @@ class Launch {
     // In version 2 the group's files belong to nobody in another user namespace; there it is moved by its number.
     bool foreign_user =
         (plan_.new_namespaces | plan_.join_kinds) & CLONE_NEWUSER || (!plan_.joins.empty() && plan_.joins[0].first == CLONE_NEWUSER);
-    if (options_.cgroup) plan_.cgroup_tasks = TRY(options_.cgroup->open_tasks());
+    plan_.network_later = prepare_ && TRY(group_can_come_later());
+    if (prepare_ && !plan_.network_later) TRY(prepare_());
+    if (options_.cgroup && !plan_.network_later) plan_.cgroup_tasks = TRY(options_.cgroup->open_tasks());
     if (options_.cgroup && !foreign_user) cgroup = TRY(options_.cgroup->open_for_clone());
     TRY(hand_over());
     plan_.control = theirs.get();
@@ -224,7 +226,8 @@ class Launch {
     theirs.reset();
     plan_.control = -1;
     plan_.outside = {};
-    auto done = converse(!cgroup && plan_.cgroup_tasks.empty());
+    auto done = plan_.network_later ? hand_group() : Result<void>();
+    if (done) done = converse(!cgroup && plan_.cgroup_tasks.empty());
     if (!done) {
       abandon();
       return std::unexpected(std::move(done.error()));
@@ -235,7 +238,8 @@ class Launch {
  private:
   Result<void> clone(int cgroup) {
     if (!plan_.staged) {
-      out_.pid = TRY(os::clone_process({.flags = uint64_t(plan_.new_namespaces), .cgroup = cgroup, .pidfd = &out_.pidfd}));
+      const int kinds = plan_.network_later ? plan_.new_namespaces & ~CLONE_NEWNET : plan_.new_namespaces;
+      out_.pid = TRY(os::clone_process({.flags = uint64_t(kinds), .cgroup = cgroup, .pidfd = &out_.pidfd}));
       if (out_.pid == 0) {
         out_.control.reset();
         run_child(plan_);
@@ -254,6 +258,23 @@ class Launch {
     if (message.kind != msg_pid || message.fds.empty()) return fail(Code::internal, "the stage process ended without a word");
     out_.pid = TRY(os::pid_of(message.fds[0].get()));
     if (os::has_pidfds()) out_.pidfd = std::move(message.fds[0]);
+    return {};
+  }
+
+  // In version 2 a process is born in its group, and there is one.
+  Result<bool> group_can_come_later() const {
+    return !plan_.staged && (plan_.new_namespaces & CLONE_NEWNET) && !(plan_.new_namespaces & CLONE_NEWUSER) &&
+           TRY(os::cgroup_host())->mode == os::CgroupMode::v1;
+  }
+
+  Result<void> hand_group() {
+    TRY(prepare_());
+    if (options_.cgroup) plan_.cgroup_tasks = TRY(options_.cgroup->open_tasks());
+    std::vector<int> files;
+    for (const os::Fd& file : plan_.cgroup_tasks) files.push_back(file.get());
+    auto sent = os::send_with_fds(out_.control.get(), std::string_view(&msg_group, 1), files);
+    // It may have failed and gone already; why is in what it sent before.
+    if (!sent && sent.error().sys != EPIPE) return std::unexpected(std::move(sent.error()));
     return {};
   }
 
@@ -335,6 +356,7 @@ class Launch {
 
   Plan& plan_;
   const LaunchOptions& options_;
+  UniqueFunction<Result<void>()> prepare_;
   Launched out_;
 };
 
@@ -348,9 +370,9 @@ Result<void> Launched::start() {
   return {};  // closed by execve
 }
 
-Result<Launched> launch(const LaunchOptions& options) {
+Result<Launched> launch(const LaunchOptions& options, UniqueFunction<Result<void>()> prepare) {
   Plan plan = TRY(make_plan(options));
-  return Launch(plan).run();
+  return Launch(plan, std::move(prepare)).run();
 }
 
 Result<void> start_by_fifo(const std::string& fifo) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "base/function.h"
 #include "os/cgroup.h"
 #include "os/fd.h"
 #include "os/seccomp.h"
@@ -42,8 +43,10 @@ struct Launched {
   Result<void> start();
 };
 
-/// Makes the process; what went wrong in it comes back as this call's error, and then nothing is left of it.
-Result<Launched> launch(const LaunchOptions& options);
+/// Makes the process; what went wrong in it comes back as this call's error, and then nothing is left of it. `prepare`, if given, makes
+/// options.cgroup, and whatever else is to be there before the process runs: in version 1, whose many groups take as long as a network
+/// namespace does, while the process makes that.
+Result<Launched> launch(const LaunchOptions& options, UniqueFunction<Result<void>()> prepare = {});
 
 /// Waits for the container's process behind `fifo` (made with LaunchOptions::exec_fifo) to go on to execve(2).
 Result<void> start_by_fifo(const std::string& fifo);
