@@ -120,6 +120,19 @@ def test_errors_are_one_line_and_in_the_log(oci):
     assert entry["level"] == "error" and entry["msg"] == "container nothing does not exist"
 
 
+def test_a_group_that_cannot_be_had_leaves_nothing(oci):
+    """In version 1 the process is there before its groups are."""
+    done = oci.run("true", change=lambda config: config["linux"]["resources"].update(unified={"no.such.file": "1"}), check=False)
+    assert done.returncode == 1 and "linux.resources: " in done.stderr, done.stderr
+    assert os.listdir(oci.state) == [] and oci("list", "-q").stdout == ""
+    assert not [path for path, folders, _ in os.walk("/sys/fs/cgroup") if path.endswith(f"/estiba-e2e-{os.getpid()}") and folders]
+    # And the next of that name has a network of its own, in the group that it was given.
+    done = oci.run("sh", "-c", "cat /proc/net/dev; cat /proc/self/cgroup", change=lambda config: (config["linux"]["resources"].pop("unified"), config["linux"].update(
+        namespaces=[n for n in config["linux"]["namespaces"] if n["type"] != "cgroup"])))
+    assert [line.split(":")[0].strip() for line in done.stdout.splitlines() if ":" in line and "/" not in line] == ["lo"]
+    assert f"/estiba-e2e-{os.getpid()}/c" in done.stdout
+
+
 def test_features_and_version(oci):
     features = json.loads(oci("features").stdout)
     assert features["ociVersionMax"].startswith("1.2") and features["linux"]["mountExtensions"] == {"idmap": {"enabled": True}}
