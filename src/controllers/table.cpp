@@ -40,6 +40,8 @@ static constexpr ControllerEntry table[] = {
     {"horizontal-pod-autoscaler", make_autoscaler},
     {"service-cidr", make_service_cidr_controller},
     {"service-catalog-broker", make_service_broker_controller},
+    {"service-catalog-instance", make_service_instance_controller},
+    {"service-catalog-binding", make_service_binding_controller},
 };
 
 std::span<const ControllerEntry> controller_table() { return table; }

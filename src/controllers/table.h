@@ -45,5 +45,7 @@ std::unique_ptr<Controller> make_local_provisioner(Context& context);
 std::unique_ptr<Controller> make_autoscaler(Context& context);
 std::unique_ptr<Controller> make_service_cidr_controller(Context& context);
 std::unique_ptr<Controller> make_service_broker_controller(Context& context);
+std::unique_ptr<Controller> make_service_instance_controller(Context& context);
+std::unique_ptr<Controller> make_service_binding_controller(Context& context);
 
 }  // namespace estiba::controllers

@@ -177,7 +177,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if parts[-1] == "last_operation":
             if not (folder / "finish").exists():
                 return 200, {"state": "in progress", "description": "working"}
-            return self.finish(query.get("operation", ""), instance, binding)
+            return self.last_operation(query.get("operation", ""), instance, binding)
         slow = plan.endswith("-async") and query.get("accepts_incomplete") == "true"
         if self.command == "GET":
             return 200, {"credentials": credentials_of(instance, binding)}
@@ -200,7 +200,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         status = provision(instance, body) if self.command == "PUT" else deprovision(instance)
         return status, {"dashboard_url": f"http://dashboard/{instance}"} if self.command == "PUT" else {}
 
-    def finish(self, operation, instance, binding):
+    def last_operation(self, operation, instance, binding):
         with lock:
             body = state()["operations"].get(operation)
         if body is None:

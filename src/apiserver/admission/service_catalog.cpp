@@ -101,11 +101,18 @@ void complete_changed_instance(Attributes& attributes) {
     attributes.doc->set(attributes.spec(), "userInfo", attributes.doc->copy(*user));
 }
 
+bool may_read_secret(const Attributes& attributes, const std::string& ns, const std::string& name) {
+  const Authorizer* authorizer = attributes.cluster.extensions().authorizer();
+  apiserver::Attributes asked{.verb = "get", .group = "", .version = "v1", .resource = "secrets"};
+  asked.ns = ns;
+  asked.name = name;
+  return authorizer && authorizer->authorize(attributes.action.user, asked).allowed;
+}
+
 /// A broker is asked with what the Secret holds: who names the Secret must be one who may read it.
-Result<void> check_secret_access(Attributes& attributes, bool cluster) {
+Result<void> check_auth_secrets(Attributes& attributes, bool cluster) {
   const json::Node* info = attributes.object->at("spec", "authInfo");
   if (!info || (attributes.updating() && same(info, attributes.old->at("spec", "authInfo")))) return {};
-  const Authorizer* authorizer = attributes.cluster.extensions().authorizer();
   for (std::string_view kind : {"basic", "bearer"}) {
     const json::Node* reference = info->at(kind, "secretRef");
     if (!reference) continue;
@@ -114,11 +121,24 @@ Result<void> check_secret_access(Attributes& attributes, bool cluster) {
     if (name.empty() || ns.empty())
       return attributes.forbidden("spec.authInfo." + std::string(kind) + ".secretRef must give the Secret's name" +
                                   (cluster ? " and namespace" : ""));
-    apiserver::Attributes asked{.verb = "get", .group = "", .version = "v1", .resource = "secrets"};
-    asked.ns = ns;
-    asked.name = name;
-    if (!authorizer || !authorizer->authorize(attributes.action.user, asked).allowed)
+    if (!may_read_secret(attributes, ns, name))
       return attributes.forbidden("broker forbidden access to auth secret (" + name + "): user " + quoted(attributes.action.user.name) +
+                                  " may not get Secret " + ns + "/" + name);
+  }
+  return {};
+}
+
+/// So must be who has a Secret of any namespace copied into a binding's.
+Result<void> check_added_secrets(Attributes& attributes) {
+  const json::Node* transforms = attributes.spec().find("secretTransforms");
+  if (!transforms) return {};
+  for (const json::Node& transform : *transforms) {
+    const json::Node* reference = transform.at("addKeysFrom", "secretRef");
+    if (!reference) continue;
+    const std::string_view there = reference->string_at("namespace");
+    const std::string ns(there.empty() ? attributes.ns() : there), name(reference->string_at("name"));
+    if (!may_read_secret(attributes, ns, name))
+      return attributes.forbidden("spec.secretTransforms: addKeysFrom: user " + quoted(attributes.action.user.name) +
                                   " may not get Secret " + ns + "/" + name);
   }
   return {};
@@ -197,12 +217,13 @@ Result<void> complete_catalog_object(Attributes& attributes) {
 Result<void> check_catalog_object(Attributes& attributes) {
   if (!concerns(attributes)) return {};
   const std::string_view plural = attributes.action.resource->plural;
-  if (is_broker(plural)) return check_secret_access(attributes, plural == "clusterservicebrokers");
+  if (is_broker(plural)) return check_auth_secrets(attributes, plural == "clusterservicebrokers");
   if (plural == "serviceinstances") {
     TRY(check_plan_reference(attributes));
     return attributes.updating() ? check_changed_instance(attributes) : Result<void>{};
   }
   if (plural != "servicebindings" || !attributes.creating()) return {};
+  TRY(check_added_secrets(attributes));
   const std::string_view instance = attributes.object->string_at("spec", "instanceRef", "name");
   auto found = attributes.cluster.find(service_catalog_group, "serviceinstances", attributes.ns(), instance);
   if (found && !found->meta().deletion_timestamp.empty())

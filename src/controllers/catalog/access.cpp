@@ -10,7 +10,10 @@ using model::ObjectRef;
 constexpr std::string_view api_version = "2.17";
 
 BrokerAccess::BrokerAccess(Context& context)
-    : client_(context.client), brokers_(context.options.brokers), services_(context.informers.of(client::services)) {}
+    : client_(context.client),
+      brokers_(context.options.brokers),
+      services_(context.informers.of(client::services)),
+      namespaces_(context.informers.of(client::namespaces)) {}
 
 // A key of a Secret's data, decoded.
 static Result<std::string> secret_value(const json::Node& secret, std::string_view called, std::string_view key) {
@@ -26,6 +29,20 @@ Task<Result<std::string>> BrokerAccess::authorization(std::string ns, const Scop
   if (!reference) co_return std::string();
   if (scope->cluster) ns = reference->string_at("namespace");
   const std::string name(reference->string_at("name")), called = ns + "/" + name;
+  auto read = co_await read_secret(ns, name, reference == basic);
+  if (read) {
+    if (!scope->cluster) known_[called] = *read;
+    co_return read;
+  }
+  const ObjectRef there = namespaces_.get(ns);
+  const auto known = known_.find(called);
+  if (read.error().code == Code::not_found && known != known_.end() && there && !there.meta().deletion_timestamp.empty())
+    co_return known->second;
+  co_return read;
+}
+
+Task<Result<std::string>> BrokerAccess::read_secret(std::string ns, std::string name, bool basic) {
+  const std::string called = ns + "/" + name;
   auto secret = CO_TRY_AS("auth secret " + called, co_await client_.get(client::secrets, ns, name));
   const json::Document doc = CO_TRY(json::Document::parse(secret.object->json()));
   if (!basic) co_return "Bearer " + CO_TRY(secret_value(doc.root(), called, "token"));

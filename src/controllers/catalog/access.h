@@ -1,6 +1,6 @@
 // Asking a broker, as its object says: where it is, who asks it, by which certificates it is believed.
 #pragma once
-#include <optional>
+#include <map>
 
 #include "controllers/catalog/brokers.h"
 #include "controllers/catalog/kinds.h"
@@ -35,6 +35,7 @@ class BrokerAccess {
 
  private:
   Task<Result<std::string>> authorization(std::string ns, const Scope* scope, const json::Node* info);
+  Task<Result<std::string>> read_secret(std::string ns, std::string name, bool basic);
   /// A broker that is a Service of this cluster is reached by the Service's address: the server's machine need not know the cluster's
   /// names.
   void lead_to_service(Access& access) const;
@@ -42,6 +43,8 @@ class BrokerAccess {
   client::Client& client_;
   Brokers* const brokers_;
   client::Informer& services_;
+  client::Informer& namespaces_;
+  std::map<std::string, std::string> known_;  // what Secrets of namespaces held last: such a Secret goes before what was made with it
 };
 
 }  // namespace estiba::controllers::catalog

@@ -45,7 +45,9 @@ class BrokerController final : public Controller {
             before.meta().deletion_timestamp != after.meta().deletion_timestamp)
           enqueue(after ? after : before);
       });
-      informer(scope->classes);
+      informer(scope->classes).on_change([this](const ObjectRef& before, const ObjectRef& after) {
+        if (before && after && !after.meta().deletion_timestamp.empty()) enqueue(unused_key);
+      });
       informer(scope->plans);
     }
     instances_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
@@ -199,6 +201,8 @@ class BrokerController final : public Controller {
     JsonWriter json;
     json.object().field("apiVersion", std::string(group) + "/v1beta1").field("kind", kind_of(*scope, *entry));
     json.object("metadata").field("name", entry->name).raw("labels", self->labels_of(*scope, *entry, broker.meta()));
+    // A class stays for its instances, even where its whole namespace goes: its identifier is needed to deprovision them.
+    if (entry->class_name.empty()) json.array("finalizers").value(finalizer).end();
     json.array("ownerReferences");
     write_controller_reference(json, broker.meta());
     json.end().end().raw("spec", entry->spec).end();
@@ -215,6 +219,7 @@ class BrokerController final : public Controller {
   static Task<Result<void>> change(BrokerController* self, const Scope* scope, ObjectRef broker, const Entry* entry, ObjectRef known,
                                    client::Resource resource) {
     client::Informer& own = self->informer(resource);
+    if (!known.meta().deletion_timestamp.empty()) co_return {};
     json::Document doc = CO_TRY(json::Document::parse(known.print()));
     const std::string_view theirs = doc.root().string_at("spec", scope->broker_field);
     if (theirs != broker.meta().name)
@@ -246,6 +251,12 @@ class BrokerController final : public Controller {
   static Task<Result<void>> withdraw(BrokerController* self, const Scope* scope, ObjectRef object, client::Resource resource) {
     if (self->used(*scope, object, resource))
       co_return co_await self->patch_status(self->informer(resource), object, R"({"status":{"removedFromBrokerCatalog":true}})");
+    if (client::has_finalizer(object.meta(), finalizer)) {
+      auto free = co_await self->client_.patch(resource, object.meta().ns, object.meta().name, client::PatchType::merge,
+                                               client::finalizer_patch(object, finalizer, false));
+      if (!free && free.error().code == Code::not_found) co_return {};
+      if (!free) co_return std::unexpected(std::move(free.error()).context("let " + client::key_of(object) + " go"));
+    }
     auto removed = co_await self->client_.remove(resource, object.meta().ns, object.meta().name, {.uid = object.meta().uid});
     if (removed || removed.error().code == Code::not_found) co_return {};
     co_return std::unexpected(std::move(removed.error()).context("delete " + client::key_of(object)));
@@ -258,7 +269,8 @@ class BrokerController final : public Controller {
         for (const ObjectRef& object : informer(resource).list()) {
           const json::Document doc = CO_TRY(json::Document::parse(object.object->json()));
           const json::Node* removed = doc.root().at("status", "removedFromBrokerCatalog");
-          if (removed && removed->as_bool() && !used(*scope, object, resource)) CO_TRY(co_await withdraw(this, scope, object, resource));
+          const bool goes = (removed && removed->as_bool()) || !object.meta().deletion_timestamp.empty();
+          if (goes && !used(*scope, object, resource)) CO_TRY(co_await withdraw(this, scope, object, resource));
         }
       }
       informer(scope->brokers).each([this](const ObjectRef& broker) {
