@@ -41,22 +41,22 @@ Task<void> Job::join() {
 // --- TaskGroup -------------------------------------------------------------------------------------------------------
 
 struct TaskGroup::State {
-  struct Entry {
-    Task<void> root;
-    bool done = false;
-  };
-  std::list<Entry> entries;
-  size_t running = 0;
+  using Roots = std::list<Task<void>>;
+  Roots running, ended;
   Event idle;
 
-  static Task<void> run(State* state, Entry* entry, Task<void> task) {
+  static Task<void> run(State* state, Roots::iterator self, Task<void> task) {
     co_await std::move(task);
     // This frame is still on the stack: whoever comes next frees it.
-    entry->done = true;
-    if (--state->running == 0) state->idle.set();
+    state->ended.splice(state->ended.end(), state->running, self);
+    if (state->running.empty()) state->idle.set();
   }
-  void sweep() {
-    entries.remove_if([](const Entry& entry) { return entry.done; });
+  // Destroying a frame may start or cancel others: each leaves the list before it goes.
+  static void clear(Roots& roots) {
+    while (!roots.empty()) {
+      const Task<void> root = std::move(roots.front());
+      roots.pop_front();
+    }
   }
 };
 
@@ -64,28 +64,23 @@ TaskGroup::TaskGroup() : state_(std::make_unique<State>()) {}
 TaskGroup::~TaskGroup() { cancel(); }
 
 void TaskGroup::start(Task<void> task) {
-  state_->sweep();
+  State::clear(state_->ended);
   state_->idle.reset();
-  ++state_->running;
-  State::Entry& entry = state_->entries.emplace_back();
-  entry.root = State::run(state_.get(), &entry, std::move(task));
-  start_root(entry.root);
+  const auto self = state_->running.emplace(state_->running.end());
+  *self = State::run(state_.get(), self, std::move(task));
+  start_root(*self);
 }
 
-size_t TaskGroup::size() const { return state_->running; }
+size_t TaskGroup::size() const { return state_->running.size(); }
 
 Task<void> TaskGroup::join() {
-  while (state_->running > 0) co_await state_->idle.wait();
-  state_->sweep();
+  while (!state_->running.empty()) co_await state_->idle.wait();
+  State::clear(state_->ended);
 }
 
 void TaskGroup::cancel() {
-  // Destroying a frame may start or cancel others: each leaves the list before it goes.
-  while (!state_->entries.empty()) {
-    State::Entry entry = std::move(state_->entries.front());
-    state_->entries.pop_front();
-    if (!entry.done) --state_->running;
-  }
+  State::clear(state_->running);
+  State::clear(state_->ended);
   state_->idle.set();
 }
 

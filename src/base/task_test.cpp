@@ -82,10 +82,43 @@ TEST(Task, EventWakesAllAndLimitsHold) {
   EXPECT_EQ(group.size(), 0u);
 }
 
+TEST(Task, ManyTasksOfAGroupEndInAnyOrder) {
+  FakeExecutor exec;
+  TaskGroup group;
+  size_t ended = 0;
+  const auto waits = [](Duration time, size_t* ended) -> Task<void> {
+    if (time > Duration::zero()) co_await sleep_for(time);
+    ++*ended;
+  };
+  // Each start costs the same, however many there are: else this takes minutes.
+  constexpr size_t many = 200'000;
+  for (size_t i = 0; i < many; ++i) group.start(waits(std::chrono::seconds(i * 7919 % 4), &ended));
+  EXPECT_EQ(ended, many / 4);
+  EXPECT_EQ(group.size(), many - ended);
+  exec.advance(2s);
+  EXPECT_EQ(ended, many / 4 * 3);
+  bool joined = false;
+  Job job([](TaskGroup* group, bool* joined) -> Task<void> {
+    co_await group->join();
+    *joined = true;
+  }(&group, &joined));
+  EXPECT_FALSE(joined);
+  exec.advance(1s);
+  EXPECT_TRUE(joined);
+  EXPECT_EQ(group.size(), 0u);
+  group.start(waits(1s, &ended));
+  group.cancel();
+  EXPECT_EQ(exec.timers(), 0u);
+  EXPECT_EQ(ended, many);
+}
+
 TEST(Task, AWaiterDroppedAfterSetIsNotResumed) {
   FakeExecutor exec;
   Event event;
-  Job job([](Event* e) -> Task<void> { co_await e->wait(); ADD_FAILURE(); }(&event));
+  Job job([](Event* e) -> Task<void> {
+    co_await e->wait();
+    ADD_FAILURE();
+  }(&event));
   event.set();
   job.cancel();
   exec.run();
