@@ -63,6 +63,9 @@ bool is_ready(const Node& node) {
   return std::ranges::any_of(node.status.conditions, [](const NodeCondition& c) { return c.type == "Ready" && c.status == "True"; });
 }
 bool is_job(const Pod& pod) { return pod.spec.restartPolicy == "Never" || pod.spec.restartPolicy == "OnFailure"; }
+bool is_ready(const Pod& pod) {
+  return std::ranges::any_of(pod.status.conditions, [](const PodCondition& c) { return c.type == "Ready" && c.status == "True"; });
+}
 bool has_ended(const Pod& pod) { return pod.status.phase == "Succeeded" || pod.status.phase == "Failed"; }
 
 Duration seconds_of(std::string_view text, Duration otherwise) {
@@ -219,6 +222,12 @@ struct HollowNodes::State {
     }
     return status;
   }
+  // Pods of a node that was lost for a time have been marked by the control plane.
+  PodStatus ready_again(const ObjectRef& pod) const {
+    PodStatus status = pod.as<Pod>().status;
+    for (const char* type : {"Ready", "ContainersReady"}) set_condition(status, type, true, now());
+    return status;
+  }
   std::string host_ip(const Pod& pod) const { return dotted(node_addresses + uint32_t(number_of(pod.spec.nodeName))); }
   PodStatus ended(const ObjectRef& pod, int exit_code) const {
     PodStatus status = pod.as<Pod>().status;
@@ -272,8 +281,13 @@ struct HollowNodes::State {
       const Duration runs = seconds_of(meta.annotation(hollow_seconds), self->options.job);
       if (!self->is_due(key, self->first_seen("job " + meta.uid), runs)) co_return {};
       next = self->ended(pod, parse_number<int>(meta.annotation(hollow_exit_code)).value_or(0));
-    } else {
+    } else if (is_ready(typed)) {
       co_return {};
+    } else if (const ObjectRef node = self->nodes->get(typed.spec.nodeName); !node || !is_ready(node.as<Node>())) {
+      self->pod_work->add_after(key, 1s);
+      co_return {};
+    } else {
+      next = self->ready_again(pod);
     }
     auto written = co_await self->client.patch(client::pods, meta.ns, meta.name, client::PatchType::merge, self->patch_of(pod, *next),
                                                {.subresource = "status"});
@@ -290,7 +304,7 @@ struct HollowNodes::State {
     }
     const Pod& typed = after.as<Pod>();
     if (!is_ours(typed.spec.nodeName)) return;
-    const bool rests = typed.status.phase == "Running" ? !is_job(typed) : has_ended(typed);
+    const bool rests = typed.status.phase == "Running" ? !is_job(typed) && is_ready(typed) : has_ended(typed);
     if (after.meta().deletion_timestamp.empty() && rests) return;
     pod_work->add(client::key_of(after));
   }

@@ -111,6 +111,21 @@ TEST_F(HollowNodesTest, ALostNodeIsReadyAgainAndADeletedOneStaysAway) {
   EXPECT_FALSE(server.find(client::nodes, "", "h2"));
 }
 
+TEST_F(HollowNodesTest, PodsOfANodeThatWasLostAreReadyAgainWhenItIs) {
+  begin({.nodes = 1, .prefix = "h"});
+  add_pod("p", "h1");
+  const auto ready = [&] {
+    const auto& conditions = status("p").conditions;
+    return std::ranges::find(conditions, "Ready", &model::core_v1::PodCondition::type)->status;
+  };
+  ASSERT_EQ(ready(), "True");
+  const std::string ip = status("p").podIP;
+  server.merge(client::pods, "x", "p", R"({"status":{"conditions":[{"type":"Ready","status":"False"}]}})", "status");
+  executor.run();
+  EXPECT_EQ(ready(), "True");
+  EXPECT_EQ(status("p").podIP, ip);
+}
+
 TEST_F(HollowNodesTest, TheyGoWhenTheyAreTold) {
   begin({.nodes = 3, .prefix = "h"});
   std::optional<Result<void>> removed;
