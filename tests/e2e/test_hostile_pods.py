@@ -1,6 +1,7 @@
 """Pods that mean harm or cannot be: what they want is refused or bounded and said so, their neighbours go on, and they can be deleted."""
 import pathlib
 import subprocess
+import sys
 import time
 
 import pytest
@@ -215,3 +216,17 @@ def test_a_clock_that_jumps_ends_nothing(own_cluster, tmp_path, monkeypatch):
     goes(cluster, "steady")
     cluster.stop()
     assert cluster.leftovers() == []
+
+
+def test_the_shims_program_is_out_of_reach_of_its_pod(cluster):
+    """A container that executes /proc/self/exe before it is itself has the shim's file in its hands: what it opens of it can never be written to."""
+    script = "printf '#!/proc/self/exe --version\\n' > /x; chmod +x /x; exec sleep 1000"
+    cluster.apply(pod("owner", "sh", "-c", script))
+    cluster.wait_running("owner")
+    assert "estiba-oci version" in cluster.k("exec", "owner", "--", "/x")
+    # While it runs nobody can write to it anyway; what it is on is read-only, and nobody else's.
+    look = ("import os\nfor p in filter(str.isdigit, os.listdir('/proc')):\n try:\n  if open(f'/proc/{p}/comm').read() == 'estiba-shim\\n':\n"
+            "   print(os.statvfs(f'/proc/{p}/exe').f_flag & os.ST_RDONLY, os.readlink(f'/proc/{p}/exe'))\n except OSError:\n  pass")
+    shims = cluster.sandbox.inside([sys.executable, "-c", look]).stdout.splitlines()
+    assert shims and all(line.startswith("1 ") for line in shims), shims
+    goes(cluster, "owner")

@@ -1,6 +1,8 @@
 """estiba-oci by itself: runc's command line, and under podman. Everything runs in mount and network namespaces of its own."""
+import errno
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import time
@@ -131,6 +133,30 @@ def test_a_group_that_cannot_be_had_leaves_nothing(oci):
         namespaces=[n for n in config["linux"]["namespaces"] if n["type"] != "cgroup"])))
     assert [line.split(":")[0].strip() for line in done.stdout.splitlines() if ":" in line and "/" not in line] == ["lo"]
     assert f"/estiba-e2e-{os.getpid()}/c" in done.stdout
+
+
+@pytest.mark.parametrize("without", ["", "mount_setattr"])
+def test_the_runtimes_own_program_cannot_be_written_to(oci, without):
+    """CVE-2019-5736: what executes /proc/self/exe in a container executes the runtime's file, which its neighbours may keep open then."""
+    if without and not (BIN.parent / "tests/without_syscalls").exists():
+        pytest.skip("needs the target without_syscalls")
+    within = [str(BIN.parent / "tests/without_syscalls"), without, "--"] if without else []
+    oci.configure("sleep", "100")
+    program = oci.base / "oci"
+    shutil.copy(OCI, program)
+    subprocess.run([*within, program, "--root", oci.state, "create", "--bundle", oci.bundle, "c"], check=True, timeout=30, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    pid = json.loads(oci("state", "c").stdout)["pid"]
+    assert open(f"/proc/{pid}/comm").read() == "oci\n"
+    # Taken while it is there, as a neighbour would, and tried when nobody runs it any more.
+    with open(f"/proc/{pid}/exe", "rb") as taken:
+        oci("delete", "--force", "c")
+        with open(taken.fileno(), "rb", closefd=False) as same:
+            assert same.read(4) == b"\x7fELF"
+        with pytest.raises(OSError) as refused:
+            os.write(os.open(f"/proc/self/fd/{taken.fileno()}", os.O_WRONLY), b"x")
+        assert refused.value.errno == (errno.EPERM if without else errno.EROFS)
+    assert program.read_bytes() == pathlib.Path(OCI).read_bytes()
 
 
 def test_features_and_version(oci):

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "model/json.h"
 #include "os/file.h"
+#include "os/own_program.h"
 #include "runtime/shim.h"
 
 namespace estiba::cli::oci {
@@ -29,9 +30,16 @@ std::vector<std::string> Arguments::all(std::string_view name) const {
 }
 
 const std::vector<Verb>& verbs() {
-  static const std::vector<Option> making = {{"bundle", 'b', true}, {"console-socket", 0, true}, {"pid-file", 0, true}, {"no-pivot"},
-                                             {"no-new-keyring"},    {"preserve-fds", 0, true},   {"keep"},              {"detach", 'd'},
-                                             {"no-subreaper"},      {"log-driver", 0, true}};
+  static const std::vector<Option> making = {{"bundle", 'b', true},
+                                             {"console-socket", 0, true},
+                                             {"pid-file", 0, true},
+                                             {"no-pivot"},
+                                             {"no-new-keyring"},
+                                             {"preserve-fds", 0, true},
+                                             {"keep"},
+                                             {"detach", 'd'},
+                                             {"no-subreaper"},
+                                             {"log-driver", 0, true}};
   static const std::vector<Verb> table = {
       {"create", "<container-id>", "make a container from a bundle, up to the start of its program", making, cmd_create},
       {"start", "<container-id>", "run the program of a created container", {}, cmd_start},
@@ -39,18 +47,45 @@ const std::vector<Verb>& verbs() {
       {"state", "<container-id>", "print the state of a container", {}, cmd_state},
       {"kill", "<container-id> [signal]", "send a signal (SIGTERM) to a container's process", {{"all", 'a'}}, cmd_kill},
       {"delete", "<container-id>", "remove what is kept of a stopped container", {{"force", 'f'}}, cmd_delete},
-      {"exec", "<container-id> <command> [args]", "run a further program in a container",
-       {{"console-socket", 0, true}, {"cwd", 0, true}, {"env", 'e', true}, {"tty", 't'}, {"user", 'u', true}, {"additional-gids", 'g', true},
-        {"process", 'p', true}, {"detach", 'd'}, {"pid-file", 0, true}, {"process-label", 0, true}, {"apparmor", 0, true}, {"no-new-privs"},
-        {"cap", 'c', true}, {"preserve-fds", 0, true}, {"ignore-paused"}, {"cgroup", 0, true}}, cmd_exec},
+      {"exec",
+       "<container-id> <command> [args]",
+       "run a further program in a container",
+       {{"console-socket", 0, true},
+        {"cwd", 0, true},
+        {"env", 'e', true},
+        {"tty", 't'},
+        {"user", 'u', true},
+        {"additional-gids", 'g', true},
+        {"process", 'p', true},
+        {"detach", 'd'},
+        {"pid-file", 0, true},
+        {"process-label", 0, true},
+        {"apparmor", 0, true},
+        {"no-new-privs"},
+        {"cap", 'c', true},
+        {"preserve-fds", 0, true},
+        {"ignore-paused"},
+        {"cgroup", 0, true}},
+       cmd_exec},
       {"list", "", "list containers", {{"format", 'f', true}, {"quiet", 'q'}}, cmd_list},
       {"ps", "<container-id>", "list the processes of a container", {{"format", 'f', true}}, cmd_ps},
       {"pause", "<container-id>", "freeze a container", {}, cmd_pause},
       {"resume", "<container-id>", "thaw a container", {}, cmd_resume},
-      {"update", "<container-id>", "change resources",
-       {{"resources", 'r', true}, {"cpu-period", 0, true}, {"cpu-quota", 0, true}, {"cpu-share", 0, true}, {"cpuset-cpus", 0, true},
-        {"cpuset-mems", 0, true}, {"memory", 0, true}, {"memory-reservation", 0, true}, {"memory-swap", 0, true}, {"pids-limit", 0, true},
-        {"blkio-weight", 0, true}}, cmd_update},
+      {"update",
+       "<container-id>",
+       "change resources",
+       {{"resources", 'r', true},
+        {"cpu-period", 0, true},
+        {"cpu-quota", 0, true},
+        {"cpu-share", 0, true},
+        {"cpuset-cpus", 0, true},
+        {"cpuset-mems", 0, true},
+        {"memory", 0, true},
+        {"memory-reservation", 0, true},
+        {"memory-swap", 0, true},
+        {"pids-limit", 0, true},
+        {"blkio-weight", 0, true}},
+       cmd_update},
       {"events", "<container-id>", "print statistics", {{"interval", 0, true}, {"stats"}}, cmd_events},
       {"spec", "", "write a config.json to start from", {{"bundle", 'b', true}, {"rootless"}}, cmd_spec},
       {"features", "", "print what this runtime can do", {}, cmd_features},
@@ -60,9 +95,9 @@ const std::vector<Verb>& verbs() {
 
 namespace {
 
-const std::vector<Option> global_options = {{"root", 0, true},     {"log", 0, true}, {"log-format", 0, true}, {"log-level", 0, true},
-                                            {"debug"},             {"systemd-cgroup"}, {"rootless", 0, true}, {"cgroup-manager", 0, true},
-                                            {"criu", 0, true},     {"help", 'h'},    {"version", 'v'}};
+const std::vector<Option> global_options = {{"root", 0, true}, {"log", 0, true},   {"log-format", 0, true}, {"log-level", 0, true},
+                                            {"debug"},         {"systemd-cgroup"}, {"rootless", 0, true},   {"cgroup-manager", 0, true},
+                                            {"criu", 0, true}, {"help", 'h'},      {"version", 'v'}};
 
 const Option* find_option(const std::vector<Option>& options, std::string_view name, char letter) {
   for (const Option& option : options) {
@@ -146,7 +181,10 @@ Result<Arguments> parse_arguments(const std::vector<Option>& options, int argc, 
 
 int run_main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
-  if (argc > 1 && std::string_view(argv[1]) == "shim") return runtime::shim_main(argc - 2, argv + 2);
+  if (argc > 1 && std::string_view(argv[1]) == "shim") {
+    if (auto safe = os::run_out_of_reach(argv); !safe) return fprintf(stderr, "estiba-oci shim: %s\n", safe.error().message.c_str()), 1;
+    return runtime::shim_main(argc - 2, argv + 2);
+  }
   int at = 1;
   Globals globals;
   auto work = [&]() -> Result<int> {
@@ -165,6 +203,7 @@ int run_main(int argc, char** argv) {
     for (const Verb& verb : verbs()) {
       if (verb.name != name) continue;
       bool program_follows = name == "exec";
+      if (name == "create" || name == "run" || program_follows) TRY(os::run_out_of_reach(argv));
       Arguments given = TRY(parse_arguments(verb.options, argc, argv, at, program_follows));
       for (; at < argc; at++) given.words.emplace_back(argv[at]);
       return verb.run(globals, given);
