@@ -15,6 +15,7 @@
 #include "node/pod_worker.h"
 #include "node/resources.h"
 #include "node/sandbox_spec.h"
+#include "observe/metrics.h"
 
 namespace estiba::node {
 
@@ -58,6 +59,22 @@ bool has_limits(const Pod& pod) {
   const auto limited = [](const auto& each) { return is_limited(each); };
   return std::ranges::any_of(pod.spec.volumes, limited) || std::ranges::any_of(pod.spec.containers, limited) ||
          std::ranges::any_of(pod.spec.initContainers, limited);
+}
+
+void count_eviction(std::string_view signal) {
+  static auto& evictions =
+      observe::metrics().counters("kubelet_evictions", "Cumulative number of pod evictions by eviction signal", {"eviction_signal"});
+  evictions.with({std::string(signal)}).add();
+}
+
+// How old what was seen is by the time that a pod goes for it.
+void observe_age(const std::vector<Threshold>& acting, Duration age) {
+  static auto& ages = observe::metrics().histograms(
+      "kubelet_eviction_stats_age_seconds",
+      "Time between when stats are collected, and when pod is evicted based on those stats by eviction signal", {"eviction_signal"},
+      {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10});
+  for (const Threshold& threshold : acting)
+    ages.with({std::string(name_of(threshold.signal))}).observe(std::chrono::duration<double>(age).count());
 }
 
 }  // namespace
@@ -115,6 +132,7 @@ std::optional<Refusal> Evictions::refusal_of(const ObjectRef& pod) const {
 // The uid of a pod that had to go.
 Task<std::optional<std::string>> Evictions::look() {
   const Observations seen = read_signals(context_.options);
+  const Instant seen_at = context_.loop.now();
   std::vector<Threshold> acting = pressure_.look(seen, context_.loop.now());
   if (pressure_.conditions() != told_) parts_.tell(told_ = pressure_.conditions());
   if (auto over = co_await over_limits()) co_return over;
@@ -122,12 +140,12 @@ Task<std::optional<std::string>> Evictions::look() {
     acted_.clear();
     co_return std::nullopt;
   }
-  co_return co_await make_room(std::move(acting), seen);
+  co_return co_await make_room(std::move(acting), seen, seen_at);
 }
 
 // --- what is short ---------------------------------------------------------------------------------------------------
 
-Task<std::optional<std::string>> Evictions::make_room(std::vector<Threshold> acting, Observations seen) {
+Task<std::optional<std::string>> Evictions::make_room(std::vector<Threshold> acting, Observations seen, Instant seen_at) {
   const Threshold& first = acting.front();
   const std::string resource(resource_of(first.signal));
   // Pressure that nobody can be blamed for is told once, not every ten seconds.
@@ -157,6 +175,8 @@ Task<std::optional<std::string>> Evictions::make_room(std::vector<Threshold> act
     const std::string message = eviction_message(pod, first.signal, acting, seen);
     log::warn("node", "evicting a pod", {{"pod", client::key_of(pod.pod)}, {"resource", resource}});
     worker->evict({.message = message, .grace = grace, .disruption = message});
+    count_eviction(name_of(first.signal));
+    observe_age(acting, context_.loop.now() - seen_at);
     co_return pod.pod.meta().uid;
   }
   if (fresh) log::warn("node", "no pod can be evicted", {{"resource", resource}, {"pods", pods.size()}});
@@ -255,10 +275,11 @@ Task<std::optional<std::string>> Evictions::over_limits() {
   for (const std::string& uid : limited) {
     PodWorker* worker = parts_.worker(uid);
     if (!worker || worker->ended() || worker->ending() || is_critical(worker->pod())) continue;
-    const auto message = excess_of(*worker);
-    if (!message) continue;
-    log::warn("node", "evicting a pod", {{"pod", client::key_of(worker->pod())}, {"why", *message}});
-    worker->evict({.message = *message, .grace = immediate});
+    const auto excess = excess_of(*worker);
+    if (!excess) continue;
+    log::warn("node", "evicting a pod", {{"pod", client::key_of(worker->pod())}, {"why", excess->message}});
+    worker->evict({.message = excess->message, .grace = immediate});
+    count_eviction(excess->signal);
     if (!first) first = uid;
   }
   co_return first;
@@ -285,7 +306,7 @@ std::set<std::string> Evictions::paths_of(const PodWorker& worker) const {
 }
 
 // What the pod has too much of, as Kubernetes words it: a volume, all together, or a container, in that order.
-std::optional<std::string> Evictions::excess_of(const PodWorker& worker) const {
+std::optional<Evictions::Excess> Evictions::excess_of(const PodWorker& worker) const {
   const ObjectRef ref = worker.pod();
   const Pod& pod = ref.as<Pod>();
   const std::string dir = context_.options.data_dir + "/pods/" + worker.uid(), logs = log_directory(context_.options, pod);
@@ -293,14 +314,14 @@ std::optional<std::string> Evictions::excess_of(const PodWorker& worker) const {
     if (!is_limited(volume)) continue;
     const int64_t limit = model::quantity_to_int64(volume.emptyDir->sizeLimit);
     if (limit > 0 && int64_t(limited_.of(dir + "/volumes/" + volume.name).bytes) > limit)
-      return "Usage of EmptyDir volume " + quoted(volume.name) + " exceeds the limit " +
-             quoted(model::canonical_quantity(volume.emptyDir->sizeLimit)) + ". ";
+      return Excess{"emptydirfs.limit", "Usage of EmptyDir volume " + quoted(volume.name) + " exceeds the limit " +
+                                            quoted(model::canonical_quantity(volume.emptyDir->sizeLimit)) + ". "};
   }
   const model::ResourceList limits = resources(ref, "limits");
   const auto whole = limits.find("ephemeral-storage");
   if (whole == limits.end()) return std::nullopt;
   uint64_t total = limited_.of(dir).bytes;
-  std::optional<std::string> single;
+  std::optional<Excess> single;
   const bool apart = images_apart(context_.options);
   for (const auto* list : {&pod.spec.containers, &pod.spec.initContainers})
     for (const Container& container : *list) {
@@ -311,11 +332,12 @@ std::optional<std::string> Evictions::excess_of(const PodWorker& worker) const {
       if (single || !is_limited(container) || list == &pod.spec.initContainers) continue;
       const int64_t most = amount(container.resources->limits, "ephemeral-storage");
       if (most > 0 && int64_t(log + (apart ? 0 : layer)) > most)
-        single = "Container " + container.name + " exceeded its local ephemeral storage limit " +
-                 quoted(text_of(container.resources->limits, "ephemeral-storage")) + ". ";
+        single = Excess{"ephemeralcontainerfs.limit", "Container " + container.name + " exceeded its local ephemeral storage limit " +
+                                                          quoted(text_of(container.resources->limits, "ephemeral-storage")) + ". "};
     }
   if (int64_t(total) > whole->second.to_int64())
-    return "Pod ephemeral local storage usage exceeds the total limit of containers " + whole->second.print() + ". ";
+    return Excess{"ephemeralpodfs.limit",
+                  "Pod ephemeral local storage usage exceeds the total limit of containers " + whole->second.print() + ". "};
   return single;
 }
 

@@ -39,11 +39,15 @@ class Evictions {
  private:
   static Task<void> run(Evictions* self);
   Task<std::optional<std::string>> look();
-  Task<std::optional<std::string>> make_room(std::vector<Threshold> acting, Observations seen);
+  Task<std::optional<std::string>> make_room(std::vector<Threshold> acting, Observations seen, Instant seen_at);
   Task<void> reclaim(Signal signal);
   Task<std::optional<std::string>> over_limits();
   std::set<std::string> paths_of(const PodWorker& worker) const;
-  std::optional<std::string> excess_of(const PodWorker& worker) const;
+  struct Excess {
+    const char* signal;  ///< by which evictions are counted
+    std::string message;
+  };
+  std::optional<Excess> excess_of(const PodWorker& worker) const;
   Task<std::vector<PodUse>> read_pods(Signal signal);
   Task<PodUse> read_pod(std::string uid, Signal signal);
   Task<image::Usage> size_of(std::string path) { return sizes_.of(std::move(path)); }

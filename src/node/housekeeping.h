@@ -18,7 +18,8 @@ struct Housekeeping {
   /// Unused images go when their disk is used by so much, until it is by so much; none that has been here for less than `image_least_age`.
   int64_t image_high_percent = 85, image_low_percent = 80;
   Duration image_least_age = std::chrono::minutes(2);
-  Duration image_most_age{};  ///< unused for longer, they go in any case; zero: they do not
+  Duration image_most_age{};                        ///< unused for longer, they go in any case; zero: they do not
+  Duration image_period = std::chrono::minutes(5);  ///< between looks at them
 
   std::vector<Threshold> thresholds;                       ///< below which pods are evicted
   Duration pressure_transition = std::chrono::minutes(5);  ///< for which a condition stays after what caused it

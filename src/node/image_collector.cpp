@@ -5,14 +5,13 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "node/node_events.h"
+#include "observe/metrics.h"
 
 namespace estiba::node {
 
 using namespace std::chrono_literals;
 
 namespace {
-
-constexpr Duration period = 5min;
 
 // "1.5 GiB"
 std::string size_text(int64_t bytes) {
@@ -40,7 +39,7 @@ Task<void> ImageCollector::run(ImageCollector* self) {
       if (self->failed_) record_of_node(self->context_, client::EventType::warning, "ImageGCFailed", done.error().message);
     }
     self->failed_ = !done;
-    co_await sleep_for(period);
+    co_await sleep_for(self->context_.options.housekeeping.image_period);
   }
 }
 
@@ -73,6 +72,12 @@ Result<ImageCollector::Disk> ImageCollector::disk() const {
 Task<Result<bool>> ImageCollector::let_go(std::string id, std::string why) {
   log::info("node", "deleting an unused image", {{"image", id}, {"why", why}});
   auto gone = co_await context_.pool.run([store = store_, id] { return image::delete_unused(*store, id); });
+  static auto& collected =
+      observe::metrics().counters("kubelet_image_garbage_collected_total",
+                                  "Total number of images garbage collected by the kubelet, whether through disk usage or "
+                                  "image age.",
+                                  {"reason"});
+  if (gone) collected.with({why == "age" ? "age" : "space"}).add();
   if (gone) co_return true;
   if (gone.error().code == Code::conflict || gone.error().code == Code::not_found) co_return false;
   co_return std::unexpected(std::move(gone.error()).context("delete image " + id));

@@ -30,6 +30,11 @@ def taints(cluster):
     return [taint["key"] for taint in cluster.get("node", "node-1")["spec"].get("taints", [])]
 
 
+def metrics(cluster):
+    text = cluster.kubectl("get", "--raw", "/api/v1/nodes/node-1/proxy/metrics")
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))}
+
+
 def restart(cluster, **flags):
     cluster.stop()
     cluster.flags.update(flags)
@@ -80,6 +85,12 @@ def test_a_pod_is_evicted_for_memory_and_others_are_refused():
         assert "containerStatuses" not in made["status"] or not made["status"]["containerStatuses"][0].get("containerID")
         # The tolerant one was taken, and is evicted as the others are.
         assert evicted(cluster, "tolerant")["status"]["message"].startswith("The node was low on resource: memory.")
+
+        # Each is counted; the figures that they went by were fresh.
+        measured = metrics(cluster)
+        assert measured['kubelet_evictions{eviction_signal="memory.available"}'] == 3
+        assert measured['kubelet_eviction_stats_age_seconds_count{eviction_signal="memory.available"}'] == 3
+        assert measured['kubelet_eviction_stats_age_seconds_bucket{eviction_signal="memory.available",le="10"}'] == 3
 
         # What nobody can be blamed for is not told again and again.
         told = cluster.log_path.read_text().count("short of a resource")
@@ -171,6 +182,11 @@ def test_one_container_may_be_over_its_own_limit_alone(limited):
     made["spec"]["containers"].append({"name": "calm", "image": "estiba/busybox:test", "command": ["sleep", "3600"], "resources": {"limits": {"ephemeral-storage": "1Gi"}}})
     limited.apply(made)
     assert evicted(limited, "pair")["status"]["message"] == 'Container main exceeded its local ephemeral storage limit "2Mi". '
+
+
+def test_evictions_by_limits_are_counted(limited):
+    counted = {name.split('"')[1]: value for name, value in metrics(limited).items() if name.startswith("kubelet_evictions{")}
+    assert set(counted) == {"emptydirfs.limit", "ephemeralpodfs.limit", "ephemeralcontainerfs.limit"} and min(counted.values()) >= 1
 
 
 def test_who_stays_within_his_limits_stays(limited):

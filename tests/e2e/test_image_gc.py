@@ -43,6 +43,7 @@ def test_a_full_disk_loses_its_unused_images_alone():
         message = wait_for("an event about what is still in the way", lambda: next(
             (e["message"] for e in cluster.get("events", "-A")["items"] if e["reason"] == "FreeDiskSpaceFailed" and e["involvedObject"]["kind"] == "Node"), None), 20, 0.2)
         assert message.startswith("Insufficient free disk space on the node's image filesystem (") and "% of 256.0 MiB used)" in message
+        assert 'kubelet_image_garbage_collected_total{reason="space"} 1' in cluster.kubectl("get", "--raw", "/api/v1/nodes/node-1/proxy/metrics").splitlines()
         left = names()
         for name in ("busybox", "mounted", "dockers", "ended"):
             assert any(name in each for each in left), (name, left)
