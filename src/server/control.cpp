@@ -2,15 +2,18 @@
 
 #include "apiserver/bootstrap_tokens.h"
 #include "apiserver/service_repair.h"
+#include "autoscale/autoscaler.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "client/leader_election.h"
 #include "controllers/controllers.h"
 #include "ingress/status.h"
 #include "io/thread.h"
+#include "os/file.h"
 #include "scheduler/scheduler.h"
 #include "server/broker_http.h"
 #include "server/certificate_authority.h"
+#include "server/exec_nodes.h"
 #include "server/local_client.h"
 
 namespace estiba::server {
@@ -31,6 +34,25 @@ Task<void> end_on(io::LoopThread& thread, std::unique_ptr<T>& object) {
   });
 }
 
+// The autoscaler of nodes with what it needs, where there are groups of nodes.
+struct NodeScaling {
+  io::LoopThread thread{"autoscaler"};
+  std::unique_ptr<client::Client> client;
+  ExecNodes provider;
+  std::unique_ptr<autoscale::Autoscaler> autoscaler;
+
+  NodeScaling(apiserver::Api& api, const ControlOptions& options)
+      : client(make_local_client(api, "system:serviceaccount:kube-system:cluster-autoscaler")),
+        provider(options.info.server, os::read_link("/proc/self/exe").value_or("estiba")) {
+    autoscale::Options made{.groups = *options.node_groups, .scheduler = options.scheduler};
+    made.ca_hash = io::public_key_hash(options.ca.certificate_pem).value_or("");
+    autoscaler = std::make_unique<autoscale::Autoscaler>(*client, thread.loop(), provider, std::move(made));
+    thread.loop().post([this] {
+      if (autoscaler) autoscaler->start();
+    });
+  }
+};
+
 }  // namespace
 
 struct Control::State {
@@ -43,6 +65,7 @@ struct Control::State {
   std::unique_ptr<controllers::Controllers> controllers;
   std::unique_ptr<ingress::StatusWriter> ingress;
   std::unique_ptr<scheduler::Scheduler> scheduler;
+  std::unique_ptr<NodeScaling> scaling;
   // On the controllers' thread.
   std::unique_ptr<client::Client> election_client;
   std::unique_ptr<client::LeaderElector> elector;
@@ -65,6 +88,7 @@ struct Control::State {
     controllers = std::make_unique<controllers::Controllers>(*controllers_client, controllers_thread.loop(), std::move(all));
     ingress = std::make_unique<ingress::StatusWriter>(*controllers_client, options.ingress_ports);
     scheduler = std::make_unique<scheduler::Scheduler>(*scheduler_client, scheduler_thread.loop(), options.scheduler);
+    if (options.node_groups) scaling = std::make_unique<NodeScaling>(api, options);
     controllers_thread.loop().post([this] {
       if (!controllers) return;
       controllers->start();
@@ -80,6 +104,8 @@ struct Control::State {
     co_return 0;
   }
   static Task<void> end(State* self) {
+    if (self->scaling) co_await end_on(self->scaling->thread, self->scaling->autoscaler);
+    self->scaling.reset();
     co_await end_on(self->scheduler_thread, self->scheduler);
     (void)co_await io::run_on<int>(self->controllers_thread.loop(), [self] { return end_leading(self); });
     co_await end_on(self->controllers_thread, self->ingress);

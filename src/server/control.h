@@ -2,10 +2,12 @@
 // several servers share one.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "apiserver/cluster_info.h"
 #include "apiserver/server.h"
+#include "autoscale/node_groups.h"
 #include "base/task.h"
 #include "controllers/autoscaler_metrics.h"
 #include "controllers/options.h"
@@ -21,9 +23,10 @@ struct ControlOptions {
   apiserver::ClusterInfo info;                            ///< published by the server that leads
   controllers::Options told;                              ///< what else they are told
   scheduler::Configuration scheduler{};
-  bool elect = false;                     ///< several servers may share the store
-  ingress::IngressPorts ingress_ports{};  ///< what the status of Ingresses and Gateways goes by
-  std::string identity;                   ///< the beginning of this server's name among the candidates
+  std::optional<autoscale::NodeGroups> node_groups{};  ///< none: no autoscaler of nodes, and no thread for it
+  bool elect = false;                                  ///< several servers may share the store
+  ingress::IngressPorts ingress_ports{};               ///< what the status of Ingresses and Gateways goes by
+  std::string identity;                                ///< the beginning of this server's name among the candidates
 };
 
 class Control {

@@ -66,6 +66,8 @@ void declare(cli::Flags& flags, Options& o) {
   flags.add("request-timeout", &o.request_timeout,
             "how long a request to the Kubernetes API may take that is no watch, log or stream; then it is answered 504");
   flags.add("scheduler-config", &o.scheduler_config, "file with a KubeSchedulerConfiguration; Kubernetes' defaults when empty");
+  flags.add("node-groups", &o.node_groups,
+            "file with groups of nodes that come when pods need them and go when nobody does (docs/autoscaling-nodes.md); none when empty");
   flags.add("docker-socket", &o.docker_socket, "path of a socket on which the Docker Engine API is answered; not without one");
   flags.add("cri-socket", &o.cri_socket, "path of a socket on which the Container Runtime Interface is answered; not without one");
   flags.add("log-format", &o.log_format, "text or json");

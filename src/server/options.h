@@ -37,6 +37,7 @@ struct Options {
   std::string request_timeout = "1m0s";  ///< as flags have it; request_limit is its value
   Duration request_limit{};
   std::string scheduler_config;  ///< file; empty: the scheduler is as usual
+  std::string node_groups;       ///< file; empty: nodes come and go by nobody's hand here
   std::string docker_socket;     ///< empty: the Docker Engine API is not served
   std::string cri_socket;        ///< empty: the CRI is not served
   std::string log_format = "text";

@@ -42,6 +42,12 @@ Result<scheduler::Configuration> scheduler_configuration(const std::string& file
   return TRY_AS("--scheduler-config " + file, scheduler::parse_configuration(text));
 }
 
+Result<std::optional<autoscale::NodeGroups>> node_groups(const std::string& file) {
+  if (file.empty()) return std::nullopt;
+  const std::string text = TRY_AS("--node-groups", os::read_file(file));
+  return TRY_AS("--node-groups " + file, autoscale::parse_node_groups(text));
+}
+
 ingress::Options ingress_options(const Options& options) {
   ingress::Options made{.http_port = uint16_t(options.ingress_http_port), .https_port = uint16_t(options.ingress_https_port)};
   made.listeners.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
@@ -228,6 +234,7 @@ Task<Result<void>> Server::start() {
                                    .info = CO_TRY(s.cluster_info()),
                                    .told = s.controllers_options(),
                                    .scheduler = CO_TRY(scheduler_configuration(s.options.scheduler_config)),
+                                   .node_groups = CO_TRY(node_groups(s.options.node_groups)),
                                    .elect = s.store.freshness != nullptr,
                                    .ingress_ports = {uint16_t(s.options.ingress_http_port), uint16_t(s.options.ingress_https_port)},
                                    .identity = s.options.node_name});

@@ -396,8 +396,10 @@ Task<Result<void>> FakeClient::remove(Resource resource, std::string ns, std::st
 
 Task<Result<std::string>> FakeClient::call(Resource resource, std::string ns, std::string name, std::string subresource, std::string body) {
   CO_TRY(co_await arrive("call", resource, name));
-  if (resource != pods || subresource != "binding") co_return fail(Code::unsupported, "the fake client knows pods/binding only");
-  CO_TRY(do_bind(ns, name, body));
+  if (resource != pods || (subresource != "binding" && subresource != "eviction"))
+    co_return fail(Code::unsupported, "the fake client knows pods/binding and pods/eviction only");
+  if (subresource == "eviction") CO_TRY(do_remove(resource, ns, name, {}));  // it knows of no budgets: before_call may refuse
+  else CO_TRY(do_bind(ns, name, body));
   co_await answer();
   co_return std::string("{}");
 }
