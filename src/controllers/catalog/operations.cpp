@@ -102,6 +102,8 @@ void OperationController::end(Edited* edited) {
 Task<Result<void>> OperationController::hindered(std::string key, Edited* edited, std::string reason, std::string message) {
   ready(edited, "False", reason, message);
   tell(*edited, EventType::warning, reason, message);
+  // What was begun by a server that has ended is not under way any more: the spec may be put right.
+  if (edited->meta().deletion_timestamp.empty() && !edited->flag("orphanMitigationInProgress")) edited->clear("currentOperation");
   CO_TRY(co_await save(edited));
   retry_later(key, *edited);
   co_return {};
