@@ -36,9 +36,11 @@ bool EventRecorder::allowed(const std::string& uid) {
 // Both tables are bounded: what has not been said for an hour starts anew, which only costs one more Event object.
 void EventRecorder::forget_old() {
   const Instant horizon = executor_.now() - same_event;
-  if (known_.size() > most_known) std::erase_if(known_, [&](const auto& e) { return !e.second.writing && e.second.last < horizon; });
+  // What is being written stays. There may be more of that than `most_known` for a while, so not every new one looks through all.
+  const bool look = known_.size() > most_known && known_.size() % (most_known / 4) == 0;
+  if (look) std::erase_if(known_, [&](const auto& e) { return !e.second.writing && e.second.last < horizon; });
   if (budgets_.size() > most_known) std::erase_if(budgets_, [&](const auto& e) { return e.second.filled < horizon; });
-  if (known_.size() > most_known) std::erase_if(known_, [&](const auto& e) { return !e.second.writing; });
+  if (look && known_.size() > most_known) std::erase_if(known_, [&](const auto& e) { return !e.second.writing; });
   if (budgets_.size() > most_known) budgets_.clear();
 }
 
@@ -65,7 +67,8 @@ void EventRecorder::record(const EventTarget& about, EventType type, std::string
   }
 }
 
-std::string EventRecorder::body(const EventTarget& about, EventType type, const std::string& reason, const Known& known, const std::string& now) const {
+std::string EventRecorder::body(const EventTarget& about, EventType type, const std::string& reason, const Known& known,
+                                const std::string& now) const {
   JsonWriter json;
   json.object().field("apiVersion", "v1").field("kind", "Event");
   json.object("metadata").field("name", known.name).field("namespace", about.ns.empty() ? "default" : about.ns).end();
@@ -110,7 +113,8 @@ Task<void> EventRecorder::write(EventRecorder* self, std::string key, EventTarge
       after.created = false;
       if (after.name.size() < 250) continue;
     }
-    log::debug("events", "an event was not recorded", {{"about", about.ns + "/" + about.name}, {"reason", reason}, {"error", result.error()}});
+    log::debug("events", "an event was not recorded",
+               {{"about", about.ns + "/" + about.name}, {"reason", reason}, {"error", result.error()}});
     self->known_.erase(key);
     co_return;
   }

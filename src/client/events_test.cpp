@@ -57,6 +57,17 @@ TEST_F(EventsTest, ManyAtOnceAreOneWriteAndOnePatch) {
   EXPECT_EQ(server.all(events, "x")[0].as<Event>().count, 10);
 }
 
+TEST_F(EventsTest, ThoseUnderWayAreAllWrittenHoweverManyTheyAre) {
+  constexpr int many = 30'000;
+  for (int i = 0; i < many; ++i) {
+    pod.name = pod.uid = "p" + std::to_string(i);
+    recorder.record(pod, EventType::normal, "Scheduled", "a place was found");
+  }
+  executor.run();
+  EXPECT_EQ(server.calls["create events"], many);
+  EXPECT_EQ(server.all(events, "x").size(), size_t(many));
+}
+
 TEST_F(EventsTest, OneObjectCannotFloodTheStore) {
   for (int i = 0; i < 1000; ++i) say("problem " + std::to_string(i));
   EXPECT_EQ(server.all(events, "x").size(), 25u);
