@@ -84,6 +84,13 @@ Task<std::optional<std::string>> GrpcStream::next() {
   co_return std::nullopt;
 }
 
+static Task<Result<StreamPtr>> in_time(Duration limit, Task<Result<StreamPtr>> connecting) {
+  auto stream = co_await with_timeout(limit, std::move(connecting));
+  if (stream) co_return std::move(*stream);
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(limit).count();
+  co_return fail(Code::timeout, "no connection within " + std::to_string(ms) + " ms");
+}
+
 Task<Result<std::unique_ptr<GrpcConnection>>> GrpcConnection::connect(Url url, TlsContextRef tls, Duration limit) {
   struct Run {
     static Task<Result<StreamPtr>> go(Url url, TlsContextRef tls) {
@@ -93,13 +100,20 @@ Task<Result<std::unique_ptr<GrpcConnection>>> GrpcConnection::connect(Url url, T
       co_return std::move(stream);
     }
   };
-  auto stream = co_await with_timeout(limit, Run::go(url, std::move(tls)));
-  if (!stream) {
-    auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(limit).count();
-    co_return fail(Code::timeout, "no connection within " + std::to_string(ms) + " ms");
-  }
-  auto http = std::make_shared<Http2ClientConnection>(CO_TRY(std::move(*stream)), idle_timeout);
+  auto stream = CO_TRY(co_await in_time(limit, Run::go(url, std::move(tls))));
+  auto http = std::make_shared<Http2ClientConnection>(std::move(stream), idle_timeout);
   http->start();
+  co_return std::make_unique<GrpcConnection>(std::move(url), std::move(http));
+}
+
+Task<Result<std::unique_ptr<GrpcConnection>>> GrpcConnection::connect_unix(std::string path, Duration limit) {
+  auto stream = CO_TRY(co_await in_time(limit, io::connect_unix(std::move(path))));
+  auto http = std::make_shared<Http2ClientConnection>(std::move(stream), idle_timeout);
+  http->start();
+  Url url;
+  url.scheme = "http";
+  url.port = 80;
+  url.host = "localhost";  // what gRPC's clients send there
   co_return std::make_unique<GrpcConnection>(std::move(url), std::move(http));
 }
 

@@ -74,6 +74,8 @@ class GrpcConnection {
  public:
   /// Connects to "http://host:port" or "https://host:port"; `tls` is for the latter. Code::timeout after `limit`.
   static Task<Result<std::unique_ptr<GrpcConnection>>> connect(Url url, TlsContextRef tls, Duration limit);
+  /// The same by a unix socket.
+  static Task<Result<std::unique_ptr<GrpcConnection>>> connect_unix(std::string path, Duration limit);
   explicit GrpcConnection(Url url, std::shared_ptr<Http2ClientConnection> http) : url_(std::move(url)), http_(std::move(http)) {}
 
   bool usable() { return http_->usable(); }

@@ -19,6 +19,8 @@
 
 namespace estiba::node {
 
+class Devices;
+
 struct Options {
   std::string node_name;
   std::vector<std::string> node_ips;
@@ -54,6 +56,7 @@ struct Context {
   client::EventRecorder& events;
   ProbeMetrics* probes = nullptr;     ///< null: nobody counts
   UserIds* user_ids = nullptr;        ///< null: there are no user namespaces
+  Devices* devices = nullptr;         ///< null: device plugins are not served
   std::function<void()> room_made{};  ///< called when a pod has ended, or needs less than it did; null: nobody waits for room
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "node/devices/devices.h"
 #include "node/resources.h"
 #include "node/streams.h"
 
@@ -12,7 +13,8 @@ Node::Node(Options options, Executor& loop, client::Client& client, engine::Engi
     : informers_(client),
       events_(client, loop, "kubelet", options.node_name),
       user_ids_(options.data_dir, options.user_ids_per_pod),
-      context_{std::move(options), loop, client, informers_, engine, network, pool, events_, &probes_, &user_ids_, [this] { room_made(); }},
+      context_{std::move(options),     loop, client, informers_, engine, network, pool, events_, &probes_, &user_ids_, nullptr,
+               [this] { room_made(); }},
       registration_(context_),
       static_pods_(
           context_, [this](const model::ObjectRef& pod) { start_worker(pod); },
@@ -39,6 +41,11 @@ Evictions::Parts Node::eviction_parts() {
 }
 
 Node::~Node() { *alive_ = false; }
+
+void Node::use(Devices& devices) {
+  context_.devices = &devices;
+  devices.on_change([this] { registration_.changed(); });
+}
 
 Task<Result<void>> Node::start() {
   context_.engine.on_event([this, alive = alive_](const engine::Event& event) {

@@ -28,6 +28,9 @@ class Node {
   ~Node();
   Node(const Node&) = delete;
 
+  /// Device plugins' devices, which outlive the node; before start().
+  void use(Devices& devices);
+
   /// Finds the containers of an earlier run again, registers the node, and starts to run pods. Returns when that is done.
   Task<Result<void>> start();
 
@@ -58,6 +61,8 @@ class Node {
   model::ObjectRef own_node();
   std::optional<Refusal> has_no_room(const model::ObjectRef& pod);
   static Task<void> preempt(Node* self, std::string uid, Judgement judgement);
+  bool wants_devices(const model::ObjectRef& pod) const;
+  static Task<void> give_devices(Node* self, std::string uid);
   void room_made();
   void retry_resizes();
   void worker_finished(const std::string& uid);

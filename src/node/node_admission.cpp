@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "node/devices/devices.h"
 #include "node/node.h"
 #include "node/preemption.h"
 #include "node/ranking.h"
@@ -71,6 +72,40 @@ void Node::start_worker(const model::ObjectRef& pod) {
   } else if (!judgement.victims.empty()) {
     workers_[uid]->hold();
     preemptions_.start(preempt(this, uid, std::move(judgement)));
+  } else if (wants_devices(pod)) {
+    workers_[uid]->hold();
+    preemptions_.start(give_devices(this, uid));
+  }
+}
+
+bool Node::wants_devices(const model::ObjectRef& pod) const {
+  return context_.devices && pod.meta().deletion_timestamp.empty() && context_.devices->wanted_by(pod);
+}
+
+// Nothing of the pod starts before its devices are known: without them it fails, as with the kubelet. A pod that the API has let go of at
+// once may still have those that are to be given: its end is waited for.
+Task<void> Node::give_devices(Node* self, std::string uid) {
+  const auto worker = [&]() -> PodWorker* {
+    const auto found = self->workers_.find(uid);
+    return found == self->workers_.end() ? nullptr : found->second.get();
+  };
+  for (const Instant end = self->context_.loop.now() + 2min;;) {
+    PodWorker* held = worker();
+    if (!held) co_return;
+    std::set<std::string> living;
+    bool leaving = false;
+    for (const auto& [each, other] : self->workers_) {
+      const bool runs = !other->at_rest() && self->context_.engine.sandbox(each);
+      if (!other->ended() || runs) living.insert(each);
+      leaving |= other->ended() && runs;
+    }
+    self->room_made_.reset();
+    auto given = co_await self->context_.devices->give(held->pod(), std::move(living));
+    if (!given && given.error().code == Code::exhausted && leaving && co_await self->room_made_.wait_until(end)) continue;
+    held = worker();
+    if (!held) co_return;
+    if (!given) held->refuse("UnexpectedAdmissionError", given.error().message);
+    co_return held->admit();
   }
 }
 
@@ -103,7 +138,10 @@ Task<void> Node::preempt(Node* self, std::string uid, Judgement judgement) {
     log::warn("node", "pods that go for a critical one take long to end", {{"for", uid}});
     break;
   }
-  if (const auto found = self->workers_.find(uid); found != self->workers_.end()) found->second->admit();
+  const auto found = self->workers_.find(uid);
+  if (found == self->workers_.end()) co_return;
+  if (self->wants_devices(found->second->pod())) co_await give_devices(self, uid);
+  else found->second->admit();
 }
 
 void Node::room_made() {

@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "node/checks.h"
 #include "node/container_spec.h"
+#include "node/devices/devices.h"
 #include "node/pod_worker.h"
 #include "node/restart_policy.h"
 #include "node/sources.h"
@@ -223,6 +224,10 @@ Task<Result<engine::ContainerSpec>> PodWorker::container_spec(PodContainer& c) {
   auto made = make_container_spec(context_.options, pod_with(true), container, attempt, std::move(*env), std::move(*mounts));
   if (!made) co_return made;
   made->devices = CO_TRY(volumes_.devices(ref, container));
+  if (context_.devices) {
+    if (auto added = co_await context_.devices->add_to(*made, uid_, c.name); !added)
+      co_return std::unexpected(config_error(std::move(added.error())));
+  }
   if (c.kind == Kind::ephemeral) made->join.pid = CO_TRY(processes_of_target(c));
   co_return made;
 }

@@ -13,6 +13,7 @@
 #include "model/node_features.h"
 #include "model/types/coordination_v1.h"
 #include "node/container_spec.h"
+#include "node/devices/devices.h"
 #include "node/node_events.h"
 
 namespace estiba::node {
@@ -249,6 +250,11 @@ Task<Result<void>> Registration::put_status() {
   }
   NodeStatus status = machine_status(context_.options, context_.loop.wall_now(), pressure_, unready_);
   const Node& before = there->as<Node>();
+  if (context_.devices)
+    for (const auto& [resource, count] : context_.devices->counts()) {
+      status.capacity[resource] = std::to_string(count.capacity);
+      status.allocatable[resource] = std::to_string(count.allocatable);
+    }
   for (NodeCondition& condition : status.conditions)
     for (const NodeCondition& old : before.status.conditions)
       if (old.type == condition.type && old.status == condition.status && !old.lastTransitionTime.empty())

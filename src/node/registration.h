@@ -28,6 +28,8 @@ class Registration {
   Task<Result<void>> start();
   /// What the node is short of from now on ("DiskPressure"): told at once.
   void set_pressure(std::vector<std::string_view> conditions);
+  /// What the node has is not what it had: told at once.
+  void changed() { wrong_.set(); }
   /// Calls when the machine's address has changed.
   void on_address(UniqueFunction<void()> handler) { on_address_ = std::move(handler); }
 

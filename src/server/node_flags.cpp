@@ -17,6 +17,7 @@ void NodeFlags::declare(cli::Flags& flags) {
       "cni-conf-dir", &cni_conf_dir,
       "folder of CNI network configurations, such as /etc/cni/net.d: its first makes the pods' networks; the built-in one when empty");
   flags.add("cni-bin-dir", &cni_bin_dir, "folders of CNI plugins, with commas between them");
+  flags.add("device-plugin-dir", &device_plugin_dir, "folder of the sockets of device plugins, which are not served when empty");
   flags.add("pod-manifest-path", &pod_manifest_path,
             "directory of Pod manifests (YAML or JSON, one a file) that this node runs by itself; none when empty");
   flags.add("image-gc-high-threshold", &image_high,
@@ -44,6 +45,8 @@ Result<node::Housekeeping> NodeFlags::read() const {
     return fail(Code::invalid, "--cni-conf-dir must be an absolute path, not " + quoted(cni_conf_dir));
   for (const std::string& folder : cni_plugins())
     if (!folder.starts_with('/')) return fail(Code::invalid, "--cni-bin-dir must be absolute paths, not " + quoted(folder));
+  if (!device_plugin_dir.empty() && !device_plugin_dir.starts_with('/'))
+    return fail(Code::invalid, "--device-plugin-dir must be an absolute path, not " + quoted(device_plugin_dir));
   if (!pod_manifest_path.empty() && !pod_manifest_path.starts_with('/'))
     return fail(Code::invalid, "--pod-manifest-path must be an absolute path, not " + quoted(pod_manifest_path));
   out.pod_manifests = pod_manifest_path;

@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "network/network.h"
 #include "node/api.h"
+#include "node/devices/devices.h"
 #include "node/node.h"
 #include "os/cgroup.h"
 
@@ -24,6 +25,7 @@ struct NodeRunner::State {
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<network::Network> network;
   std::unique_ptr<ingress::Ingress> ingress;
+  std::unique_ptr<node::Devices> devices;
   std::unique_ptr<node::Node> node;
   std::unique_ptr<node::NodeApi> api;
   std::unique_ptr<docker::Daemon> docker;
@@ -37,6 +39,7 @@ struct NodeRunner::State {
   }
   network::Options network_options() const;
   node::Options node_options() const;
+  void start_devices();
   Task<Result<void>> start_docker();
   Task<Result<void>> start_cri();
 };
@@ -95,6 +98,7 @@ Task<Result<void>> NodeRunner::start() {
     s.ingress->start();
   }
   s.node = std::make_unique<node::Node>(s.node_options(), s.loop, *s.client, *s.engine, *s.network, s.pool);
+  s.start_devices();
   s.node->on_address([state = &s] {
     if (state->on_address) state->on_address(join(state->node->context().options.node_ips, ","));
   });
@@ -104,6 +108,15 @@ Task<Result<void>> NodeRunner::start() {
   if (!s.settings.cri_socket.empty()) CO_TRY_AS("--cri-socket " + s.settings.cri_socket, co_await s.start_cri());
   if (s.settings.docker_socket.empty()) co_return {};
   co_return within("--docker-socket " + s.settings.docker_socket, co_await s.start_docker());
+}
+
+// A node is a node without device plugins.
+void NodeRunner::State::start_devices() {
+  if (settings.device_plugin_dir.empty()) return;
+  devices = std::make_unique<node::Devices>(settings.device_plugin_dir, settings.data_dir + "/devices.json", loop);
+  node->use(*devices);
+  if (auto started = devices->start(); !started)
+    log::warn("node", "device plugins are not served", {{"flag", "--device-plugin-dir"}, {"error", started.error()}});
 }
 
 Task<Result<void>> NodeRunner::State::start_docker() {
@@ -141,7 +154,9 @@ Task<void> NodeRunner::stop() {
   if (s.node) co_await s.node->settle(std::chrono::seconds(5));
   const bool empty = s.engine && s.engine->sandboxes().empty();
   s.api.reset();
+  if (s.devices) co_await s.devices->stop();
   s.node.reset();
+  s.devices.reset();
   if (s.network)
     if (auto stopped = co_await s.network->stop(); !stopped) log::warn("node", "network not stopped cleanly", {{"error", stopped.error()}});
   s.network.reset();

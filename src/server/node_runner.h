@@ -34,7 +34,8 @@ struct NodeSettings {
   int64_t pod_max_pids = 0;  ///< the same
   node::Housekeeping housekeeping;
   int64_t user_ids_per_pod = 65536;
-  std::string cni_conf_dir;  ///< empty: the built-in network
+  std::string cni_conf_dir;       ///< empty: the built-in network
+  std::string device_plugin_dir;  ///< empty: device plugins are not served
   std::vector<std::string> cni_plugins;
 };
 
