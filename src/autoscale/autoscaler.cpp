@@ -165,8 +165,7 @@ struct Autoscaler::Running {
     std::vector<DemandPtr> pods = world.unschedulable();
     unschedulable_pods().set(double(pods.size()));
     sort_for_packing(pods);
-    // Those that nodes take which are there or coming are helped already.
-    std::erase_if(pods, [&](const DemandPtr& pod) { return simulation.place(pod) != nullptr; });
+    place_all(simulation, pods);  // those that nodes take which are there or coming are helped already
     bool grown = false;
     Refusals refusals;
     while (!pods.empty()) {
@@ -197,10 +196,9 @@ struct Autoscaler::Running {
         told.erase(pod->pod.meta().uid);
         events.record(pod->pod, EventType::normal, "TriggeredScaleUp", message);
       }
-      std::erase_if(pods, [&](const DemandPtr& pod) {
-        const bool counted = std::ranges::find(best.pods, pod) != best.pods.end();
-        return simulation.place(pod) != nullptr || counted;
-      });
+      const std::set<DemandPtr> helped(best.pods.begin(), best.pods.end());
+      place_all(simulation, pods);
+      std::erase_if(pods, [&](const DemandPtr& pod) { return helped.contains(pod); });
     }
     tell_in_vain(pods, refusals);
     return grown;

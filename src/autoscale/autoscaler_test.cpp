@@ -237,7 +237,13 @@ TEST_F(AutoscalerTest, BudgetsAreRespected) {
   executor.advance(10min);
   const std::string kept = where("b");
   EXPECT_TRUE(cloud.machines.contains(kept));
+  EXPECT_EQ(cloud.machines.size(), 2u);
   EXPECT_EQ(server.calls["call pods"], 3) << "bindings alone";
+  server.merge({"policy", "v1", "poddisruptionbudgets"}, "x", "b0", R"({"status":{"disruptionsAllowed":1}})", "status");
+  executor.advance(10min);
+  EXPECT_FALSE(cloud.machines.contains(kept));
+  EXPECT_EQ(server.calls["call pods"], 4) << "an eviction";
+  EXPECT_EQ(events("ScaleDown").size(), 4u) << "of the pod, of the node twice, of the group";
 }
 
 TEST_F(AutoscalerTest, AGroupThatFailsRests) {
@@ -312,6 +318,20 @@ TEST_F(AutoscalerTest, ARestartLosesNothing) {
   executor.advance(5min);
   EXPECT_FALSE(cloud.machines.contains(node));
   EXPECT_EQ(cloud.machines.size(), 2u);
+}
+
+TEST_F(AutoscalerTest, NodesThatAnEarlierServerHasHalfRemovedGo) {
+  const auto node = [&](const std::string& name, const std::string& group) {
+    server.add(client::nodes, "",
+               R"({"apiVersion":"v1","kind":"Node","metadata":{"name":")" + name + R"(","labels":{"estiba.io/node-group":")" + group +
+                   R"("}},"spec":{"taints":[{"key":"ToBeDeletedByClusterAutoscaler","value":"1","effect":"NoSchedule"}]},"status":{}})");
+  };
+  node("workers-abcde", "workers");
+  node("foreign", "others");
+  start();
+  executor.advance(1min);
+  EXPECT_FALSE(server.find(client::nodes, "", "workers-abcde"));
+  EXPECT_TRUE(server.find(client::nodes, "", "foreign")) << "that of another autoscaler";
 }
 
 TEST_F(AutoscalerTest, AMachineThatFailsIsRemovedUntilItIsGone) {

@@ -32,6 +32,28 @@ static double waste_of(Simulation& simulation, const std::vector<std::string>& n
   return (cpu > 0 ? 1 - used_cpu / cpu : 1) + (memory > 0 ? 1 - used_memory / memory : 1);
 }
 
+// Pods of one shape are refused alike while nodes only fill up. Empty for a pod that looks at others, or at volumes: what comes may help
+// it.
+static std::string shape_of(const DemandPtr& pod) {
+  const auto& spec = pod->typed().spec;
+  if (pod->affinity || !pod->claims.empty() || !spec.topologySpreadConstraints.empty()) return {};
+  const model::Meta& meta = pod->pod.meta();
+  std::string out = spec.schedulerName + ";" + meta.ns + ";";  // the labels: other pods may want to be apart from such ones
+  for (const auto& [key, value] : meta.labels) out.append(key).append("=").append(value).append(",");
+  return out + scheduler::shape_of(*pod);
+}
+
+void place_all(Simulation& simulation, std::vector<DemandPtr>& pods) {
+  std::set<std::string> hopeless;
+  std::erase_if(pods, [&](const DemandPtr& pod) {
+    const std::string shape = shape_of(pod);
+    if (hopeless.contains(shape)) return false;
+    if (simulation.place(pod)) return true;
+    if (!shape.empty()) hopeless.insert(shape);
+    return false;
+  });
+}
+
 std::optional<Option> estimate(Simulation& simulation, const NodeGroup& group, int64_t most, std::vector<DemandPtr> pods,
                                const std::vector<model::ObjectRef>& daemon_sets, Refusals& refusals) {
   sort_for_packing(pods);
@@ -45,7 +67,7 @@ std::optional<Option> estimate(Simulation& simulation, const NodeGroup& group, i
       option.pods.push_back(pod);
       continue;
     }
-    const std::string shape = pod->typed().spec.schedulerName + ";" + scheduler::shape_of(*pod);
+    const std::string shape = shape_of(pod);
     if (const auto known = hopeless.find(shape); known != hopeless.end()) {
       refusals[uid].push_back(known->second);
       continue;
@@ -65,8 +87,7 @@ std::optional<Option> estimate(Simulation& simulation, const NodeGroup& group, i
       continue;
     }
     simulation.undo_to(without);
-    // What looks at other pods may say something else to the next one, and after the next node.
-    if (!pod->affinity && pod->claims.empty() && pod->typed().spec.topologySpreadConstraints.empty()) hopeless[shape] = why;
+    if (!shape.empty()) hopeless[shape] = why;
     refusals[uid].push_back(std::move(why));
   }
   if (!nodes.empty()) option.waste = waste_of(simulation, nodes);

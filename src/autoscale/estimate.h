@@ -23,6 +23,9 @@ using Refusals = std::map<std::string, std::vector<std::string>>;
 /// The largest first, after their priorities: they are the hardest to place.
 void sort_for_packing(std::vector<scheduler::DemandPtr>& pods);
 
+/// Places those of the pods that nodes take which there are, and leaves the others in the list.
+void place_all(Simulation& simulation, std::vector<scheduler::DemandPtr>& pods);
+
 /// Packs the pods onto at most `most` new nodes of the group, first fit; nullopt when none of them would be helped. `refusals` gets the
 /// reasons of the others. The simulation is as it was.
 std::optional<Option> estimate(Simulation& simulation, const NodeGroup& group, int64_t most, std::vector<scheduler::DemandPtr> pods,

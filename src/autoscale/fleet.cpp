@@ -164,6 +164,7 @@ void Fleet::begin_giving_up(Member& member, std::string why) {
 void Fleet::forget_marked_nodes() {
   if (!is_complete()) return;
   parts_.world.nodes->each([&](const ObjectRef& node) {
+    if (!parts_.groups.find(node.meta().label(group_label))) return;  // another autoscaler's
     if (is_marked_going(node) && !is_ready(node) && !members_.contains(node.meta().name)) tasks_.start(forget_node(node.meta().name));
   });
 }

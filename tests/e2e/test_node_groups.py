@@ -41,9 +41,20 @@ def local():
                 support.remove_cgroups(cgroups_of(path / "data", path.name))
 
 
+def part(name, replicas, thousandths):
+    """A Deployment whose pods ask for such a part of a node each."""
+    return deployment(name, replicas, *WEB, resources={"requests": {"cpu": f"{os.cpu_count() * thousandths}m"}}, **HERE)
+
+
 def half(replicas):
-    """A Deployment of which no two pods fit on one node."""
-    return deployment("web", replicas, *WEB, resources={"requests": {"cpu": f"{os.cpu_count() * 600}m"}}, **HERE)
+    """No two of its pods fit on one node."""
+    return part("web", replicas, 600)
+
+
+def node_of(cluster, name):
+    """Where the Deployment's only pod runs."""
+    pods = [pod for pod in cluster.get("pods", "-l", f"app={name}")["items"] if not pod["metadata"].get("deletionTimestamp")]
+    return pods[0]["spec"].get("nodeName") if len(pods) == 1 and pods[0]["status"]["phase"] == "Running" else None
 
 
 def workers(cluster):
@@ -85,8 +96,23 @@ def test_nodes_of_this_machine_come_and_go_with_the_pods_that_need_them(local):
         wait_for("the reason", lambda: any("max node group size reached" in message for message in events(local, "NotTriggerScaleUp")), 30, 0.2)
         assert sorted(workers(local)) == sorted(names)
 
+        # What is left on a node that is hardly used moves, as its budget allows.
         local.apply(half(1))
         wait_for("one node to go", lambda: len(workers(local)) == 1, 90, 0.3)
+        stays = node_of(local, "web")
+        local.apply(part("other", 1, 600))
+        other = wait_for("another node", lambda: node_of(local, "other"), 90, 0.3)
+        local.kubectl("cordon", stays)
+        local.apply(part("small", 1, 200), {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "small"},
+                                            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "small"}}}})
+        assert wait_for("the small one", lambda: node_of(local, "small"), 60, 0.3) == other
+        local.kubectl("uncordon", stays)
+        local.k("delete", "deployment", "other")
+        wait_for("the small one to move", lambda: node_of(local, "small") == stays, 90, 0.3)
+        wait_for("its node to go", lambda: workers(local) == [stays], 60, 0.3)
+        assert "deleting pod for node scale down" in events(local, "ScaleDown")
+
+        local.k("delete", "deployment", "small")
         local.apply(half(0))
         wait_for("the other node to go", lambda: not workers(local), 90, 0.3)
         wait_for("the machines to go", lambda: not list(local.nodes.glob("*/")), 30, 0.1)
@@ -96,8 +122,8 @@ def test_nodes_of_this_machine_come_and_go_with_the_pods_that_need_them(local):
     local.k("delete", "deployment", "web", "--wait=false")
     wait_for("no pods", lambda: not local.get("pods")["items"], 30, 0.2)
     local.stop()
-    assert [line for line in local.leftovers() if "workers-" in line or "estiba-nodes" in line or "node2" in line or "node3" in line or "agent" in line] == []
-    for name in names:
+    assert local.leftovers() == []
+    for name in {*names, other}:
         assert cgroups_of(local.nodes / name / "data", name) == []
 
 
@@ -127,6 +153,26 @@ esac
         assert request["server"] == "https://192.168.77.1:6443" and "@sha256:" in request["token"] and request["name"].startswith("workers-")
         status, metrics = cluster.request("GET", "/metrics", raw=True)
         assert status == 200 and 'cluster_autoscaler_failed_scale_ups_total{reason="cloudProviderError"}' in metrics
+
+
+def test_a_server_does_not_wait_for_a_provider_that_hangs(tmp_path):
+    begun, provider = tmp_path / "begun", tmp_path / "provider"
+    provider.write_text(f"""#!/bin/sh
+[ $ESTIBA_NODES_COMMAND = create ] || exec echo '{{"nodes":[]}}'
+touch {begun}
+exec sleep 3600
+""")
+    provider.chmod(0o755)
+    path = groups(tmp_path / "groups.json", [provider])
+    path.write_text(path.read_text().replace('"timeout": "60s"', '"timeout": "1h"'))
+    with Cluster(node="false", **{"node-groups": path}) as cluster:
+        cluster.ns = "default"
+        cluster.start()
+        wait_for("the account of pods", lambda: cluster.get("serviceaccounts")["items"], 20)
+        cluster.apply(half(1))
+        wait_for("the provider to be asked", begun.exists, 60, 0.1)
+        cluster.stop()
+        assert cluster.server.returncode == 0
 
 
 def test_a_file_that_makes_no_sense_is_refused(tmp_path):
