@@ -113,6 +113,10 @@ Task<Result<void>> Api::publish_service() {
   co_return co_await publish_endpoints(registry_, cluster_->options());
 }
 
+Task<Result<void>> define_service_catalog(Registry& registry) {
+  co_return co_await define_once(registry, service_catalog_kinds(), service_catalog_group);
+}
+
 Task<Result<void>> Api::bootstrap() {
   for (std::string_view name : {"default", "kube-system", "kube-public", "kube-node-lease"}) {
     CO_TRY(co_await create_once(registry_, "", "v1", "namespaces", {}, std::string(name),
@@ -128,7 +132,6 @@ Task<Result<void>> Api::bootstrap() {
                                     ",\"description\":\"" + std::string(one.description) + "\"}"));
   }
   CO_TRY(co_await define_once(registry_, gateway_kinds(), "gateway.networking.k8s.io"));
-  CO_TRY(co_await define_once(registry_, service_catalog_kinds(), service_catalog_group));
   CO_TRY(co_await create_once(registry_, "networking.k8s.io", "v1", "ingressclasses", {}, "estiba",
                               R"({"metadata":{"name":"estiba"},"spec":{"controller":"estiba.dev/ingress"}})"));
   CO_TRY(co_await reconcile_rbac(registry_));

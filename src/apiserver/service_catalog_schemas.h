@@ -7,8 +7,11 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/task.h"
 
 namespace estiba::apiserver {
+
+class Registry;
 
 inline constexpr std::string_view service_catalog_group = "servicecatalog.k8s.io";
 /// The name under which the catalogue's controllers, like all others, ask this server.
@@ -24,5 +27,8 @@ std::span<const ServiceCatalogKind> service_catalog_kinds();
 
 /// The CustomResourceDefinition of a kind, as JSON.
 Result<std::string> definition_of(const ServiceCatalogKind& kind);
+
+/// Defines those kinds that are not there yet.
+Task<Result<void>> define_service_catalog(Registry& registry);
 
 }  // namespace estiba::apiserver

@@ -20,7 +20,9 @@ Controllers::~Controllers() = default;
 
 void Controllers::start() {
   for (const ControllerEntry& entry : controller_table()) {
-    state_->running.push_back(entry.make(state_->context));
+    auto made = entry.make(state_->context);
+    if (!made) continue;
+    state_->running.push_back(std::move(made));
     state_->running.back()->start();
   }
 }

@@ -75,7 +75,7 @@ class Controller {
 /// One row of the table of controllers.
 struct ControllerEntry {
   std::string_view name;
-  std::unique_ptr<Controller> (*make)(Context& context);
+  std::unique_ptr<Controller> (*make)(Context& context);  ///< null where it has nothing to do, as the options say
 };
 /// All controllers (table.cpp), in the order in which they are started.
 std::span<const ControllerEntry> controller_table();

@@ -26,7 +26,7 @@ struct Options {
   const CertificateAuthority* authority = nullptr;  ///< signs certificate requests; null: nobody here does. Outlives the controllers
   ExtensionApi* extensions =
       nullptr;                      ///< asked for autoscalers' custom and external metrics; null: there are none. Outlives the controllers
-  Brokers* brokers = nullptr;       ///< asks the service catalogue's brokers; null: nobody here does. Outlives the controllers
+  Brokers* brokers = nullptr;       ///< asks the service catalogue's brokers; null: there is no catalogue. Outlives the controllers
   std::vector<ResourceKind> kinds;  ///< what namespaces and the garbage collector cover; empty: every resource of the tables
 
   Duration signing_duration = std::chrono::hours(24 * 365);  ///< of certificates that are signed here, at most

@@ -11,7 +11,6 @@
 #include "io/thread.h"
 #include "os/file.h"
 #include "scheduler/scheduler.h"
-#include "server/broker_http.h"
 #include "server/certificate_authority.h"
 #include "server/exec_nodes.h"
 #include "server/local_client.h"
@@ -59,7 +58,6 @@ struct Control::State {
   apiserver::Api& api;
   ControlOptions options;
   ClusterAuthority authority{options.ca};
-  HttpBrokers brokers;
   io::LoopThread controllers_thread{"controllers"}, scheduler_thread{"scheduler"};
   std::unique_ptr<client::Client> controllers_client, scheduler_client;
   std::unique_ptr<controllers::Controllers> controllers;
@@ -83,7 +81,7 @@ struct Control::State {
     controllers::Options all = options.told;
     all.root_ca_pem = options.ca.certificate_pem;
     all.authority = &authority;
-    all.brokers = &brokers;
+    all.brokers = options.brokers.get();
     all.extensions = options.extensions.get();
     controllers = std::make_unique<controllers::Controllers>(*controllers_client, controllers_thread.loop(), std::move(all));
     ingress = std::make_unique<ingress::StatusWriter>(*controllers_client, options.ingress_ports);

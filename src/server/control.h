@@ -10,6 +10,7 @@
 #include "autoscale/node_groups.h"
 #include "base/task.h"
 #include "controllers/autoscaler_metrics.h"
+#include "controllers/catalog/brokers.h"
 #include "controllers/options.h"
 #include "ingress/ingress_rules.h"
 #include "io/pki.h"
@@ -20,6 +21,7 @@ namespace estiba::server {
 struct ControlOptions {
   io::KeyPair ca;  ///< the cluster's: published in every namespace, and what signs certificate requests
   std::unique_ptr<controllers::ExtensionApi> extensions;  ///< used on the controllers' thread
+  std::unique_ptr<controllers::Brokers> brokers;          ///< likewise; null without a service catalogue
   apiserver::ClusterInfo info;                            ///< published by the server that leads
   controllers::Options told;                              ///< what else they are told
   scheduler::Configuration scheduler{};

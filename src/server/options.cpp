@@ -26,6 +26,7 @@ void declare(cli::Flags& flags, Options& o) {
   flags.add("write-kubeconfig", &o.write_kubeconfig, "where the administrator's kubeconfig is written (mode 0600)");
   flags.add("node-name", &o.node_name, "name of this machine's Node; the host name when empty");
   flags.add("node", &o.node, "run a node in this process; --node=false is a control plane only");
+  flags.add("service-catalog", &o.service_catalog, "serve the kinds of the service catalogue, and ask its brokers");
   flags.add("pod-cidr", &o.pod_cidr, "addresses of pods; of both families with a comma between them, the primary one first");
   flags.add("node-cidr-mask-size", &o.node_cidr_mask, "prefix length of each node's part of --pod-cidr, IPv4");
   flags.add("node-cidr-mask-size-ipv6", &o.node_cidr_mask_v6, "the same, IPv6");

@@ -23,6 +23,7 @@ struct Options {
   std::string write_kubeconfig = "/etc/estiba/kubeconfig";
   std::string node_name;  ///< empty: the host name
   bool node = true;
+  bool service_catalog = false;
   std::string pod_cidr = "10.42.0.0/16";
   std::string service_cidr = "10.43.0.0/16";
   std::string cluster_domain = "cluster.local";

@@ -3,12 +3,14 @@
 #include <thread>
 
 #include "apiserver/server.h"
+#include "apiserver/service_catalog_schemas.h"
 #include "base/log.h"
 #include "client/join_token.h"
 #include "io/thread.h"
 #include "os/file.h"
 #include "server/address.h"
 #include "server/authentication.h"
+#include "server/broker_http.h"
 #include "server/certificates.h"
 #include "server/control.h"
 #include "server/extension_api.h"
@@ -131,7 +133,9 @@ Task<Result<void>> Server::State::start_api() {
   CO_TRY(api->listen());
   // The kubeconfig is there before /readyz says so.
   CO_TRY(write_kubeconfig(options.write_kubeconfig, certificates, own_host(options), api->port()));
-  co_return co_await api->api().bootstrap();
+  CO_TRY(co_await api->api().bootstrap());
+  if (options.service_catalog) CO_TRY_AS("--service-catalog", co_await apiserver::define_service_catalog(api->api().registry()));
+  co_return {};
 }
 
 Result<std::unique_ptr<OwnExtensionApi>> Server::State::extension_api() const {
@@ -232,6 +236,7 @@ Task<Result<void>> Server::start() {
   s.control = std::make_unique<Control>(
       s.api->api(), ControlOptions{.ca = s.certificates.ca,
                                    .extensions = std::move(extensions),
+                                   .brokers = s.options.service_catalog ? std::make_unique<HttpBrokers>() : nullptr,
                                    .info = CO_TRY(s.cluster_info()),
                                    .told = s.controllers_options(),
                                    .scheduler = CO_TRY(scheduler_configuration(s.options.scheduler_config)),

@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 
+import cluster as support
 import pytest
+from api import Api
 from cluster import ROOT, wait_for
 
 GROUP = "/apis/servicecatalog.k8s.io/v1beta1"
@@ -60,6 +62,15 @@ class Broker:
         (self.folder / "requests").unlink(missing_ok=True)
 
 
+@pytest.fixture(scope="module")
+def plane():
+    """A control plane with the catalogue, for this file alone: it is killed at the end."""
+    with support.Cluster(node="false", **{"service-catalog": "true"}) as cluster:
+        cluster.start()
+        cluster.api = Api(cluster)
+        yield cluster
+
+
 @pytest.fixture
 def broker(plane, tmp_path, worker_port):
     one = Broker(plane, tmp_path, worker_port())
@@ -69,7 +80,7 @@ def broker(plane, tmp_path, worker_port):
         one.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def worker_port():
     ports = iter(range(8100, 8200))
     return lambda: next(ports)
@@ -185,7 +196,6 @@ def test_cluster_brokers_and_credentials(broker, api, ns, kind, data, text):
 
 
 def test_whoever_may_not_read_a_secret_cannot_have_it_sent(api, ns, plane):
-    from api import Api
     assert api("POST", f"/api/v1/namespaces/{ns}/serviceaccounts", {"metadata": {"name": "joe"}}).status == 201
     rules = [{"apiGroups": ["servicecatalog.k8s.io"], "resources": ["servicebrokers", "servicebindings"], "verbs": ["create"]}]
     rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}"
@@ -261,8 +271,8 @@ def secret_of(api, ns, name):
     return {key: base64.b64decode(value).decode() for key, value in answer.body["data"].items()} if answer.status == 200 else None
 
 
-@pytest.fixture(scope="session")
-def postgres(plane, tmp_path_factory):
+@pytest.fixture(scope="module")
+def postgres(plane):
     """A PostgreSQL server in the cluster's sandbox: its socket's folder and its port."""
     programs = sorted(__import__("pathlib").Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:

@@ -352,6 +352,8 @@ class BindingController final : public OperationController {
 
 }  // namespace
 
-std::unique_ptr<Controller> make_service_binding_controller(Context& context) { return std::make_unique<BindingController>(context); }
+std::unique_ptr<Controller> make_service_binding_controller(Context& context) {
+  return context.options.brokers ? std::make_unique<BindingController>(context) : nullptr;
+}
 
 }  // namespace estiba::controllers

@@ -314,6 +314,8 @@ class BrokerController final : public Controller {
 
 }  // namespace
 
-std::unique_ptr<Controller> make_service_broker_controller(Context& context) { return std::make_unique<BrokerController>(context); }
+std::unique_ptr<Controller> make_service_broker_controller(Context& context) {
+  return context.options.brokers ? std::make_unique<BrokerController>(context) : nullptr;
+}
 
 }  // namespace estiba::controllers

@@ -363,6 +363,8 @@ class InstanceController final : public OperationController {
 
 }  // namespace
 
-std::unique_ptr<Controller> make_service_instance_controller(Context& context) { return std::make_unique<InstanceController>(context); }
+std::unique_ptr<Controller> make_service_instance_controller(Context& context) {
+  return context.options.brokers ? std::make_unique<InstanceController>(context) : nullptr;
+}
 
 }  // namespace estiba::controllers
