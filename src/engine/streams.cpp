@@ -7,6 +7,7 @@
 #include "engine/engine_impl.h"
 #include "engine/identity.h"
 #include "image/overlay.h"
+#include "io/foreign_pipe.h"
 #include "io/loop.h"
 #include "network/dial.h"
 
@@ -73,16 +74,32 @@ class EarlySession final : public Session {
 
 constexpr size_t output_limit = 16 << 20;
 
+/// Of a command that may still run when it is let go of.
+struct Output {
+  Fd fd;
+  bool ended = false;
+
+  ~Output() {
+    if (!fd || ended) return;
+    io::Loop::current()->unwatch(fd.get());
+    io::close_foreign_pipe(fd.release());
+  }
+};
+
 /// Reads to the end, keeping at most output_limit bytes.
-Task<void> collect(Fd fd, std::string* out) {
+Task<void> collect(int fd, std::string* out) {
   io::Loop& loop = *io::Loop::current();
   char buffer[16384];
-  while (fd) {
-    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+  while (fd >= 0) {
+    if (!io::has_input(fd)) {
+      co_await loop.readable(fd);
+      continue;
+    }
+    ssize_t n = ::read(fd, buffer, sizeof buffer);
     if (n > 0) {
       out->append(buffer, std::min(size_t(n), output_limit - out->size()));
     } else if (n < 0 && errno == EAGAIN) {
-      co_await loop.readable(fd.get());
+      co_await loop.readable(fd);
     } else if (n == 0 || errno != EINTR) {
       co_return;
     }
@@ -91,10 +108,12 @@ Task<void> collect(Fd fd, std::string* out) {
 
 Task<Result<ExecOutput>> run_to_end(ShimRef shim, runtime::Session session) {
   ExecOutput out;
+  Output output{std::move(session.stdout_fd)}, error{std::move(session.stderr_fd)};
   TaskGroup readers;
-  readers.start(collect(std::move(session.stdout_fd), &out.output));
-  readers.start(collect(std::move(session.stderr_fd), &out.error));
+  readers.start(collect(output.fd.get(), &out.output));
+  readers.start(collect(error.fd.get(), &out.error));
   out.exit_code = CO_TRY(co_await shim->wait_exec(session.id));
+  output.ended = error.ended = true;
   // What it started in the background may keep the streams open; the command itself has ended.
   co_await with_timeout(std::chrono::milliseconds(500), [](TaskGroup* group) -> Task<bool> {
     co_await group->join();

@@ -9,6 +9,8 @@
 
 #include <arpa/inet.h>
 
+#include "io/foreign_pipe.h"
+
 namespace estiba::io {
 
 std::unexpected<Error> closed_here() { return fail(Code::cancelled, "the connection was closed on this side"); }
@@ -61,13 +63,21 @@ void Socket::tune_tcp() {
   setsockopt(fd_, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 }
 
-void Socket::close() {
-  if (fd_ < 0) return;
-  int fd = std::exchange(fd_, -1);
+int Socket::let_go() {
+  const int fd = std::exchange(fd_, -1);
+  if (fd < 0) return fd;
   hangup_.cancel();
   loop_->interrupt(fd);
   loop_->unwatch(fd);
-  ::close(fd);
+  return fd;
+}
+
+void Socket::close() {
+  if (const int fd = let_go(); fd >= 0) ::close(fd);
+}
+
+void Socket::close_foreign() {
+  if (const int fd = let_go(); fd >= 0) close_foreign_pipe(fd);
 }
 
 Task<void> Socket::watch_hangup(Socket* self, Event* event) {

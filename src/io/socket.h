@@ -19,6 +19,8 @@ class Socket {
   Loop::Readiness writable() { return loop_->writable(fd_); }
   /// Wakes who waits, then closes.
   void close();
+  /// The same of what may be a pipe that strangers fill (foreign_pipe.h).
+  void close_foreign();
   void notify_hangup(Event* event);
   /// Turns Nagle's delay off and keep-alive probes on, so that peers that vanished are noticed. TCP only.
   void tune_tcp();
@@ -27,6 +29,7 @@ class Socket {
 
  private:
   static Task<void> watch_hangup(Socket* self, Event* event);
+  int let_go();
   int fd_;
   Loop* loop_;
   Job hangup_;

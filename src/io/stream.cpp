@@ -6,6 +6,7 @@
 
 #include <climits>
 
+#include "io/foreign_pipe.h"
 #include "io/socket.h"
 
 namespace estiba::io {
@@ -35,9 +36,17 @@ class SocketStream final : public Stream {
     is_socket_ = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
   }
 
+  ~SocketStream() override {
+    if (!is_socket_) socket_.close_foreign();
+  }
+
   Task<Result<size_t>> read(char* to, size_t size) override {
     for (;;) {
       if (socket_.closed()) co_return closed_here();
+      if (!is_socket_ && !has_input(socket_.fd())) {
+        co_await socket_.readable();
+        continue;
+      }
       ssize_t got = ::read(socket_.fd(), to, size);
       if (got >= 0) co_return size_t(got);
       if (errno == EIO && !is_socket_) co_return 0;  // a terminal whose other side has closed
@@ -95,7 +104,7 @@ class SocketStream final : public Stream {
       co_return fail_errno("shut down the connection to " + socket_.peer.address);
     co_return {};
   }
-  void close() override { socket_.close(); }
+  void close() override { is_socket_ ? socket_.close() : socket_.close_foreign(); }
   void notify_hangup(Event* event) override { socket_.notify_hangup(event); }
   const Peer& peer() const override { return socket_.peer; }
 

@@ -95,7 +95,11 @@ Task<CheckResult> check_grpc(std::string host, uint16_t port, std::string servic
 }
 
 Task<CheckResult> check_exec(engine::Engine* engine, std::string container_id, std::vector<std::string> command, Duration timeout) {
+  const std::string words = join(command, " ");
   auto output = co_await engine->exec_sync(container_id, std::move(command), timeout);
+  if (!output && output.error().code == Code::timeout)
+    co_return CheckResult{
+        false, "command timed out: " + quoted(words) + " timed out after " + std::to_string(timeout / std::chrono::seconds(1)) + "s"};
   if (!output) co_return CheckResult{false, output.error().message};
   if (output->exit_code == 0) co_return CheckResult{true, {}};
   co_return CheckResult{false, cut(output->output + output->error)};

@@ -27,8 +27,10 @@ Prober::Prober(Executor& loop, ProbeKind kind, const model::core_v1::Probe& spec
   job_ = Job(run(this));
 }
 
+// A check keeps to its time by itself, and then ends what it has begun (a command is killed). This is for one that cannot.
 Task<CheckResult> Prober::check_once() {
-  auto result = co_await with_timeout(timeout_, check_());
+  constexpr Duration to_end = 2s;
+  auto result = co_await with_timeout(timeout_ + to_end, check_());
   if (!result) co_return CheckResult{false, "no answer within " + std::to_string(timeout_ / 1s) + "s"};
   co_return std::move(*result);
 }

@@ -83,7 +83,7 @@ TEST_F(Probes, ChecksThatHangFail) {
         }();
       },
       true, [this](bool healthy, const std::string&) { verdicts.push_back(healthy); }, [](const std::string&) {});
-  exec.advance(999ms);
+  exec.advance(2999ms);  // a check has its own second, and two to end what it has begun
   EXPECT_TRUE(verdicts.empty());
   exec.advance(1ms);
   EXPECT_EQ(verdicts, std::vector<bool>{false});
