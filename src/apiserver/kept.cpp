@@ -22,11 +22,36 @@ std::string key_of(const Resource& resource, std::string_view ns, std::string_vi
   return prefix_of(resource, resource.namespaced ? ns : std::string_view{}).append(name);
 }
 
+PackedTexts::PackedTexts(std::span<const std::string> texts) {
+  std::string bytes;
+  for (const std::string& text : texts) {
+    size_t length = text.size();
+    for (; length > 127; length >>= 7) bytes.push_back(char((length & 127) | 128));
+    bytes.push_back(char(length));
+    bytes.append(text);
+  }
+  bytes_ = SharedText(bytes);
+}
+
+std::string_view PackedTexts::operator[](size_t i) const {
+  std::string_view rest = bytes_;
+  while (!rest.empty()) {
+    size_t length = 0, at = 0;
+    do length |= size_t(uint8_t(rest[at]) & 127) << (7 * at);
+    while (uint8_t(rest[at++]) & 128);
+    if (i-- == 0) return rest.substr(at, length);
+    rest.remove_prefix(at + length);
+  }
+  return {};
+}
+
 Result<std::shared_ptr<const Kept>> make_kept(const json::Node& root, const Strategy& strategy, const SharedText& stored) {
   auto out = std::make_shared<Kept>();
   out->object = TRY(model::Object::make(root, stored));
-  out->selectable.reserve(strategy.fields.size());
-  for (const SelectableField& field : strategy.fields) out->selectable.push_back(selectable_value(field, root));
+  std::vector<std::string> values;
+  values.reserve(strategy.fields.size());
+  for (const SelectableField& field : strategy.fields) values.push_back(selectable_value(field, root));
+  out->selectable = PackedTexts(values);
   return out;
 }
 

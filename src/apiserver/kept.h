@@ -6,6 +6,7 @@
 #pragma once
 #include <atomic>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,9 +23,21 @@ std::string prefix_of(const Resource& resource);
 std::string prefix_of(const Resource& resource, std::string_view ns);
 std::string key_of(const Resource& resource, std::string_view ns, std::string_view name);
 
+/// Short texts one behind the other in one piece of memory, each behind its length: there are as many of these as objects.
+class PackedTexts {
+ public:
+  PackedTexts() = default;
+  explicit PackedTexts(std::span<const std::string> texts);
+  /// The i-th; "" when there are not so many. Takes a step for each before it.
+  std::string_view operator[](size_t i) const;
+
+ private:
+  SharedText bytes_;  // lengths of seven bits a byte, the lowest first; the upper bit: more follow
+};
+
 struct Kept final : store::Attachment {
   model::ObjectPtr object;
-  std::vector<std::string> selectable;  ///< by Strategy::fields
+  PackedTexts selectable;  ///< by Strategy::fields
   /// Of custom objects: the definition (its id) whose tables the stored text is known to fit in its own version; 0: none yet.
   mutable std::atomic<uint64_t> conformed{0};
 };
