@@ -56,7 +56,8 @@ struct InvariantsTest : ControllerTest {
     if (leading) return;
     informers = std::make_unique<client::Informers>(server);
     context.reset(new Context{server, executor, *informers, options});
-    for (const ControllerEntry& entry : controller_table()) controllers.push_back(entry.make(*context));
+    for (const ControllerEntry& entry : controller_table())
+      if (auto made = entry.make(*context)) controllers.push_back(std::move(made));
     for (auto& controller : controllers) controller->start();
     leading = true;
   }
