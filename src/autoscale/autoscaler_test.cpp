@@ -177,6 +177,28 @@ TEST_F(AutoscalerTest, PodsMoveWhenTheyAllFitElsewhere) {
   EXPECT_EQ(cloud.machines.size(), 1u);
 }
 
+TEST_F(AutoscalerTest, ANodeThatIsLostGoesWithoutWaitingForItsPodsToEnd) {
+  start();
+  pod("a", "3");
+  pod("b", "3");
+  executor.advance(1s);
+  boot_all();
+  executor.advance(10s);
+  server.erase(client::pods, "x", "b");
+  server.merge(client::pods, "x", "a", R"({"spec":{"terminationGracePeriodSeconds":30}})");
+  const std::string lost = where("a");
+  server.merge(client::nodes, "", lost, R"({"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}})", "status");
+  for (const ObjectRef& node : server.all(client::nodes))
+    if (node.meta().name != lost)
+      server.merge(client::nodes, "", node.meta().name,
+                   R"({"metadata":{"annotations":{"cluster-autoscaler.kubernetes.io/scale-down-disabled":"true"}}})");
+  executor.advance(19min);
+  EXPECT_TRUE(cloud.machines.contains(lost));
+  executor.advance(2min);
+  EXPECT_FALSE(cloud.machines.contains(lost));
+  EXPECT_FALSE(server.find(client::pods, "x", "a").meta().deletion_timestamp.empty()) << "evicted; the pod collector does the rest";
+}
+
 struct Blocked {
   std::string meta, spec, annotation;
 };

@@ -78,6 +78,8 @@ Task<Result<void>> drain(const RemovalParts* parts, std::string name) {
   std::string refused;
   for (;;) {
     OnNode on = CO_TRY(pods_on(parts, name));
+    // Nobody there would tell of their end.
+    if (const ObjectRef node = parts->world.node(name); !node || !is_ready(node)) on.ending.clear();
     if (on.moving.empty() && on.ending.empty()) co_return {};
     const auto spent = parts->executor.now() - begin;
     if (!on.moving.empty() && spent >= parts->settings.eviction_limit)
