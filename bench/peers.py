@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from measure import ROOT, support
+from measure import ROOT, runs_ours, support
 import docker_engine
 
 PEERS = support.CACHE / "peers"
@@ -47,7 +47,7 @@ class Ours(Peer):
         self.engine.start()
 
     def memory(self):
-        return sum(support.pss_kib(pid) for pid in descendants(self.sandbox.pid) if program_of(pid) in ("estiba", "estiba-oci")) / 1024
+        return sum(support.pss_kib(pid) for pid in descendants(self.sandbox.pid) if runs_ours(pid)) / 1024
 
     def close(self):
         self.engine.close()
