@@ -158,6 +158,7 @@ engine::Resources resources_of(const v1::LinuxContainerResources& resources) {
   }
   out.cpuset_cpus = resources.cpuset_cpus;
   out.cpuset_mems = resources.cpuset_mems;
+  for (const v1::HugepageLimit& pages : resources.hugepage_limits) out.huge_pages.emplace_back(pages.page_size, pages.limit);
   return out;
 }
 
@@ -171,6 +172,7 @@ void merge(v1::LinuxContainerResources& resources, const v1::LinuxContainerResou
     number(at);
   if (!changes.cpuset_cpus.empty()) resources.cpuset_cpus = changes.cpuset_cpus;
   if (!changes.cpuset_mems.empty()) resources.cpuset_mems = changes.cpuset_mems;
+  if (!changes.hugepage_limits.empty()) resources.hugepage_limits = changes.hugepage_limits;
 }
 
 }  // namespace estiba::cri

@@ -8,12 +8,14 @@
 #include <memory>
 #include <mutex>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "engine/capabilities.h"
 #include "engine/devices.h"
 #include "engine/errors.h"
 #include "engine/seccomp.h"
 #include "model/json.h"
+#include "runtime/pod_group.h"
 #include "runtime/seccomp_default.h"
 
 namespace estiba::engine {
@@ -376,6 +378,21 @@ std::string resources_json(const Resources& r) {
   if (r.memory_swappiness) put("memory", "swappiness", int64_t(*r.memory_swappiness));
   if (r.oom_kill_disable) doc.set(doc.ensure_object(root, "memory"), "disableOOMKiller", doc.make_bool(true));
   if (r.pids) put("pids", "limit", *r.pids);
+  const bool counted = !r.huge_pages.empty() && runtime::limits_huge_pages();
+  if (!counted && std::ranges::any_of(r.huge_pages, [](const auto& size) { return size.second > 0; })) {
+    // Whoever asks for pages shares them with all then, as with containerd (tolerate_missing_hugetlb_controller).
+    static const bool told =
+        (log::warn("engine", "huge pages of containers are not limited: the kernel has no hugetlb controller mounted"), true);
+    (void)told;
+  }
+  if (counted) {
+    Node& list = doc.set(root, "hugepageLimits", doc.make_array());
+    for (const auto& [size, bytes] : r.huge_pages) {
+      Node& item = doc.append(list, doc.make_object());
+      doc.set(item, "pageSize", size);
+      doc.set(item, "limit", doc.make_number(std::to_string(bytes)));
+    }
+  }
   if (r.blkio_weight) put("blockIO", "weight", *r.blkio_weight);
   auto devices = [&](const char* key, const char* value_key, const std::vector<Resources::Throttle>& list) {
     if (list.empty()) return;

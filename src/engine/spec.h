@@ -22,6 +22,7 @@ struct Resources {
   std::optional<int64_t> memory_bytes;
   std::optional<int64_t> memory_swap_bytes;  ///< memory + swap
   std::optional<int64_t> pids;
+  std::vector<std::pair<std::string, uint64_t>> huge_pages;  ///< size as the kernel names it ("2MB") → bytes, where they can be limited
   std::string cpuset_cpus, cpuset_mems;
   std::optional<int> oom_score_adj;  ///< -1000…1000; lowering it may be refused by the kernel, which is not an error
   std::optional<int64_t> memory_reservation_bytes;

@@ -48,9 +48,7 @@ model::ResourceList resources(const ObjectRef& pod, std::string_view which) {
   return spec ? model::pod_resources(*spec, which, true) : model::ResourceList{};
 }
 
-bool is_limited(const Volume& volume) {
-  return volume.emptyDir && !volume.emptyDir->sizeLimit.empty() && volume.emptyDir->medium != "Memory";
-}
+bool is_limited(const Volume& volume) { return volume.emptyDir && !volume.emptyDir->sizeLimit.empty() && volume.emptyDir->medium.empty(); }
 
 bool is_limited(const Container& container) { return container.resources && container.resources->limits.contains("ephemeral-storage"); }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace estiba::node {
 
@@ -16,5 +17,14 @@ struct MachineMemory {
   uint64_t available() const { return total - (working_set < total ? working_set : total); }
 };
 MachineMemory machine_memory();
+
+/// Huge pages of one size that the machine keeps (nr_hugepages in Documentation/admin-guide/mm/hugetlbpage.rst).
+struct HugePages {
+  uint64_t page_bytes = 0, count = 0;
+};
+/// Of every size that the kernel knows, smallest first; empty where it knows none.
+std::vector<HugePages> huge_pages(const std::string& dir = "/sys/kernel/mm/hugepages");
+/// "hugepages-2Mi", as the API names pages of that size.
+std::string huge_page_resource(uint64_t page_bytes);
 
 }  // namespace estiba::node

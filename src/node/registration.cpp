@@ -11,9 +11,11 @@
 #include "base/time.h"
 #include "model/codec.h"
 #include "model/node_features.h"
+#include "model/quantity.h"
 #include "model/types/coordination_v1.h"
 #include "node/container_spec.h"
 #include "node/devices/devices.h"
+#include "node/machine.h"
 #include "node/node_events.h"
 
 namespace estiba::node {
@@ -63,9 +65,19 @@ std::map<std::string, std::string> capacity(const Options& options) {
   return {{"cpu", std::to_string(sysconf(_SC_NPROCESSORS_ONLN))},
           {"memory", std::to_string(uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGESIZE)) / 1024) + "Ki"},
           {"ephemeral-storage", std::to_string(bytes / 1024) + "Ki"},
-          {"hugepages-1Gi", "0"},
-          {"hugepages-2Mi", "0"},
           {"pods", std::to_string(options.max_pods)}};
+}
+
+// Memory that is kept for huge pages is nobody else's (the kubelet's setters.go, MachineInfo()).
+void add_huge_pages(NodeStatus& status, const std::vector<HugePages>& pages) {
+  int64_t memory = model::quantity_to_int64(status.capacity["memory"]);
+  for (const HugePages& size : pages) {
+    const uint64_t bytes = size.page_bytes * size.count;
+    const std::string name = huge_page_resource(size.page_bytes);
+    status.capacity[name] = status.allocatable[name] = bytes ? model::canonical_quantity(std::to_string(bytes / 1024) + "Ki") : "0";
+    memory -= int64_t(bytes);
+  }
+  status.allocatable["memory"] = std::to_string(std::max<int64_t>(memory, 0) / 1024) + "Ki";
 }
 
 void add_condition(NodeStatus& status, const char* type, const char* value, const char* reason, const char* message,
@@ -98,6 +110,7 @@ NodeStatus machine_status(const Options& options, WallTime wall, const std::vect
   NodeStatus status;
   const std::string now = format_rfc3339(wall);
   status.capacity = status.allocatable = capacity(options);
+  add_huge_pages(status, huge_pages());
   status.nodeInfo.ensure() = system_info(options);
   for (const std::string& ip : options.node_ips) {
     NodeAddress& address = status.addresses.emplace_back();

@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "model/codec.h"
 #include "model/quantity.h"
+#include "node/machine.h"
 
 namespace estiba::node {
 
@@ -101,22 +103,64 @@ model::ResourceList whole_pod(const Pod& pod, std::string_view which) {
   return document ? model::pod_resources(document->root(), which, true) : model::ResourceList{};
 }
 
+namespace {
+
+// "2MB", "1GB", "64KB": how the kernel names sizes in files of the hugetlb controller (mem_fmt() in mm/hugetlb_cgroup.c).
+std::string controller_name(uint64_t page_bytes) {
+  if (page_bytes >= 1 << 30) return std::to_string(page_bytes >> 30) + "GB";
+  if (page_bytes >= 1 << 20) return std::to_string(page_bytes >> 20) + "MB";
+  return std::to_string(page_bytes >> 10) + "KB";
+}
+
+// A size that is not asked for is none (GetHugepageLimitsFromResources in the kubelet).
+void limit_huge_pages(engine::Resources& out, const std::function<int64_t(const std::string&)>& limit) {
+  static const std::vector<HugePages> sizes = huge_pages();  // which ones there are never changes
+  for (const HugePages& size : sizes)
+    out.huge_pages.emplace_back(controller_name(size.page_bytes),
+                                uint64_t(std::max<int64_t>(limit(huge_page_resource(size.page_bytes)), 0)));
+}
+
+bool uses_huge_pages(const Pod& pod) {
+  const auto asks = [](const Requirements& resources) {
+    return std::ranges::any_of(part(resources, true), [](const auto& entry) { return entry.first.starts_with("hugepages-"); });
+  };
+  return asks(pod.spec.resources) || std::ranges::any_of(pod.spec.containers, asks, &Container::resources) ||
+         std::ranges::any_of(pod.spec.initContainers, asks, &Container::resources);
+}
+
+}  // namespace
+
 engine::Resources container_resources(const Pod& pod, const Container& container) {
   const List &requests = part(container.resources, false), &limits = part(container.resources, true),
              &of_pod = part(pod.spec.resources, true);
   const int64_t cpu_limit = milli_cpus(limits) > 0 ? milli_cpus(limits) : milli_cpus(of_pod);
   const int64_t memory_limit = bytes(limits) > 0 ? bytes(limits) : bytes(of_pod);
   engine::Resources out = resources_of(requests.contains("cpu") ? milli_cpus(requests) : cpu_limit, cpu_limit, memory_limit);
+  // In a pod without any its own group says so for all of them.
+  if (uses_huge_pages(pod))
+    limit_huge_pages(out, [&](const std::string& name) {
+      for (const List* list : {&limits, &of_pod})
+        if (const auto found = list->find(name); found != list->end()) return model::quantity_to_int64(found->second);
+      return int64_t(0);
+    });
   static const int64_t machine = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
   out.oom_score_adj = oom_score_adj(pod, container, machine);
   return out;
 }
 
 engine::Resources pod_resources(const Pod& pod) {
-  if (qos_class(pod) == "BestEffort") return resources_of(0, 0, 0);
-  const model::ResourceList requests = whole_pod(pod, "requests"), limits = whole_pod(pod, "limits");
-  return resources_of(amount_of(requests, "cpu", true), limited(pod, milli_cpus) ? amount_of(limits, "cpu", true) : 0,
-                      limited(pod, bytes) ? amount_of(limits, "memory", false) : 0);
+  engine::Resources out;
+  model::ResourceList limits;
+  if (qos_class(pod) == "BestEffort") {
+    out = resources_of(0, 0, 0);
+  } else {
+    const model::ResourceList requests = whole_pod(pod, "requests");
+    limits = whole_pod(pod, "limits");
+    out = resources_of(amount_of(requests, "cpu", true), limited(pod, milli_cpus) ? amount_of(limits, "cpu", true) : 0,
+                       limited(pod, bytes) ? amount_of(limits, "memory", false) : 0);
+  }
+  limit_huge_pages(out, [&](const std::string& name) { return amount_of(limits, name, false); });
+  return out;
 }
 
 ResourceRequirements shown_resources(const Pod& pod) {

@@ -17,9 +17,10 @@ std::string qos_class(const model::core_v1::Pod& pod);
 model::ResourceList whole_pod(const model::core_v1::Pod& pod, std::string_view which);
 
 /// CPU requests to shares (1 CPU = 1024), limits to a quota per 100 ms period, memory limits to bytes. A container without a limit has that
-/// of its pod, so that programs which look at their group see it.
+/// of its pod, so that programs which look at their group see it. In a pod with huge pages every size is limited to what the container may
+/// have, 0 where it says nothing.
 engine::Resources container_resources(const model::core_v1::Pod& pod, const model::core_v1::Container& container);
-/// What the pod's group gets: its own limits, or the sum where every container has one.
+/// What the pod's group gets: its own limits, or the sum where every container has one; of huge pages the sum, of every size.
 engine::Resources pod_resources(const model::core_v1::Pod& pod);
 /// The same as the API shows it (status.resources).
 model::core_v1::ResourceRequirements shown_resources(const model::core_v1::Pod& pod);

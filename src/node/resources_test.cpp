@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "node/machine.h"
+
 namespace estiba::node {
 namespace {
 
@@ -58,6 +60,27 @@ TEST_F(Resources, TheOverheadIsAddedToWhatThereIs) {
   pod.spec.containers = {container("a", {}, {})};
   EXPECT_EQ(qos_class(pod), "BestEffort");
   EXPECT_EQ(pod_resources(pod).cpu_shares, 2u);
+}
+
+TEST_F(Resources, HugePagesAreLimitedToWhatIsAskedForOfEachSize) {
+  const std::vector<HugePages> sizes = huge_pages();
+  if (sizes.empty()) GTEST_SKIP() << "the kernel has no huge pages";
+  const std::string name = huge_page_resource(sizes[0].page_bytes), quantity = std::to_string(4 * sizes[0].page_bytes);
+  const auto limits = [](const engine::Resources& resources) {
+    std::vector<uint64_t> out;
+    for (const auto& [size, bytes] : resources.huge_pages) out.push_back(bytes);
+    return out;
+  };
+  std::vector<uint64_t> wanted(sizes.size(), 0);
+  // A pod without any says so once for all of it.
+  EXPECT_EQ(limits(pod_resources(pod)), wanted);
+  EXPECT_TRUE(container_resources(pod, pod.spec.containers[0]).huge_pages.empty());
+  pod.spec.containers[0].resources->limits[name] = pod.spec.containers[0].resources->requests[name] = quantity;
+  EXPECT_EQ(limits(container_resources(pod, pod.spec.containers[1])), wanted);
+  wanted[0] = 4 * sizes[0].page_bytes;
+  EXPECT_EQ(limits(container_resources(pod, pod.spec.containers[0])), wanted);
+  EXPECT_EQ(limits(pod_resources(pod)), wanted);
+  if (sizes[0].page_bytes == 2 << 20) EXPECT_EQ(pod_resources(pod).huge_pages[0].first, "2MB");
 }
 
 TEST_F(Resources, SidecarsCountWithTheContainersAndOtherInitContainersWhenTheyAskForMore) {

@@ -129,10 +129,37 @@ Task<Result<void>> PodVolumes::prepare(model::ObjectRef ref) {
   co_return {};
 }
 
+// Bytes of a page of "HugePages" or "HugePages-2Mi"; the messages are the kubelet's (getPageSizeMountOption in empty_dir.go).
+static Result<uint64_t> page_of_medium(std::string_view medium, const Pod& pod) {
+  constexpr std::string_view any = "HugePages", resource = "hugepages-";
+  const std::string wanted = medium == any ? std::string() : model::canonical_quantity(medium.substr(any.size() + 1));
+  std::string found;
+  for (const auto* list : {&pod.spec.containers, &pod.spec.initContainers})
+    for (const auto& container : *list) {
+      if (!container.resources) continue;
+      for (const auto& [name, quantity] : container.resources->limits) {
+        if (!name.starts_with(resource)) continue;
+        const std::string size = model::canonical_quantity(name.substr(resource.size()));
+        if (wanted.empty() && !found.empty() && size != found)
+          return fail(Code::invalid,
+                      "medium HugePages can't be used if container requests multiple huge page sizes; say which, as in HugePages-2Mi");
+        if (wanted.empty() || size == wanted) found = size;
+      }
+    }
+  if (found.empty())
+    return fail(Code::invalid,
+                "medium " + std::string(medium) + ": hugePages storage requested, but there is no resource request for huge pages");
+  return uint64_t(model::quantity_to_int64(found));
+}
+
 Task<Result<void>> PodVolumes::prepare_one(const Pod& pod, const Volume& volume) {
   const std::string path = path_of(volume);
   const auto group = fs_group(pod);
   if (volume.emptyDir) {
+    if (volume.emptyDir->medium.starts_with("HugePages")) {
+      const uint64_t page = CO_TRY(page_of_medium(volume.emptyDir->medium, pod));
+      co_return co_await context_.pool.run([=] { return volume::make_huge_page_dir(path, page, group); });
+    }
     const bool memory = volume.emptyDir->medium == "Memory";
     const uint64_t size = memory && !volume.emptyDir->sizeLimit.empty()
                               ? uint64_t(model::Quantity::parse(volume.emptyDir->sizeLimit).value_or({}).to_int64())

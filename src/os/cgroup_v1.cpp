@@ -156,7 +156,12 @@ Result<void> v1_apply(const CgroupHost& host, const std::string& path, const Cgr
   TRY(apply_blkio(files, r));
   if (r.pids_limit && *r.pids_limit)
     TRY(files.write("pids", "pids.max", *r.pids_limit < 0 ? std::string("max") : std::to_string(*r.pids_limit)));
-  for (const auto& [size, limit] : r.hugepages) TRY(files.write("hugetlb", "hugetlb." + size + ".limit_in_bytes", limit));
+  for (const auto& [size, limit] : r.hugepages) {
+    TRY(files.write("hugetlb", "hugetlb." + size + ".limit_in_bytes", limit));
+    // Since Linux 5.7 what is reserved counts as well: mmap(2) fails then, in place of a signal at the first touch.
+    if (const std::string reserved = "hugetlb." + size + ".rsvd.limit_in_bytes"; files.has("hugetlb", reserved))
+      TRY(files.write("hugetlb", reserved, limit));
+  }
   if (r.network_class) TRY(files.write("net_cls", "net_cls.classid", *r.network_class));
   for (const auto& [link, priority] : r.network_priorities)
     TRY(files.write("net_prio", "net_prio.ifpriomap", link + " " + std::to_string(priority)));

@@ -76,6 +76,19 @@ Result<void> apply_io(const std::string& dir, const CgroupResources& r) {
   return {};
 }
 
+Result<void> apply_huge_pages(const std::string& dir, const CgroupResources& r) {
+  for (const auto& [size, limit] : r.hugepages) {
+    const std::string pages = dir + "/hugetlb." + size;
+    if (!exists(pages + ".max"))
+      return fail(Code::unsupported,
+                  "linux.resources.hugepageLimits: " + dir + " has no hugetlb controller, or the kernel no pages of " + size);
+    TRY(write_file(pages + ".max", std::to_string(limit)));
+    // Since Linux 5.7 what is reserved counts as well: mmap(2) fails then, in place of a signal at the first touch.
+    if (exists(pages + ".rsvd.max")) TRY(write_file(pages + ".rsvd.max", std::to_string(limit)));
+  }
+  return {};
+}
+
 void read_io(const std::string& dir, CgroupStats& s) {
   auto text = read_file(dir + "/io.stat");
   if (!text) return;
@@ -105,7 +118,7 @@ Result<void> v2_apply(const std::string& dir, const CgroupResources& r) {
   TRY(apply_memory(dir, r));
   TRY(apply_io(dir, r));
   if (r.pids_limit && *r.pids_limit) TRY(write_file(dir + "/pids.max", or_max(*r.pids_limit)));
-  for (const auto& [size, limit] : r.hugepages) TRY(write_file(dir + "/hugetlb." + size + ".max", std::to_string(limit)));
+  TRY(apply_huge_pages(dir, r));
   for (const auto& [device, limits] : r.rdma) TRY(write_file(dir + "/rdma.max", device + " " + limits));
   if (r.network_class || !r.network_priorities.empty())
     return fail(Code::unsupported, "linux.resources.network needs cgroup v1: version 2 has no controllers for it");

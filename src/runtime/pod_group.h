@@ -6,6 +6,9 @@
 
 namespace estiba::runtime {
 
+/// Whether this machine's control groups limit huge pages (the hugetlb controller).
+bool limits_huge_pages();
+
 /// Writes the limits that `resources` (JSON, as in PodOptions::resources) has, and leaves the others. Errors name the file.
 Result<void> update_pod_group(const std::string& cgroup, const std::string& resources);
 

@@ -28,6 +28,13 @@ Result<void> make_memory_dir(const std::string& path, uint64_t size_bytes, std::
   return open_to_all(path, gid);
 }
 
+Result<void> make_huge_page_dir(const std::string& path, uint64_t page_bytes, std::optional<gid_t> gid) {
+  TRY(os::make_dirs(path, 0755));
+  if (TRY(os::is_mount_point(path))) return {};
+  TRY(os::mount("hugetlbfs", path, "hugetlbfs", MS_NOSUID | MS_NODEV, "pagesize=" + std::to_string(page_bytes)));
+  return open_to_all(path, gid);
+}
+
 Result<void> make_plain_dir(const std::string& path) { return os::make_dirs(path, 0755); }
 
 Result<void> remove_dir_tree(const std::string& path) {

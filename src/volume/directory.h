@@ -17,6 +17,8 @@ namespace estiba::volume {
 Result<void> make_empty_dir(const std::string& path, std::optional<gid_t> gid);
 /// The same on a tmpfs of its own; `size_bytes` 0 leaves the kernel's default (half of the memory).
 Result<void> make_memory_dir(const std::string& path, uint64_t size_bytes, std::optional<gid_t> gid);
+/// The same on a hugetlbfs of its own with pages of that size; an error when the kernel has none of it.
+Result<void> make_huge_page_dir(const std::string& path, uint64_t page_bytes, std::optional<gid_t> gid);
 /// Makes a directory for write_atomically.
 Result<void> make_plain_dir(const std::string& path);
 /// Unmounts what is mounted at or below `path` and removes it. What is not there is fine.

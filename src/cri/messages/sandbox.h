@@ -74,15 +74,21 @@ struct LinuxSandboxSecurityContext {
                  field(9, &M::seccomp), field(10, &M::apparmor), field(7, &M::seccomp_profile_path));
   }
 };
+struct HugepageLimit {
+  std::string page_size;
+  uint64_t limit = 0;
+  static constexpr auto fields() { return table(field(1, &HugepageLimit::page_size), field(2, &HugepageLimit::limit)); }
+};
 struct LinuxContainerResources {
   int64_t cpu_period = 0, cpu_quota = 0, cpu_shares = 0, memory_limit_in_bytes = 0, oom_score_adj = 0, memory_swap_limit_in_bytes = 0;
   std::string cpuset_cpus, cpuset_mems;
   Labels unified;
+  std::vector<HugepageLimit> hugepage_limits;
   static constexpr auto fields() {
     using M = LinuxContainerResources;
     return table(field(1, &M::cpu_period), field(2, &M::cpu_quota), field(3, &M::cpu_shares), field(4, &M::memory_limit_in_bytes),
-                 field(5, &M::oom_score_adj), field(6, &M::cpuset_cpus), field(7, &M::cpuset_mems), field(9, &M::unified),
-                 field(10, &M::memory_swap_limit_in_bytes));
+                 field(5, &M::oom_score_adj), field(6, &M::cpuset_cpus), field(7, &M::cpuset_mems), field(8, &M::hugepage_limits),
+                 field(9, &M::unified), field(10, &M::memory_swap_limit_in_bytes));
   }
 };
 struct LinuxPodSandboxConfig {
