@@ -35,6 +35,7 @@ def expect(path, value):
 
 def main():
     assert (GROUPS / "cgroup.controllers").exists(), "no cgroup version 2"
+    pathlib.Path("/proc/sys/vm/nr_hugepages").write_text("8")
     with support.Cluster() as cluster:
         cluster.import_image(support.busybox_image(), "estiba/busybox:test")
         try:
@@ -42,6 +43,7 @@ def main():
             cluster.ns = "default"
             support.wait_for("the default service account", lambda: cluster.kubectl("get", "serviceaccount", "default", "--ignore-not-found"), 30)
             cluster.apply(pod("limited", "sleep 1234", {"requests": {"cpu": "250m", "memory": "16Mi"}, "limits": {"cpu": "500m", "memory": "48Mi"}}),
+                          pod("pages", "sleep 4321", {"limits": {"memory": "16Mi", "hugepages-2Mi": "4Mi"}}),
                           pod("greedy", "x=aaaaaaaaaaaaaaaa; while true; do x=$x$x; done", {"limits": {"memory": "24Mi"}}))
             cluster.wait_running("limited", 60)
             group = group_of("sleep 1234")
@@ -49,11 +51,19 @@ def main():
             expect(group / "cpu.max", "50000 100000")
             expect(group / "cpu.weight", "10")  # 250m: 256 shares
             assert int((group / "memory.current").read_text()) > 0
+            # Reservations are counted, too; a pod that asks for no pages gets none of any size, and says so in its own group.
+            cluster.wait_running("pages", 60)
+            pages = group_of("sleep 4321")
+            for place in (pages, pages.parent):
+                for file in ("max", "rsvd.max"):
+                    expect(place / f"hugetlb.2MB.{file}", str(4 * MIB))
+                    expect(place / f"hugetlb.1GB.{file}", "0")
+                    expect(group.parent / f"hugetlb.2MB.{file}", "0")
             ended = cluster.wait_ended("greedy", 60)["status"]["containerStatuses"][0]["state"]["terminated"]
             print(json.dumps(ended))
             assert (ended["reason"], ended["exitCode"]) == ("OOMKilled", 137), ended
             assert cluster.pod("limited")["status"]["phase"] == "Running"
-            cluster.k("delete", "pod", "limited", "greedy")
+            cluster.k("delete", "pod", "limited", "greedy", "pages")
             support.wait_for("the group's removal", lambda: not group.exists(), 20)
         except BaseException:
             print(cluster.log())
