@@ -181,5 +181,70 @@ TEST_F(AuthzTest, ANodeReadsWhatItsPodsName) {
       api_->authorizer().authorize(other, {.verb = "get", .version = "v1", .resource = "secrets", .ns = "default", .name = "env"}).allowed);
 }
 
+TEST_F(AuthzTest, ANodeReadsTheCertificatesThatItServes) {
+  const User node{"system:node:n1", {}, {"system:nodes", "system:authenticated"}, {}};
+  const auto reads = [&](std::string ns, std::string name, std::string verb = "get") {
+    return api_->authorizer().authorize(node, {.verb = verb, .version = "v1", .resource = "secrets", .ns = ns, .name = name}).allowed;
+  };
+  constexpr std::string_view networking = "networking.k8s.io", gateways = "gateway.networking.k8s.io";
+  const auto ingress = [&](std::string name, std::string class_name) {
+    ASSERT_TRUE(create(networking, "v1", "ingresses", "default",
+                       R"({"metadata":{"name":")" + name + R"("},"spec":{"ingressClassName":")" + class_name +
+                           R"(","tls":[{"hosts":["a.example"],"secretName":"tls-)" + name +
+                           R"("}],"defaultBackend":{"service":{"name":"s","port":{"number":80}}}}})"));
+  };
+  ingress("ours", "estiba");
+  EXPECT_FALSE(reads("default", "tls-ours")) << "the cluster does not say that nodes serve Ingresses";
+  const auto say = [&](std::string yes) {
+    auto said = create("", "v1", "configmaps", "kube-system",
+                       R"({"metadata":{"name":"estiba-cluster"},"data":{"ingressOnAgents":")" + yes + "\"}}");
+    ASSERT_TRUE(said) << said.error().message;
+  };
+  say("false");
+  EXPECT_FALSE(reads("default", "tls-ours"));
+  ASSERT_TRUE(remove("", "v1", "configmaps", "kube-system", "estiba-cluster"));
+  say("true");
+  ASSERT_TRUE(
+      create(networking, "v1", "ingressclasses", "", R"({"metadata":{"name":"nginx"},"spec":{"controller":"k8s.io/ingress-nginx"}})"));
+  ingress("theirs", "nginx");
+  ingress("nobodys", "nothing");
+  for (const char* verb : {"get", "list", "watch"}) EXPECT_TRUE(reads("default", "tls-ours", verb)) << verb;
+  EXPECT_FALSE(reads("default", "tls-ours", "delete"));
+  EXPECT_FALSE(reads("kube-system", "tls-ours"));
+  EXPECT_FALSE(reads("default", "", "list"));
+  EXPECT_FALSE(reads("default", "other"));
+  EXPECT_FALSE(reads("default", "tls-theirs"));
+  EXPECT_FALSE(reads("default", "tls-nobodys"));
+
+  ASSERT_TRUE(create("", "v1", "namespaces", "", R"({"metadata":{"name":"infra"}})"));
+  for (const char* name : {"estiba", "other"})
+    (void)create(gateways, "v1", "gatewayclasses", "",
+                 R"({"apiVersion":"gateway.networking.k8s.io/v1","kind":"GatewayClass","metadata":{"name":")" + std::string(name) +
+                     R"("},"spec":{"controllerName":"estiba.dev/)" + (name == std::string_view("estiba") ? "gateway" : "other") + "\"}}");
+  const auto gateway = [&](std::string name, std::string class_name, std::string refs) {
+    auto made = create(gateways, "v1", "gateways", "default",
+                       R"({"apiVersion":"gateway.networking.k8s.io/v1","kind":"Gateway","metadata":{"name":")" + name +
+                           R"("},"spec":{"gatewayClassName":")" + class_name +
+                           R"(","listeners":[{"name":"https","protocol":"HTTPS","port":443,"tls":{"certificateRefs":[)" + refs + "]}}]}}");
+    ASSERT_TRUE(made) << made.error().message;
+  };
+  gateway("gw", "estiba", R"({"name":"here"},{"name":"there","namespace":"infra"})");
+  gateway("foreign", "other", R"({"name":"foreign"})");
+  EXPECT_TRUE(reads("default", "here"));
+  EXPECT_FALSE(reads("default", "foreign"));
+  EXPECT_FALSE(reads("infra", "here"));
+  EXPECT_FALSE(reads("infra", "there")) << "without a grant";
+  const auto granted = create(
+      gateways, "v1", "referencegrants", "infra",
+      R"({"apiVersion":"gateway.networking.k8s.io/v1","kind":"ReferenceGrant","metadata":{"name":"g"},"spec":{"from":[{"group":"gateway.networking.k8s.io","kind":"Gateway","namespace":"default"}],"to":[{"group":"","kind":"Secret","name":"there"}]}})");
+  ASSERT_TRUE(granted) << granted.error().message;
+  EXPECT_TRUE(reads("infra", "there"));
+  EXPECT_FALSE(reads("infra", "elsewhere"));
+  const User nobody{"jane", {}, {"system:authenticated"}, {}};
+  EXPECT_FALSE(api_->authorizer()
+                   .authorize(nobody, {.verb = "get", .version = "v1", .resource = "secrets", .ns = "default", .name = "here"})
+                   .allowed);
+}
+
 }  // namespace
 }  // namespace estiba::apiserver

@@ -427,7 +427,8 @@ role servicecatalog.k8s.io:aggregate-to-view >view
 role estiba:node
   read : core : endpoints namespaces nodes persistentvolumeclaims persistentvolumes pods services
   read : discovery.k8s.io : endpointslices
-  read : networking.k8s.io : networkpolicies
+  read : networking.k8s.io : ingressclasses ingresses networkpolicies
+  read : gateway.networking.k8s.io : gatewayclasses gateways grpcroutes httproutes referencegrants
   read : certificates.k8s.io : clustertrustbundles
 role estiba:joining-node
   get : core : nodes

@@ -2,6 +2,7 @@
 
 #include "apiserver/action.h"
 #include "apiserver/edit.h"
+#include "apiserver/ingress_secrets.h"
 #include "base/strings.h"
 #include "model/local_volumes.h"
 #include "model/types/core_v1.h"
@@ -129,7 +130,8 @@ std::optional<bool> may_core(const Cluster& cluster, std::string_view node, cons
     const bool secret = resource == "secrets";
     return reads(asked) && asked.subresource.empty() &&
            (pods([&](const model::ObjectRef& pod) { return uses(pod, secret, asked.name); }) ||
-            (secret && !asked.name.empty() && volume_uses_secret(cluster, node, asked.ns, asked.name)));
+            (secret && !asked.name.empty() &&
+             (volume_uses_secret(cluster, node, asked.ns, asked.name) || ingress_names_secret(cluster, asked.ns, asked.name))));
   }
   if (resource == "persistentvolumeclaims") {
     const bool status = asked.subresource == "status" && (asked.verb == "update" || asked.verb == "patch");

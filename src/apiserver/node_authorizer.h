@@ -1,5 +1,5 @@
 // The Node authorizer (kubernetes.io/docs/reference/access-authn-authz/node): a node reads its own object and what the pods that are bound
-// to it name, and nothing else of the sort.
+// to it name, and nothing else of the sort; but for the certificates that every node serves Ingresses with (ingress_secrets.h).
 #pragma once
 #include <optional>
 #include <string>

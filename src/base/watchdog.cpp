@@ -3,15 +3,16 @@
 namespace estiba {
 
 Watchdog::~Watchdog() {
-  if (timer_.id) Executor::current()->cancel(timer_);
+  if (timer_.id) executor_->cancel(timer_);
 }
 
 void Watchdog::until(Instant deadline) {
   deadline_ = deadline;
   if (deadline >= armed_) return;
-  if (timer_.id) Executor::current()->cancel(timer_);
+  if (timer_.id) executor_->cancel(timer_);
   armed_ = deadline;
-  timer_ = Executor::current()->at(deadline, [this] { fire(); });
+  executor_ = Executor::current();
+  timer_ = executor_->at(deadline, [this] { fire(); });
 }
 
 void Watchdog::fire() {

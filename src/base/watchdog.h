@@ -19,6 +19,7 @@ class Watchdog {
   UniqueFunction<void()> expired_;
   Instant deadline_ = Instant::max(), armed_ = Instant::max();
   Executor::Timer timer_;
+  Executor* executor_ = nullptr;  // of the timer
 };
 
 }  // namespace estiba

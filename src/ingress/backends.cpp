@@ -14,17 +14,18 @@ using model::core_v1::Secret;
 using model::core_v1::Service;
 using model::discovery_v1::EndpointSlice;
 
-Sources::Sources(client::Client& client)
+Sources::Sources(client::Client& client, bool all_secrets)
     : services(client, client::services),
       slices(client, client::endpoint_slices),
-      secrets(client, client::secrets),
       namespaces(client, client::namespaces),
+      secrets(client, all_secrets),
       by_service(slices.add_index([](const model::Object& slice, std::vector<std::string>& values) {
         values.push_back(client::key_of(slice.meta().ns, slice.meta().label("kubernetes.io/service-name")));
       })) {}
 
 Task<void> Sources::wait_synced() {
-  for (client::Informer* informer : {&services, &slices, &secrets, &namespaces}) co_await informer->wait_synced();
+  for (client::Informer* informer : {&services, &slices, &namespaces}) co_await informer->wait_synced();
+  co_await secrets.wait_synced();
 }
 
 EndpointPtr Backends::at(const std::string& address, bool http2) {
@@ -82,7 +83,7 @@ io::TlsContextRef TlsSecrets::context(const Sources& sources, const std::string&
   used_.insert(key);
   const ObjectRef object = sources.secrets.get(key);
   if (!object) {
-    *why = "there is no Secret " + key;
+    if (sources.secrets.known(key)) *why = "there is no Secret " + key;
     return nullptr;
   }
   auto found = made_.find(key);

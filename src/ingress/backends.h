@@ -6,14 +6,16 @@
 
 #include "client/informer.h"
 #include "ingress/config.h"
+#include "ingress/secrets.h"
 
 namespace estiba::ingress {
 
 /// The objects that references lead to, as they are known now. All by key "ns/name".
 class Sources {
  public:
-  explicit Sources(client::Client& client);
-  client::Informer services, slices, secrets, namespaces;
+  explicit Sources(client::Client& client, bool all_secrets = true);
+  client::Informer services, slices, namespaces;
+  Secrets secrets;
   client::Informer::Index by_service;  ///< of slices
   Task<void> wait_synced();
 };
@@ -39,8 +41,8 @@ class Backends {
 class TlsSecrets {
  public:
   void begin() { used_.clear(); }
-  /// Null when there is no such Secret or what it holds cannot be used; then `why` says so. A certificate whose time is over is served all
-  /// the same, for clients to judge, but `why` tells of it.
+  /// Null when there is no such Secret or what it holds cannot be used; then `why` says so, unless it is not known yet. A certificate whose
+  /// time is over is served all the same, for clients to judge, but `why` tells of it.
   io::TlsContextRef context(const Sources& sources, const std::string& secret, std::string* why);
   const std::set<std::string, std::less<>>& used() const { return used_; }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/executor.h"
+#include "ingress/rate_limit.h"
 #include "ingress/routes.h"
 #include "io/tls.h"
 
@@ -19,6 +20,9 @@ struct Endpoint {
   const std::string address;  ///< "10.42.0.5:8080", "[fd00::5]:8080"
   const bool http2;           ///< without TLS and from the first byte on (h2c), for gRPC
   std::atomic<int> active{0};
+  /// Until then others are asked first, since no connection could be made to it: since the executors' epoch.
+  std::atomic<Duration> avoided_until{};
+  bool avoided(Instant now) const { return now.time_since_epoch() < avoided_until.load(std::memory_order_relaxed); }
 };
 using EndpointPtr = std::shared_ptr<Endpoint>;
 
@@ -75,29 +79,50 @@ struct Backend {
 struct Action {
   Filters filters;
   std::vector<Backend> backends;
-  Duration request_timeout{};  ///< for the whole answer; zero: none
-  Duration backend_timeout{};  ///< for each attempt; zero: the proxy's own, until the answer's head
+  Duration request_timeout{};        ///< for the whole answer; zero: none
+  Duration backend_timeout{};        ///< for each attempt; zero: the proxy's own, until the answer's head
+  std::shared_ptr<RateLimit> limit;  ///< of each client's requests; null: none
 };
 
 /// One listener: a port may have several, told apart by host name.
 struct Listener {
-  std::string owner;     ///< of the listeners of one owner only the most specific answers
-  std::string hostname;  ///< "a.example", "*.example", or empty: every one
+  std::string owner;      ///< of the listeners of one owner only the most specific answers
+  std::string hostname;   ///< "a.example", "*.example", or empty: every one
+  bool isolated = false;  ///< with TLS it answers on connections whose clients asked for its host name, and on no others (Gateway API)
   Routes routes;
+};
+
+/// A server certificate and whose it is.
+struct Certificate {
+  std::string hostname;  ///< as in Listener
+  io::TlsContextRef context;
+  bool isolated = false;  ///< of a listener that is
 };
 
 /// Server certificates by the name that clients ask for.
 class Certificates {
  public:
-  /// `hostname` as in Listener.
-  void add(const std::string& hostname, io::TlsContextRef context);
-  /// The most specific; without a name or a match what was added for every name, and without a name the first one. Null: none.
-  io::TlsContextRef find(std::string_view server_name) const;
-  bool empty() const { return !first_; }
+  Certificates() = default;
+  Certificates(Certificates&&) = default;
+  Certificates& operator=(Certificates&&) = default;
+
+  /// Of two for the same host name the first counts.
+  void add(Certificate certificate);
+  /// The most specific for a host, or what was added for every name. Null: none.
+  const Certificate* of_host(std::string_view host) const;
+  /// What a client gets who asks for this name; without a name, if none is for every name, the first one. Null: none.
+  const Certificate* of_client(std::string_view server_name) const;
+  bool empty() const { return names_.empty(); }
 
  private:
-  std::map<std::string, io::TlsContextRef, std::less<>> names_;
-  io::TlsContextRef first_;
+  std::map<std::string, Certificate, std::less<>> names_;  // nodes stay where they are
+  const Certificate* first_ = nullptr;
+};
+
+/// Whether a request for `host` may be answered on a TLS connection (RFC 9110, 7.4; Gateway API, Listener.hostname).
+struct Direction {
+  int status = 0;                            ///< 0: yes; 421: on another connection; 404: on none
+  const Certificate* certificate = nullptr;  ///< of the connection; null without TLS
 };
 
 struct Port {
@@ -105,8 +130,10 @@ struct Port {
   std::vector<std::shared_ptr<const Listener>> listeners;  ///< in the order in which they are asked
   Certificates certificates;
 
-  /// The route for a request, or null. `host` is lower-case and without a port.
-  const Route* find(std::string_view host, const RequestFacts& request) const;
+  /// `server_name`: what the client asked for in its handshake. Both are lower-case and without a port.
+  Direction direct(std::string_view server_name, std::string_view host) const;
+  /// The route for a request, or null. `host` is lower-case and without a port; `certificate` as direct() says.
+  const Route* find(std::string_view host, const RequestFacts& request, const Certificate* certificate = nullptr) const;
   /// Puts the listeners into their order: most specific host name first, otherwise as they were added.
   void seal();
 };

@@ -6,12 +6,15 @@
 #include "base/strings.h"
 #include "ingress/targets.h"
 #include "io/reverse_proxy.h"
+#include "io/tls_peer.h"
 
 namespace estiba::ingress {
 
 namespace {
 
 constexpr size_t most_attempts = 3;
+// So long an endpoint is not asked again to which no connection could be made, if there are others.
+constexpr Duration avoidance = std::chrono::seconds(10);
 // A body that is to be mirrored is held in memory; a longer one goes to the backend alone.
 constexpr size_t most_mirrored = 1024 * 1024;
 
@@ -31,6 +34,11 @@ struct Active {
 void refuse(io::Response& response, int status) {
   response.send(status, {{"Content-Type", "text/plain; charset=utf-8"}},
                 std::to_string(status) + " " + std::string(io::status_text(status)) + "\n");
+}
+
+void refuse_for(io::Response& response, Duration wait) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
+  response.send(429, {{"Content-Type", "text/plain; charset=utf-8"}, {"Retry-After", std::to_string(seconds)}}, "429 Too Many Requests\n");
 }
 
 // HTTP/2 may send a cookie in pieces; HTTP/1.1 knows one field (RFC 9113, 8.2.3).
@@ -64,8 +72,11 @@ bool is_idempotent(std::string_view method) {
   return std::ranges::contains(idempotent, method);
 }
 
-// The connection was not even made.
-bool never_arrived(const Error& error) { return error.sys == ECONNREFUSED || error.sys == EHOSTUNREACH || error.sys == ENETUNREACH; }
+// The connection was not even made; EHOSTDOWN is the HTTP client's word for one that took too long.
+bool never_arrived(const Error& error) {
+  constexpr int causes[] = {ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN};
+  return std::ranges::contains(causes, error.sys);
+}
 
 struct TimedResult {
   bool in_time = true;
@@ -74,8 +85,6 @@ struct TimedResult {
 
 Task<TimedResult> pass_timed(Duration limit, io::Request& request, io::Response& response, io::HttpClient& client,
                              io::ReverseProxyOptions options) {
-  if (limit == Duration(0) || request.wants_upgrade())
-    co_return TimedResult{.passed = co_await io::reverse_proxy(request, response, client, std::move(options))};
   auto passed = co_await with_timeout(limit, io::reverse_proxy(request, response, client, std::move(options)));
   if (!passed) co_return TimedResult{.in_time = false};
   co_return TimedResult{.passed = std::move(*passed)};
@@ -83,21 +92,22 @@ Task<TimedResult> pass_timed(Duration limit, io::Request& request, io::Response&
 
 }  // namespace
 
-EndpointPtr least_busy(const std::vector<EndpointPtr>& endpoints, const std::vector<EndpointPtr>& tried) {
+EndpointPtr least_busy(const std::vector<EndpointPtr>& endpoints, const std::vector<EndpointPtr>& tried, Instant now) {
   if (endpoints.empty()) return nullptr;
-  EndpointPtr best;
-  int fewest = 0;
+  if (endpoints.size() == 1 && tried.empty()) return endpoints.front();
+  const EndpointPtr* best = nullptr;
+  std::pair<bool, int> fewest;  // avoided, requests
   // From a place drawn at random, so that those who are equal take turns.
   const size_t start = random_below(endpoints.size());
   for (size_t i = 0; i < endpoints.size(); ++i) {
     const EndpointPtr& one = endpoints[(start + i) % endpoints.size()];
-    const int active = one->active.load(std::memory_order_relaxed);
-    if (std::ranges::contains(tried, one) || (best && active >= fewest)) continue;
-    best = one;
-    fewest = active;
-    if (active == 0) break;
+    const std::pair rank(one->avoided(now), one->active.load(std::memory_order_relaxed));
+    if (std::ranges::contains(tried, one) || (best && rank >= fewest)) continue;
+    best = &one;
+    fewest = rank;
+    if (rank == std::pair(false, 0)) break;
   }
-  return best;
+  return best ? *best : nullptr;
 }
 
 uint64_t sum_of_weights(const std::vector<Backend>& backends) {
@@ -121,22 +131,29 @@ Forwarder::Forwarder(Duration patience)
 
 io::TlsContextRef Forwarder::certificate(uint16_t port, std::string_view server_name) const {
   const auto found = config_->ports.find(port);
-  return found == config_->ports.end() ? nullptr : found->second.certificates.find(server_name);
+  const Certificate* certificate = found == config_->ports.end() ? nullptr : found->second.certificates.of_client(server_name);
+  return certificate ? certificate->context : nullptr;
 }
 
 Task<void> Forwarder::serve(uint16_t number, io::Request& request, io::Response& response) {
   const ConfigPtr config = config_;  // a change meanwhile is for the next request
   const auto port = config->ports.find(number);
   if (port == config->ports.end()) co_return refuse(response, 404);
-  const Route* route =
-      port->second.find(host_name_of(request.host),
-                        {.method = request.method, .path = normal_path(request.path), .headers = request.headers, .query = request.query});
+  const std::string host = host_name_of(request.host);
+  const Direction direction = port->second.direct(io::server_name_of(request.peer()), host);
+  if (direction.status) co_return refuse(response, direction.status);
+  const Route* route = port->second.find(
+      host, {.method = request.method, .path = normal_path(request.path), .headers = request.headers, .query = request.query},
+      direction.certificate);
   if (!route) co_return refuse(response, 404);
   co_await pass(port->second, number, *route, request, response);
 }
 
 Task<void> Forwarder::pass(const Port& port, uint16_t number, const Route& route, io::Request& request, io::Response& response) {
   const Action& action = *route.action;
+  if (action.limit)
+    if (const Duration wait = action.limit->admit(request.peer().address, Executor::current()->now()); wait > Duration(0))
+      co_return refuse_for(response, wait);
   if (action.filters.redirect) {
     const Redirect& redirect = *action.filters.redirect;
     io::Headers headers{{"Location", redirect_location(request, redirect, route.match.path, number, port.tls)}};
@@ -177,7 +194,7 @@ Task<void> Forwarder::attempt_all(const Route& route, const Backend& backend, io
   const Instant began = Executor::current()->now();
   std::vector<EndpointPtr> tried;
   for (Result<void> last; tried.size() < most_attempts;) {
-    EndpointPtr endpoint = least_busy(backend.endpoints, tried);
+    EndpointPtr endpoint = least_busy(backend.endpoints, tried, Executor::current()->now());
     if (!endpoint) {
       log::info("ingress", "no endpoint could be reached", {{"method", request.method}, {"host", request.host}, {"error", last.error()}});
       break;
@@ -199,14 +216,20 @@ Task<void> Forwarder::attempt_all(const Route& route, const Backend& backend, io
       limit = limit > Duration(0) ? std::min(limit, left) : left;
     }
     options.http2 = endpoint->http2 && !request.wants_upgrade();
-    TimedResult result = co_await pass_timed(limit, request, response, options.http2 ? http2_client_ : client_, std::move(options));
+    io::HttpClient& client = options.http2 ? http2_client_ : client_;
+    TimedResult result;
+    if (limit == Duration(0) || request.wants_upgrade())
+      result.passed = co_await io::reverse_proxy(request, response, client, std::move(options));
+    else result = co_await pass_timed(limit, request, response, client, std::move(options));
     if (result.in_time && result.passed) co_return;
-    if (!result.in_time || result.passed.error().code == Code::timeout) {
+    const bool absent = result.in_time && never_arrived(result.passed.error());
+    if (absent) tried.back()->avoided_until = (Executor::current()->now() + avoidance).time_since_epoch();
+    if (!result.in_time || (result.passed.error().code == Code::timeout && !absent)) {
       if (response.started()) co_return response.break_off();
       co_return refuse(response, 504);
     }
     last = std::move(result.passed);
-    if (body_begun || response.begun() || !(is_idempotent(request.method) || never_arrived(last.error()))) break;
+    if (body_begun || response.begun() || !(is_idempotent(request.method) || absent)) break;
   }
   if (response.started()) co_return response.break_off();
   refuse(response, 502);
@@ -216,7 +239,7 @@ void Forwarder::start_mirrors(const Filters& filters, const Route& route, const 
                               const std::optional<std::string>& body) {
   for (const Mirror& mirror : filters.mirrors) {
     if (mirror.denominator == 0 || random_below(mirror.denominator) >= mirror.numerator) continue;
-    EndpointPtr endpoint = least_busy(mirror.backend->endpoints, {});
+    EndpointPtr endpoint = least_busy(mirror.backend->endpoints, {}, Executor::current()->now());
     if (!endpoint) continue;
     std::string target = filters.rewrite ? changed_path(request, filters.rewrite->path, route.match.path) : request.raw_path;
     if (!request.raw_query.empty()) target += "?" + request.raw_query;

@@ -3,8 +3,10 @@
 //
 //   404  no route          503  a backend without endpoints      500  a backend that is invalid
 //   502  endpoints that cannot be reached or break off           504  none that answers in time
+//   421  a host of another certificate than the connection's     429  more requests of a client than its Ingress lets it send
 //
-// An endpoint that cannot be reached is replaced by another one as long as nothing of the request's body has been read.
+// An endpoint that cannot be reached is replaced by another one as long as nothing of the request's body has been read, and for a while the
+// others are asked first.
 #pragma once
 #include "base/task.h"
 #include "ingress/config.h"
@@ -35,8 +37,9 @@ class Forwarder {
   TaskGroup mirrors_;  // last: ends first
 };
 
-/// Of `endpoints`, not in `tried`, one of those with the fewest requests; null when all were tried.
-EndpointPtr least_busy(const std::vector<EndpointPtr>& endpoints, const std::vector<EndpointPtr>& tried);
+/// Of `endpoints`, not in `tried`, one of those with the fewest requests; of those that are avoided now only when there is no other. Null
+/// when all were tried.
+EndpointPtr least_busy(const std::vector<EndpointPtr>& endpoints, const std::vector<EndpointPtr>& tried, Instant now = Instant::max());
 /// A backend by weight, `draw` being a number below the sum of the weights. Null when the sum is 0.
 const Backend* by_weight(const std::vector<Backend>& backends, uint64_t draw);
 uint64_t sum_of_weights(const std::vector<Backend>& backends);

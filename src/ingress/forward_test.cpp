@@ -27,6 +27,18 @@ TEST(LeastBusy, takes_the_one_with_the_fewest_requests) {
   EXPECT_EQ(seen.size(), 3u) << "equals take turns";
 }
 
+TEST(LeastBusy, takes_those_that_could_not_be_reached_last) {
+  auto a = std::make_shared<Endpoint>("a"), b = std::make_shared<Endpoint>("b"), c = std::make_shared<Endpoint>("c");
+  const Instant now = Instant() + 1h;
+  a->avoided_until = (now + 1s).time_since_epoch();
+  b->active = 5;
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(least_busy({a, b}, {}, now), b);
+  EXPECT_EQ(least_busy({a, b}, {b}, now), a) << "better than none";
+  EXPECT_EQ(least_busy({a}, {}, now), a);
+  EXPECT_EQ(least_busy({a, b}, {}, now + 1s), a) << "it has another chance";
+  EXPECT_EQ(least_busy({a, b, c}, {}, now), c);
+}
+
 TEST(ByWeight, shares_by_weight) {
   const std::vector<Backend> backends = {{.weight = 9}, {.weight = 0}, {.weight = 1}};
   EXPECT_EQ(sum_of_weights(backends), 10u);
@@ -148,6 +160,25 @@ TEST_F(ForwardTest, another_endpoint_takes_the_place_of_one_that_is_gone) {
   EXPECT_EQ(fetch({.method = "POST", .url = "/"}).status, 200) << "the connection was not made, so nothing can have happened";
   EXPECT_EQ(gone->active, 0);
   EXPECT_EQ(here->active, 1);
+  EXPECT_NE(gone->avoided_until.load(), Duration()) << "others are asked first for a while";
+  EXPECT_EQ(here->avoided_until.load(), Duration());
+}
+
+TEST_F(ForwardTest, a_client_that_sends_more_than_it_may_is_told_when_to_come_again) {
+  auto limit = std::make_shared<RateLimit>(Rate{.interval = 1h, .burst = 2});
+  serve({.backends = {good()}, .limit = limit});
+  EXPECT_EQ(get("/").status, 200);
+  EXPECT_EQ(get("/").status, 200);
+  const auto refused = get("/");
+  EXPECT_EQ(refused.status, 429);
+  const auto seconds = parse_number<int>(refused.headers.get("Retry-After"));
+  ASSERT_TRUE(seconds);
+  EXPECT_LE(*seconds, 3600);
+  EXPECT_GT(*seconds, 3000);
+  serve({.backends = {good()}, .limit = limit});
+  EXPECT_EQ(get("/").status, 429) << "another configuration, the same count";
+  serve({.backends = {good()}});
+  EXPECT_EQ(get("/").status, 200);
 }
 
 TEST_F(ForwardTest, endpoints_that_hang_are_given_up) {

@@ -60,7 +60,7 @@ class Maker {
   }
 
   Slot make_slot(const Gateway& gateway, const GatewayListener& spec) {
-    Slot slot{.spec = &spec, .listener = std::make_shared<Listener>(gateway.key(), spec.hostname)};
+    Slot slot{.spec = &spec, .listener = std::make_shared<Listener>(gateway.key(), spec.hostname, spec.protocol == "HTTPS")};
     slot.status.name = spec.name;
     auto& conditions = slot.status.conditions;
     const bool tls = spec.protocol == "HTTPS";
@@ -90,7 +90,7 @@ class Maker {
     Port& open = config_.ports[spec.port];
     open.tls = tls;
     open.listeners.push_back(slot.listener);
-    if (tls) open.certificates.add(spec.hostname, certificate);
+    if (tls) open.certificates.add({.hostname = spec.hostname, .context = certificate, .isolated = true});
     return slot;
   }
 
@@ -207,8 +207,25 @@ class Maker {
 
   // --- Gateways ------------------------------------------------------------------------------------------------------
 
+  // Clients may reuse a connection for another host of its certificate, and are told 421 (Port::direct).
+  static void note_overlaps(Made& made) {
+    for (Slot& slot : made.slots) {
+      std::string others;
+      for (const Slot& other : made.slots)
+        if (&other != &slot && overlap(slot, other)) others += (others.empty() ? "" : ", ") + other.spec->name;
+      if (!others.empty())
+        slot.status.conditions.push_back(
+            {"OverlappingTLSConfig", true, "OverlappingHostnames", "host names of this listener are also those of " + others});
+    }
+  }
+  static bool overlap(const Slot& a, const Slot& b) {
+    return a.spec->protocol == "HTTPS" && b.spec->protocol == "HTTPS" && a.programmed && b.programmed && a.spec->port == b.spec->port &&
+           host_intersection(a.spec->hostname, b.spec->hostname);
+  }
+
   void finish(Made& made) {
     GatewayStatus status{.object = made.object};
+    note_overlaps(made);
     bool all = true, any = false;
     for (Slot& slot : made.slots) {
       slot.listener->routes.seal();

@@ -217,8 +217,34 @@ TEST_F(GatewayRulesTest, listeners_with_certificates) {
   add_secret("shop");
   make();
   EXPECT_EQ(condition(of_listener().conditions, "ResolvedRefs"), "True ResolvedRefs");
-  EXPECT_TRUE(made.config->ports.at(443).certificates.find("shop.example"));
-  EXPECT_FALSE(made.config->ports.at(443).certificates.find("other.example"));
+  EXPECT_TRUE(made.config->ports.at(443).certificates.of_client("shop.example"));
+  EXPECT_FALSE(made.config->ports.at(443).certificates.of_client("other.example"));
+}
+
+TEST_F(GatewayRulesTest, listeners_with_certificates_are_isolated) {
+  const std::string refs = R"("tls":{"certificateRefs":[{"name":"tls"}]})";
+  add_secret("shop");
+  add_gateway(listener("one", refs + R"(,"hostname":"a.example")", "HTTPS", 443) + "," +
+              listener("all", refs + R"(,"hostname":"*.example")", "HTTPS", 443) + "," +
+              listener("far", refs + R"(,"hostname":"far.test")", "HTTPS", 443));
+  add_route("r", rule(to("web")), R"({"name":"gw","sectionName":"all"})");
+  make();
+  EXPECT_EQ(condition(of_listener(0).conditions, "OverlappingTLSConfig"), "True OverlappingHostnames");
+  EXPECT_EQ(condition(of_listener(1).conditions, "OverlappingTLSConfig"), "True OverlappingHostnames");
+  EXPECT_EQ(condition(of_listener(2).conditions, "OverlappingTLSConfig"), "none");
+  const Port& port = made.config->ports.at(443);
+  EXPECT_EQ(port.direct("b.example", "b.example").status, 0);
+  EXPECT_EQ(port.direct("b.example", "c.example").status, 0) << "the same listener";
+  EXPECT_EQ(port.direct("b.example", "a.example").status, 421) << "a more specific one, though of the same certificate";
+  EXPECT_EQ(port.direct("a.example", "b.example").status, 421);
+  EXPECT_EQ(port.direct("b.example", "other.test").status, 404) << "no listener";
+  const auto found = [&](std::string_view server_name, std::string_view host) {
+    const io::Request request("GET", "/");
+    return port.find(host, {.method = request.method, .path = request.path, .headers = request.headers, .query = request.query},
+                     port.direct(server_name, host).certificate) != nullptr;
+  };
+  EXPECT_TRUE(found("b.example", "b.example"));
+  EXPECT_FALSE(found("a.example", "a.example")) << "the listener of this host has no route, and no other answers in its place";
 }
 
 TEST_F(GatewayRulesTest, certificates_of_another_namespace_need_a_grant) {

@@ -16,7 +16,8 @@ struct Ingress::State {
   Listeners listeners;
   Job job;  // last: ends first
 
-  State(Options made, client::Client& client) : options(std::move(made)), objects(client, changed), listeners(options.listeners) {}
+  State(Options made, client::Client& client)
+      : options(std::move(made)), objects(client, changed, options.all_secrets), listeners(options.listeners) {}
 
   void apply() {
     auto made = objects.make({options.http_port, options.https_port});

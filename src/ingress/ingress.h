@@ -21,6 +21,7 @@ inline constexpr std::string_view serving_label = "estiba.dev/ingress";
 struct Options {
   uint16_t http_port = 80, https_port = 443;  ///< of Ingresses; 0: not served
   ListenerOptions listeners;
+  bool all_secrets = true;  ///< false: the client may read the Secrets that Ingresses and Gateways name, and no others
 };
 
 class Ingress {

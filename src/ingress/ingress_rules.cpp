@@ -14,6 +14,7 @@ using model::networking_v1::IngressClass;
 
 // It has no effect on whose route a request takes which object's listener it is.
 static constexpr std::string_view owner_name = "Ingress";
+static constexpr std::string_view rate_annotation = "estiba.dev/rate-limit", burst_annotation = "estiba.dev/rate-limit-burst";
 
 bool is_ours(const ObjectRef& ingress, const client::Informer& classes) {
   if (!ingress || !ingress.meta().deletion_timestamp.empty()) return false;
@@ -28,7 +29,9 @@ namespace {
 
 class Adder {
  public:
-  Adder(const ObjectRef& ingress, RuleContext& context) : ingress_(ingress), context_(context), key_(client::key_of(ingress)) {}
+  Adder(const ObjectRef& ingress, RuleContext& context) : ingress_(ingress), context_(context), key_(client::key_of(ingress)) {
+    read_limit();
+  }
 
   void add_routes(Routes& routes) {
     const auto& spec = ingress_.as<Ingress>().spec;
@@ -53,16 +56,25 @@ class Adder {
       if (!why.empty()) report("TLS: " + why);
       if (!context) continue;
       any = true;
-      for (const std::string& host : tls.hosts) certificates.add(host, context);
-      if (tls.hosts.empty()) certificates.add("", context);
+      for (const std::string& host : tls.hosts) certificates.add({.hostname = host, .context = context});
+      if (tls.hosts.empty()) certificates.add({.context = context});
     }
     return any;
   }
 
  private:
+  void read_limit() {
+    const std::string_view rate = ingress_.meta().annotation(rate_annotation), burst = ingress_.meta().annotation(burst_annotation);
+    if (rate.empty() && burst.empty()) return;
+    const auto read = Rate::parse(rate, burst);
+    if (!read) report("annotation " + std::string(rate_annotation) + ": it " + read.error().message + "; requests are not limited");
+    else if (context_.limits) limit_ = context_.limits->of(key_, *read);
+  }
+
   Route route(Match match, const IngressBackend& to) {
     auto action = std::make_shared<Action>();
     action->backends.push_back(backend(to));
+    action->limit = limit_;
     return {
         .match = std::move(match), .action = std::move(action), .age = ingress_.meta().creation_timestamp, .name = key_, .order = order_++};
   }
@@ -89,6 +101,7 @@ class Adder {
   const ObjectRef& ingress_;
   RuleContext& context_;
   const std::string key_;
+  std::shared_ptr<RateLimit> limit_;
   int order_ = 0;
 };
 

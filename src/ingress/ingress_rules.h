@@ -1,7 +1,7 @@
 // Ingress objects to routes (networking.k8s.io/v1). A pure function of the objects.
 //
 // Rules of all Ingresses of our class are one set: the same host and path in two of them goes to the older. Paths of the type
-// ImplementationSpecific are prefixes. TLS hosts without a usable Secret have no certificate.
+// ImplementationSpecific are prefixes. TLS hosts without a usable Secret have no certificate. Annotations: rate_limit.h.
 #pragma once
 #include <functional>
 
@@ -26,6 +26,7 @@ struct RuleContext {
   TlsSecrets& secrets;
   /// Told what is wrong, by the object's key; may be empty.
   std::function<void(const std::string& object, const std::string& problem)> problem;
+  RateLimits* limits = nullptr;  ///< null: nothing is served from this, so that clients need not be counted
 };
 
 /// Adds the listeners of `ingresses` to `config`. The TLS port is there when one of them has a usable certificate.

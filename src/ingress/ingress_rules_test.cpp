@@ -17,6 +17,7 @@ struct IngressRulesTest : ::testing::Test {
   Sources sources{client};
   Backends backends;
   TlsSecrets secrets;
+  RateLimits limits;
   std::string problems;
 
   void SetUp() override {
@@ -36,6 +37,12 @@ struct IngressRulesTest : ::testing::Test {
                R"({"metadata":{"name":")" + name + R"(","creationTimestamp":")" + made + R"("},"spec":{"ingressClassName":"estiba",)" +
                    spec + "}}");
   }
+  void add_secret(const std::string& name) {
+    const auto& pair = io::testing::Keys::get().server;
+    client.add(client::secrets, "shop",
+               R"({"metadata":{"name":")" + name + R"("},"type":"kubernetes.io/tls","data":{"tls.crt":")" +
+                   base64_encode(pair.certificate_pem) + R"(","tls.key":")" + base64_encode(pair.key_pem) + "\"}}");
+  }
   static std::string backend(const std::string& name) { return R"({"service":{"name":")" + name + R"(","port":{"number":80}}})"; }
 
   Config config() {
@@ -45,9 +52,8 @@ struct IngressRulesTest : ::testing::Test {
       if (is_ours(one, classes)) ours.push_back(one);
     Config config;
     problems.clear();
-    add_ingresses(config, ours, {}, {sources, backends, secrets, [&](const std::string& object, const std::string& problem) {
-                                       problems += object + ": " + problem + "\n";
-                                     }});
+    const auto report = [&](const std::string& object, const std::string& problem) { problems += object + ": " + problem + "\n"; };
+    add_ingresses(config, ours, {}, {sources, backends, secrets, report, &limits});
     for (auto& [number, port] : config.ports) port.seal();
     return config;
   }
@@ -98,6 +104,32 @@ TEST_F(IngressRulesTest, ports_may_be_named_and_services_missing) {
   EXPECT_EQ(problems, "shop/web: Service shop/missing or its port is not there\n");
 }
 
+TEST_F(IngressRulesTest, annotations_limit_what_clients_send) {
+  const auto limit_of = [&](std::string annotations) {
+    client.add(ingress_resource, "shop",
+               R"({"metadata":{"name":"limited","annotations":{)" + annotations + R"(}},"spec":{"ingressClassName":"estiba","rules":[
+                      {"host":"h","http":{"paths":[{"path":"/","pathType":"Prefix","backend":)" +
+                   backend("web") + "}]}}]}}");
+    const Config made = config();
+    client.erase(ingress_resource, "shop", "limited");
+    executor.run();
+    const io::Request request("GET", "/");
+    const Route* route = made.ports.at(80).find("h", {.method = "GET", .path = "/", .headers = request.headers, .query = request.query});
+    return route ? route->action->limit : nullptr;
+  };
+  EXPECT_FALSE(limit_of(""));
+  const auto limit = limit_of(R"("estiba.dev/rate-limit":"10/s","estiba.dev/rate-limit-burst":"3")");
+  ASSERT_TRUE(limit);
+  EXPECT_EQ(limit->rate(), (Rate{std::chrono::milliseconds(100), 3}));
+  EXPECT_EQ(problems, "");
+  EXPECT_EQ(limit_of(R"("estiba.dev/rate-limit":"10/s","estiba.dev/rate-limit-burst":"3")"), limit) << "clients stay counted";
+  EXPECT_FALSE(limit_of(R"("estiba.dev/rate-limit":"many")"));
+  EXPECT_EQ(
+      problems,
+      "shop/limited: annotation estiba.dev/rate-limit: it must be a number from 1 to 1000000 and a unit, like 10/s, 600/m or 36000/h, "
+      "not \"many\"; requests are not limited\n");
+}
+
 TEST_F(IngressRulesTest, the_older_of_two_has_the_path) {
   add_service("new", "10.42.0.6", "80");
   add("a", R"("rules":[{"host":"h","http":{"paths":[{"path":"/","pathType":"Prefix","backend":)" + backend("new") + "}]}}]",
@@ -107,25 +139,20 @@ TEST_F(IngressRulesTest, the_older_of_two_has_the_path) {
 }
 
 TEST_F(IngressRulesTest, certificates_are_found_by_name) {
-  const auto& keys = io::testing::Keys::get();
-  auto secret = [&](const std::string& name, const io::KeyPair& pair) {
-    client.add(client::secrets, "shop",
-               R"({"metadata":{"name":")" + name + R"("},"type":"kubernetes.io/tls","data":{"tls.crt":")" +
-                   base64_encode(pair.certificate_pem) + R"(","tls.key":")" + base64_encode(pair.key_pem) + "\"}}");
-  };
   add("web", R"("tls":[{"hosts":["shop.example","*.wild.example"],"secretName":"one"},{"hosts":["bad"],"secretName":"gone"}],"rules":[])");
   EXPECT_FALSE(config().ports.contains(443)) << "no certificate yet";
   EXPECT_EQ(problems, "shop/web: TLS: there is no Secret shop/one\nshop/web: TLS: there is no Secret shop/gone\n");
-  secret("one", keys.server);
+  add_secret("one");
   const Config made = config();
   ASSERT_TRUE(made.ports.contains(443));
   const Certificates& certificates = made.ports.at(443).certificates;
-  const auto one = certificates.find("shop.example");
-  EXPECT_TRUE(one);
-  EXPECT_EQ(certificates.find("A.wild.example"), one);
-  EXPECT_EQ(certificates.find("elsewhere"), nullptr);
-  EXPECT_EQ(certificates.find(""), one) << "who asks for no name gets the first";
-  EXPECT_EQ(config().ports.at(443).certificates.find("shop.example"), one) << "made once";
+  const Certificate* shop = certificates.of_client("shop.example");
+  ASSERT_TRUE(shop);
+  const auto one = shop->context;
+  EXPECT_EQ(certificates.of_client("A.wild.example")->context, one);
+  EXPECT_EQ(certificates.of_client("elsewhere"), nullptr);
+  EXPECT_EQ(certificates.of_client(""), shop) << "who asks for no name gets the first";
+  EXPECT_EQ(config().ports.at(443).certificates.of_client("shop.example")->context, one) << "made once";
   const WallTime long_ago = std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()) - std::chrono::hours(24 * 30);
   const auto old = io::make_certificate(*io::make_ca("old", long_ago),
                                         {.common_name = "old", .server = true, .lifetime = std::chrono::hours(1)}, long_ago);
@@ -136,6 +163,26 @@ TEST_F(IngressRulesTest, certificates_are_found_by_name) {
   client.merge(client::secrets, "shop", "one", R"({"data":{"tls.crt":"bm8="}})");
   EXPECT_FALSE(config().ports.contains(443));
   EXPECT_NE(problems.find("Secret shop/one: "), std::string::npos) << problems;
+}
+
+TEST_F(IngressRulesTest, a_connection_serves_the_hosts_of_its_certificate) {
+  add_secret("one");
+  add_secret("two");
+  add("web", R"("tls":[{"hosts":["a.example","b.example"],"secretName":"one"},{"hosts":["c.example"],"secretName":"two"}],"rules":[])");
+  const Config made = config();
+  ASSERT_TRUE(made.ports.contains(443));
+  const auto direct = [&](std::string_view server_name, std::string_view host) {
+    return made.ports.at(443).direct(server_name, host).status;
+  };
+  EXPECT_EQ(direct("a.example", "a.example"), 0);
+  EXPECT_EQ(direct("a.example", "b.example"), 0) << "the same certificate";
+  EXPECT_EQ(direct("a.example", "c.example"), 421);
+  EXPECT_EQ(direct("a.example", "without.example"), 404) << "no certificate is for this host";
+  EXPECT_EQ(direct("", "a.example"), 0) << "who asked for no name got the first";
+  EXPECT_EQ(direct("", "c.example"), 421);
+  EXPECT_EQ(direct("", "10.0.0.1"), 0) << "by the address";
+  EXPECT_EQ(direct("gone.example", "gone.example"), 421) << "the certificate has gone since";
+  EXPECT_EQ(made.ports.at(80).direct("", "c.example").status, 0);
 }
 
 }  // namespace

@@ -7,8 +7,8 @@ using model::ObjectRef;
 struct Objects::Opened {
   Sources sources;
   client::Informer routes, grpc_routes, grants;
-  explicit Opened(client::Client& client)
-      : sources(client),
+  Opened(client::Client& client, bool all_secrets)
+      : sources(client, all_secrets),
         routes(client, http_route_resource),
         grpc_routes(client, grpc_route_resource),
         grants(client, reference_grant_resource) {}
@@ -23,9 +23,10 @@ bool is_our_class(const ObjectRef& gateway_class) {
   return gateway_class && spec_text(gateway_class, "controllerName") == gateway_controller;
 }
 
-Objects::Objects(client::Client& client, Event& changed)
+Objects::Objects(client::Client& client, Event& changed, bool all_secrets)
     : client_(client),
       changed_(changed),
+      all_secrets_(all_secrets),
       ingresses_(client, ingress_resource),
       ingress_classes_(client, ingress_class_resource),
       gateways_(client, gateway_resource),
@@ -70,7 +71,7 @@ std::vector<ObjectRef> Objects::gateways() const {
 
 Task<void> Objects::open() {
   if (!opened_) {
-    opened_ = std::make_unique<Opened>(client_);
+    opened_ = std::make_unique<Opened>(client_, all_secrets_);
     auto key = [](const ObjectRef& before, const ObjectRef& after) { return client::key_of(after ? after : before); };
     opened_->sources.services.on_change([this, key](const ObjectRef& before, const ObjectRef& after) {
       if (backends_.used().contains(key(before, after))) changed_.set();
@@ -79,8 +80,8 @@ Task<void> Objects::open() {
       const model::Meta& meta = (after ? after : before).meta();
       if (backends_.used().contains(client::key_of(meta.ns, meta.label("kubernetes.io/service-name")))) changed_.set();
     });
-    opened_->sources.secrets.on_change([this, key](const ObjectRef& before, const ObjectRef& after) {
-      if (secrets_.used().contains(key(before, after))) changed_.set();
+    opened_->sources.secrets.on_change([this](const std::string& secret) {
+      if (secrets_.used().contains(secret)) changed_.set();
     });
     opened_->sources.namespaces.on_change([this](const ObjectRef& before, const ObjectRef& after) {
       if (!before || !after || before.meta().labels != after.meta().labels) changed_.set();
@@ -110,13 +111,16 @@ Objects::Made Objects::make(const IngressPorts& ports) {
   const RuleContext context{.sources = opened_->sources,
                             .backends = backends_,
                             .secrets = secrets_,
-                            .problem = [&](const std::string& object, const std::string& problem) {
-                              std::string& all = made.problems[object];
-                              all += (all.empty() ? "" : "; ") + problem;
-                            }};
+                            .problem =
+                                [&](const std::string& object, const std::string& problem) {
+                                  std::string& all = made.problems[object];
+                                  all += (all.empty() ? "" : "; ") + problem;
+                                },
+                            .limits = &limits_};
   add_ingresses(*config, ingresses(), ports, context);
   made.gateways = add_gateways(*config, {.gateways = gateways(), .routes = routes(), .grants = opened_->grants.list()}, context);
   for (auto& [number, port] : config->ports) port.seal();
+  opened_->sources.secrets.watch(secrets_.used());
   made.config = std::move(config);
   return made;
 }

@@ -19,8 +19,9 @@ bool is_our_class(const model::ObjectRef& gateway_class);
 
 class Objects {
  public:
-  /// `changed` is set when the configuration may have become another one. `client` and `changed` outlive this.
-  Objects(client::Client& client, Event& changed);
+  /// `changed` is set when the configuration may have become another one. `client` and `changed` outlive this. Without `all_secrets` the
+  /// Secrets are watched that make() found named.
+  Objects(client::Client& client, Event& changed, bool all_secrets = true);
   ~Objects();
 
   Task<void> wait_synced();
@@ -50,9 +51,11 @@ class Objects {
   struct Opened;
   client::Client& client_;
   Event& changed_;
+  const bool all_secrets_;
   client::Informer ingresses_, ingress_classes_, gateways_, gateway_classes_;
   Backends backends_;
   TlsSecrets secrets_;
+  RateLimits limits_;
   std::unique_ptr<Opened> opened_;
 };
 

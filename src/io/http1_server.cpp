@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "io/http_connection.h"
+#include "io/tls_peer.h"
 
 namespace estiba::io {
 
@@ -11,7 +12,7 @@ using namespace std::chrono_literals;
 constexpr size_t most_discarded = 256 * 1024;
 
 Http1Connection::Http1Connection(ServerContext& context, StreamPtr stream)
-    : context_(context), stream_(std::move(stream)), peer_(std::make_shared<Peer>(stream_->peer())), watchdog_([this] {
+    : context_(context), stream_(std::move(stream)), peer_(shared_peer(stream_->peer())), watchdog_([this] {
         if (stream_) stream_->close();
       }) {}
 

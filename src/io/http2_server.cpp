@@ -1,6 +1,7 @@
 #include "io/http2_server.h"
 
 #include "base/log.h"
+#include "io/tls_peer.h"
 
 namespace estiba::io {
 
@@ -44,7 +45,7 @@ static Http2Settings settings_of(const HttpServerOptions& options) {
 Http2ServerConnection::Http2ServerConnection(ServerContext& context, StreamPtr stream)
     : Http2Connection(std::move(stream), settings_of(context.options)),
       context_(context),
-      peer_(std::make_shared<Peer>(this->stream().peer())),
+      peer_(shared_peer(this->stream().peer())),
       watchdog_([this] { close_stream(); }) {}
 
 Task<void> Http2ServerConnection::run() {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/strings.h"
+#include "base/watchdog.h"
 #include "io/http1.h"
 #include "io/http2_client.h"
 
@@ -21,6 +22,11 @@ struct Connection {
   bool spoiled = false;  // a body was given up in the middle: not to be kept
   Instant kept_since;
   bool dead = false;
+  bool late = false;  // the answer's head did not come in time
+  Watchdog watchdog{[this] {
+    late = true;
+    stream->close();
+  }};
   Job watch;  // only while kept
 
   static Task<void> watch_for_end(Connection* self) {
@@ -66,14 +72,15 @@ struct HttpClient::State : std::enable_shared_from_this<HttpClient::State> {
     return options.tls;
   }
 
-  void keep(const Url& url, std::unique_ptr<Connection> connection);
+  void keep(Origin& origin, std::unique_ptr<Connection> connection);
   void drop_expired();
   Headers added_headers(const ClientRequest& request) const;
   Headers outgoing_headers(const ClientRequest& request) const;
   std::string outgoing_head(const ClientRequest& request, const Url& url) const;
 
   static Task<Result<StreamPtr>> connect(State* self, Url url, bool http1, bool* http2);
-  static Task<Result<Acquired>> acquire(State* self, Url url, bool fresh);
+  static std::optional<Acquired> kept(Origin& origin);
+  static Task<Result<Acquired>> acquire(State* self, Origin* origin, const Url* url, bool fresh);
   static Task<Result<std::unique_ptr<ClientResponse>>> send(std::shared_ptr<State> self, ClientRequest request);
   static Task<Result<FetchResult>> fetch(std::shared_ptr<State> self, ClientRequest request, size_t max_body);
   static Task<Result<UpgradeResult>> upgrade(std::shared_ptr<State> self, ClientRequest request);
@@ -127,6 +134,13 @@ std::unexpected<Error> timed_out(const ClientRequest& request) {
   return fail(Code::timeout, describe(request) + ": no answer within " + std::to_string(seconds) + " ms");
 }
 
+// nullopt: the deadline came first, and the task was dropped.
+template <class T>
+Task<std::optional<T>> before(Instant deadline, Task<T> task) {
+  if (deadline == Instant::max()) co_return co_await std::move(task);
+  co_return co_await with_timeout(deadline - Executor::current()->now(), std::move(task));
+}
+
 }  // namespace
 
 // --- connections -----------------------------------------------------------------------------------------------------------
@@ -149,26 +163,34 @@ Task<Result<StreamPtr>> HttpClient::State::connect(State* self, Url url, bool ht
   };
   Duration limit = self->options.connect_timeout;
   auto stream = co_await with_timeout(limit, Run::go(self, url, http1, http2));
-  if (!stream)
-    co_return fail(Code::timeout,
+  if (stream) co_return std::move(*stream);
+  auto late = fail(Code::timeout,
                    "no connection within " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count()) + " ms");
-  co_return std::move(*stream);
+  late.error().sys = EHOSTDOWN;  // tells it from a connection that was made
+  co_return late;
 }
 
-Task<Result<Acquired>> HttpClient::State::acquire(State* self, Url url, bool fresh) {
-  Origin& origin = self->origin(url);
+// One that is there already.
+std::optional<Acquired> HttpClient::State::kept(Origin& origin) {
+  if (origin.http2 && origin.http2->usable()) return Acquired{.http2 = origin.http2};
+  origin.http2.reset();
+  while (!origin.idle.empty()) {
+    auto connection = std::move(origin.idle.front());
+    origin.idle.pop_front();
+    connection->watch.cancel();
+    if (connection->dead) continue;
+    connection->reused = true;
+    return Acquired{.http1 = std::move(connection)};
+  }
+  return std::nullopt;
+}
+
+Task<Result<Acquired>> HttpClient::State::acquire(State* self, Origin* of, const Url* to, bool fresh) {
+  Origin& origin = *of;
+  const Url& url = *to;
   bool may_be_http2 = (url.scheme == "https" && self->options.unix_path.empty()) || self->options.http2_prior_knowledge;
   while (!fresh) {
-    if (origin.http2 && origin.http2->usable()) co_return Acquired{.http2 = origin.http2};
-    origin.http2.reset();
-    while (!origin.idle.empty()) {
-      auto connection = std::move(origin.idle.front());
-      origin.idle.pop_front();
-      connection->watch.cancel();
-      if (connection->dead) continue;
-      connection->reused = true;
-      co_return Acquired{.http1 = std::move(connection)};
-    }
+    if (auto found = kept(origin)) co_return std::move(*found);
     // Where HTTP/2 may come of it, one connection is made for all who wait.
     if (!origin.connecting || !may_be_http2 || origin.only_http1) break;
     origin.changed.reset();
@@ -195,10 +217,9 @@ Task<Result<Acquired>> HttpClient::State::acquire(State* self, Url url, bool fre
   co_return Acquired{.http2 = origin.http2};
 }
 
-void HttpClient::State::keep(const Url& url, std::unique_ptr<Connection> connection) {
+void HttpClient::State::keep(Origin& origin, std::unique_ptr<Connection> connection) {
   if (!connection->in.empty()) return;  // bytes that nobody asked for
   connection->in.release();
-  Origin& origin = this->origin(url);
   std::erase_if(origin.idle, [](const auto& kept) { return kept->dead; });
   if (origin.idle.size() >= options.max_idle_connections) return;
   executor = Executor::current();
@@ -348,17 +369,31 @@ Task<Result<Headers>> HttpClient::State::exchange_heads(State* self, Connection*
 }
 
 Task<Result<std::unique_ptr<ClientResponse>>> HttpClient::State::send(std::shared_ptr<State> self, ClientRequest request) {
-  Url url = CO_TRY_AS(request.method, Url::parse(request.url));
+  const Url url = CO_TRY_AS(request.method, Url::parse(request.url));
+  const Instant deadline = request.timeout == Duration(0) ? Instant::max() : Executor::current()->now() + request.timeout;
+  Origin& origin = self->origin(url);
   for (bool fresh = false;; fresh = true) {
-    Acquired acquired = CO_TRY_AS(describe(request), co_await acquire(self.get(), url, fresh));
-    if (acquired.http2) {
-      auto answer = co_await acquired.http2->send(request.method, url, self->outgoing_headers(request), request.body, request.stream);
+    auto acquired = fresh ? std::nullopt : kept(origin);
+    if (!acquired) {
+      auto made = co_await before(deadline, acquire(self.get(), &origin, &url, fresh));
+      if (!made) co_return timed_out(request);
+      acquired = CO_TRY_AS(describe(request), std::move(*made));
+    }
+    if (acquired->http2) {
+      auto in_time = co_await before(
+          deadline, acquired->http2->send(request.method, url, self->outgoing_headers(request), request.body, request.stream));
+      if (!in_time) co_return timed_out(request);
+      auto& answer = *in_time;
       if (!answer && !fresh && !request.stream && may_repeat(request.method) && answer.error().code == Code::unavailable) continue;
       co_return within(describe(request), std::move(answer));
     }
-    auto& connection = acquired.http1;
+    auto& connection = acquired->http1;
     StatusLine status;
+    // A deadline that moves on with each request costs no timer.
+    if (deadline != Instant::max()) connection->watchdog.until(deadline);
     auto headers = co_await exchange_heads(self.get(), connection.get(), &request, &url, &status);
+    connection->watchdog.off();
+    if (connection->late) co_return timed_out(request);
     // A kept connection may have been closed by the server in the same moment.
     if (!headers && connection->reused && !fresh && !request.stream && may_repeat(request.method)) continue;
     if (!headers) co_return std::unexpected(std::move(headers.error()).context(describe(request)));
@@ -366,9 +401,9 @@ Task<Result<std::unique_ptr<ClientResponse>>> HttpClient::State::send(std::share
     // A length beside it counts for nothing, and must not be passed on by a proxy (RFC 9112, 6.3).
     if (body.kind() == BodyReader::Kind::chunked) headers->remove("Content-Length");
     bool keep = status.version == 11 && !headers->has_token("Connection", "close") && body.kind() != BodyReader::Kind::until_close;
-    auto keeper = [weak = std::weak_ptr<State>(self), url, keep](std::unique_ptr<Connection> connection) {
-      auto state = weak.lock();
-      if (keep && state && !connection->spoiled) state->keep(url, std::move(connection));
+    auto keeper = [weak = std::weak_ptr<State>(self), &origin, keep](std::unique_ptr<Connection> connection) {
+      auto state = weak.lock();  // origins live as long as it does
+      if (keep && state && !connection->spoiled) state->keep(origin, std::move(connection));
     };
     auto answer = std::make_unique<Http1Answer<decltype(keeper)>>(std::move(connection), body, std::move(keeper));
     answer->status = status.status;
@@ -379,6 +414,7 @@ Task<Result<std::unique_ptr<ClientResponse>>> HttpClient::State::send(std::share
 
 Task<Result<FetchResult>> HttpClient::State::fetch(std::shared_ptr<State> self, ClientRequest request, size_t max_body) {
   std::string what = describe(request);
+  request.timeout = {};  // the whole of it is limited already
   auto answer = CO_TRY(co_await send(std::move(self), std::move(request)));
   FetchResult result{.status = answer->status, .headers = std::move(answer->headers)};
   result.body = CO_TRY_AS(what, co_await answer->text(max_body));
@@ -442,10 +478,7 @@ static ClientRequest outline(const ClientRequest& request) {
   return {.method = request.method, .url = request.url, .timeout = request.timeout};
 }
 
-Task<Result<std::unique_ptr<ClientResponse>>> HttpClient::send(ClientRequest request) {
-  ClientRequest about = outline(request);
-  return limited(std::move(about), State::send(state_, std::move(request)));
-}
+Task<Result<std::unique_ptr<ClientResponse>>> HttpClient::send(ClientRequest request) { return State::send(state_, std::move(request)); }
 Task<Result<FetchResult>> HttpClient::fetch(ClientRequest request, size_t max_body) {
   ClientRequest about = outline(request);
   return limited(std::move(about), State::fetch(state_, std::move(request), max_body));

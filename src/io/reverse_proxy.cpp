@@ -15,7 +15,7 @@ constexpr std::string_view cors[] = {"access-control-allow-credentials", "access
                                      "access-control-allow-origin",      "access-control-expose-headers", "access-control-max-age"};
 
 bool is_among(std::string_view name, std::span<const std::string_view> names) {
-  return std::ranges::any_of(names, [&](std::string_view one) { return equals_ignore_case(one, name); });
+  return std::ranges::any_of(names, [&](std::string_view one) { return one.size() == name.size() && equals_ignore_case(one, name); });
 }
 
 bool removed(const ReverseProxyOptions& options, std::string_view name) {
@@ -38,11 +38,12 @@ std::string_view address_of(std::string_view peer) {
 Headers forwarded(const Request& request, const ReverseProxyOptions& options, bool upgrade) {
   constexpr std::string_view own[] = {"host", "content-length"}, upgrading[] = {"connection", "upgrade"};
   Headers out;
+  const bool names_fields = !upgrade && request.headers.has("Connection");
   for (const Header& header : request.headers) {
     if (is_among(header.name, own) || removed(options, header.name)) continue;
     if (is_among(header.name, hop_by_hop) && !(upgrade && is_among(header.name, upgrading))) continue;
     // What the client names as its connection's business ends here, too.
-    if (!upgrade && request.headers.has_token("Connection", header.name)) continue;
+    if (names_fields && request.headers.has_token("Connection", header.name)) continue;
     // Links can only be rewritten in what is not compressed.
     if (!options.prefix.empty() && equals_ignore_case(header.name, "accept-encoding")) continue;
     out.add(header.name, header.value);
@@ -109,11 +110,11 @@ struct Shown {
 
 Shown shown(const ClientResponse& answer, const Request& request, const ReverseProxyOptions& options, const std::string& backend) {
   Shown out;
-  const std::string_view type = trim(split_once(answer.headers.get("Content-Type"), ';').first);
-  const bool moved = answer.headers.has("Location");
-  out.html = !options.prefix.empty() && !moved && equals_ignore_case(type, "text/html") && !answer.headers.has("Content-Encoding");
+  out.html = !options.prefix.empty() && !answer.headers.has("Location") && !answer.headers.has("Content-Encoding") &&
+             equals_ignore_case(trim(split_once(answer.headers.get("Content-Type"), ';').first), "text/html");
+  const bool names_fields = answer.headers.has("Connection");
   for (const Header& header : answer.headers) {
-    if (is_among(header.name, hop_by_hop) || answer.headers.has_token("Connection", header.name)) continue;
+    if (is_among(header.name, hop_by_hop) || (names_fields && answer.headers.has_token("Connection", header.name))) continue;
     if (!options.prefix.empty() && is_among(header.name, cors)) continue;
     if (out.html && equals_ignore_case(header.name, "content-length")) continue;
     if (!options.prefix.empty() && equals_ignore_case(header.name, "location"))
@@ -136,6 +137,41 @@ Task<void> pass_body(ClientResponse& answer, Response& response, HtmlLinks* link
     space = {};
   }
   for (const Header& trailer : http_answer(answer).trailers()) response.trailer(trailer.name, trailer.value);
+}
+
+// What is asked of the backend, without a body that is still to be read.
+ClientRequest asked(Request& request, ReverseProxyOptions& options) {
+  ClientRequest out{
+      .method = request.method, .url = options.url, .headers = forwarded(request, options, false), .timeout = options.head_timeout};
+  if (options.body) out.body = std::move(*options.body);
+  return out;
+}
+
+// The body as it comes.
+Task<Result<void>> add_body(Request& request, const ReverseProxyOptions& options, std::shared_ptr<BodyStream>& stream) {
+  std::string first;
+  if (!request.content_length && !options.http2) first = CO_TRY(co_await request.read_body());
+  if (options.body_begun) *options.body_begun = !first.empty();
+  if (request.content_length || !first.empty() || options.http2)
+    stream =
+        std::make_shared<PassedBody>(request, request.content_length.value_or(BodyStream::unknown), std::move(first), options.body_begun);
+  co_return {};
+}
+
+Task<Result<void>> pass_answer(ClientResponse& answer, Request& request, Response& response, const ReverseProxyOptions& options) {
+  std::string backend;  // its authority, for links
+  if (!options.prefix.empty()) backend = CO_TRY(Url::parse(options.url)).authority();
+  Shown head = shown(answer, request, options, backend);
+  if (options.answer) options.answer(answer.status, head.headers);
+  if (!head.html && request.method != "HEAD" && http_answer(answer).at_hand()) {
+    std::string body = CO_TRY(co_await answer.read());
+    response.send(answer.status, std::move(head.headers), std::move(body));
+    co_return {};
+  }
+  if (auto started = co_await response.start(answer.status, std::move(head.headers)); !started) co_return {};
+  HtmlLinks links([&](std::string_view reference) { return rewrite_link(reference, options.prefix, backend, request.host); });
+  co_await pass_body(answer, response, head.html ? &links : nullptr);
+  co_return {};
 }
 
 }  // namespace
@@ -162,38 +198,23 @@ std::string rewrite_link(std::string_view reference, std::string_view prefix, st
 
 Task<Result<void>> reverse_proxy(Request& request, Response& response, HttpClient& client, ReverseProxyOptions options) {
   if (request.wants_upgrade()) co_return co_await pass_upgrade(request, response, client, std::move(options));
-  ClientRequest ask{
-      .method = request.method, .url = options.url, .headers = forwarded(request, options, false), .timeout = options.head_timeout};
-  if (options.body) {
-    ask.body = std::move(*options.body);
-  } else if (request.content_length.value_or(1) > 0) {
-    std::string first;
-    if (!request.content_length && !options.http2) first = CO_TRY(co_await request.read_body());
-    if (options.body_begun) *options.body_begun = !first.empty();
-    if (request.content_length || !first.empty() || options.http2)
-      ask.stream =
-          std::make_shared<PassedBody>(request, request.content_length.value_or(BodyStream::unknown), std::move(first), options.body_begun);
-  }
-  std::string backend;  // its authority, for links
-  if (!options.prefix.empty()) backend = CO_TRY(Url::parse(options.url)).authority();
+  ClientRequest ask = asked(request, options);
+  if (!options.body && request.content_length.value_or(1) > 0) CO_TRY(co_await add_body(request, options, ask.stream));
   auto answer = CO_TRY(co_await client.send(std::move(ask)));
   if (options.refuse_redirects && answer->status / 100 == 3 && answer->headers.has("Location")) {
     response.send(502, {{"Content-Type", "text/plain; charset=utf-8"}},
                   "the backend attempted to redirect this request, which is not permitted");
     co_return {};
   }
-  Shown head = shown(*answer, request, options, backend);
-  if (options.answer) options.answer(answer->status, head.headers);
   // A short answer goes out as one piece.
-  if (!head.html && request.method != "HEAD" && http_answer(*answer).at_hand()) {
+  if (options.prefix.empty() && request.method != "HEAD" && http_answer(*answer).at_hand()) {
+    Shown head = shown(*answer, request, options, {});
+    if (options.answer) options.answer(answer->status, head.headers);
     std::string body = CO_TRY(co_await answer->read());
     response.send(answer->status, std::move(head.headers), std::move(body));
     co_return {};
   }
-  if (auto started = co_await response.start(answer->status, std::move(head.headers)); !started) co_return {};
-  HtmlLinks links([&](std::string_view reference) { return rewrite_link(reference, options.prefix, backend, request.host); });
-  co_await pass_body(*answer, response, head.html ? &links : nullptr);
-  co_return {};
+  co_return co_await pass_answer(*answer, request, response, options);
 }
 
 }  // namespace estiba::io

@@ -47,7 +47,8 @@ class SocketStream final : public Stream {
         co_await socket_.readable();
         continue;
       }
-      ssize_t got = ::read(socket_.fd(), to, size);
+      // recv(2) and sendmsg(2) pass by what files have beside sockets.
+      ssize_t got = is_socket_ ? ::recv(socket_.fd(), to, size, 0) : ::read(socket_.fd(), to, size);
       if (got >= 0) co_return size_t(got);
       if (errno == EIO && !is_socket_) co_return 0;  // a terminal whose other side has closed
       if (errno == EINTR) continue;
@@ -76,13 +77,7 @@ class SocketStream final : public Stream {
     size_t offset = 0;  // into parts[0]
     while (!parts.empty()) {
       if (socket_.closed()) co_return closed_here();
-      iovec vectors[64];
-      int count = 0;
-      for (; size_t(count) < parts.size() && count < 64; ++count) {
-        size_t skip = count == 0 ? offset : 0;
-        vectors[count] = {const_cast<char*>(parts[count].data()) + skip, parts[count].size() - skip};
-      }
-      ssize_t put = ::writev(socket_.fd(), vectors, count);
+      const ssize_t put = put_parts(parts, offset);
       if (put < 0 && errno == EAGAIN) co_await socket_.writable();
       if (put < 0 && (errno == EAGAIN || errno == EINTR)) continue;
       if (put < 0) co_return fail_errno("write to " + socket_.peer.address);
@@ -109,6 +104,18 @@ class SocketStream final : public Stream {
   const Peer& peer() const override { return socket_.peer; }
 
  private:
+  // Outside of the coroutine, whose frame would be too large for malloc's quick ways with the vectors in it.
+  ssize_t put_parts(std::span<const std::string_view> parts, size_t offset) {
+    iovec vectors[64];
+    int count = 0;
+    for (; size_t(count) < parts.size() && count < 64; ++count) {
+      const size_t skip = count == 0 ? offset : 0;
+      vectors[count] = {const_cast<char*>(parts[count].data()) + skip, parts[count].size() - skip};
+    }
+    const msghdr message{.msg_iov = vectors, .msg_iovlen = size_t(count)};
+    return is_socket_ ? ::sendmsg(socket_.fd(), &message, MSG_NOSIGNAL) : ::writev(socket_.fd(), vectors, count);
+  }
+
   Socket socket_;
   bool is_socket_ = false;
 };

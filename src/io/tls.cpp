@@ -8,9 +8,11 @@
 #include <map>
 #include <mutex>
 
+#include "base/strings.h"
 #include "io/openssl.h"
 #include "io/socket.h"
 #include "io/tls_choice.h"
+#include "io/tls_peer.h"
 #include "io/tls_renewal.h"
 
 namespace estiba::io {
@@ -99,7 +101,7 @@ class TlsSocket final : public TlsStream {
   Task<Result<void>> shutdown_write() override;
   void close() override;
   void notify_hangup(Event* event) override { socket_.notify_hangup(event); }
-  const Peer& peer() const override { return socket_.peer; }
+  const Peer& peer() const override { return peer_; }
 
  private:
   // Waits for what OpenSSL asked for with `result`; its failure otherwise.
@@ -108,6 +110,7 @@ class TlsSocket final : public TlsStream {
 
   TlsContextRef context_, chosen_;
   Socket socket_;
+  TlsPeer peer_;  // from the handshake on
   SSL* ssl_;
   std::string server_;   // the key of the client's session
   bool usable_ = false;  // after the handshake, and until something failed
@@ -142,6 +145,10 @@ Task<Result<void>> TlsSocket::handshake() {
   }
   usable_ = true;
   if (SSL_is_server(ssl_)) take_peer_certificate();
+  static_cast<Peer&>(peer_) = std::move(socket_.peer);
+  socket_.peer.address = peer_.address;  // for messages
+  if (const char* name = SSL_is_server(ssl_) ? SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name) : nullptr)
+    peer_.server_name = to_lower(name);
   co_return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <netdb.h>
 
+#include "apiserver/ingress_secrets.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "client/backoff.h"
@@ -139,13 +140,14 @@ Task<Result<ClusterFacts>> Agent::State::ask_facts(State* self) {
     co_return fail(Code::unavailable, options.server + " has not yet said what nodes must know (configmap kube-system/estiba-cluster)");
   if (!map) co_return std::unexpected(std::move(map.error()));
   const auto& data = map->as<model::core_v1::ConfigMap>().data;
-  const auto value = [&](const char* key) {
-    const auto found = data.find(key);
+  const auto value = [&](std::string_view key) {
+    const auto found = data.find(std::string(key));
     return found == data.end() ? std::string() : found->second;
   };
   if (self->address().empty())
     co_return fail(Code::unavailable, "this machine has no address towards " + options.server + "; --node-ip names one");
   ClusterFacts out{.cluster_cidr = value("podCIDR"), .service_cidr = value("serviceCIDR"), .cluster_domain = value("clusterDomain")};
+  out.ingress_on_agents = value(apiserver::ingress_on_agents) == "true";
   out.pod_cidr =
       CO_TRY(co_await node_range(*self->client, {.node_name = options.node_name, .labels = options.labels, .taints = options.taints}));
   CO_TRY(store_cluster_facts(self->dir(), out));
@@ -184,6 +186,9 @@ NodeSettings Agent::State::settings(const ClusterFacts& facts) {
   out.api_port = uint16_t(options.node_port);
   out.docker_socket = options.docker_socket;
   out.cri_socket = options.cri_socket;
+  out.ingress = options.node_flags.ingress_options();
+  if (!facts.ingress_on_agents) out.ingress.reset();
+  if (out.ingress) out.ingress->all_secrets = false;
   out.lease = options.lease;
   out.labels = options.labels;
   out.taints = options.taints;

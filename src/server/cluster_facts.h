@@ -9,7 +9,8 @@ namespace estiba::server {
 
 struct ClusterFacts {
   std::string cluster_cidr, service_cidr, cluster_domain;
-  std::string pod_cidr;  ///< this node's part
+  std::string pod_cidr;            ///< this node's part
+  bool ingress_on_agents = false;  ///< nodes may serve Ingresses
 
   bool operator==(const ClusterFacts&) const = default;
 };

@@ -11,7 +11,7 @@ namespace {
 TEST(ClusterFacts, AreKept) {
   const store::TempDirectory directory;
   EXPECT_EQ(load_cluster_facts(directory.path()).error().code, Code::not_found);
-  const ClusterFacts facts{"10.42.0.0/16", "10.43.0.0/16", "cluster.local", "10.42.3.0/24"};
+  const ClusterFacts facts{"10.42.0.0/16", "10.43.0.0/16", "cluster.local", "10.42.3.0/24", true};
   ASSERT_TRUE(store_cluster_facts(directory.path(), facts));
   EXPECT_EQ(*load_cluster_facts(directory.path()), facts);
 }

@@ -1,5 +1,7 @@
 #include "server/node_flags.h"
 
+#include <thread>
+
 #include "apiserver/kinds/static_pod.h"
 #include "base/go_duration.h"
 #include "base/strings.h"
@@ -12,7 +14,17 @@ std::vector<std::string> NodeFlags::cni_plugins() const {
   return out;
 }
 
+std::optional<ingress::Options> NodeFlags::ingress_options() const {
+  if (!ingress) return std::nullopt;
+  ingress::Options out{.http_port = uint16_t(ingress_http_port), .https_port = uint16_t(ingress_https_port)};
+  out.listeners.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
+  return out;
+}
+
 void NodeFlags::declare(cli::Flags& flags) {
+  flags.add("ingress", &ingress, "this node serves Ingresses and Gateways, once there is one");
+  flags.add("ingress-http-port", &ingress_http_port, "the node's port of Ingresses; 0: none");
+  flags.add("ingress-https-port", &ingress_https_port, "the same for those with certificates; 0: none");
   flags.add(
       "cni-conf-dir", &cni_conf_dir,
       "folder of CNI network configurations, such as /etc/cni/net.d: its first makes the pods' networks; the built-in one when empty");
@@ -47,6 +59,11 @@ Result<node::Housekeeping> NodeFlags::read() const {
     if (!folder.starts_with('/')) return fail(Code::invalid, "--cni-bin-dir must be absolute paths, not " + quoted(folder));
   if (!device_plugin_dir.empty() && !device_plugin_dir.starts_with('/'))
     return fail(Code::invalid, "--device-plugin-dir must be an absolute path, not " + quoted(device_plugin_dir));
+  for (const int64_t port : {ingress_http_port, ingress_https_port})
+    if (port < 0 || port > 65535)
+      return fail(Code::invalid, "--ingress-http-port and --ingress-https-port must be from 0 to 65535, not " + std::to_string(port));
+  if (ingress_http_port && ingress_http_port == ingress_https_port)
+    return fail(Code::invalid, "--ingress-http-port and --ingress-https-port must differ");
   if (!pod_manifest_path.empty() && !pod_manifest_path.starts_with('/'))
     return fail(Code::invalid, "--pod-manifest-path must be an absolute path, not " + quoted(pod_manifest_path));
   out.pod_manifests = pod_manifest_path;

@@ -33,6 +33,16 @@ TEST(NodeFlags, WhatIsWrongIsNamed) {
   EXPECT_EQ(refusal({"--eviction-max-pod-grace-period=-1"}), "--eviction-max-pod-grace-period must be 0 or more, not -1");
   EXPECT_EQ(refusal({"--pod-manifest-path=x"}), "--pod-manifest-path must be an absolute path, not \"x\"");
   EXPECT_EQ(refusal({"--eviction-hard="}), "");
+  EXPECT_EQ(refusal({"--ingress-http-port=65536"}), "--ingress-http-port and --ingress-https-port must be from 0 to 65535, not 65536");
+  EXPECT_EQ(refusal({"--ingress-http-port=443"}), "--ingress-http-port and --ingress-https-port must differ");
+  EXPECT_EQ(refusal({"--ingress-http-port=0", "--ingress-https-port=0"}), "");
+}
+
+TEST(NodeFlags, IngressesAreServedUnlessTheyAreNot) {
+  NodeFlags flags;
+  EXPECT_EQ(flags.ingress_options()->https_port, 443);
+  flags.ingress = false;
+  EXPECT_FALSE(flags.ingress_options());
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "node/devices/devices.h"
 #include "node/node.h"
 #include "os/cgroup.h"
+#include "server/serving_label.h"
 
 namespace estiba::server {
 
@@ -30,6 +31,7 @@ struct NodeRunner::State {
   std::unique_ptr<node::NodeApi> api;
   std::unique_ptr<docker::Daemon> docker;
   std::unique_ptr<cri::Server> cri;
+  Job labelling;  // last: ends first
 
   // A group of our own for another data directory, so that servers side by side do not touch each other's.
   std::string cgroup_root() const {
@@ -77,6 +79,7 @@ node::Options NodeRunner::State::node_options() const {
   out.pod_cidr = settings.pod_cidr;
   out.api_port = settings.api_port;
   out.labels = settings.labels;
+  if (settings.ingress) out.labels[std::string(ingress::serving_label)] = "true";
   out.taints = settings.taints;
   out.lease = settings.lease;
   out.find_address = settings.find_address;
@@ -105,6 +108,7 @@ Task<Result<void>> NodeRunner::start() {
   s.api = std::make_unique<node::NodeApi>(*s.node, s.loop);
   CO_TRY_AS("the node's API", s.api->listen("", s.settings.api_port, s.tls));
   CO_TRY(co_await s.node->start());
+  s.labelling = Job(keep_serving_label(*s.client, s.settings.node_name, s.settings.ingress.has_value()));
   if (!s.settings.cri_socket.empty()) CO_TRY_AS("--cri-socket " + s.settings.cri_socket, co_await s.start_cri());
   if (s.settings.docker_socket.empty()) co_return {};
   co_return within("--docker-socket " + s.settings.docker_socket, co_await s.start_docker());
@@ -143,6 +147,7 @@ Task<Result<void>> NodeRunner::State::start_cri() {
 
 Task<void> NodeRunner::stop() {
   State& s = *state_;
+  s.labelling.cancel();
   if (s.ingress) co_await s.ingress->stop();
   s.ingress.reset();
   if (s.docker) co_await s.docker->stop();

@@ -42,8 +42,8 @@ void declare(cli::Flags& flags, Options& o) {
   o.node_flags.declare(flags);
   flags.add("user-namespace-ids-per-pod", &o.user_ids_per_pod,
             "size of the user namespace of a pod with hostUsers: false, a multiple of 65536");
-  flags.add("ingress-http-port", &o.ingress_http_port, "the node's port of Ingresses, once there is one; 0: none");
-  flags.add("ingress-https-port", &o.ingress_https_port, "the same for those with certificates; 0: none");
+  flags.add("ingress-on-agents", &o.ingress_on_agents,
+            "agents may serve Ingresses and Gateways, and read the Secrets with their certificates; they learn of it when they start");
   flags.add("token", &o.token, "token by which machines may join as nodes for ever (abcdef.0123456789abcdef); `estiba token` makes others");
   flags.add("node-monitor-grace-period", &o.node_grace,
             "a node that is silent for so long is lost; several times its --node-lease-duration / 4");
@@ -130,12 +130,6 @@ Result<void> check(Options& o) {
   o.listen_port = *port;
   if (o.log_format != "text" && o.log_format != "json")
     return fail(Code::invalid, "--log-format is text or json, not " + quoted(o.log_format));
-  for (const int64_t ingress_port : {o.ingress_http_port, o.ingress_https_port})
-    if (ingress_port < 0 || ingress_port > 65535)
-      return fail(Code::invalid,
-                  "--ingress-http-port and --ingress-https-port must be from 0 to 65535, not " + std::to_string(ingress_port));
-  if (o.ingress_http_port && o.ingress_http_port == o.ingress_https_port)
-    return fail(Code::invalid, "--ingress-http-port and --ingress-https-port must differ");
   constexpr Duration least(1);  // none of these may be zero
   o.request_limit = TRY(parse_duration_flag("request-timeout", o.request_timeout, least));
   o.node_grace_time = TRY(parse_duration_flag("node-monitor-grace-period", o.node_grace, least));

@@ -47,7 +47,7 @@ struct Options {
   int64_t pod_max_pids = 0, user_ids_per_pod = 65536;  ///< see node::Options
   NodeFlags node_flags;
   node::Housekeeping housekeeping;  ///< what they say
-  int64_t ingress_http_port = 80, ingress_https_port = 443;
+  bool ingress_on_agents = true;
   std::string token;  ///< lets machines join for ever; empty: only tokens that `estiba token` makes do
   int64_t node_cidr_mask = 24, node_cidr_mask_v6 = 64;
   std::string node_grace = "40s", node_lease = "40s", signing_duration = "8760h";  ///< as flags have them; the next line are their values

@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "apiserver/ingress_secrets.h"
 #include "apiserver/server.h"
 #include "apiserver/service_catalog_schemas.h"
 #include "base/log.h"
@@ -48,12 +49,6 @@ Result<std::optional<autoscale::NodeGroups>> node_groups(const std::string& file
   if (file.empty()) return std::nullopt;
   const std::string text = TRY_AS("--node-groups", os::read_file(file));
   return TRY_AS("--node-groups " + file, autoscale::parse_node_groups(text));
-}
-
-ingress::Options ingress_options(const Options& options) {
-  ingress::Options made{.http_port = uint16_t(options.ingress_http_port), .https_port = uint16_t(options.ingress_https_port)};
-  made.listeners.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
-  return made;
 }
 
 }  // namespace
@@ -154,6 +149,7 @@ Result<apiserver::ClusterInfo> Server::State::cluster_info() const {
   out.server = "https://" + host + ":" + std::to_string(api->port());
   out.ca_pem = certificates.ca.certificate_pem;
   out.settings = {{"podCIDR", options.pod_cidr}, {"serviceCIDR", options.service_cidr}, {"clusterDomain", options.cluster_domain}};
+  out.settings[std::string(apiserver::ingress_on_agents)] = options.ingress_on_agents ? "true" : "false";
   if (!options.token.empty())
     out.token_secret = client::token_secret(TRY(client::parse_join_token(options.token)), "estiba server --token", "");
   return out;
@@ -192,8 +188,7 @@ NodeSettings Server::State::node_settings() const {
   out.api_port = uint16_t(options.node_port);
   out.docker_socket = options.docker_socket;
   out.cri_socket = options.cri_socket;
-  out.ingress = ingress_options(options);
-  out.labels = {{std::string(ingress::serving_label), "true"}};
+  out.ingress = options.node_flags.ingress_options();
   out.lease = options.node_lease_time;
   out.pod_max_pids = options.pod_max_pids;
   out.housekeeping = options.housekeeping;
@@ -234,16 +229,17 @@ Task<Result<void>> Server::start() {
   CO_TRY(co_await s.start_api());
   auto extensions = CO_TRY(s.extension_api());
   s.control = std::make_unique<Control>(
-      s.api->api(), ControlOptions{.ca = s.certificates.ca,
-                                   .extensions = std::move(extensions),
-                                   .brokers = s.options.service_catalog ? std::make_unique<HttpBrokers>() : nullptr,
-                                   .info = CO_TRY(s.cluster_info()),
-                                   .told = s.controllers_options(),
-                                   .scheduler = CO_TRY(scheduler_configuration(s.options.scheduler_config)),
-                                   .node_groups = CO_TRY(node_groups(s.options.node_groups)),
-                                   .elect = s.store.freshness != nullptr,
-                                   .ingress_ports = {uint16_t(s.options.ingress_http_port), uint16_t(s.options.ingress_https_port)},
-                                   .identity = s.options.node_name});
+      s.api->api(),
+      ControlOptions{.ca = s.certificates.ca,
+                     .extensions = std::move(extensions),
+                     .brokers = s.options.service_catalog ? std::make_unique<HttpBrokers>() : nullptr,
+                     .info = CO_TRY(s.cluster_info()),
+                     .told = s.controllers_options(),
+                     .scheduler = CO_TRY(scheduler_configuration(s.options.scheduler_config)),
+                     .node_groups = CO_TRY(node_groups(s.options.node_groups)),
+                     .elect = s.store.freshness != nullptr,
+                     .ingress_ports = {uint16_t(s.options.node_flags.ingress_http_port), uint16_t(s.options.node_flags.ingress_https_port)},
+                     .identity = s.options.node_name});
   s.control->start();
   log::info("server", "the API answers", {{"address", s.options.listen}, {"kubeconfig", s.options.write_kubeconfig}});
   if (s.options.node) CO_TRY_AS("node " + s.options.node_name, co_await s.start_node());

@@ -1,6 +1,7 @@
 """Ingress by the server itself: real clients from outside the node."""
 import base64
 import json
+import re
 import threading
 import time
 
@@ -11,7 +12,7 @@ from manifests import deployment, service
 
 # Answers with its name, what it saw of the client, and echoes a WebSocket's frames; keeps connections.
 BACKEND = r'''
-import base64, hashlib, http.server, os, socketserver, time
+import base64, hashlib, http.server, os, socket, socketserver, time
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def log_message(self, *_): pass
@@ -34,9 +35,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(text)
     do_POST = do_GET
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    address_family = socket.AF_INET6
     daemon_threads = True
     request_queue_size = 128
-Server(("", 8080), Handler).serve_forever()
+Server(("::", 8080), Handler).serve_forever()
 '''
 
 
@@ -114,6 +116,38 @@ def test_tls_by_server_name(cluster, host):
     # A new one takes its place at once, without a restart.
     pem = certificate(cluster, "cert", host)
     wait_for("the new certificate", lambda: ask()[0] == 200, 10)
+
+
+def test_a_connection_serves_the_hosts_of_its_certificate_alone(cluster, host):
+    one, both, two = f"one.{host}", f"both.{host}", f"two.{host}"
+    made = ingress("web", ("/", "Prefix", "web"))
+    made["spec"]["rules"] = [{**made["spec"]["rules"][0], "host": each} for each in (one, both, two)]
+    made["spec"]["tls"] = [{"hosts": [one, both], "secretName": "one"}, {"hosts": [two], "secretName": "two"}]
+    cluster.apply(*backend("web"), made)
+    ready(cluster, "web")
+    certificate(cluster, "one", one)
+    certificate(cluster, "two", two)
+    ask = lambda name, asked, *arguments: curl(cluster, f"https://{name}/", "--resolve", f"{name}:443:{NODE_ADDRESS}", "-k", "-H", f"Host: {asked}", *arguments)[0]
+    wait_for("both certificates", lambda: ask(one, one) == ask(two, two) == 200, 10)
+    for protocol in ("--http1.1", "--http2"):
+        assert [ask(one, asked, protocol) for asked in (one, both, two, f"{two}:443", "elsewhere.example")] == [200, 200, 421, 421, 404]
+        assert [ask(two, asked, protocol) for asked in (one, both, two)] == [421, 421, 200]
+    assert curl(cluster, f"http://{NODE_ADDRESS}/", "-H", f"Host: {two}")[0] == 200, "without TLS there is nothing to tell them apart by"
+
+
+def test_a_client_may_send_so_many_requests(cluster, host):
+    limited = ingress("limited", ("/", "Prefix", "web"), host=f"limited.{host}")
+    limited["metadata"]["annotations"] = {"estiba.dev/rate-limit": "1/h", "estiba.dev/rate-limit-burst": "3"}
+    cluster.apply(*backend("web"), ingress("free", ("/", "Prefix", "web"), host=host), limited)
+    ready(cluster, "web")
+    ask = lambda name, *arguments: curl(cluster, f"http://{NODE_ADDRESS}/", "-H", f"Host: {name}", *arguments)
+    wait_for("the route", lambda: ask(host)[0] == 200, 10)
+    wait_for("the limit", lambda: ask(f"limited.{host}")[0] == 429, 10)
+    assert 0 < int(re.search(r"retry-after: (\d+)", ask(f"limited.{host}", "-D", "-")[1].lower())[1]) <= 3600
+    assert ask(host)[0] == 200
+    cluster.k("annotate", "ingress", "limited", "estiba.dev/rate-limit-")
+    cluster.k("annotate", "ingress", "limited", "estiba.dev/rate-limit-burst-")
+    wait_for("no limit", lambda: ask(f"limited.{host}")[0] == 200, 10)
 
 
 TLS_LOAD = """
