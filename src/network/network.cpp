@@ -34,7 +34,7 @@ struct Network::Impl {
   Task<void> maintain();
   Task<void> mend();
   Task<void> mend_links();
-  Worker& cni_worker() { return *cni_workers[next_worker++ % cni_workers.size()]; }
+  Worker& pod_worker() { return more_workers.empty() ? worker : *more_workers[next_worker++ % more_workers.size()]; }
   Task<bool> gone(os::nft::Family family, const char* table);
   Task<void> quiet(Duration still, Duration at_most);
   Task<Result<PodNet>> attach(PodRequest pod);
@@ -48,8 +48,9 @@ struct Network::Impl {
   std::vector<Side> sides;  // one, or one of each family, the primary first
   Address dns_address;      // of the primary family of services
 
-  std::unique_ptr<PodNetwork> pods;                     // used by the worker's thread only
-  std::unique_ptr<cni::Pods> cni;                       // pods are there instead, if not null
+  std::unique_ptr<PodNetwork> bridge;                   // used by the worker's thread only
+  std::unique_ptr<cni::Pods> cni;                       // of the plugins, if pods have their networks of them
+  PodLinks* pods = nullptr;                             // where they have them of; null before start() and after the end
   std::map<std::string, PodNet, std::less<>> attached;  // what this thread knows of it
   std::unique_ptr<ServiceObjects> objects;
   std::unique_ptr<Proxy> proxy;
@@ -61,7 +62,7 @@ struct Network::Impl {
   Executor::Timer again;  // for what could not be swept
   Event work;             // an attach or a detach: the pool wants filling, or something wants sweeping
   Worker worker;
-  std::vector<std::unique_ptr<Worker>> cni_workers;  // plugins of several pods run at once
+  std::vector<std::unique_ptr<Worker>> more_workers;  // where several pods' networks are made at once
   size_t next_worker = 0;
   Job maintenance, mending, mending_links;  // last: end first
 };
@@ -96,16 +97,16 @@ Task<Result<void>> Network::start() {
   Impl& self = *impl_;
   CO_TRY(self.configure());
   const bool own = self.options.cni_configurations.empty();
-  self.pods = std::make_unique<PodNetwork>(PodNetwork::Config{.run_dir = self.options.run_dir,
-                                                              .bridge = self.options.bridge,
-                                                              .sides = self.sides,
-                                                              .pool = own ? self.options.pool : 0,
-                                                              .pods = own});
-  if (auto started = co_await self.worker.run([&self] { return self.pods->start(); }); !started) {
-    self.pods.reset();  // what is there may be another server's: stop() must not remove it
+  self.bridge = std::make_unique<PodNetwork>(PodNetwork::Config{.run_dir = self.options.run_dir,
+                                                                .bridge = self.options.bridge,
+                                                                .sides = self.sides,
+                                                                .pool = own ? self.options.pool : 0,
+                                                                .pods = own});
+  if (auto started = co_await self.worker.run([&self] { return self.bridge->start(); }); !started) {
+    self.bridge.reset();  // what is there may be another server's: stop() must not remove it
     co_return within("start the pod network", std::move(started));
   }
-  if (!own) CO_TRY_AS("start the CNI network", co_await self.start_cni());
+  CO_TRY_AS("start the CNI network", co_await self.start_cni());
   self.watch_objects();
   CO_TRY(co_await self.load_pods());
   if (self.options.policies && own) CO_TRY_AS("start the network policies", co_await self.start_policies());
@@ -132,15 +133,23 @@ Task<Result<void>> Network::start() {
   co_return {};
 }
 
+// The plugins' networks, or what they have left of an earlier run.
 Task<Result<void>> Network::Impl::start_cni() {
-  auto made = std::make_unique<cni::Pods>(cni::Pods::Config{.run_dir = options.run_dir,
-                                                            .data_dir = options.data_dir,
-                                                            .configurations = options.cni_configurations,
-                                                            .plugins = options.cni_plugins});
+  const cni::Pods::Config config{.run_dir = options.run_dir,
+                                 .data_dir = options.data_dir,
+                                 .configurations = options.cni_configurations,
+                                 .plugins = options.cni_plugins};
+  if (options.cni_configurations.empty()) {
+    pods = bridge.get();
+    std::vector<Prefix> ranges;
+    for (const Side& side : sides) ranges.push_back(side.pods);
+    co_return co_await worker.run([config, ranges] { return cni::Pods::remove_left(config, ranges); });
+  }
+  auto made = std::make_unique<cni::Pods>(config);
   CO_TRY(co_await worker.run([&made] { return made->start(); }));
   cni = std::move(made);
-  constexpr int at_once = 4;
-  for (int i = 0; i < at_once; ++i) cni_workers.push_back(std::make_unique<Worker>("estiba-cni"));
+  pods = cni.get();
+  for (int i = 0; i < pods->threads(); ++i) more_workers.push_back(std::make_unique<Worker>("estiba-cni"));
   // Plugins put pods on bridges of theirs, whose frames have to pass the packet filter for services to work among neighbours; without the
   // module there is no such setting. Node ports at 127.0.0.1 lead to any link.
   for (const char* setting :
@@ -183,8 +192,8 @@ Task<Result<void>> Network::Impl::load_pods() {
   using Known = std::vector<std::pair<PodRequest, PodNet>>;
   Known known = co_await worker.run([this] {
     Known known;
-    for (const PodRequest& pod : cni ? cni->pods() : pods->pods())
-      if (auto net = cni ? cni->find(pod.uid) : pods->find(pod.uid)) known.push_back({pod, *net});
+    for (const PodRequest& pod : pods->pods())
+      if (auto net = pods->find(pod.uid)) known.push_back({pod, *net});
     return known;
   });
   for (const auto& [pod, net] : known) remember(pod, net);
@@ -201,15 +210,15 @@ Task<Result<void>> Network::Impl::start_policies() {
 
 Task<Result<void>> Network::stop() {
   Impl& self = *impl_;
-  if (!self.pods) co_return {};
+  if (!self.bridge) co_return {};
   if (self.attached.empty()) co_return co_await remove_all();
   self.end_watches();
-  co_return co_await self.worker.run([&self] { return self.pods->drop_pool(); });
+  co_return co_await self.worker.run([&self] { return self.bridge->drop_pool(); });
 }
 
 Task<Result<void>> Network::remove_all() {
   Impl& self = *impl_;
-  if (!self.pods) co_return {};
+  if (!self.bridge) co_return {};
   Result<void> table;
   self.mending.cancel();  // it is we who take them away
   self.mending_links.cancel();
@@ -222,9 +231,10 @@ Task<Result<void>> Network::remove_all() {
   self.attached.clear();
   auto links = co_await self.worker.run([&self]() -> Result<void> {
     if (self.cni) TRY(self.cni->remove_all());
-    return self.pods->remove_all();
+    return self.bridge->remove_all();
   });
-  self.pods.reset();
+  self.pods = nullptr;
+  self.bridge.reset();
   if (!links) co_return within("remove the pod network", std::move(links));
   co_return within("remove the packet filter's tables", std::move(table));
 }
@@ -233,7 +243,7 @@ Task<Result<void>> Network::remove_all() {
 
 void Network::Impl::remember(const PodRequest& pod, const PodNet& net) {
   attached[pod.uid] = net;
-  if (!proxy || pod.host_ports.empty() || (cni && cni->maps_ports(pod.uid))) return;
+  if (!proxy || pod.host_ports.empty() || pods->maps_ports(pod.uid)) return;
   proxy->set_host_ports(pod.uid, pod.host_ports, addresses_of(net));
 }
 
@@ -243,20 +253,17 @@ void Network::Impl::forget(const std::string& uid) {
 }
 
 Task<Result<PodNet>> Network::Impl::attach(PodRequest pod) {
-  if (cni) co_return co_await cni_worker().run([this, pod] { return cni->attach(pod); });
-  co_return co_await worker.run([this, pod] { return pods->attach(pod); });
+  co_return co_await pod_worker().run([this, pod] { return pods->attach(pod); });
 }
 
 Task<Result<void>> Network::Impl::detach(std::string uid) {
-  if (cni) co_return co_await cni_worker().run([this, uid] { return cni->detach(uid); });
-  co_return co_await worker.run([this, uid] { return pods->detach(uid); });
+  co_return co_await pod_worker().run([this, uid] { return pods->detach(uid); });
 }
 
 Task<Result<void>> Network::status() {
   Impl& self = *impl_;
   if (!self.pods) co_return fail(Code::unavailable, "the pod network has not been started");
-  if (!self.cni) co_return {};
-  co_return co_await self.cni_worker().run([&self] { return self.cni->status(); });
+  co_return co_await self.pod_worker().run([&self] { return self.pods->status(); });
 }
 
 Task<Result<PodNet>> Network::attach(PodRequest pod, bool needs_no_server) {
@@ -295,9 +302,8 @@ Task<Result<void>> Network::recover(std::vector<std::string> uids) {
     log::info("network", "removing the network of a pod that is gone", {{"uid", uid}});
     CO_TRY(co_await detach(uid));
   }
-  if (impl_->cni)
-    if (auto told = co_await impl_->cni_worker().run([this] { return impl_->cni->collect_garbage(); }); !told)
-      log::info("network", "the CNI plugins were not told which pods there are", {{"error", told.error()}});
+  if (auto told = co_await impl_->pod_worker().run([this] { return impl_->pods->collect_garbage(); }); !told)
+    log::info("network", "the CNI plugins were not told which pods there are", {{"error", told.error()}});
   co_return {};
 }
 
@@ -321,16 +327,16 @@ Task<void> Network::Impl::maintain() {
     if (again.id) loop.cancel(std::exchange(again, {}));
     co_await quiet(milliseconds(20), seconds(1));
     for (bool more = true; more;) {
-      auto made = co_await worker.run([this] { return pods->refill(); });
+      auto made = co_await pod_worker().run([this] { return pods->refill(); });
       if (!made) log::warn("network", "no pod network could be made ahead", {{"error", made.error()}});
       more = made && *made;
     }
     if (work.is_set()) continue;
     co_await quiet(milliseconds(150), seconds(2));
-    auto swept = cni ? co_await cni_worker().run([this] { return cni->sweep(); }) : co_await worker.run([this] { return pods->sweep(); });
+    auto swept = co_await pod_worker().run([this] { return pods->sweep(); });
     if (swept) continue;
     log::warn("network", "networks of pods that are gone could not be removed", {{"error", swept.error()}});
-    if (cni) again = loop.after(seconds(10), [this] { work.set(); });
+    if (const auto delay = pods->try_again()) again = loop.after(*delay, [this] { work.set(); });
   }
 }
 
@@ -379,10 +385,10 @@ Task<void> Network::Impl::mend_links() {
   for (;;) {
     co_await io::Loop::current()->readable(watch->get());
     bool ours = false;
-    const bool whole =
-        os::netlink::take(watch->get(), [&](const os::netlink::Message& message, uint32_t port) { ours |= pods->concerns(message, port); });
+    const bool whole = os::netlink::take(
+        watch->get(), [&](const os::netlink::Message& message, uint32_t port) { ours |= bridge->concerns(message, port); });
     if (whole && !ours) continue;
-    auto mended = co_await worker.run([this] { return pods->mend(); });
+    auto mended = co_await worker.run([this] { return bridge->mend(); });
     if (!mended) log::error("network", "the pods' links cannot be mended", {{"error", mended.error()}});
     if (mended && mended->bridge)
       log::warn("network", "another program had taken away the bridge of the pods: it is made again", {{"bridge", options.bridge}});

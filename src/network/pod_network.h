@@ -18,12 +18,13 @@
 #include <vector>
 
 #include "network/ipam.h"
+#include "network/pod_links.h"
 #include "network/side.h"
 #include "os/rtnl.h"
 
 namespace estiba::network {
 
-class PodNetwork {
+class PodNetwork final : public PodLinks {
  public:
   struct Config {
     std::string run_dir, bridge;
@@ -35,15 +36,15 @@ class PodNetwork {
 
   /// Makes the bridge, its addresses, the route to the services and the sysctls; adopts the slots that are whole and
   /// clears away the rest.
-  Result<void> start();
+  Result<void> start() override;
   /// The pod's slot, or one from the pool, or a new one.
-  Result<PodNet> attach(const PodRequest& pod);
+  Result<PodNet> attach(const PodRequest& pod) override;
   /// Only notes it: sweep() removes what was detached, all at once.
-  Result<void> detach(const std::string& uid);
+  Result<void> detach(const std::string& uid) override;
   /// False when there was nothing to remove.
-  Result<bool> sweep();
+  Result<bool> sweep() override;
   /// Makes one slot for the pool if it wants one; false when it is full.
-  Result<bool> refill();
+  Result<bool> refill() override;
   Result<void> drop_pool();
   /// What another program has taken away is made again, with the same addresses: the bridge, pods' pairs, their way to the bridge.
   struct Mended {
@@ -55,10 +56,10 @@ class PodNetwork {
   /// Whether a message of RTNLGRP_LINK by another than us says that there is something to mend.
   bool concerns(const os::netlink::Message& message, uint32_t port) const;
   /// Slots, bridge and files. IP forwarding stays on: others may have come to rely on it.
-  Result<void> remove_all();
+  Result<void> remove_all() override;
 
-  std::vector<PodRequest> pods() const;
-  std::optional<PodNet> find(std::string_view uid) const;
+  std::vector<PodRequest> pods() const override;
+  std::optional<PodNet> find(std::string_view uid) const override;
   size_t pooled() const;
 
  private:

@@ -21,8 +21,9 @@ class Plugins:
             (cluster.dir / folder).mkdir()
         cluster.flags |= {"cni-conf-dir": cluster.dir / "net.d", "cni-bin-dir": f"{cluster.dir / 'plugins'},{PLUGINS}", "pod-cidr": "10.66.0.0/16"}
 
-    def configure(self, *plugins, main="bridge"):
-        first = {"type": main, "ipMasq": True, "ipam": {"type": "host-local", "dataDir": str(self.ipam), "ranges": [[{"subnet": "10.66.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}}
+    def configure(self, *plugins, main="bridge", ranges=("10.66.0.0/24",)):
+        routes = [{"dst": "::/0" if ":" in text else "0.0.0.0/0"} for text in ranges]
+        first = {"type": main, "ipMasq": True, "ipam": {"type": "host-local", "dataDir": str(self.ipam), "ranges": [[{"subnet": text}] for text in ranges], "routes": routes}}
         if main == "bridge":
             first |= {"bridge": "cni0", "isGateway": True, "hairpinMode": True}
         text = json.dumps({"cniVersion": "1.0.0", "name": "pods", "plugins": [first, *plugins]})
@@ -36,7 +37,7 @@ class Plugins:
         path.chmod(0o755)
 
     def reserved(self):
-        return sorted(entry.name for entry in (self.ipam / "pods").glob("10.*")) if self.ipam.exists() else []
+        return sorted(entry.name for entry in (self.ipam / "pods").glob("[0-9f]*[.:]*")) if self.ipam.exists() else []
 
 
 @pytest.fixture
@@ -139,3 +140,52 @@ def test_a_restart_keeps_pods_and_what_is_due(plugins):
     stubborn.unlink()
     wait_for("the address to come back", lambda: plugins.reserved() == [ip], 30)
     assert cluster.pod("stays")["status"]["podIP"] == ip and fetch() == "stays"
+
+
+def test_both_families(plugins):
+    cluster = plugins.cluster
+    cluster.flags |= {"pod-cidr": "10.66.0.0/16,fd00:66::/48", "service-cidr": "10.43.0.0/16,fd00:43::/112"}
+    cluster.sandbox.outside(["ip", "address", "add", "2001:db8:77::2/64", "dev", "eth0", "nodad"])
+    cluster.sandbox.inside(["sh", "-c", "ip address add 2001:db8:77::1/64 dev eth0 nodad && ip -6 route add default via 2001:db8:77::2"])
+    plugins.configure(main="ptp", ranges=("10.66.0.0/24", "fd00:66::/64"))
+    cluster.start()
+    cluster.ns = "default"
+    serve = ("sh", "-c", "mkdir -p /www && hostname > /www/index.html && exec busybox httpd -f -p [::]:8080 -h /www")
+    cluster.apply(pod("web", *serve),
+                  pod("client", "busybox", "sleep", "3600", image="estiba/python:test"), service("web", ipFamilyPolicy="RequireDualStack"))
+    for name in ("web", "client"):
+        cluster.wait_running(name)
+    own = [entry["ip"] for entry in cluster.pod("web")["status"]["podIPs"]]
+    assert own[0].startswith("10.66.0.") and own[1].startswith("fd00:66::"), own
+    at = lambda address: f"http://[{address}]" if ":" in address else f"http://{address}"
+    get = lambda url: cluster.k("exec", "client", "--", "python3", "-c", FETCH, url, check=False).strip()
+    for address in own:
+        wait_for(f"an answer at {address}", lambda: get(f"{at(address)}:8080/") == "web", 20)
+    for address in cluster.get("service", "web")["spec"]["clusterIPs"]:
+        wait_for(f"an answer at {address}", lambda: get(f"{at(address)}/") == "web", 20)
+    # A restart asks the plugins whether all is as it should be, and it is.
+    cluster.stop()
+    cluster.start()
+    assert get(f"{at(own[1])}:8080/") == "web" and cluster.pod("web")["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+def test_back_to_the_built_in_network_nothing_of_the_plugins_stays(plugins):
+    cluster = plugins.cluster
+    plugins.configure()
+    cluster.start()
+    cluster.ns = "default"
+    cluster.apply(pod("web", *WEB), service("web"))
+    cluster.wait_running("web")
+    assert len(plugins.reserved()) == 1
+    cluster.stop()
+    del cluster.flags["cni-conf-dir"]
+    cluster.flags["pod-cidr"] = "10.66.0.0/16"
+    cluster.start()
+    wait_for("the plugins to take everything away", lambda: plugins.reserved() == [], 20)
+    moved = cluster.wait_pod("web", lambda p: p["status"].get("phase") == "Running" and p["status"]["containerStatuses"][0]["ready"] and p["status"]["containerStatuses"][0]["restartCount"] == 1,
+                             "running again, on the other network")
+    address = moved["status"]["podIP"]
+    assert "estiba0" in cluster.sandbox.inside(["ip", "route", "get", address]).stdout
+    front = cluster.get("service", "web")["spec"]["clusterIP"]
+    wait_for("the service", lambda: cluster.sandbox.inside(["curl", "-sS", "--max-time", "3", f"http://{front}/"], check=False).stdout.strip() == "web", 20)
+    assert not (cluster.data_dir / "network/cni").exists()

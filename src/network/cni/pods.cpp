@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <set>
+
 #include "base/log.h"
 #include "base/strings.h"
 #include "model/json.h"
@@ -87,6 +90,13 @@ std::optional<Pods::Known> Pods::known(const std::string& uid) const {
 
 Result<void> Pods::start() {
   TRY(os::make_dirs(config_.data_dir + "/network/cni", 0700));
+  TRY(read_records());
+  TRY(remove_strays());
+  check_all();
+  return {};
+}
+
+Result<void> Pods::read_records() {
   for (const char* folder : {"/netns", "/userns"}) TRY(os::make_dirs(config_.run_dir + folder));
   for (const os::DirEntry& entry : TRY(os::list_dir(config_.data_dir + "/network/cni"))) {
     const std::string& uid = entry.name;
@@ -100,7 +110,98 @@ Result<void> Pods::start() {
     std::lock_guard lock(mutex_);
     known_.emplace(uid, std::move(*known));
   }
-  return remove_strays();
+  return {};
+}
+
+// Whether the pod's interface is there with the addresses that the plugins gave it.
+static Result<bool> is_connected(const PodNet& net) {
+  bool connected = false;
+  TRY(os::in_netns(net.netns_path, [&]() -> Result<void> {
+    auto inside = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
+    const auto link = rtnl::link(inside, net.interface_name);
+    if (!link) return link.error().code == Code::not_found ? Result<void>() : std::unexpected(link.error());
+    std::set<std::string> there;
+    for (const rtnl::LinkAddress& address : TRY(rtnl::addresses(inside, AF_UNSPEC)))
+      if (address.index == link->index) there.insert(Address::from_raw(address.address).text());
+    connected = std::ranges::all_of(net.ips, [&](const std::string& ip) { return there.contains(ip); });
+    return {};
+  }));
+  return connected;
+}
+
+// Asked once, of what an earlier run has left. What plugins say themselves is only told: Debian's portmap complains of pods of IPv4 alone
+// that it has no rules for IPv6, and no pod may end for that.
+void Pods::check_all() {
+  for (const PodRequest& pod : pods()) {
+    const auto there = known(pod.uid);
+    const std::string name = pod.ns + "/" + pod.name;
+    auto connected = is_connected(there->net);
+    if (!connected) log::warn("network", "a pod's CNI network cannot be looked at", {{"pod", name}, {"error", connected.error()}});
+    if (connected && !*connected) {
+      log::warn("network", "a pod's interface or its address is gone: the pod begins anew", {{"pod", name}});
+      std::lock_guard lock(mutex_);
+      known_.find(pod.uid)->second.record.state = Record::State::partial;
+      continue;
+    }
+    auto list = parse_list(there->list, there->file);
+    if (!list) continue;
+    if (auto checked = Chain(std::move(*list), config_.plugins).check(attachment_of(pod), there->result); !checked)
+      log::warn("network", "a CNI plugin finds fault with a pod's network", {{"pod", name}, {"error", checked.error()}});
+  }
+}
+
+// The links on the node's side that a result names.
+static void add_links(const std::string& result, std::set<std::string>& names) {
+  const auto parsed = json::Document::parse(result, {.allow_duplicate_keys = true});
+  const json::Node* interfaces = parsed ? parsed->root().find("interfaces") : nullptr;
+  if (!interfaces) return;
+  for (const json::Node& interface : *interfaces)
+    if (interface.string_at("sandbox").empty()) names.emplace(interface.string_at("name"));
+}
+
+// Plugins leave their bridges, and with one its route to the range.
+static Result<void> remove_bridges(const std::set<std::string>& names, const std::vector<Prefix>& ranges) {
+  auto socket = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
+  const auto links = TRY(rtnl::links(socket));
+  const auto addresses = TRY(rtnl::addresses(socket, AF_UNSPEC));
+  for (const rtnl::Link& link : links) {
+    if (link.kind != "bridge" || !names.contains(link.name) || std::ranges::contains(links, link.index, &rtnl::Link::master)) continue;
+    const bool in_the_way = std::ranges::any_of(addresses, [&](const rtnl::LinkAddress& address) {
+      return address.index == link.index &&
+             std::ranges::any_of(ranges, [&](const Prefix& range) { return range.contains(Address::from_raw(address.address)); });
+    });
+    if (!in_the_way) continue;
+    rtnl::Batch batch;
+    rtnl::put_delete_link(batch, link.name);
+    TRY(socket.run(batch));
+    log::info("network", "the CNI plugins' bridge is removed: its addresses are those of the built-in network now", {{"link", link.name}});
+  }
+  return {};
+}
+
+Result<void> Pods::remove_left(Config config, std::vector<Prefix> ranges) {
+  const std::string records = config.data_dir + "/network/cni";
+  if (!os::exists(records)) return {};
+  Pods left(std::move(config));
+  TRY(left.read_records());
+  std::vector<std::string> uids;
+  std::set<std::string> links;
+  for (const auto& [uid, known] : left.known_) {
+    uids.push_back(uid);
+    add_links(known.result, links);
+  }
+  bool all = true;
+  for (const std::string& uid : uids) {
+    auto removed = left.take_away(uid);
+    if (removed) continue;
+    all = false;
+    log::warn("network", "a pod's CNI network of before cannot be taken away; it is tried again at the next start",
+              {{"record", left.record_path(uid)}, {"error", removed.error()}});
+  }
+  TRY(remove_bridges(links, ranges));
+  if (all) TRY(os::remove_dir(records));
+  if (!uids.empty()) log::info("network", "pods' CNI networks of before were taken away", {{"pods", uids.size()}});
+  return {};
 }
 
 // A namespace without a record: only a lost data directory leads here.
@@ -225,7 +326,7 @@ Result<void> Pods::remove_all() {
   return {};
 }
 
-Result<void> Pods::collect_garbage() const {
+Result<void> Pods::collect_garbage() {
   const Chain chain(TRY(load_list(config_.configurations)), config_.plugins);
   std::vector<std::string> valid;
   {
@@ -237,7 +338,7 @@ Result<void> Pods::collect_garbage() const {
 
 // --- telling -----------------------------------------------------------------------------------------------------------
 
-Result<void> Pods::status() const { return Chain(TRY(load_list(config_.configurations)), config_.plugins).status(); }
+Result<void> Pods::status() { return Chain(TRY(load_list(config_.configurations)), config_.plugins).status(); }
 
 std::vector<PodRequest> Pods::pods() const {
   std::lock_guard lock(mutex_);

@@ -16,10 +16,11 @@
 
 #include "network/cni/chain.h"
 #include "network/ipam.h"
+#include "network/pod_links.h"
 
 namespace estiba::network::cni {
 
-class Pods {
+class Pods final : public PodLinks {
  public:
   struct Config {
     std::string run_dir, data_dir;
@@ -28,24 +29,31 @@ class Pods {
   };
   explicit Pods(Config config) : config_(std::move(config)) {}
 
-  /// Reads the records. What a crash or a reboot has left half done goes at the next sweep() or attach().
-  Result<void> start();
+  /// Reads the records. What a crash or a reboot has left half done goes at the next sweep() or attach(), and so do networks of pods
+  /// whose interface or address is gone: they begin anew. Of what plugins find fault with (CHECK) it is told.
+  Result<void> start() override;
+  /// For a node that goes back to another network: the plugins take away what there still is by the records below `data_dir`. Those that
+  /// fail are told of, and stay. A plugin's bridge that nobody is on any more goes too if its addresses are in `ranges`, which are
+  /// another's now.
+  static Result<void> remove_left(Config config, std::vector<Prefix> ranges);
   /// unavailable while no list can be used.
-  Result<PodNet> attach(const PodRequest& pod);
+  Result<PodNet> attach(const PodRequest& pod) override;
   /// What the plugins could not take away now is tried again by sweep(): a pod's end does not wait for it.
-  Result<void> detach(const std::string& uid);
+  Result<void> detach(const std::string& uid) override;
   /// False when there was nothing to remove.
-  Result<bool> sweep();
-  Result<void> remove_all();
+  Result<bool> sweep() override;
+  Result<void> remove_all() override;
   /// Tells the plugins which pods there are, so that they drop what belongs to none (GC, since 1.1.0).
-  Result<void> collect_garbage() const;
+  Result<void> collect_garbage() override;
 
   /// Whether pods could be connected now.
-  Result<void> status() const;
-  std::vector<PodRequest> pods() const;
-  std::optional<PodNet> find(std::string_view uid) const;
+  Result<void> status() override;
+  std::vector<PodRequest> pods() const override;
+  std::optional<PodNet> find(std::string_view uid) const override;
   /// Whether plugins lead host ports to pods themselves.
-  bool maps_ports(std::string_view uid) const;
+  bool maps_ports(std::string_view uid) const override;
+  int threads() const override { return 4; }
+  std::optional<Duration> try_again() const override { return std::chrono::seconds(10); }
 
  private:
   struct Known {
@@ -64,6 +72,8 @@ class Pods {
   std::optional<Known> known(const std::string& uid) const;
   Attachment attachment_of(const PodRequest& pod) const;
   Result<void> make_namespace(const PodRequest& pod);
+  Result<void> read_records();
+  void check_all();
   Result<void> take_away(const std::string& uid);
   Result<void> remove_strays();
 

@@ -121,6 +121,52 @@ TEST_F(CniPodsTest, WhatCannotBeTakenAwayIsTriedAgain) {
   ASSERT_TRUE(pods.remove_all());
 }
 
+TEST_F(CniPodsTest, ANetworkThatIsNotAsItShouldBeIsFoundAtARestart) {
+  configure(R"({"type":"ptp",)" + ipam("10.9.0.0/24") + R"(},{"type":"portmap","capabilities":{"portMappings":true}})");
+  {
+    Pods pods(config());
+    ASSERT_TRUE(pods.start());
+    for (const char* uid : {"a", "b", "c"}) ASSERT_TRUE(pods.attach({.uid = uid, .host_ports = {{Protocol::tcp, 8080, 80}}}));
+  }
+  {
+    Pods pods(config());
+    ASSERT_TRUE(pods.start());
+    EXPECT_EQ(pods.pods().size(), 3u) << "they are as they should be";
+  }
+  sh("ip link delete eth0", dir_ + "/netns/a");
+  sh("ip address flush dev eth0", dir_ + "/netns/b");
+  Pods pods(config());
+  ASSERT_TRUE(pods.start());
+  ASSERT_EQ(pods.pods().size(), 1u);
+  EXPECT_TRUE(pods.find("c"));
+  auto again = pods.attach({.uid = "a"});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(sh("busybox ping -c1 -W1 -q " + pods.find("c")->ips[0] + " >/dev/null", again->netns_path), "");
+  ASSERT_TRUE(pods.remove_all());
+  EXPECT_EQ(reserved(), "\n");
+  sh("nft delete table ip nat; nft delete table ip6 nat");  // which portmap leaves behind
+}
+
+TEST_F(CniPodsTest, WhatIsLeftGoesWhenAnotherNetworkIsChosen) {
+  configure(R"({"type":"ptp",)" + ipam("10.9.0.0/24") + "}");
+  {
+    Pods pods(config());
+    ASSERT_TRUE(pods.start());
+    ASSERT_TRUE(pods.attach({.uid = "a"}));
+    ASSERT_TRUE(pods.attach({.uid = "b"}));
+  }
+  auto without = config();
+  without.configurations.clear();
+  ASSERT_TRUE(Pods::remove_left(without, {}));
+  EXPECT_EQ(reserved(), "\n");
+  EXPECT_FALSE(sh("ip -o link").contains("veth"));
+  EXPECT_EQ(sh("ls " + dir_ + "/netns"), "");
+  EXPECT_FALSE(os::exists(dir_ + "/network/cni"));
+  ASSERT_TRUE(Pods::remove_left(without, {})) << "there is nothing any more";
+  ASSERT_TRUE(os::remove_dir(dir_ + "/network"));
+  for (const char* folder : {"/netns", "/userns"}) ASSERT_TRUE(os::remove_dir(dir_ + folder));
+}
+
 TEST_F(CniPodsTest, WithoutAListThereIsNoNetwork) {
   Pods pods(config());
   ASSERT_TRUE(pods.start());
