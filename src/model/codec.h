@@ -49,7 +49,8 @@ struct Struct;
 struct Operations {
   void* (*make)();
   void (*destroy)(void*);
-  void* (*append)(void* vector);  ///< to a std::vector of it; returns the new element
+  /// To a std::vector of it, which will have so many elements in all: it has no room for more. Returns the new element.
+  void* (*append)(void* vector, size_t expected);
   size_t (*count)(const void* vector);
   const void* (*element)(const void* vector, size_t i);
 };
@@ -71,7 +72,11 @@ template <class T>
 inline constexpr Operations operations_of{
     []() -> void* { return new T(); },
     [](void* value) { delete static_cast<T*>(value); },
-    [](void* vector) -> void* { return &static_cast<std::vector<T>*>(vector)->emplace_back(); },
+    [](void* vector, size_t expected) -> void* {
+      auto& list = *static_cast<std::vector<T>*>(vector);
+      if (list.empty()) list.reserve(expected);
+      return &list.emplace_back();
+    },
     [](const void* vector) { return static_cast<const std::vector<T>*>(vector)->size(); },
     [](const void* vector, size_t i) -> const void* { return static_cast<const std::vector<T>*>(vector)->data() + i; },
 };
