@@ -3,6 +3,7 @@
 #include "client/json_writer.h"
 #include "cri/runtime.h"
 #include "cri/specs.h"
+#include "network/bandwidth.h"
 
 namespace estiba::cri {
 
@@ -59,7 +60,9 @@ Task<Result<v1::RunPodSandboxResponse>> Runtime::run_pod_sandbox(v1::RunPodSandb
 Task<Result<void>> Runtime::start_sandbox(SandboxRecord record) {
   network::PodNet net;
   if (!record.host_network()) {
-    net = CO_TRY(co_await parts_.network.attach(pod_request(record)));
+    network::PodRequest wanted = pod_request(record);
+    wanted.bandwidth = CO_TRY(network::bandwidth_of({record.config.annotations.begin(), record.config.annotations.end()}));
+    net = CO_TRY(co_await parts_.network.attach(std::move(wanted)));
     record.ips = net.ips;
     CO_TRY(records_.save(record));
   }

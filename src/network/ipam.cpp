@@ -29,6 +29,7 @@ std::string Record::text() const {
         .append(protocol_name(port.protocol))
         .append(" " + std::to_string(port.host_port) + " " + std::to_string(port.pod_port) +
                 (port.host_ip.empty() ? "" : " " + port.host_ip) + "\n");
+  if (pod.bandwidth.any()) text += "bandwidth " + std::to_string(pod.bandwidth.ingress) + " " + std::to_string(pod.bandwidth.egress) + "\n";
   return text;
 }
 
@@ -41,6 +42,13 @@ static Result<HostPort> parse_port(std::string_view text) {
         return HostPort{protocol, *host, *pod, words.size() == 4 ? std::string(words[3]) : std::string()};
   }
   return fail(Code::malformed, "broken port " + quoted(text));
+}
+
+static Result<Bandwidth> parse_bandwidth(std::string_view text) {
+  const auto [in, out] = split_once(text, ' ');
+  const auto ingress = parse_number<uint64_t>(in), egress = parse_number<uint64_t>(out.value_or(""));
+  if (!ingress || !egress) return fail(Code::malformed, "broken bandwidth " + quoted(text));
+  return Bandwidth{*ingress, *egress};
 }
 
 Result<Record> Record::parse(std::string_view text) {
@@ -62,6 +70,8 @@ Result<Record> Record::parse(std::string_view text) {
       record.pod.name = name.value_or("");
     } else if (key == "port") {
       record.pod.host_ports.push_back(TRY(parse_port(*value)));
+    } else if (key == "bandwidth") {
+      record.pod.bandwidth = TRY(parse_bandwidth(*value));
     }
   }
   if (!known || (record.state == State::pod && record.pod.uid.empty()))

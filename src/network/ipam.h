@@ -8,7 +8,7 @@
 //
 // On disk, below <run_dir>/network/ (on tmpfs, as namespaces do not outlive a reboot either):
 //   addresses/<ip>   lines "key value": state partial|pool|pod, uid, pod <ns>/<name>, port <tcp|udp|sctp> <host> <pod> [<host ip>],
-//                    also <ip of the other family>
+//                    bandwidth <ingress> <egress>, also <ip of the other family>
 //   last             the address handed out last
 #pragma once
 #include <map>

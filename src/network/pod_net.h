@@ -30,10 +30,18 @@ struct IdRange {
   bool operator==(const IdRange&) const = default;
 };
 
+/// In bits a second, as seen from the pod; 0: as fast as can be.
+struct Bandwidth {
+  uint64_t ingress = 0, egress = 0;
+  bool any() const { return ingress || egress; }
+  bool operator==(const Bandwidth&) const = default;
+};
+
 struct PodRequest {
   std::string uid;       ///< identity of the attachment: letters, digits, '-', '.', '_'
   std::string ns, name;  ///< the namespace counts for network policies; both are in messages and logs
   std::vector<HostPort> host_ports;
+  Bandwidth bandwidth = {};
   // For network policies, until the watch of pods says the same. Not recorded.
   std::vector<std::pair<std::string, std::string>> labels;
   std::vector<NamedPort> named_ports;

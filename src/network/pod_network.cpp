@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "network/bandwidth.h"
 #include "network/inside.h"
 #include "os/file.h"
 #include "os/namespace.h"
@@ -145,7 +146,7 @@ void PodNetwork::put_neighbours(rtnl::Batch& batch, const Address& primary) cons
 // --- slots -----------------------------------------------------------------------------------------------------------
 
 // On a thread within the pod's namespace; socket_ still speaks to the node's.
-Result<void> PodNetwork::build_pair(const Address& address) {
+Result<void> PodNetwork::build_pair(const Address& address, const Bandwidth& bandwidth) {
   Fd here(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
   if (!here) return fail_errno("open /proc/thread-self/ns/net");
   rtnl::Batch batch;
@@ -159,12 +160,18 @@ Result<void> PodNetwork::build_pair(const Address& address) {
                          .hairpin = true});
   put_neighbours(batch, address);
   TRY(socket_.run(batch));
+  if (bandwidth.ingress) {
+    batch.clear();
+    put_rate(batch, TRY(rtnl::link(socket_, veth_name(address))).index, bandwidth.ingress);
+    TRY(socket_.run(batch));
+  }
 
   auto inside = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
   int eth0 = TRY(rtnl::link(inside, "eth0")).index;
   batch.clear();
   rtnl::put_link(batch, 1, {.up = true});  // lo
   rtnl::put_link(batch, eth0, {.up = true});
+  put_rate(batch, eth0, bandwidth.egress);
   const std::vector<Address> addresses = ipam_.all_of(address);
   for (const Address& own : addresses) {
     const Side& side = *std::ranges::find(config_.sides, own.v6, &Side::v6);
@@ -183,7 +190,7 @@ Result<void> PodNetwork::build_slot(const Address& address, const PodRequest* ow
   const auto fill = [&]() -> Result<void> {
     TRY(set_inside_sysctls());
     if (std::ranges::any_of(config_.sides, &Side::v6)) TRY(set_inside_sysctls_v6());
-    return build_pair(address);
+    return build_pair(address, owner ? owner->bandwidth : Bandwidth());
   };
   if (!owner || owner->uids.empty()) return os::make_netns(netns_path(address), fill);
   Fd user = TRY_AS("user namespace", make_user_namespace(userns_path(address), *owner));
@@ -235,7 +242,7 @@ Result<PodNet> PodNetwork::attach(const PodRequest& pod) {
     return fail(Code::invalid, "the pod uid " + quoted(pod.uid) + " cannot name a network");
   std::optional<Address> slot;
   for (const auto& [address, record] : ipam_.records())
-    if (record.state == Record::State::pool && pod.uids.empty()) {
+    if (record.state == Record::State::pool && pod.uids.empty() && !pod.bandwidth.any()) {
       slot = address;
       break;
     }
@@ -322,7 +329,7 @@ bool PodNetwork::concerns(const os::netlink::Message& message, uint32_t port) co
   return message.type == RTM_DELLINK || !(header.ifi_flags & IFF_UP) || int(attributes.u32(IFLA_MASTER)) != bridge_index_;
 }
 
-Result<bool> PodNetwork::mend_pair(const Address& address, const rtnl::Link* port) {
+Result<bool> PodNetwork::mend_pair(const Address& address, const Record& record, const rtnl::Link* port) {
   if (port && port->up && port->master == bridge_index_) return false;
   rtnl::Batch batch;
   if (!port) {
@@ -331,7 +338,7 @@ Result<bool> PodNetwork::mend_pair(const Address& address, const rtnl::Link* por
       auto inside = TRY(os::netlink::Socket::open(NETLINK_ROUTE));
       rtnl::put_delete_link(batch, "eth0");
       TRY(inside.run(batch));
-      return build_pair(address);
+      return build_pair(address, record.pod.bandwidth);
     }));
     return true;
   }
@@ -358,7 +365,7 @@ Result<PodNetwork::Mended> PodNetwork::mend() {
   for (const auto& [address, record] : ipam_.records()) {
     if (record.state == Record::State::partial) continue;
     const auto port = links.find(veth_name(address));
-    auto changed = mend_pair(address, port == links.end() ? nullptr : &port->second);
+    auto changed = mend_pair(address, record, port == links.end() ? nullptr : &port->second);
     if (changed && *changed && record.state == Record::State::pod) mended.pods.push_back(record.pod.ns + "/" + record.pod.name);
     if (!changed)
       failed = within("mend the network of " + address.text() + " " + record.pod.ns + "/" + record.pod.name,

@@ -72,8 +72,8 @@ class PodNetwork final : public PodLinks {
   /// `owner`: whose user namespace it is to belong to; null: the host's.
   Result<Address> make_slot(const PodRequest* owner = nullptr);
   Result<void> build_slot(const Address& address, const PodRequest* owner);
-  Result<void> build_pair(const Address& address);
-  Result<bool> mend_pair(const Address& address, const os::rtnl::Link* port);
+  Result<void> build_pair(const Address& address, const Bandwidth& bandwidth);
+  Result<bool> mend_pair(const Address& address, const Record& record, const os::rtnl::Link* port);
   Result<void> remove_slots(const std::vector<Address>& addresses);
   Result<void> remove_strays();
   PodNet describe(const Address& address) const;

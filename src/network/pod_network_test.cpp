@@ -153,6 +153,35 @@ TEST_F(PodNetworkTest, APairThatSomebodyTakesAwayIsMadeAgain) {
   ASSERT_OK(net.remove_all());
 }
 
+TEST_F(PodNetworkTest, RatesAreThoseOfThePodAndStayWithIt) {
+  const auto rates = [&](const PodNet& pod) {
+    return sh("tc qdisc show dev eth0 | grep -o \"rate [^ ]*\"", pod.netns_path) +
+           sh("tc qdisc show dev ev0a2a0004 | grep -o \"rate [^ ]*\"");
+  };
+  {
+    PodNetwork net(config());
+    ASSERT_OK(net.start());
+    ASSERT_OK(net.refill());
+    ASSERT_OK(net.refill());
+    auto limited = net.attach({.uid = "a", .bandwidth = {.ingress = 10'000'000, .egress = 40'000'000'000}});
+    ASSERT_OK(limited);
+    EXPECT_EQ(limited->ips[0], "10.42.0.4") << "none of those that were made ahead";
+    EXPECT_EQ(rates(*limited), "rate 40Gbit\nrate 10Mbit\n");
+    sh("ip link delete ev0a2a0004");
+    ASSERT_OK(net.mend());
+    EXPECT_EQ(rates(*limited), "rate 40Gbit\nrate 10Mbit\n");
+    sh("ip link delete ev0a2a0004");
+  }
+  PodNetwork net(config());
+  ASSERT_OK(net.start());
+  ASSERT_TRUE(net.find("a"));
+  EXPECT_EQ(rates(*net.find("a")), "rate 40Gbit\nrate 10Mbit\n") << "the record knows them";
+  auto plain = net.attach({.uid = "b"});
+  ASSERT_OK(plain);
+  EXPECT_FALSE(sh("tc qdisc show dev eth0", plain->netns_path).contains("tbf"));
+  ASSERT_OK(net.remove_all());
+}
+
 TEST_F(PodNetworkTest, AMachineThatLivesByAdvertisementsGoesOnToTakeThem) {
   sh("ip link add keep0 type veth peer name keep1; sysctl -qw net.ipv6.conf.all.forwarding=0 net.ipv6.conf.keep0.accept_ra=1 "
      "net.ipv6.conf.keep1.accept_ra=0");

@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "model/codec.h"
+#include "network/bandwidth.h"
 #include "network/pod_ports.h"
 #include "node/not_honoured.h"
 #include "node/sandbox_spec.h"
@@ -461,6 +462,7 @@ Task<Result<void>> PodWorker::make_sandbox() {
                                 .ns = pod.metadata.namespace_,
                                 .name = pod.metadata.name,
                                 .host_ports = host_ports(pod),
+                                .bandwidth = CO_TRY(network::bandwidth_of(ref.meta().annotations)),
                                 .labels = ref.meta().labels,
                                 .named_ports = network::named_ports(pod.spec)};
     for (const auto& range : users.uids) request.uids.push_back({range.inside, range.outside, range.size});

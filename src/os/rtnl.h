@@ -2,6 +2,7 @@
 // functions add a request to a batch, so that what belongs together is one call to the kernel. Addresses are raw bytes in
 // network order, 4 or 16.
 #pragma once
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -55,6 +56,9 @@ struct BridgePort {
 };
 /// Of a link that is in a bridge.
 void put_bridge_port(Batch& batch, int index, const BridgePort& port);
+/// What leaves by the link does so at `rate` bytes a second at most (tc-tbf(8)), but for `burst` bytes at once; what would wait longer than
+/// `latency` is dropped. In place of what was the link's queue.
+void put_token_bucket(Batch& batch, int index, uint64_t rate, uint32_t burst, std::chrono::microseconds latency);
 /// Gone already: success.
 void put_delete_link(Batch& batch, std::string_view name);
 /// Several links at once: each costs the kernel tens of milliseconds of waiting for its readers, together they cost one wait.

@@ -142,16 +142,16 @@ def test_a_restart_keeps_pods_and_what_is_due(plugins):
     assert cluster.pod("stays")["status"]["podIP"] == ip and fetch() == "stays"
 
 
-def test_both_families(plugins):
+def test_both_families_and_rates(plugins):
     cluster = plugins.cluster
     cluster.flags |= {"pod-cidr": "10.66.0.0/16,fd00:66::/48", "service-cidr": "10.43.0.0/16,fd00:43::/112"}
     cluster.sandbox.outside(["ip", "address", "add", "2001:db8:77::2/64", "dev", "eth0", "nodad"])
     cluster.sandbox.inside(["sh", "-c", "ip address add 2001:db8:77::1/64 dev eth0 nodad && ip -6 route add default via 2001:db8:77::2"])
-    plugins.configure(main="ptp", ranges=("10.66.0.0/24", "fd00:66::/64"))
+    plugins.configure({"type": "bandwidth", "capabilities": {"bandwidth": True}}, main="ptp", ranges=("10.66.0.0/24", "fd00:66::/64"))
     cluster.start()
     cluster.ns = "default"
     serve = ("sh", "-c", "mkdir -p /www && hostname > /www/index.html && exec busybox httpd -f -p [::]:8080 -h /www")
-    cluster.apply(pod("web", *serve),
+    cluster.apply(pod("web", *serve, annotations={"kubernetes.io/ingress-bandwidth": "10M", "kubernetes.io/egress-bandwidth": "20M"}),
                   pod("client", "busybox", "sleep", "3600", image="estiba/python:test"), service("web", ipFamilyPolicy="RequireDualStack"))
     for name in ("web", "client"):
         cluster.wait_running(name)
@@ -163,6 +163,8 @@ def test_both_families(plugins):
         wait_for(f"an answer at {address}", lambda: get(f"{at(address)}:8080/") == "web", 20)
     for address in cluster.get("service", "web")["spec"]["clusterIPs"]:
         wait_for(f"an answer at {address}", lambda: get(f"{at(address)}/") == "web", 20)
+    rates = [q["options"]["rate"] for q in json.loads(cluster.sandbox.inside(["tc", "-j", "qdisc"]).stdout) if q["kind"] == "tbf"]
+    assert sorted(rates) == [10_000_000 // 8, 20_000_000 // 8], rates
     # A restart asks the plugins whether all is as it should be, and it is.
     cluster.stop()
     cluster.start()

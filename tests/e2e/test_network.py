@@ -118,3 +118,15 @@ def test_host_network_pods_see_the_node(cluster):
     cluster.apply(pod("host", "ip", "-4", "address", restartPolicy="Never", hostNetwork=True))
     ended = cluster.wait_ended("host")
     assert NODE_ADDRESS in cluster.k("logs", "host") and ended["status"]["podIP"] == NODE_ADDRESS
+
+
+def test_a_pods_rates_are_those_of_its_annotations(cluster):
+    cluster.apply(pod("slow", annotations={"kubernetes.io/ingress-bandwidth": "10M", "kubernetes.io/egress-bandwidth": "4M"}),
+                  pod("wrong", annotations={"kubernetes.io/egress-bandwidth": "fast"}))
+    address = cluster.wait_running("slow")["status"]["podIP"]
+    rates = lambda *command: [q["options"]["rate"] for q in json.loads(cluster.sandbox.inside([*command, "tc", "-j", "qdisc"]).stdout) if q["kind"] == "tbf"]
+    assert 10_000_000 // 8 in rates()
+    assert rates("nsenter", f"--net=/run/estiba/netns/{address}") == [4_000_000 // 8]
+    said = 'the annotation kubernetes.io/egress-bandwidth must be bits a second from 1k to 1P, as 10M, not "fast"'
+    wait_for("the event", lambda: said in cluster.k("get", "events", "--field-selector=involvedObject.name=wrong"), 20)
+    assert cluster.pod("wrong")["status"]["phase"] == "Pending"

@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "model/json.h"
+#include "network/bandwidth.h"
 #include "os/program.h"
 
 namespace estiba::network::cni {
@@ -29,6 +30,18 @@ json::Node& port_mappings(json::Document& document, const std::vector<HostPort>&
   return list;
 }
 
+// The conventions' "bandwidth": bits a second, and bits.
+json::Node& limits(json::Document& document, const Bandwidth& bandwidth) {
+  json::Node& out = document.make_object();
+  for (const auto& [rate, rate_key, burst_key] :
+       {std::tuple(bandwidth.ingress, "ingressRate", "ingressBurst"), {bandwidth.egress, "egressRate", "egressBurst"}}) {
+    if (!rate) continue;
+    document.set(out, rate_key, document.make_int(int64_t(rate)));
+    document.set(out, burst_key, document.make_int(int64_t(std::min<uint64_t>(burst_of(rate), UINT32_MAX))));
+  }
+  return out;
+}
+
 // What a plugin reads: its own configuration with what is added for this network and pod (CNI specification 1.1, section 3).
 Result<std::string> input_of(const NetworkList& list, const Plugin& plugin, const Attachment& attachment, const std::string& previous,
                              const std::vector<std::string>* valid) {
@@ -38,6 +51,8 @@ Result<std::string> input_of(const NetworkList& list, const Plugin& plugin, cons
   document.set(root, "cniVersion", list.version);
   if (plugin.capabilities.contains("portMappings") && !attachment.host_ports.empty())
     document.set(document.ensure_object(root, "runtimeConfig"), "portMappings", port_mappings(document, attachment.host_ports));
+  if (plugin.capabilities.contains("bandwidth") && attachment.bandwidth.any())
+    document.set(document.ensure_object(root, "runtimeConfig"), "bandwidth", limits(document, attachment.bandwidth));
   if (!previous.empty()) {
     const json::Document result = TRY_AS("the result of an earlier plugin", json::Document::parse(previous));
     document.set(root, "prevResult", document.copy(result.root()));

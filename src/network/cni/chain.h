@@ -24,6 +24,7 @@ struct Attachment {
   std::string interface_name = "eth0";
   std::vector<std::pair<std::string, std::string>> args;  ///< CNI_ARGS
   std::vector<HostPort> host_ports;                       ///< for plugins with the capability portMappings
+  Bandwidth bandwidth = {};                               ///< for those with the capability bandwidth
 };
 
 /// What the plugins answered in the end.

@@ -216,7 +216,8 @@ Result<void> Pods::remove_strays() {
 
 // The arguments are those of the CRI runtimes, which add-ons look the pod up by.
 Attachment Pods::attachment_of(const PodRequest& pod) const {
-  Attachment out{.container_id = pod.uid, .netns_path = netns_path(pod.uid), .args = {}, .host_ports = pod.host_ports};
+  Attachment out{
+      .container_id = pod.uid, .netns_path = netns_path(pod.uid), .args = {}, .host_ports = pod.host_ports, .bandwidth = pod.bandwidth};
   if (!os::open_netns(out.netns_path)) out.netns_path.clear();
   out.args = {{"IgnoreUnknown", "1"},
               {"K8S_POD_NAMESPACE", pod.ns},

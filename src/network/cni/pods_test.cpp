@@ -167,6 +167,20 @@ TEST_F(CniPodsTest, WhatIsLeftGoesWhenAnotherNetworkIsChosen) {
   for (const char* folder : {"/netns", "/userns"}) ASSERT_TRUE(os::remove_dir(dir_ + folder));
 }
 
+TEST_F(CniPodsTest, PluginsAreToldOfThePodsBandwidth) {
+  ASSERT_TRUE(
+      os::write_file(dir_ + "/bin/notes", "#!/bin/sh\ntee " + dir_ + "/bin/told.$CNI_COMMAND | " + debian + "/ptp\n", O_CREAT, 0755));
+  configure(R"({"type":"notes","capabilities":{"bandwidth":true},)" + ipam("10.9.0.0/24") + "}");
+  Pods pods(config());
+  ASSERT_TRUE(pods.start());
+  ASSERT_TRUE(pods.attach({.uid = "a", .bandwidth = {.ingress = 10'000'000}}));
+  EXPECT_TRUE(
+      sh("cat " + dir_ + "/bin/told.ADD").contains(R"("runtimeConfig":{"bandwidth":{"ingressRate":10000000,"ingressBurst":1048576}})"));
+  ASSERT_TRUE(pods.detach("a"));
+  EXPECT_TRUE(sh("cat " + dir_ + "/bin/told.DEL").contains(R"("ingressRate":10000000)"));
+  ASSERT_TRUE(pods.remove_all());
+}
+
 TEST_F(CniPodsTest, WithoutAListThereIsNoNetwork) {
   Pods pods(config());
   ASSERT_TRUE(pods.start());
