@@ -174,7 +174,8 @@ class Decoder {
       case Cpp::int32s: return numbers(as<std::vector<int32_t>>(at), node, [&](int32_t& v, const Node& n) { return integer(v, n); });
       case Cpp::int64s: return numbers(as<std::vector<int64_t>>(at), node, [&](int64_t& v, const Node& n) { return integer(v, n); });
       case Cpp::booleans: return numbers(as<std::vector<bool>>(at), node, [&](bool& v, const Node& n) { return boolean(v, n); });
-      case Cpp::messages: return list(node, [&](const Node& n) { return message(*slot.nested, slot.nested->operations.append(at, node.size()), n); });
+      case Cpp::messages:
+        return list(node, [&](const Node& n) { return message(*slot.nested, slot.nested->operations.append(at, node.size()), n); });
       case Cpp::string_map:
         return map(as<std::map<std::string, std::string>>(at), node, [&](std::string& v, const Node& n) { return text(slot, v, n); });
       case Cpp::bytes_map:
