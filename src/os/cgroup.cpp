@@ -332,8 +332,8 @@ Result<bool> Cgroup::frozen() const {
 Result<void> Cgroup::kill_all() const {
   const CgroupHost& host = *TRY(cgroup_host());
   if (host.mode == CgroupMode::v2) {
-    auto killed = write_file(directory() + "/cgroup.kill", "1");
-    if (killed || killed.error().sys != ENOENT || !exists()) return {};
+    // Not before Linux 5.14, and not of a threaded group.
+    if (write_file(directory() + "/cgroup.kill", "1") || !exists()) return {};
   }
   // A process can fork while its siblings are being killed, so: until a look finds nobody new. SIGKILL of a frozen v1 process waits
   // for the thaw.
