@@ -141,8 +141,9 @@ def remove_cgroups(roots):
 
 
 class Cluster:
+    prefix = ()  # words before the server's command line
+
     def __init__(self, kubectl=None, sandbox=None, prefix=(), **flags):
-        """`prefix` are the words before the server's command line."""
         self.sandbox = sandbox or Sandbox()
         self.prefix = prefix
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="estiba-"))
