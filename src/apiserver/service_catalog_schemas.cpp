@@ -31,6 +31,12 @@ shared:
       type: object
       properties: {secretKeyRef: {type: object, required: [name, key], properties: {name: *text, key: *text}}}
   - &maintenance {type: object, properties: {version: *text, description: *text}}
+  - &url {type: string, minLength: 1, maxLength: 2048, pattern: '^https?://[^/]'}
+  - &caBundle {type: string, format: byte}
+  - &relistBehavior {type: string, enum: [Duration, Manual], default: Duration}
+  - &relistDuration {type: string, pattern: '^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$'}
+  - &relistRequests {type: integer, format: int64, minimum: 0, default: 0}
+  - &restrictions {type: object, properties: {serviceClass: *texts, servicePlan: *texts}}
   - &brokerStatus
     type: object
     properties: {conditions: *conditions, reconciledGeneration: *number, operationStartTime: *time, lastCatalogRetrievalTime: *time, lastConditionState: *text}
@@ -42,13 +48,13 @@ spec:
   type: object
   required: [url]
   properties:
-    url: {type: string, minLength: 1, maxLength: 2048, pattern: '^https?://[^/]'}
+    url: *url
     insecureSkipTLSVerify: *flag
-    caBundle: {type: string, format: byte}
-    relistBehavior: {type: string, enum: [Duration, Manual], default: Duration}
-    relistDuration: {type: string, pattern: '^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$'}
-    relistRequests: {type: integer, format: int64, minimum: 0, default: 0}
-    catalogRestrictions: {type: object, properties: {serviceClass: *texts, servicePlan: *texts}}
+    caBundle: *caBundle
+    relistBehavior: *relistBehavior
+    relistDuration: *relistDuration
+    relistRequests: *relistRequests
+    catalogRestrictions: *restrictions
     authInfo: {type: object, properties: {basic: {type: object, properties: {secretRef: *anywhere}}, bearer: {type: object, properties: {secretRef: *anywhere}}}}
 status: *brokerStatus
 )yaml";
@@ -58,13 +64,13 @@ spec:
   type: object
   required: [url]
   properties:
-    url: {type: string, minLength: 1, maxLength: 2048, pattern: '^https?://[^/]'}
+    url: *url
     insecureSkipTLSVerify: *flag
-    caBundle: {type: string, format: byte}
-    relistBehavior: {type: string, enum: [Duration, Manual], default: Duration}
-    relistDuration: {type: string, pattern: '^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$'}
-    relistRequests: {type: integer, format: int64, minimum: 0, default: 0}
-    catalogRestrictions: {type: object, properties: {serviceClass: *texts, servicePlan: *texts}}
+    caBundle: *caBundle
+    relistBehavior: *relistBehavior
+    relistDuration: *relistDuration
+    relistRequests: *relistRequests
+    catalogRestrictions: *restrictions
     authInfo: {type: object, properties: {basic: {type: object, properties: {secretRef: *local}}, bearer: {type: object, properties: {secretRef: *local}}}}
 status: *brokerStatus
 )yaml";
