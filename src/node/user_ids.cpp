@@ -15,6 +15,7 @@
 #include "image/user_namespaces.h"
 #include "model/json.h"
 #include "node/container_spec.h"
+#include "os/file.h"
 
 namespace estiba::node {
 
@@ -154,18 +155,11 @@ Result<UserIds::Range> UserIds::read(const std::string& uid) const {
 
 Result<void> UserIds::write(const std::string& uid, Range range) const {
   TRY(make_directory(data_dir_ + "/pods"));
-  const std::string dir = data_dir_ + "/pods/" + uid, path = file(uid), beside = path + ".new";
-  TRY(make_directory(dir));
+  TRY(make_directory(data_dir_ + "/pods/" + uid));
   const std::string mapping =
       R"([{"hostId":)" + std::to_string(range.first) + R"(,"containerId":0,"length":)" + std::to_string(range.size) + "}]";
   const std::string text = R"({"uidMappings":)" + mapping + R"(,"gidMappings":)" + mapping + "}";
-  Fd fd(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd) return fail_errno("open " + beside);
-  if (::write(fd.get(), text.data(), text.size()) != ssize_t(text.size()) || ::fsync(fd.get()) < 0) return fail_errno("write " + beside);
-  if (::rename(beside.c_str(), path.c_str()) < 0) return fail_errno("rename " + beside);
-  Fd parent(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!parent || ::fsync(parent.get()) < 0) return fail_errno("fsync " + dir);
-  return {};
+  return os::write_file_atomic(file(uid), text, 0600);
 }
 
 bool UserIds::is_free(Range range) const {

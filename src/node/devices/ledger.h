@@ -74,7 +74,7 @@ class DeviceLedger {
   std::map<std::string, std::map<std::pair<std::string, std::string>, Given>> given_;  // pod → (container, resource)
 };
 
-/// How many of each resource that `known` says are plugins' a container asks for.
+/// How many a container asks for of each resource that the ledger knows.
 std::map<std::string, size_t> device_wishes(const model::core_v1::Container& container, const DeviceLedger& ledger);
 
 }  // namespace estiba::node
