@@ -30,6 +30,8 @@ void NodeFlags::declare(cli::Flags& flags) {
       "folder of CNI network configurations, such as /etc/cni/net.d: its first makes the pods' networks; the built-in one when empty");
   flags.add("cni-bin-dir", &cni_bin_dir, "folders of CNI plugins, with commas between them");
   flags.add("device-plugin-dir", &device_plugin_dir, "folder of the sockets of device plugins, which are not served when empty");
+  flags.add("kubelet-dir", &kubelet_dir,
+            "where drivers of storage and devices expect plugins_registry, plugins and pods; no driver is served when empty");
   flags.add("pod-manifest-path", &pod_manifest_path,
             "directory of Pod manifests (YAML or JSON, one a file) that this node runs by itself; none when empty");
   flags.add("image-gc-high-threshold", &image_high,
@@ -59,6 +61,8 @@ Result<node::Housekeeping> NodeFlags::read() const {
     if (!folder.starts_with('/')) return fail(Code::invalid, "--cni-bin-dir must be absolute paths, not " + quoted(folder));
   if (!device_plugin_dir.empty() && !device_plugin_dir.starts_with('/'))
     return fail(Code::invalid, "--device-plugin-dir must be an absolute path, not " + quoted(device_plugin_dir));
+  if (!kubelet_dir.empty() && (!kubelet_dir.starts_with('/') || kubelet_dir == "/"))
+    return fail(Code::invalid, "--kubelet-dir must be an absolute path, not " + quoted(kubelet_dir));
   for (const int64_t port : {ingress_http_port, ingress_https_port})
     if (port < 0 || port > 65535)
       return fail(Code::invalid, "--ingress-http-port and --ingress-https-port must be from 0 to 65535, not " + std::to_string(port));

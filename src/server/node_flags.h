@@ -12,6 +12,7 @@ namespace estiba::server {
 struct NodeFlags {
   std::string pod_manifest_path;
   std::string cni_conf_dir, cni_bin_dir = "/opt/cni/bin", device_plugin_dir = "/var/lib/kubelet/device-plugins";
+  std::string kubelet_dir = "/var/lib/kubelet";
   int64_t image_high = 85, image_low = 80;
   std::string eviction_hard =
       "memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%,imagefs.available<15%,imagefs.inodesFree<5%";

@@ -10,6 +10,7 @@
 #include "node/api.h"
 #include "node/devices/devices.h"
 #include "node/node.h"
+#include "node/plugins/registry.h"
 #include "os/cgroup.h"
 #include "server/serving_label.h"
 
@@ -28,6 +29,7 @@ struct NodeRunner::State {
   std::unique_ptr<ingress::Ingress> ingress;
   std::unique_ptr<node::Devices> devices;
   std::unique_ptr<node::Node> node;
+  std::unique_ptr<node::PluginRegistry> plugins;
   std::unique_ptr<node::NodeApi> api;
   std::unique_ptr<docker::Daemon> docker;
   std::unique_ptr<cri::Server> cri;
@@ -42,6 +44,7 @@ struct NodeRunner::State {
   network::Options network_options() const;
   node::Options node_options() const;
   void start_devices();
+  void start_plugins();
   Task<Result<void>> start_docker();
   Task<Result<void>> start_cri();
 };
@@ -102,6 +105,7 @@ Task<Result<void>> NodeRunner::start() {
   }
   s.node = std::make_unique<node::Node>(s.node_options(), s.loop, *s.client, *s.engine, *s.network, s.pool);
   s.start_devices();
+  s.start_plugins();
   s.node->on_address([state = &s] {
     if (state->on_address) state->on_address(join(state->node->context().options.node_ips, ","));
   });
@@ -121,6 +125,15 @@ void NodeRunner::State::start_devices() {
   node->use(*devices);
   if (auto started = devices->start(); !started)
     log::warn("node", "device plugins are not served", {{"flag", "--device-plugin-dir"}, {"error", started.error()}});
+}
+
+// Nor does it need drivers.
+void NodeRunner::State::start_plugins() {
+  if (settings.kubelet_dir.empty()) return;
+  plugins = std::make_unique<node::PluginRegistry>(settings.kubelet_dir + "/plugins_registry", pool);
+  if (devices) plugins->serve(node::device_plugin_type, devices->registry_handler());
+  if (auto started = plugins->start(); !started)
+    log::warn("node", "plugins are not served", {{"flag", "--kubelet-dir"}, {"error", started.error()}});
 }
 
 Task<Result<void>> NodeRunner::State::start_docker() {
@@ -159,6 +172,7 @@ Task<void> NodeRunner::stop() {
   if (s.node) co_await s.node->settle(std::chrono::seconds(5));
   const bool empty = s.engine && s.engine->sandboxes().empty();
   s.api.reset();
+  s.plugins.reset();
   if (s.devices) co_await s.devices->stop();
   s.node.reset();
   s.devices.reset();

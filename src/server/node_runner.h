@@ -36,6 +36,7 @@ struct NodeSettings {
   int64_t user_ids_per_pod = 65536;
   std::string cni_conf_dir;       ///< empty: the built-in network
   std::string device_plugin_dir;  ///< empty: device plugins are not served
+  std::string kubelet_dir;        ///< empty: no drivers are served (node/plugins)
   std::vector<std::string> cni_plugins;
 };
 

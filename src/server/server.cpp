@@ -195,6 +195,7 @@ NodeSettings Server::State::node_settings() const {
   out.user_ids_per_pod = options.user_ids_per_pod;
   out.cni_conf_dir = options.node_flags.cni_conf_dir;
   out.device_plugin_dir = options.node_flags.device_plugin_dir;
+  out.kubelet_dir = options.node_flags.kubelet_dir;
   out.cni_plugins = options.node_flags.cni_plugins();
   return out;
 }

@@ -11,6 +11,7 @@ import cluster as support
 from cluster import wait_for
 from device_plugin import Plugin, register
 from manifests import pod
+from plugin_registration import Registration
 
 GPU = "example.com/gpu"
 
@@ -20,6 +21,7 @@ def host():
     with support.Cluster() as cluster:
         cluster.folder = pathlib.Path(cluster.dir) / "device-plugins"
         cluster.flags["device-plugin-dir"], cluster.ns = cluster.folder, "default"
+        cluster.flags["kubelet-dir"] = cluster.dir / "kubelet"
         cluster.import_image(support.busybox_image(), "estiba/busybox:test")
         cluster.start()
         wait_for("the node to listen for plugins", (cluster.folder / "kubelet.sock").exists)
@@ -168,3 +170,44 @@ def test_a_restart_keeps_what_was_given(host, plugins):
     host.apply(asking("other", 1, resource))
     host.wait_running("other")
     assert inside(host, "other", "echo $GPUS") == ({"a", "b"} - {before}).pop()
+
+
+@pytest.fixture
+def registered(host):
+    """registered(kind, name, endpoint, versions) registers by a socket in plugins_registry, which goes with the test."""
+    made, folder = [], host.dir / "kubelet/plugins_registry"
+    wait_for("the node to look for plugins", folder.exists)
+
+    def make(kind, name, endpoint, versions=("v1beta1",)):
+        made.append(Registration(folder, f"reg-{len(made)}.sock", kind, name, endpoint, versions))
+        return made[-1]
+    yield make
+    for registration in made:
+        registration.close()
+
+
+def test_a_plugin_may_register_by_a_socket_of_its_own(host, plugins, registered):
+    resource = "example.com/npu"
+    plugin = plugins(resource, ["a", "b"], registers=False, pre_start=True)
+    assert registered("DevicePlugin", resource, host.folder / plugin.endpoint).told.get(timeout=20) == ""
+    wait_for("the node to tell of them", lambda: told(host, resource) == ("2", "2"))
+    host.apply(asking("npu", 2, resource))
+    host.wait_running("npu")
+    assert inside(host, "npu", "echo $GPUS") == "a,b" and plugin.asked == [("allocate", ["a", "b"]), ("start", ["a", "b"])]
+
+
+@pytest.mark.parametrize("kind, name, versions, words", [
+    ("Toaster", "example.com/x", ["v1beta1"], 'no handler registered for plugin type "Toaster"'), ("DevicePlugin", "", ["v1beta1"], "has no name"),
+    ("DevicePlugin", "gpu", ["v1beta1"], "invalid name of device plugin resource"), ("DevicePlugin", "example.com/x", ["v7"], "none of its API versions (v7)"),
+    ("DevicePlugin", "example.com/x", ["v1beta1"], "connect to")])
+def test_plugins_that_make_no_sense_are_told_so(host, registered, kind, name, versions, words):
+    assert words in registered(kind, name, host.folder / "nobody.sock", versions).told.get(timeout=20)
+
+
+def test_a_plugin_that_is_not_ready_is_asked_again(host, plugins, registered):
+    resource = "example.com/late"
+    registration = registered("DevicePlugin", resource, host.folder / (resource.replace("/", "-") + ".sock"))
+    assert "connect to" in registration.told.get(timeout=20)
+    plugins(resource, ["a"], registers=False)
+    wait_for("its registration", lambda: registration.told.get(timeout=20) == "")
+    wait_for("the node to tell of it", lambda: told(host, resource) == ("1", "1"))

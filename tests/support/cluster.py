@@ -153,7 +153,7 @@ class Cluster:
         self.kubectl_path = kubectl or kubectls()[0]
         # How full the disk of a developer's machine is must not decide over tests.
         self.flags = {**FULL_DISK_IS_FINE, "data-dir": self.data_dir, "run-dir": self.run_dir, "write-kubeconfig": self.kubeconfig, "node-name": "node-1",
-                      "advertise-address": NODE_ADDRESS, "device-plugin-dir": "", **flags}
+                      "advertise-address": NODE_ADDRESS, "device-plugin-dir": "", "kubelet-dir": "", **flags}
         self.server = None
         self.before = self.host_facts()
 

@@ -35,7 +35,7 @@ def register(folder, resource, endpoint, version="v1beta1", **options):
 class Plugin:
     """Offers `devices` ({id: healthy}) of a resource; `answer(ids)` is what a container gets with them. What is asked is kept in `asked`."""
 
-    def __init__(self, folder, resource, devices, answer, prefer=None, pre_start=False):
+    def __init__(self, folder, resource, devices, answer, prefer=None, pre_start=False, registers=True):
         self.folder, self.resource, self.answer, self.prefer, self.pre_start = folder, resource, answer, prefer, pre_start
         self.asked, self.lists, self.devices = [], queue.Queue(), dict(devices)
         self.endpoint = resource.replace("/", "-") + ".sock"
@@ -49,7 +49,8 @@ class Plugin:
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("v1beta1.DevicePlugin", methods),))
         self.server.add_insecure_port(f"unix:{folder}/{self.endpoint}")
         self.server.start()
-        register(folder, resource, self.endpoint, pre_start_required=pre_start, preferred_allocation_available=prefer is not None)
+        if registers:
+            register(folder, resource, self.endpoint, pre_start_required=pre_start, preferred_allocation_available=prefer is not None)
 
     def options(self):
         return MESSAGES["Options"](pre_start_required=self.pre_start, preferred_allocation_available=self.prefer is not None)

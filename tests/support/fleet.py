@@ -66,7 +66,7 @@ class Agent:
         self.machine, self.name = machine, name
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="estiba-agent-"))
         self.data_dir, self.log_path = self.dir / "data", self.dir / "agent.log"
-        self.flags = {**FULL_DISK_IS_FINE, "server": server, "token": token, "data-dir": self.data_dir, "run-dir": "/run/estiba", "device-plugin-dir": "", "node-name": name,
+        self.flags = {**FULL_DISK_IS_FINE, "server": server, "token": token, "data-dir": self.data_dir, "run-dir": "/run/estiba", "device-plugin-dir": "", "kubelet-dir": "", "node-name": name,
                       "node-lease-duration": LEASE, "config": "/dev/null", **flags}
         self.process = None
 

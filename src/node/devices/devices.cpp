@@ -21,6 +21,7 @@ namespace {
 
 // As long as the kubelet waits for a plugin to come back before the Node tells nothing of its resource any more.
 constexpr Duration remembered = 5min;
+constexpr Duration options_limit = 10s;  // for a plugin to say what it wants
 
 std::vector<const Container*> all_containers(const Pod& pod) {
   std::vector<const Container*> out;
@@ -36,6 +37,11 @@ bool is_extended_resource(const std::string& name) {
   const std::string_view domain = std::string_view(name).substr(0, slash);
   if (domain == "kubernetes.io" || domain.ends_with(".kubernetes.io")) return false;
   return model::check_qualified_name("requests." + name).empty();
+}
+
+std::unexpected<Error> bad_resource(const std::string& name) {
+  return fail(Code::invalid, "invalid name of device plugin resource: " + quoted(name) +
+                                 ": a name like example.com/gpu is expected, not in the domain kubernetes.io");
 }
 
 Error of_resource(const std::string& what, const std::string& container, Error error) {
@@ -102,9 +108,7 @@ Result<void> Devices::check(const plugin_api::RegisterRequest& request) const {
   if (request.version != plugin_api::version)
     return fail(Code::invalid, "requested API version " + quoted(request.version) + " is not supported by kubelet. Supported version is " +
                                    quoted(plugin_api::version));
-  if (!is_extended_resource(request.resource_name))
-    return fail(Code::invalid, "invalid name of device plugin resource: " + quoted(request.resource_name) +
-                                   ": a name like example.com/gpu is expected, not in the domain kubernetes.io");
+  if (!is_extended_resource(request.resource_name)) return bad_resource(request.resource_name);
   if (request.endpoint.empty() || request.endpoint.find('/') != std::string::npos || request.endpoint == "kubelet.sock")
     return fail(Code::invalid, "invalid endpoint " + quoted(request.endpoint) + ": the name of a socket in " + dir_ + " is expected");
   return {};
@@ -117,16 +121,38 @@ Task<io::GrpcAnswer> Devices::registered(std::string message) {
     log::warn("node", "a device plugin is refused", {{"resource", request.resource_name}, {"error", good.error()}});
     co_return io::GrpcAnswer{io::grpc_status(good.error()), {}};
   }
-  const std::string resource = request.resource_name;
-  log::info("node", "a device plugin has registered", {{"resource", resource}, {"endpoint", request.endpoint}});
+  log::info("node", "a device plugin has registered", {{"resource", request.resource_name}, {"endpoint", request.endpoint}});
+  add(request.resource_name, dir_ + "/" + request.endpoint, request.options);
+  co_return io::GrpcAnswer{};
+}
+
+PluginRegistry::Handler Devices::registry_handler() {
+  // That its socket has gone says nothing of the plugin: its connection does.
+  return {.registered = [this](RegisteredPlugin plugin) { return take(this, std::move(plugin)); }, .gone = [](const RegisteredPlugin&) {}};
+}
+
+Task<Result<void>> Devices::take(Devices* self, RegisteredPlugin plugin) {
+  if (!std::ranges::contains(plugin.versions, plugin_api::version))
+    co_return fail(Code::invalid, "device plugin " + quoted(plugin.name) + ": none of its API versions (" + join(plugin.versions, ", ") +
+                                      ") is supported. Supported version is " + quoted(plugin_api::version));
+  if (!is_extended_resource(plugin.name)) co_return bad_resource(plugin.name);
+  auto connection = CO_TRY_AS("connect to " + plugin.endpoint, co_await io::GrpcConnection::connect_unix(plugin.endpoint, options_limit));
+  const auto answer = co_await connection->call("/v1beta1.DevicePlugin/GetDevicePluginOptions", {}, {}, options_limit);
+  plugin_api::Options options;
+  if (!answer.status.ok()) co_return fail(Code::unavailable, "GetDevicePluginOptions: " + answer.status.message);
+  if (!protobuf::decode(answer.message, options)) co_return fail(Code::malformed, "GetDevicePluginOptions: the answer cannot be read");
+  self->add(plugin.name, plugin.endpoint, options);
+  co_return {};
+}
+
+void Devices::add(const std::string& resource, std::string socket, plugin_api::Options options) {
   DevicePlugin::Handlers handlers{.listed =
                                       [this, resource](const std::vector<plugin_api::Device>& devices) {
                                         ledger_.set_devices(resource, devices);
                                         changed();
                                       },
                                   .lost = [this, resource] { lost(resource); }};
-  plugins_[resource] = std::make_unique<DevicePlugin>(resource, dir_ + "/" + request.endpoint, request.options, std::move(handlers));
-  co_return io::GrpcAnswer{};
+  plugins_[resource] = std::make_unique<DevicePlugin>(resource, std::move(socket), options, std::move(handlers));
 }
 
 DevicePlugin* Devices::plugin(const std::string& resource) {

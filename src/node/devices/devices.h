@@ -20,6 +20,7 @@
 #include "io/loop.h"
 #include "model/object.h"
 #include "node/devices/ledger.h"
+#include "node/plugins/registry.h"
 
 namespace estiba::node {
 
@@ -35,6 +36,8 @@ class Devices {
   Result<void> start();
   /// Stops listening and lets the plugins go.
   Task<void> stop();
+  /// Takes device plugins that register by a socket of their own instead of kubelet.sock: their name is the resource.
+  PluginRegistry::Handler registry_handler();
   /// Calls when the counts have changed.
   void on_change(UniqueFunction<void()> handler) { on_change_ = std::move(handler); }
 
@@ -55,6 +58,8 @@ class Devices {
   friend class DevicePlugin;
   Task<io::GrpcAnswer> registered(std::string message);
   Result<void> check(const plugin_api::RegisterRequest& request) const;
+  static Task<Result<void>> take(Devices* self, RegisteredPlugin plugin);
+  void add(const std::string& resource, std::string socket, plugin_api::Options options);
   void changed();
   void lost(const std::string& resource);
   Result<void> clear_sockets();
