@@ -36,6 +36,7 @@ static constexpr ControllerEntry table[] = {
     {"pvc-protection", make_claim_protection},
     {"pv-protection", make_volume_protection},
     {"ephemeral-volume", make_ephemeral_volume_controller},
+    {"resource-claim", make_resource_claim_controller},
     {"local-provisioner", make_local_provisioner},
     {"horizontal-pod-autoscaler", make_autoscaler},
     {"service-cidr", make_service_cidr_controller},
