@@ -20,12 +20,17 @@ void FakeExecutor::post(Work work) {
 
 Executor::Timer FakeExecutor::at(Instant when, Work work) {
   Timer timer{next_id_++};
-  timers_.emplace(std::pair{std::max(when, now_), timer.id}, std::move(work));
+  when = std::max(when, now_);
+  timers_.emplace(std::pair{when, timer.id}, std::move(work));
+  due_.emplace(timer.id, when);
   return timer;
 }
 
 bool FakeExecutor::cancel(Timer timer) {
-  return std::erase_if(timers_, [&](const auto& entry) { return entry.first.second == timer.id; }) > 0;
+  const auto due = due_.extract(timer.id);
+  if (due.empty()) return false;
+  timers_.erase({due.mapped(), timer.id});
+  return true;
 }
 
 size_t FakeExecutor::run() {
@@ -41,6 +46,7 @@ size_t FakeExecutor::run() {
       ran += batch.size();
     } else if (!timers_.empty() && timers_.begin()->first.first <= now_) {
       auto due = timers_.extract(timers_.begin());
+      due_.erase(due.key().second);
       due.mapped()();
       ++ran;
     } else {

@@ -2,6 +2,7 @@
 #pragma once
 #include <map>
 #include <mutex>
+#include <unordered_map>
 #include <vector>
 
 #include "base/executor.h"
@@ -34,6 +35,7 @@ class FakeExecutor final : public Executor {
   std::mutex mutex_;
   std::vector<Work> posted_;  // guarded by mutex_
   std::map<std::pair<Instant, uint64_t>, Work> timers_;
+  std::unordered_map<uint64_t, Instant> due_;  // of timers_, by the timer's id
   uint64_t next_id_ = 1;
   Executor* previous_ = nullptr;
 };

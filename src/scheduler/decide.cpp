@@ -124,7 +124,7 @@ static void explain(const Cycle& cycle, const std::vector<NodeState*>& nodes, Ve
   }
   Reasons reasons;
   if (known) {
-    decision.may_preempt = known->explain(cycle, reasons);
+    known->explain(cycle, reasons);
   } else {
     for (const NodeState* node : nodes)
       if (cycle.check(*node, &reasons) == Verdict::unschedulable) decision.may_preempt.push_back(node);
@@ -166,7 +166,7 @@ Decision decide(const Cycle& cycle, uint64_t turn, Verdicts* known) {
   const std::vector<NodeState*>& nodes = cycle.only() ? named : cluster.nodes();
   std::vector<const NodeState*> candidates;
   const size_t most = enough(nodes.size(), cycle.profile().percent_to_score), first = nodes.empty() ? 0 : turn % nodes.size();
-  if (known && known->none_fits()) decision.looked_at = nodes.size();
+  if (known && known->none_fits(cycle)) decision.looked_at = nodes.size();
   while (decision.looked_at < nodes.size() && candidates.size() < most) {
     const size_t i = first + decision.looked_at++;
     const NodeState* node = nodes[i < nodes.size() ? i : i - nodes.size()];

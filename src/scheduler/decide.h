@@ -53,7 +53,7 @@ class Cycle {
 struct Decision {
   const NodeState* node = nullptr;              ///< null when no node fits
   std::string message;                          ///< then: "0/3 nodes are available: 1 Insufficient cpu, 2 Too many pods."
-  std::vector<const NodeState*> may_preempt{};  ///< then: nodes that could take the pod if others went
+  std::vector<const NodeState*> may_preempt{};  ///< then: nodes that could take the pod if others went; those of Verdicts are there
   size_t looked_at = 0;                         ///< how many nodes were looked at
 };
 

@@ -118,28 +118,24 @@ Preemption find_victims(const Cycle& cycle, const std::vector<const NodeState*>&
                         Verdicts* known) {
   const PreemptionArgs& args = cycle.profile().args.preemption;
   const size_t enough = std::max<size_t>(nodes.size() * size_t(args.least_percent) / 100, size_t(args.least));
-  std::optional<Candidate> best, fresh;
+  const Candidate* best = nullptr;
+  Candidate fresh, kept;  // where nothing is remembered: the one being looked at, and the best
   Reasons why;
   size_t found = 0;
   for (size_t i = 0; i < nodes.size(); ++i) {
     const NodeState& node = *nodes[(i + turn) % nodes.size()];
-    const Candidate* candidate = nullptr;
-    if (known) {
-      std::unique_ptr<Candidate>& kept = known->candidate(node);
-      if (!kept) kept = std::make_unique<Candidate>(try_node(cycle, node, budgets));
-      candidate = kept.get();
-    } else {
-      candidate = &fresh.emplace(try_node(cycle, node, budgets));
-    }
-    if (!candidate->helps) {
-      why.add(candidate->why, 1);
+    Candidate& candidate = known ? known->candidate(node) : fresh;
+    if (!known || !candidate.node) candidate = try_node(cycle, node, budgets);
+    if (!candidate.helps) {
+      why.add(candidate.why, 1);
       continue;
     }
     ++found;
-    if (!best || candidate->cost < best->cost || (candidate->cost == best->cost && candidate->oldest > best->oldest)) best = *candidate;
+    if (!best || candidate.cost < best->cost || (candidate.cost == best->cost && candidate.oldest > best->oldest))
+      best = known ? &candidate : &(kept = std::move(fresh));
     if (found >= enough && std::get<0>(best->cost) == 0) break;
   }
-  if (best) return {best->node, std::move(best->victims), {}};
+  if (best) return {best->node, best->victims, {}};
   const size_t all = cycle.cluster().nodes().size();
   if (all > nodes.size()) why.add("Preemption is not helpful for scheduling", int64_t(all - nodes.size()));
   return {nullptr, {}, "preemption: 0/" + std::to_string(all) + " nodes are available: " + why.print() + "."};

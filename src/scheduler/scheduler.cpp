@@ -162,7 +162,7 @@ struct Scheduler::State {
                                    {{Awaited::neighbours, awaits_neighbours(*demand)}, {Awaited::volumes, awaits_volumes(*demand)}});
       std::string message = decision.message, promised = pod.as<Pod>().status.nominatedNodeName;
       if (profile.preempts && !cluster.nodes().empty() && may_preempt(cluster, *demand)) {
-        const Preemption preemption = find_victims(cycle, decision.may_preempt, *budgets, turn, known);
+        const Preemption preemption = find_victims(cycle, known ? known->may_preempt() : decision.may_preempt, *budgets, turn, known);
         promised = preemption.node ? preemption.node->name : "";
         if (preemption.node) preempt(profile, pod, demand, preemption);
         else message += " " + preemption.message;

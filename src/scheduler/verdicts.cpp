@@ -9,13 +9,16 @@
 namespace estiba::scheduler {
 
 void Verdicts::forget(int32_t position) {
-  if (!candidates_.empty()) candidates_[size_t(position)].reset();
+  if (!candidates_.empty()) candidates_[size_t(position)] = {};
   Answer& answer = answers_[size_t(position)];
   switch (answer.known) {
     case Known::nothing: return;
     case Known::refuses: break;
     case Known::fits: --fitting_; break;
-    case Known::unschedulable: complete_ = false; [[fallthrough]];
+    case Known::unschedulable:
+      if (doubtful_.size() < few_) doubtful_.push_back(position);
+      else complete_ = false;
+      [[fallthrough]];
     case Known::unresolvable: --said_[answer.reasons].nodes;
   }
   if (answer.known != Known::refuses) unexplained_.push_back(position);
@@ -61,7 +64,7 @@ void Verdicts::ask(const Cycle& cycle, const NodeState& node, Reasons* reasons) 
     answer.known = verdict == Verdict::unschedulable ? Known::unschedulable : Known::unresolvable;
     answer.reasons = place_of(std::move(*reasons));
     ++said_[answer.reasons].nodes;
-    complete_ = false;
+    if (verdict == Verdict::unschedulable && std::erase(doubtful_, node.position) == 0) complete_ = false;
   }
 }
 
@@ -80,7 +83,15 @@ bool Verdicts::fits(const Cycle& cycle, const NodeState& node) {
   return answer.known == Known::fits;
 }
 
-const std::vector<const NodeState*>& Verdicts::explain(const Cycle& cycle, Reasons& reasons) {
+bool Verdicts::none_fits(const Cycle& cycle) {
+  if (fitting_ == 0 && unasked_ > 0 && unasked_ <= few_)
+    for (size_t i = 0; i < unexplained_.size() && unasked_ > 0; ++i)
+      if (const int32_t position = unexplained_[i]; answers_[size_t(position)].known == Known::nothing)
+        ask(cycle, *cycle.cluster().nodes()[size_t(position)], nullptr);
+  return unasked_ == 0 && fitting_ == 0;
+}
+
+void Verdicts::explain(const Cycle& cycle, Reasons& reasons) {
   const std::vector<NodeState*>& nodes = cycle.cluster().nodes();
   for (const int32_t position : unexplained_) {
     const Known known = answers_[size_t(position)].known;
@@ -89,7 +100,8 @@ const std::vector<const NodeState*>& Verdicts::explain(const Cycle& cycle, Reaso
   }
   // What fits has no reasons now; when it changes it comes back.
   unexplained_.clear();
-  if (!complete_) {
+  if (!complete_ || !doubtful_.empty()) {
+    doubtful_.clear();
     unschedulable_.clear();
     for (size_t i = 0; i < nodes.size(); ++i)
       if (answers_[i].known == Known::unschedulable) unschedulable_.push_back(nodes[i]);
@@ -97,14 +109,11 @@ const std::vector<const NodeState*>& Verdicts::explain(const Cycle& cycle, Reaso
   }
   for (const Said& said : said_)
     if (said.nodes > 0) reasons.add(said.reasons, said.nodes);
-  return unschedulable_;
 }
 
-std::unique_ptr<Candidate>& Verdicts::candidate(const NodeState& node) {
+Candidate& Verdicts::candidate(const NodeState& node) {
   if (candidates_.empty()) candidates_.resize(answers_.size());
-  std::unique_ptr<Candidate>& candidate = candidates_[size_t(node.position)];
-  if (is_fleeting(node)) candidate.reset();
-  return candidate;
+  return candidates_[size_t(node.position)];
 }
 
 Verdicts* VerdictCache::of(const Cycle& cycle) {

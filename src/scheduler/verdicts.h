@@ -29,12 +29,15 @@ class Verdicts {
   void refresh(const Cluster& cluster);
 
   bool fits(const Cycle& cycle, const NodeState& node);
-  /// All have been asked, and none fits.
-  bool none_fits() const { return unasked_ == 0 && fitting_ == 0; }
-  /// Adds the reasons of the nodes that do not fit; returns those that would if other pods went. Valid until the next refresh().
-  const std::vector<const NodeState*>& explain(const Cycle& cycle, Reasons& reasons);
-  /// What was worked out about preemption at the node, to be filled if null.
-  std::unique_ptr<Candidate>& candidate(const NodeState& node);
+  /// Whether all have been asked and none fits. While none does, the few that have changed since are asked for it.
+  bool none_fits(const Cycle& cycle);
+  /// Adds the reasons of the nodes that do not fit.
+  void explain(const Cycle& cycle, Reasons& reasons);
+  /// After explain(): the nodes that would fit if other pods went. Valid until the next refresh().
+  const std::vector<const NodeState*>& may_preempt() const { return unschedulable_; }
+  /// What was worked out about preemption at the node, one of may_preempt(); to be filled while it names no node. It stays where it is until
+  /// the next refresh().
+  Candidate& candidate(const NodeState& node);
   void forget_candidates() { candidates_.clear(); }
 
  private:
@@ -51,6 +54,8 @@ class Verdicts {
   void ask(const Cycle& cycle, const NodeState& node, Reasons* reasons);
   uint16_t place_of(Reasons reasons);
 
+  static constexpr size_t few_ = 64;
+
   uint64_t order_ = 0, seen_ = 0;
   std::vector<Answer> answers_;  // by position
   size_t unasked_ = 0, fitting_ = 0;
@@ -58,8 +63,9 @@ class Verdicts {
   std::vector<int32_t> fleeting_;     // positions whose answers are good for one pod only
   std::vector<Said> said_;
   std::vector<const NodeState*> unschedulable_;
-  bool complete_ = false;                               // unschedulable_ is what it should be
-  std::vector<std::unique_ptr<Candidate>> candidates_;  // by position; empty until the first is asked for
+  std::vector<int32_t> doubtful_;      // positions in unschedulable_ of nodes that have changed since; a few
+  bool complete_ = false;              // but for those, unschedulable_ is what it should be
+  std::vector<Candidate> candidates_;  // by position, since hundreds are compared for a pod; empty until the first is asked for
 };
 
 class VerdictCache {
