@@ -12,8 +12,9 @@ using namespace std::chrono_literals;
 // A watch that the server holds open longer than it was asked to has lost its connection.
 static constexpr Duration watch_time = 5min, watch_slack = 30s;
 static constexpr size_t most_bytes = 256 * 1024 * 1024;
-// As many as a busy client has requests under way (the workers of a queue): made anew, each would cost two handshakes' worth of CPU.
-static constexpr size_t kept_connections = 64;
+// More than a busy client has requests under way (the 64 workers of a queue, and leases beside them): made anew, each would cost two
+// handshakes' worth of CPU. What is not used for a minute goes.
+static constexpr size_t kept_connections = 128;
 
 static Code code_of(int status, std::string_view reason) {
   switch (status) {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "base/strings.h"
 #include "model/json_arena.h"
@@ -97,13 +98,60 @@ Node& Node::operator[](uint32_t i) {
 
 // ---- the arena
 
+namespace {
+
+constexpr size_t usual_chunk = 16 << 10;
+#if __has_feature(address_sanitizer)
+constexpr unsigned most_spare = 0;  // so that what is used after it was freed is found
+#else
+constexpr unsigned most_spare = 4;
+#endif
+
+// Chunks of the usual size that nobody uses. Without a destructor: documents that end after the thread's other variables find it full.
+struct Spare {
+  void* first = nullptr;
+  unsigned count = 0;
+};
+thread_local constinit Spare spare;
+
+}  // namespace
+
+struct SpareEnd {
+  ~SpareEnd() {
+    while (spare.first) ::operator delete(std::exchange(spare.first, *static_cast<void**>(spare.first)));
+    spare.count = most_spare;
+  }
+};
+
 char* Document::Arena::grow(size_t bytes, size_t align) {
-  const size_t size = std::max(next_size, bytes + align);
+  size_t size = std::max(next_size, bytes + align) + sizeof(Chunk);
   next_size = std::min<size_t>(size * 2, 256 << 10);
-  chunks.push_back(std::unique_ptr<char[]>(new char[size]));
-  at = chunks.back().get();
-  end = at + size;
+  void* memory = nullptr;
+  if (size <= usual_chunk) {
+    size = usual_chunk;
+    if ((memory = spare.first)) {
+      spare.first = *static_cast<void**>(memory);
+      --spare.count;
+    }
+  }
+  if (!memory) memory = ::operator new(size);
+  chunks = new (memory) Chunk{chunks, size};
+  at = static_cast<char*>(memory) + sizeof(Chunk);
+  end = static_cast<char*>(memory) + size;
   return allocate(bytes, align);
+}
+
+Document::Arena::~Arena() {
+  thread_local const SpareEnd at_thread_end;
+  while (chunks) {
+    Chunk* chunk = std::exchange(chunks, chunks->next);
+    if (chunk->size != usual_chunk || spare.count >= most_spare) {
+      ::operator delete(chunk);
+      continue;
+    }
+    spare.first = new (chunk) void*(spare.first);
+    ++spare.count;
+  }
 }
 
 std::string_view Document::Arena::keep(std::string_view text) {

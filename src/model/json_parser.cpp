@@ -13,10 +13,16 @@ namespace estiba::json {
 // needs a bound. Strings without escapes are views into the copy, those with escapes are unescaped in place.
 class Parser {
  public:
-  Parser(Document::Arena& arena, char* copy, std::string_view text, const ParseOptions& options, std::span<const std::string_view> left_out)
+  // What is stepped over: members of these names, of the whole's member `parent` unless that is empty.
+  struct LeftOut {
+    std::string_view parent;
+    std::span<const std::string_view> names;
+  };
+
+  Parser(Document::Arena& arena, char* copy, std::string_view text, const ParseOptions& options, LeftOut left_out)
       : arena_(arena), p_(copy), begin_(copy), end_(copy + text.size()), text_(text), options_(options), left_out_(left_out) {}
 
-  static Result<Document> parse(std::string_view text, const ParseOptions& options, std::span<const std::string_view> left_out) {
+  static Result<Document> parse(std::string_view text, const ParseOptions& options, LeftOut left_out) {
     static constexpr size_t padding = 16;
     Document document{nullptr};
     document.arena_ = std::make_unique<Document::Arena>();
@@ -309,7 +315,7 @@ class Parser {
     if (*p_ != ':') return stop("expected ':'");
     ++p_;
     skip_space();
-    if (std::ranges::find(left_out_, key) != left_out_.end()) return step_over();
+    if (leaves_out(key, frame, depth)) return step_over();
     Node* child = old ? old : arena_.node();
     if (old) {
       Node* next = old->next_;
@@ -323,6 +329,11 @@ class Parser {
       if (keys) keys->emplace(key, child);
     }
     return true;
+  }
+
+  bool leaves_out(std::string_view key, const Frame& frame, int depth) const {
+    if (std::ranges::find(left_out_.names, key) == left_out_.names.end()) return false;
+    return left_out_.parent.empty() || (depth == 1 && frame.up->key == left_out_.parent);
   }
 
   // The member of that name that is there already. Big objects get a table of their names.
@@ -369,7 +380,7 @@ class Parser {
   const char* end_;
   std::string_view text_;
   const ParseOptions& options_;
-  const std::span<const std::string_view> left_out_;
+  const LeftOut left_out_;
   const Frame* frame_ = nullptr;
   std::string what_;
   bool full_ = false;
@@ -378,7 +389,11 @@ class Parser {
 Result<Document> Document::parse(std::string_view text, const ParseOptions& options) { return Parser::parse(text, options, {}); }
 
 Result<Document> parse_without(std::string_view text, std::span<const std::string_view> left_out) {
-  return Parser::parse(text, {.max_depth = 1000}, left_out);
+  return Parser::parse(text, {.max_depth = 1000}, {{}, left_out});
+}
+
+Result<Document> parse_without(std::string_view text, std::string_view parent, std::span<const std::string_view> left_out) {
+  return Parser::parse(text, {.max_depth = 1000}, {parent, left_out});
 }
 
 }  // namespace estiba::json

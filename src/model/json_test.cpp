@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 namespace estiba::json {
 namespace {
 
@@ -194,6 +196,29 @@ TEST(Json, MembersCanBeLeftOut) {
   EXPECT_EQ(without(R"(["x","long"])"), R"(["x","long"])");
   for (std::string_view broken : {R"({"x":)", R"({"x":[)", R"({"x":"a)", R"({"x":{"b":1})", R"({"x")"})
     EXPECT_FALSE(parse_without(broken, names));
+}
+
+TEST(Json, MembersOfOneMemberCanBeLeftOut) {
+  constexpr std::string_view names[] = {"x"};
+  const auto doc = parse_without(R"({"x":1,"m":{"x":[{"x":2}],"y":{"x":3}},"n":{"x":4,"m":{"x":5}},"l":[{"m":{"x":6}}]})", "m", names);
+  ASSERT_TRUE(doc);
+  EXPECT_EQ(print(doc->root()), R"({"x":1,"m":{"y":{"x":3}},"n":{"x":4,"m":{"x":5}},"l":[{"m":{"x":6}}]})");
+}
+
+TEST(Json, MemoryOfDocumentsIsUsedAgain) {
+  // More documents than a thread keeps chunks for, of sizes around the usual one, ended in another order and on another thread.
+  std::vector<Document> documents;
+  for (size_t i = 0; i < 32; ++i) {
+    const std::string text(1000 * i, char('a' + i % 26));
+    documents.push_back(*Document::parse("{\"text\":\"" + text + "\",\"list\":[1,2,3]}"));
+    if (i % 3 == 0) documents.erase(documents.begin() + ptrdiff_t(i / 3));
+  }
+  for (const Document& document : documents) {
+    const std::string_view text = document.root().string_at("text");
+    EXPECT_EQ(text, std::string(text.size(), text.empty() ? 'a' : text[0]));
+    EXPECT_EQ(print(*document.root().find("list")), "[1,2,3]");
+  }
+  std::thread([moved = std::move(documents)]() mutable { moved.clear(); }).join();
 }
 
 TEST(Json, EqualityIgnoresMemberOrderAndNumberSpelling) {

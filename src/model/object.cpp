@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/strings.h"
+#include "model/json_skim.h"
 
 namespace estiba::model {
 
@@ -230,10 +231,8 @@ const void* Object::typed(const codec::Struct& layout) const {
     if (typed->layout == &layout) return typed->value;
   void* value = layout.operations.make();
   // The stored text was printed by us: it parses, and what does not fit is left out.
-  if (auto document = json::Document::parse(json_, {.max_depth = 1000})) {
-    if (Node* metadata = document->root().find("metadata"); metadata && metadata->is_object()) document->remove(*metadata, "managedFields");
-    (void)codec::decode_into(layout, value, document->root(), true);
-  }
+  static constexpr std::string_view of_the_server[] = {"managedFields"};  // as long as all the rest
+  if (auto document = json::parse_without(json_, "metadata", of_the_server)) (void)codec::decode_into(layout, value, document->root(), true);
   auto* mine = new Typed{&layout, value, head};
   while (!typed_.compare_exchange_weak(mine->next, mine, std::memory_order_acq_rel, std::memory_order_acquire)) {
     for (Typed* other = mine->next; other; other = other->next) {
