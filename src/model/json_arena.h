@@ -1,5 +1,5 @@
-// The memory of a json::Document: chunks that only grow, freed together. Private to json*.cpp. A server makes and drops several documents for
-// each request, and chunks of their size are what malloc splits and joins at some cost: a few of one usual size stay with the thread.
+// The memory of a json::Document: chunks that only grow, freed together. Private to json*.cpp. A server makes and drops several documents
+// for each request, and chunks of their size are what malloc splits and joins at some cost: a few of one usual size stay with the thread.
 #pragma once
 #include <bit>
 #include <cstdint>

@@ -232,7 +232,8 @@ const void* Object::typed(const codec::Struct& layout) const {
   void* value = layout.operations.make();
   // The stored text was printed by us: it parses, and what does not fit is left out.
   static constexpr std::string_view of_the_server[] = {"managedFields"};  // as long as all the rest
-  if (auto document = json::parse_without(json_, "metadata", of_the_server)) (void)codec::decode_into(layout, value, document->root(), true);
+  if (auto document = json::parse_without(json_, "metadata", of_the_server))
+    (void)codec::decode_into(layout, value, document->root(), true);
   auto* mine = new Typed{&layout, value, head};
   while (!typed_.compare_exchange_weak(mine->next, mine, std::memory_order_acq_rel, std::memory_order_acquire)) {
     for (Typed* other = mine->next; other; other = other->next) {

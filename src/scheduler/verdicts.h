@@ -35,8 +35,8 @@ class Verdicts {
   void explain(const Cycle& cycle, Reasons& reasons);
   /// After explain(): the nodes that would fit if other pods went. Valid until the next refresh().
   const std::vector<const NodeState*>& may_preempt() const { return unschedulable_; }
-  /// What was worked out about preemption at the node, one of may_preempt(); to be filled while it names no node. It stays where it is until
-  /// the next refresh().
+  /// What was worked out about preemption at the node, one of may_preempt(); to be filled while it names no node. It stays where it is
+  /// until the next refresh().
   Candidate& candidate(const NodeState& node);
   void forget_candidates() { candidates_.clear(); }
 

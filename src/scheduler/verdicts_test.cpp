@@ -43,7 +43,8 @@ struct VerdictsTest : testing::ClusterFixture {
     if (with.node) return known != nullptr;
     const auto& nodes = known ? known->may_preempt() : with.may_preempt;
     EXPECT_EQ(names(nodes), names(without.may_preempt)) << when;
-    EXPECT_EQ(told(find_victims(cycle, nodes, budgets, turn, known)), told(find_victims(cycle, without.may_preempt, budgets, turn))) << when;
+    EXPECT_EQ(told(find_victims(cycle, nodes, budgets, turn, known)), told(find_victims(cycle, without.may_preempt, budgets, turn)))
+        << when;
     return known != nullptr;
   }
 };
