@@ -2,6 +2,7 @@
 #include "base/signals.h"
 #include "base/strings.h"
 #include "cri/specs.h"
+#include "engine/cdi.h"
 #include "os/file.h"
 
 namespace estiba::cri {
@@ -86,7 +87,7 @@ Result<void> check(const v1::ContainerConfig& config) {
   if (config.metadata.name.empty()) return fail(Code::invalid, "the container's config.metadata must have a name");
   if (config.image.image.empty()) return fail(Code::invalid, what + "config.image must name an image");
   if (config.log_path.starts_with('/')) return fail(Code::invalid, what + "log_path must be relative to the sandbox's log_directory");
-  if (!config.cdi_devices.empty()) return fail(Code::unsupported, what + "CDI devices are not offered; use devices");
+  TRY_AS("container " + quoted(config.metadata.name), engine::cdi_annotated(config.annotations));
   const auto& security = config.linux.security_context;
   if (security.apparmor && security.apparmor->profile_type == v1::ProfileType::localhost)
     return fail(Code::unsupported, what + "AppArmor profiles are not offered");
@@ -128,6 +129,8 @@ Result<engine::ContainerSpec> container_spec(const SandboxRecord& sandbox, const
   }
   for (const v1::Device& device : config.devices)
     out.devices.push_back({device.host_path, device.container_path, device.permissions.empty() ? "rwm" : device.permissions});
+  for (const v1::CDIDevice& device : config.cdi_devices) out.cdi_devices.push_back(device.name);
+  for (std::string& name : TRY(engine::cdi_annotated(config.annotations))) out.cdi_devices.push_back(std::move(name));
   out.resources = resources_of(config.linux.resources);
   out.resources.oom_score_adj = int(config.linux.resources.oom_score_adj);
   const auto whole = sandbox.config.linux.security_context.namespace_options.pid;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "model/cdi_name.h"
 
 namespace estiba::docker {
 
@@ -338,6 +339,24 @@ Result<void> check_resources(const Node& host) {
   return {};
 }
 
+static Result<void> check_device_requests(const Node* requests) {
+  if (!requests) return {};
+  for (const Node& request : *requests) {
+    if (const std::string_view driver = request.string_at("Driver"); driver != "cdi") {
+      const Node* capabilities = request.find("Capabilities");
+      return fail(Code::invalid, "could not select device driver " + quoted(driver) +
+                                     " with capabilities: " + (capabilities ? json::print(*capabilities) : "[]") +
+                                     ": there is the driver cdi alone; name the devices with --device vendor.com/gpu=0");
+    }
+    const std::vector<std::string> names = strings_of(request.find("DeviceIDs"));
+    if (names.empty()) return fail(Code::invalid, "DeviceRequests: the driver cdi needs DeviceIDs, such as vendor.com/gpu=0");
+    for (const std::string& name : names)
+      if (!model::parse_cdi_name(name))
+        return fail(Code::invalid, "DeviceRequests: " + quoted(name) + " is no name of a CDI device such as vendor.com/gpu=0");
+  }
+  return {};
+}
+
 static Result<void> check_modes(const Node& host) {
   if (int_at(host, "ShmSize") < 0) return fail(Code::invalid, "SHM size can not be less than 0");
   if (const int64_t score = int_at(host, "OomScoreAdj"); score < -1000 || score > 1000)
@@ -349,9 +368,7 @@ static Result<void> check_modes(const Node& host) {
   const std::string_view log = host.string_at("LogConfig", "Type");
   if (log != "json-file" && log != "local" && log != "none")
     return fail(Code::invalid, "logger: no log driver named '" + std::string(log) + "' is registered");
-  if (const Node* requests = host.find("DeviceRequests"); requests && !requests->empty())
-    return fail(Code::invalid, "could not select device driver \"" + std::string((*requests)[0].string_at("Driver")) +
-                                   "\" with capabilities: device requests are not supported; name the devices with --device");
+  TRY(check_device_requests(host.find("DeviceRequests")));
   if (const std::string_view mode = host.string_at("UsernsMode"); !mode.empty() && mode != "host")
     return fail(Code::invalid, "invalid user namespace mode: " + std::string(mode));
   if (const std::string_view mode = host.string_at("CgroupnsMode"); mode != "private" && mode != "host")

@@ -39,7 +39,10 @@ Result<void> Daemon::open() {
   images_ = TRY(image::Store::open(options_.data_dir));
   pool_ = std::make_unique<io::Pool>(8);
   if (!engine_) {
-    own_engine_ = TRY(engine::make_engine({.data_dir = options_.data_dir, .run_dir = options_.run_dir, .oci_program = options_.oci_program},
+    own_engine_ = TRY(engine::make_engine({.data_dir = options_.data_dir,
+                                           .run_dir = options_.run_dir,
+                                           .oci_program = options_.oci_program,
+                                           .cdi_spec_dirs = options_.cdi_spec_dirs},
                                           loop_, *pool_));
     engine_ = own_engine_.get();
   }

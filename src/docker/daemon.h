@@ -47,7 +47,8 @@ struct DaemonOptions {
   std::string oci_program;    ///< of estiba-oci; empty: beside the running program
   /// Prefixes that no network is given by choice, such as a cluster's.
   std::vector<std::string> avoid_subnets;
-  std::vector<std::string> registry_mirrors;     ///< "https://mirror.example": asked first for what Docker Hub has
+  std::vector<std::string> registry_mirrors;                           ///< "https://mirror.example": asked first for what Docker Hub has
+  std::vector<std::string> cdi_spec_dirs{"/etc/cdi", "/var/run/cdi"};  ///< engine::Options of an engine of its own, and what it tells
   std::vector<std::string> insecure_registries;  ///< "host:port", "10.0.0.0/8": HTTPS without verification, or plain HTTP
   std::string socket_path() const { return docker_socket.empty() ? run_dir + "/docker.sock" : docker_socket; }
 };

@@ -153,6 +153,9 @@ Result<void> add_devices(ContainerSpec& spec, const Node& host) {
                                        "\": no such file or directory");
       spec.devices.push_back(std::move(device));
     }
+  if (const Node* requests = host.find("DeviceRequests"))
+    for (const Node& request : *requests)
+      for (std::string& name : strings_of(request.find("DeviceIDs"))) spec.cdi_devices.push_back(std::move(name));
   if (const Node* ulimits = host.find("Ulimits"))
     for (const Node& item : *ulimits)
       spec.ulimits.push_back({std::string(item.string_at("Name")), int_at(item, "Soft"), int_at(item, "Hard")});

@@ -69,7 +69,7 @@ static bool unshared(const Container& c) {
   };
   return c.mounts.empty() && !c.joined && network_kind(c) != "host" && network_kind(c) != "container" &&
          host.string_at("PidMode").empty() && host.string_at("IpcMode") == "private" && !bool_at(host, "Privileged") && empty("CapAdd") &&
-         empty("Devices") && empty("SecurityOpt");
+         empty("Devices") && empty("DeviceRequests") && empty("SecurityOpt");
 }
 
 Task<Result<void>> Lives::clear(ContainerRef container, bool volumes) {

@@ -58,6 +58,7 @@ class Bundle {
       return failed(reason::create_container_config, Code::invalid, "a container with a hostname cannot join another UTS namespace");
     TRY(mounts(doc_.set(root, "mounts", doc_.make_array())));
     TRY(linux_part(doc_.set(root, "linux", doc_.make_object())));
+    hooks(root);
     return json::print(root);
   }
 
@@ -73,9 +74,12 @@ class Bundle {
     Node& user = doc_.set(out, "user", doc_.make_object());
     doc_.set(user, "uid", doc_.make_int(in_.identity.uid));
     doc_.set(user, "gid", doc_.make_int(in_.identity.gid));
-    if (!in_.identity.groups.empty()) {
+    std::vector<uint32_t> gids = in_.identity.groups;
+    for (uint32_t gid : in_.cdi.additional_gids)
+      if (!std::ranges::contains(gids, gid)) gids.push_back(gid);
+    if (!gids.empty()) {
       Node& groups = doc_.set(user, "additionalGids", doc_.make_array());
-      for (uint32_t gid : in_.identity.groups) doc_.append(groups, doc_.make_int(gid));
+      for (uint32_t gid : gids) doc_.append(groups, doc_.make_int(gid));
     }
     auto args = TRY(command_line(spec_, in_.image));
     if (spec_.init) args.insert(args.begin(), {std::string(init_path), "--"});
@@ -133,6 +137,7 @@ class Bundle {
     if (!spec_.env_is_whole)
       for (const auto& item : in_.image.env) put(split_once(item, '=').first, item);
     for (const auto& [name, value] : spec_.env) put(name, name + "=" + value);
+    for (const auto& item : in_.cdi.env) put(split_once(item, '=').first, item);
     return out;
   }
 
@@ -167,8 +172,10 @@ class Bundle {
 
   bool mounted_by_spec(std::string_view path) const {
     return std::any_of(spec_.mounts.begin(), spec_.mounts.end(), [&](const Mount& m) { return m.container_path == path; }) ||
-           std::any_of(spec_.tmpfs.begin(), spec_.tmpfs.end(), [&](const Tmpfs& m) { return m.container_path == path; });
+           std::any_of(spec_.tmpfs.begin(), spec_.tmpfs.end(), [&](const Tmpfs& m) { return m.container_path == path; }) ||
+           mounted_by_cdi(path);
   }
+  bool mounted_by_cdi(std::string_view path) const { return std::ranges::contains(in_.cdi.mounts, path, &runtime::SpecMount::destination); }
 
   Result<void> mounts(Node& list) {
     const char* access = spec_.privileged ? "rw" : "ro";
@@ -196,12 +203,18 @@ class Bundle {
       std::string_view path;
       const Mount* bind;
       const Tmpfs* tmpfs;
+      const runtime::SpecMount* cdi;
     };
     std::vector<Item> sorted;
-    for (const auto& m : spec_.mounts) sorted.push_back({m.container_path, &m, nullptr});
-    for (const auto& m : spec_.tmpfs) sorted.push_back({m.container_path, nullptr, &m});
+    for (const auto& m : spec_.mounts) sorted.push_back({m.container_path, &m, nullptr, nullptr});
+    for (const auto& m : spec_.tmpfs) sorted.push_back({m.container_path, nullptr, &m, nullptr});
+    std::erase_if(sorted, [&](const Item& item) { return mounted_by_cdi(item.path); });
+    for (const auto& m : in_.cdi.mounts) sorted.push_back({m.destination, nullptr, nullptr, &m});
     std::stable_sort(sorted.begin(), sorted.end(), [&](const Item& a, const Item& b) { return depth(a.path) < depth(b.path); });
-    for (const Item& item : sorted) TRY(item.bind ? user_mount(list, *item.bind) : user_tmpfs(list, *item.tmpfs));
+    for (const Item& item : sorted) {
+      if (item.cdi) mount(list, item.cdi->destination, item.cdi->type, item.cdi->source, item.cdi->options);
+      else TRY(item.bind ? user_mount(list, *item.bind) : user_tmpfs(list, *item.tmpfs));
+    }
     return {};
   }
 
@@ -270,6 +283,7 @@ class Bundle {
     if (!spec_.cgroup.empty()) doc_.set(out, "cgroupsPath", spec_.cgroup);
     else if (!in_.sandbox.cgroup_parent.empty()) doc_.set(out, "cgroupsPath", cgroup_path(in_.sandbox, spec_.id));
     auto nodes = TRY(container_devices(spec_));
+    add_cdi_nodes(nodes);
     devices(out, nodes);
     TRY(resources(out, nodes));
     if (!spec_.privileged && spec_.default_masked_paths) {
@@ -290,6 +304,30 @@ class Bundle {
       doc_.set(out, "seccomp", doc_.copy(TRY(std::move(profile)).root()));
     }
     return {};
+  }
+
+  // A device without an owner belongs to whom the container runs as.
+  void add_cdi_nodes(std::vector<DeviceNode>& nodes) const {
+    for (const CdiEdits::Device& device : in_.cdi.devices) {
+      const runtime::SpecDevice& node = device.node;
+      std::erase_if(nodes, [&](const DeviceNode& other) { return other.path == node.path; });
+      nodes.push_back({node.path, node.type, node.major, node.minor, node.file_mode.value_or(0666), node.uid.value_or(in_.identity.uid),
+                       node.gid.value_or(in_.identity.gid), device.permissions});
+    }
+  }
+
+  void hooks(Node& root) {
+    for (const CdiHookKind& kind : cdi_hooks) {
+      if ((in_.cdi.hooks.*kind.list).empty()) continue;
+      Node& list = doc_.set(doc_.ensure_object(root, "hooks"), kind.name, doc_.make_array());
+      for (const runtime::SpecHook& hook : in_.cdi.hooks.*kind.list) {
+        Node& item = doc_.append(list, doc_.make_object());
+        doc_.set(item, "path", hook.path);
+        if (!hook.args.empty()) doc_.set(item, "args", strings(hook.args));
+        if (!hook.env.empty()) doc_.set(item, "env", strings(hook.env));
+        if (hook.timeout_seconds) doc_.set(item, "timeout", doc_.make_int(*hook.timeout_seconds));
+      }
+    }
   }
 
   void devices(Node& out, const std::vector<DeviceNode>& nodes) {
@@ -331,7 +369,8 @@ class Bundle {
     for (int64_t minor : {3, 5, 7, 8, 9}) rule(rules, true, 'c', 1, minor, "rwm");
     for (int64_t minor : {0, 1, 2}) rule(rules, true, 'c', 5, minor, "rwm");
     rule(rules, true, 'c', 136, -1, "rwm");
-    for (const auto& node : nodes) rule(rules, true, node.type, node.major, node.minor, node.permissions);
+    for (const auto& node : nodes)
+      if (node.type != 'p') rule(rules, true, node.type == 'b' ? 'b' : 'c', node.major, node.minor, node.permissions);
     for (const auto& text : spec_.resources.device_rules) {
       DeviceRule one = TRY(parse_device_rule(text));
       rule(rules, true, one.type, one.major, one.minor, one.access);

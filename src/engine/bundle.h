@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/cdi.h"
 #include "engine/identity.h"
 #include "engine/record.h"
 #include "engine/spec.h"
@@ -21,6 +22,7 @@ struct BundleInput {
   std::string etc_files;    ///< directory with resolv.conf, hosts, hostname (those that exist are mounted)
   std::string shm;          ///< the sandbox's /dev/shm; mounted when it exists
   std::string oci_program;  ///< with spec.init: what is mounted as the init
+  CdiEdits cdi = {};        ///< of spec.cdi_devices
 };
 
 /// The words that are executed: spec.command and spec.args over the image's Entrypoint and Cmd, as Kubernetes defines it.

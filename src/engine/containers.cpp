@@ -42,9 +42,11 @@ Task<Result<std::string>> EngineImpl::create_container(std::string pod_uid, Cont
   if (find_container(spec.id).second) co_return failed(reason::create_container, Code::already_exists, "container " + spec.id + " exists");
   ContainerRef container = enter(*pod, spec);
   const std::string what = "container " + spec.name + " of pod " + pod->record.ns + "/" + pod->record.name;
-  auto prepared = co_await pool_.run(
-      [store = store_, roots = roots_, paths = paths_, oci = options_.oci_program, sandbox = pod->record, spec = std::move(spec),
-       record = container->record]() mutable { return prepare_container({paths, *store, *roots, oci}, sandbox, spec, std::move(record)); });
+  auto prepared =
+      co_await pool_.run([store = store_, roots = roots_, paths = paths_, oci = options_.oci_program, cdi = options_.cdi_spec_dirs,
+                          sandbox = pod->record, spec = std::move(spec), record = container->record]() mutable {
+        return prepare_container({paths, *store, *roots, oci, cdi}, sandbox, spec, std::move(record));
+      });
   if (!prepared) {
     std::erase(pod->containers, container);
     co_return reasoned(reason::create_container, within(what, Result<std::string>(std::unexpected(std::move(prepared.error())))));

@@ -181,6 +181,7 @@ struct Options {
   std::string run_dir = "/run/estiba";       ///< pods/<uid>/ below it
   std::string oci_program;                   ///< path of estiba-oci; empty: beside the running program
   size_t waiting_shims = 3;                  ///< started ahead of need after recover(), at most; they end with the engine
+  std::vector<std::string> cdi_spec_dirs{"/etc/cdi", "/var/run/cdi"};  ///< where CDI devices are looked up (engine/cdi.h)
 };
 
 /// `executor` is the thread's that will use the engine, `pool` runs its blocking work; both outlive it.

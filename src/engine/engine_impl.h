@@ -207,6 +207,7 @@ struct Workshop {
   image::Store& store;
   Roots& roots;
   const std::string& oci_program;
+  const std::vector<std::string>& cdi_spec_dirs;
 };
 /// Everything of a container up to the bundle; undone on failure.
 Result<ContainerRecord> prepare_container(const Workshop& with, const SandboxRecord& sandbox, const ContainerSpec& spec,

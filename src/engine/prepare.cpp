@@ -125,8 +125,9 @@ Result<ContainerRecord> fill_container(const Workshop& with, const SandboxRecord
       TRY(open_images(with, with_images, sandbox.users.path));
     }
     const std::string& files = spec.files_dir.empty() ? with.paths.files(sandbox.uid) : spec.files_dir;
-    std::string text = TRY(bundle_config({sandbox, images ? with_images : spec, *root.config, identity, root.path, files,
-                                          with.paths.files(sandbox.uid) + "/shm", with.oci_program}));
+    std::string text = TRY(
+        bundle_config({sandbox, images ? with_images : spec, *root.config, identity, root.path, files,
+                       with.paths.files(sandbox.uid) + "/shm", with.oci_program, TRY(cdi_edits(spec.cdi_devices, with.cdi_spec_dirs))}));
     return write_file(bundle + "/config.json", text);
   };
   if (auto done = work(); !done) {

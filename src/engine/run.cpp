@@ -40,11 +40,11 @@ Task<Result<void>> EngineImpl::launch_running(Pod* pod, ContainerRef container, 
     Fd shim;
   };
   Fd waiting = take_waiting_shim();
-  auto made = co_await pool_.run([store = store_, roots = roots_, paths = paths_, oci = options_.oci_program, sandbox = std::move(sandbox),
-                                  spec = std::move(spec), pod = pod->record, record = container->record,
+  auto made = co_await pool_.run([store = store_, roots = roots_, paths = paths_, oci = options_.oci_program, cdi = options_.cdi_spec_dirs,
+                                  sandbox = std::move(sandbox), spec = std::move(spec), pod = pod->record, record = container->record,
                                   waiting = std::move(waiting)]() mutable -> Result<Made> {
     TRY(reasoned(reason::create_sandbox, prepare_pod(paths, pod, sandbox)));
-    record = TRY(reasoned(reason::create_container, prepare_container({paths, *store, *roots, oci}, pod, spec, std::move(record))));
+    record = TRY(reasoned(reason::create_container, prepare_container({paths, *store, *roots, oci, cdi}, pod, spec, std::move(record))));
     if (!waiting) waiting = TRY(reasoned(reason::create_sandbox, runtime::ShimClient::start_waiting(oci)));
     return Made{std::move(record), std::move(waiting)};
   });

@@ -153,6 +153,7 @@ struct ContainerSpec {
   /// rewrites one of these files in place changes what the container sees.
   std::string files_dir;
   std::vector<Device> devices;
+  std::vector<std::string> cdi_devices;  ///< "vendor.com/gpu=0" (engine/cdi.h)
   Resources resources;
   std::string cgroup;  ///< its group, "/docker/<id>", made and removed with the container; empty: below the sandbox's, or none
   std::vector<Ulimit> ulimits;

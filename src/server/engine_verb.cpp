@@ -9,6 +9,7 @@
 #include "os/signals.h"
 #include "server/daemonize.h"
 #include "server/lone_cri.h"
+#include "server/node_flags.h"
 
 namespace estiba::server {
 
@@ -36,7 +37,7 @@ Task<Result<void>> serve(io::Loop* loop, docker::DaemonOptions options, LoneCriO
 Result<int> run_engine(const cli::Arguments& arguments) {
   docker::DaemonOptions options;
   LoneCriOptions cri;
-  std::string log_format = "text";
+  std::string log_format = "text", cdi_spec_dirs(default_cdi_spec_dirs);
   int64_t verbosity = 0;
   cli::Flags flags("estiba engine [FLAGS]");
   flags.add("data-dir", &options.data_dir, "where images, containers and volumes are kept");
@@ -51,6 +52,7 @@ Result<int> run_engine(const cli::Arguments& arguments) {
             "URL of a registry that is asked first for what Docker Hub has; may be given several times");
   flags.add("insecure-registry", &options.insecure_registries,
             "HOST[:PORT] or network of registries without a certificate that verifies, or without TLS; may be given several times");
+  flags.add("cdi-spec-dirs", &cdi_spec_dirs, cdi_spec_dirs_help);
   flags.add("log-format", &log_format, "text or json");
   flags.add("v", &verbosity, "1 logs more");
   const cli::Arguments rest = TRY(flags.parse(arguments));
@@ -60,6 +62,7 @@ Result<int> run_engine(const cli::Arguments& arguments) {
   }
   if (!rest.empty()) return fail(Code::invalid, "it takes no arguments; " + std::string(rest[0]) + " was given");
   if (log_format != "text" && log_format != "json") return fail(Code::invalid, "--log-format " + log_format + ": text or json is expected");
+  options.cdi_spec_dirs = TRY(folders_of_flag("cdi-spec-dirs", cdi_spec_dirs));
   log::configure(verbosity > 0 ? log::Level::debug : log::Level::info, log_format == "json" ? log::Format::json : log::Format::text);
   settle_memory();
   umask(022);

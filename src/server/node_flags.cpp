@@ -8,9 +8,12 @@
 
 namespace estiba::server {
 
-std::vector<std::string> NodeFlags::cni_plugins() const {
+Result<std::vector<std::string>> folders_of_flag(std::string_view flag, std::string_view list) {
   std::vector<std::string> out;
-  for (const std::string_view folder : split(cni_bin_dir, ',')) out.emplace_back(folder);
+  for (const std::string_view folder : split(list, ',')) {
+    if (!folder.starts_with('/')) return fail(Code::invalid, "--" + std::string(flag) + " must be absolute paths, not " + quoted(folder));
+    out.emplace_back(folder);
+  }
   return out;
 }
 
@@ -32,6 +35,7 @@ void NodeFlags::declare(cli::Flags& flags) {
   flags.add("device-plugin-dir", &device_plugin_dir, "folder of the sockets of device plugins, which are not served when empty");
   flags.add("kubelet-dir", &kubelet_dir,
             "where drivers of storage and devices expect plugins_registry, plugins and pods; no driver is served when empty");
+  flags.add("cdi-spec-dirs", &cdi_spec_dirs, cdi_spec_dirs_help);
   flags.add("pod-manifest-path", &pod_manifest_path,
             "directory of Pod manifests (YAML or JSON, one a file) that this node runs by itself; none when empty");
   flags.add("image-gc-high-threshold", &image_high,
@@ -57,8 +61,8 @@ Result<node::Housekeeping> NodeFlags::read() const {
   node::Housekeeping out;
   if (!cni_conf_dir.empty() && !cni_conf_dir.starts_with('/'))
     return fail(Code::invalid, "--cni-conf-dir must be an absolute path, not " + quoted(cni_conf_dir));
-  for (const std::string& folder : cni_plugins())
-    if (!folder.starts_with('/')) return fail(Code::invalid, "--cni-bin-dir must be absolute paths, not " + quoted(folder));
+  TRY(folders_of_flag("cni-bin-dir", cni_bin_dir));
+  TRY(folders_of_flag("cdi-spec-dirs", cdi_spec_dirs));
   if (!device_plugin_dir.empty() && !device_plugin_dir.starts_with('/'))
     return fail(Code::invalid, "--device-plugin-dir must be an absolute path, not " + quoted(device_plugin_dir));
   if (!kubelet_dir.empty() && (!kubelet_dir.starts_with('/') || kubelet_dir == "/"))

@@ -2,6 +2,8 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "cli/flags.h"
 #include "ingress/ingress.h"
@@ -9,10 +11,18 @@
 
 namespace estiba::server {
 
+/// The folders that a flag lists with commas between them. Errors name the flag.
+Result<std::vector<std::string>> folders_of_flag(std::string_view flag, std::string_view list);
+
+inline constexpr std::string_view default_cdi_spec_dirs = "/etc/cdi,/var/run/cdi";
+inline constexpr std::string_view cdi_spec_dirs_help =
+    "folders of CDI files, which say what devices such as vendor.com/gpu=0 are; those of later ones come before those of earlier ones";
+
 struct NodeFlags {
   std::string pod_manifest_path;
   std::string cni_conf_dir, cni_bin_dir = "/opt/cni/bin", device_plugin_dir = "/var/lib/kubelet/device-plugins";
   std::string kubelet_dir = "/var/lib/kubelet";
+  std::string cdi_spec_dirs{default_cdi_spec_dirs};
   int64_t image_high = 85, image_low = 80;
   std::string eviction_hard =
       "memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%,imagefs.available<15%,imagefs.inodesFree<5%";
@@ -27,8 +37,9 @@ struct NodeFlags {
   Result<node::Housekeeping> read() const;
   /// How Ingresses and Gateways are served; nullopt: not here.
   std::optional<ingress::Options> ingress_options() const;
-  /// The folders of --cni-bin-dir.
-  std::vector<std::string> cni_plugins() const;
+  /// The folders of --cni-bin-dir and --cdi-spec-dirs, once read() has found them good.
+  std::vector<std::string> cni_plugins() const { return folders_of_flag("cni-bin-dir", cni_bin_dir).value_or({}); }
+  std::vector<std::string> cdi_folders() const { return folders_of_flag("cdi-spec-dirs", cdi_spec_dirs).value_or({}); }
 };
 
 }  // namespace estiba::server

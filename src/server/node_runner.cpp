@@ -95,8 +95,9 @@ node::Options NodeRunner::State::node_options() const {
 
 Task<Result<void>> NodeRunner::start() {
   State& s = *state_;
-  s.engine =
-      CO_TRY(engine::make_engine({.data_dir = s.settings.data_dir, .run_dir = s.settings.run_dir, .oci_program = {}}, s.loop, s.pool));
+  s.engine = CO_TRY(engine::make_engine(
+      {.data_dir = s.settings.data_dir, .run_dir = s.settings.run_dir, .oci_program = {}, .cdi_spec_dirs = s.settings.cdi_spec_dirs},
+      s.loop, s.pool));
   s.network = std::make_unique<network::Network>(s.network_options(), *s.client, s.loop);
   CO_TRY_AS("network", co_await s.network->start());
   if (s.settings.ingress) {
@@ -141,6 +142,7 @@ Task<Result<void>> NodeRunner::State::start_docker() {
   options.data_dir = settings.data_dir;
   options.run_dir = settings.run_dir;
   options.docker_socket = settings.docker_socket;
+  options.cdi_spec_dirs = settings.cdi_spec_dirs;
   for (const std::string& ranges : {settings.cluster_cidr, settings.service_cidr})
     for (std::string_view range : split(ranges, ',')) options.avoid_subnets.emplace_back(range);
   docker = std::make_unique<docker::Daemon>(std::move(options), loop, engine.get());

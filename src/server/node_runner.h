@@ -37,7 +37,7 @@ struct NodeSettings {
   std::string cni_conf_dir;       ///< empty: the built-in network
   std::string device_plugin_dir;  ///< empty: device plugins are not served
   std::string kubelet_dir;        ///< empty: no drivers are served (node/plugins)
-  std::vector<std::string> cni_plugins;
+  std::vector<std::string> cni_plugins, cdi_spec_dirs;
 };
 
 class NodeRunner {

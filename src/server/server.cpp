@@ -197,6 +197,7 @@ NodeSettings Server::State::node_settings() const {
   out.device_plugin_dir = options.node_flags.device_plugin_dir;
   out.kubelet_dir = options.node_flags.kubelet_dir;
   out.cni_plugins = options.node_flags.cni_plugins();
+  out.cdi_spec_dirs = options.node_flags.cdi_folders();
   return out;
 }
 

@@ -71,7 +71,7 @@ class Host:
 
 @pytest.fixture(scope="module")
 def host():
-    with docker_engine.Engine(**{"cri-socket": SOCKET}) as engine:
+    with docker_engine.Engine(**{"cri-socket": SOCKET, "cdi-spec-dirs": "/run/estiba/cdi"}) as engine:
         engine.start()
         found = Host(engine)
         yield found
@@ -141,6 +141,23 @@ def test_security_mounts_and_devices(host, pod):
     host.sandbox.inside(["sh", "-c", f"chmod 777 {directory}"])
     assert host.run(container, "touch", "/data/x").exit_code == 0
     host.sandbox.inside(["rm", "-r", directory])
+
+
+def test_cdi_devices(host, pod):
+    host.sandbox.inside(["mkdir", "-p", "/run/estiba/cdi"])
+    host.sandbox.inside(["tee", "/run/estiba/cdi/vendor.yaml"], input="""
+cdiVersion: 0.8.0
+kind: vendor.com/card
+devices:
+- {name: a, containerEdits: {env: [A=1], deviceNodes: [{path: /dev/card, hostPath: /dev/zero, permissions: r}]}}
+- {name: b, containerEdits: {env: [B=2]}}
+""")
+    container = host.start(pod, ["sleep", "1000"], CDI_devices=[{"name": "vendor.com/card=a"}], annotations={"cdi.k8s.io/plugin": "vendor.com/card=b,vendor.com/card=a"})
+    assert host.run(container, "sh", "-c", "echo $A$B; head -c 3 /dev/card | wc -c").stdout == b"12\n3\n"
+    for wrong, words in (({"CDI_devices": [{"name": "vendor.com/card=c"}]}, "unresolvable CDI devices vendor.com/card=c"), ({"annotations": {"cdi.k8s.io/plugin": "card"}}, 'annotation cdi.k8s.io/plugin: "card"')):
+        with pytest.raises(grpc.RpcError) as caught:
+            host.create(pod, ["true"], name="wrong", **wrong)
+        assert words in caught.value.details()
 
 
 def test_images_are_mounted(host, pod):

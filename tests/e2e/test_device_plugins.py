@@ -20,7 +20,9 @@ GPU = "example.com/gpu"
 def host():
     with support.Cluster() as cluster:
         cluster.folder = pathlib.Path(cluster.dir) / "device-plugins"
-        cluster.flags["device-plugin-dir"], cluster.ns = cluster.folder, "default"
+        cluster.cdi = pathlib.Path(cluster.dir) / "cdi"
+        cluster.cdi.mkdir()
+        cluster.flags["device-plugin-dir"], cluster.flags["cdi-spec-dirs"], cluster.ns = cluster.folder, cluster.cdi, "default"
         cluster.flags["kubelet-dir"] = cluster.dir / "kubelet"
         cluster.import_image(support.busybox_image(), "estiba/busybox:test")
         cluster.start()
@@ -211,3 +213,28 @@ def test_a_plugin_that_is_not_ready_is_asked_again(host, plugins, registered):
     plugins(resource, ["a"], registers=False)
     wait_for("its registration", lambda: registration.told.get(timeout=20) == "")
     wait_for("the node to tell of it", lambda: told(host, resource) == ("1", "1"))
+
+
+def test_cdi_devices_of_a_plugin(host, plugins):
+    """A plugin names CDI devices, in its answer's field and by annotation; what their files say is done to the container."""
+    made = host.cdi / "made"
+    devices = {"one": {"env": ["CARD=one"], "deviceNodes": [{"path": "/dev/card", "hostPath": "/dev/full"}], "additionalGids": [4711],
+                       "hooks": [{"hookName": "createRuntime", "path": "/bin/sh", "args": ["sh", "-c", f"cat > {made}"]}]},
+               "two": {"mounts": [{"hostPath": str(host.cdi), "containerPath": "/opt/cdi", "options": ["ro", "bind"]}]}}
+    (host.cdi / "vendor.json").write_text(json.dumps({"cdiVersion": "1.0.0", "kind": "vendor.com/card", "containerEdits": {"env": ["DRIVER=7"]},
+                                                      "devices": [{"name": name, "containerEdits": edits} for name, edits in devices.items()]}))
+    plugins("example.com/cdi", ["a", "b"], answer=lambda ids: {"cdi_devices": [{"name": "vendor.com/card=one"}], "annotations": {"cdi.k8s.io/example": "vendor.com/card=two"}})
+    plugins("example.com/gone", ["a"], answer=lambda ids: {"cdi_devices": [{"name": "vendor.com/card=three"}]})
+    wait_for("the node to tell of them", lambda: told(host, "example.com/cdi") == ("2", "2") and told(host, "example.com/gone") == ("1", "1"))
+    pretender = asking("pretender", 1, "example.com/cdi")
+    pretender["spec"]["containers"][0].pop("resources")
+    pretender["metadata"]["annotations"] = {"cdi.k8s.io/mine": "vendor.com/card=one"}
+    host.apply(asking("edited", 1, "example.com/cdi"), pretender, asking("lost", 1, "example.com/gone"))
+    host.wait_running("edited")
+    assert inside(host, "edited", "echo $DRIVER $CARD; test -c /dev/card && echo x > /dev/card; test -f /opt/cdi/vendor.json && echo mounted; touch /opt/cdi/x || echo read-only; id -G") == "7 one\nmounted\nread-only\n0 4711"
+    assert json.loads(made.read_text())["status"] == "creating"
+    host.wait_running("pretender")
+    assert inside(host, "pretender", "echo $CARD; ls /dev/card 2>/dev/null || true") == "", "a pod's own annotations give it no device"
+    message = wait_for("the reason", lambda: host.k("get", "pod", "lost", "-o", "jsonpath={.status.containerStatuses[0].state.waiting.message}"))
+    assert f"unresolvable CDI devices vendor.com/card=three: no file in {host.cdi} says what they are" in message
+    assert host.k("get", "pod", "lost", "-o", "jsonpath={.status.containerStatuses[0].state.waiting.reason}") == "CreateContainerError"

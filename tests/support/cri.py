@@ -40,13 +40,14 @@ ListPodSandboxResponse items=1:*PodSandbox
 ImageSpec image=1 annotations=2:<>
 KeyValue key=1 value=2
 Mount container_path=1 host_path=2 readonly=3:bool propagation=5:int32 uidMappings=6:*IDMapping gidMappings=7:*IDMapping recursive_read_only=8:bool image=9:ImageSpec image_sub_path=10
+CDIDevice name=1
 Device container_path=1 host_path=2 permissions=3
 LinuxContainerResources cpu_period=1:int64 cpu_quota=2:int64 cpu_shares=3:int64 memory_limit_in_bytes=4:int64 oom_score_adj=5:int64
 Capability add_capabilities=1:* drop_capabilities=2:*
 LinuxContainerSecurityContext capabilities=1:Capability privileged=2:bool namespace_options=3:NamespaceOption run_as_user=5:Int64Value readonly_rootfs=7:bool no_new_privs=11:bool seccomp=15:SecurityProfile
 LinuxContainerConfig resources=1:LinuxContainerResources security_context=2:LinuxContainerSecurityContext
 ContainerMetadata name=1 attempt=2:uint32
-ContainerConfig metadata=1:ContainerMetadata image=2:ImageSpec command=3:* args=4:* working_dir=5 envs=6:*KeyValue mounts=7:*Mount devices=8:*Device labels=9:<> annotations=10:<> log_path=11 stdin=12:bool stdin_once=13:bool tty=14:bool linux=15:LinuxContainerConfig
+ContainerConfig metadata=1:ContainerMetadata image=2:ImageSpec command=3:* args=4:* working_dir=5 envs=6:*KeyValue mounts=7:*Mount devices=8:*Device labels=9:<> annotations=10:<> log_path=11 stdin=12:bool stdin_once=13:bool tty=14:bool linux=15:LinuxContainerConfig CDI_devices=17:*CDIDevice
 CreateContainerRequest pod_sandbox_id=1 config=2:ContainerConfig sandbox_config=3:PodSandboxConfig
 CreateContainerResponse container_id=1
 ContainerRequest container_id=1

@@ -7,6 +7,7 @@
 #include "cli/compose/shape.h"
 #include "cli/docker/container_options.h"
 #include "cli/docker/flags.h"
+#include "model/cdi_name.h"
 
 namespace estiba::cli::compose {
 namespace {
@@ -184,6 +185,10 @@ class Host {
         }
     if (const Node* devices = service_.find("devices"))
       for (const Node& device : *devices) {
+        if (model::parse_cdi_name(device.string_at("source"))) {
+          host_.append("DeviceRequests").set("Driver", "cdi").append("DeviceIDs", std::string(device.string_at("source")));
+          continue;
+        }
         Object out = host_.append("Devices");
         const std::string permissions(device.string_at("permissions"));
         out.set("PathOnHost", device.string_at("source")).set("PathInContainer", device.string_at("target"));

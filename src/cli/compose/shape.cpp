@@ -1,6 +1,7 @@
 #include "cli/compose/shape.h"
 
 #include "base/strings.h"
+#include "model/cdi_name.h"
 
 namespace estiba::cli::compose {
 namespace {
@@ -240,6 +241,7 @@ class Shaper {
       }
       const std::string text = text_of(item);
       auto parts = split(text, ':');
+      if (model::parse_cdi_name(text)) parts = {text};
       if (parts.size() > 3 || parts[0].empty())
         return stop("devices",
                     Error{Code::invalid, 0, "invalid device " + quoted(text) + ": SOURCE[:TARGET[:PERMISSIONS]] is expected", nullptr});

@@ -1,10 +1,12 @@
 #include "cli/docker/container_options.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
 #include "base/strings.h"
 #include "cli/docker/terminal.h"
+#include "model/cdi_name.h"
 #include "os/file.h"
 
 namespace estiba::cli::docker {
@@ -87,7 +89,12 @@ Result<void> add_device_numbers(Object host, std::string_view key, const std::ve
 }
 
 Result<void> add_devices(const ContainerOptions& options, Object host) {
+  std::vector<std::string> cdi;
+  std::ranges::copy_if(options.device, std::back_inserter(cdi),
+                       [](const std::string& spec) { return model::parse_cdi_name(spec).has_value(); });
+  if (!cdi.empty()) host.append("DeviceRequests").set("Driver", "cdi").set("DeviceIDs", cdi);
   for (const std::string& spec : options.device) {
+    if (model::parse_cdi_name(spec)) continue;
     const auto parts = split(spec, ':');
     auto is_mode = [](std::string_view text) { return !text.empty() && text.find_first_not_of("rwm") == text.npos; };
     std::string_view inside = parts[0], mode = "rwm";

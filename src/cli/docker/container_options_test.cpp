@@ -148,6 +148,9 @@ TEST(ContainerOptions, HealthAndRestart) {
 TEST(ContainerOptions, Gpus) {
   EXPECT_EQ(at(body_of({"--gpus", "all", "a"}), "HostConfig", "DeviceRequests"), R"([{"Count":-1,"Capabilities":[["gpu"]]}])");
   EXPECT_NE(error_of({"--gpus", "nonsense", "a"}), "");
+  const auto devices = body_of({"--device", "v.com/c=1", "--device", "/dev/x", "--device", "v.com/c=a:2", "a"});
+  EXPECT_EQ(at(devices, "HostConfig", "DeviceRequests"), R"([{"Driver":"cdi","DeviceIDs":["v.com/c=1","v.com/c=a:2"]}])");
+  EXPECT_EQ(at(devices, "HostConfig", "Devices"), R"([{"PathOnHost":"/dev/x","PathInContainer":"/dev/x","CgroupPermissions":"rwm"}])");
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "docker/errors.h"
 #include "docker/events.h"
 #include "docker/json_writer.h"
+#include "engine/cdi.h"
 #include "image/store.h"
 #include "io/pool.h"
 #include "os/cgroup.h"
@@ -93,10 +94,12 @@ struct HostFacts {
   std::string system, hostname;
   bool cgroup_v2 = true, memory = true, swap = true, cpu = true, cpuset = true, pids = true, forwarding = false;
   size_t images = 0, descriptors = 0;
+  std::vector<std::string> cdi_devices;
 };
 
-HostFacts host_facts(image::Store& store) {
+HostFacts host_facts(image::Store& store, const std::vector<std::string>& cdi_spec_dirs) {
   HostFacts out;
+  out.cdi_devices = engine::cdi_devices(cdi_spec_dirs);
   out.system = operating_system();
   char name[256] = {};
   ::gethostname(name, sizeof name - 1);
@@ -179,7 +182,8 @@ void put_registry(JsonWriter& out) {
 }
 
 Task<Result<void>> info(Daemon& daemon, ApiRequest&, io::Response& response) {
-  const HostFacts facts = co_await daemon.pool().run([store = daemon.images()] { return host_facts(*store); });
+  const HostFacts facts =
+      co_await daemon.pool().run([store = daemon.images(), dirs = daemon.options().cdi_spec_dirs] { return host_facts(*store, dirs); });
   JsonWriter out;
   out.object().put("ID", daemon.id());
   put_counts(out, daemon.containers());
@@ -205,7 +209,10 @@ Task<Result<void>> info(Daemon& daemon, ApiRequest&, io::Response& response) {
   out.put("HttpProxy", environment("HTTP_PROXY")).put("HttpsProxy", environment("HTTPS_PROXY")).put("NoProxy", environment("NO_PROXY"));
   out.put("Name", facts.hostname).put_raw("Labels", "[]").put("ExperimentalBuild", false).put("ServerVersion", engine_version);
   put_runtime(out);
-  out.put_raw("CDISpecDirs", "[]").object("FirewallBackend").put("Driver", "nftables").end().put_raw("DiscoveredDevices", "[]");
+  out.put_list("CDISpecDirs", daemon.options().cdi_spec_dirs).object("FirewallBackend").put("Driver", "nftables").end();
+  out.array("DiscoveredDevices");
+  for (const std::string& name : facts.cdi_devices) out.object().put("Source", "cdi").put("ID", name).end();
+  out.end();
   std::vector<std::string> warnings;
   if (!facts.swap) warnings.emplace_back("WARNING: No swap limit support");
   if (!daemon.options().listen_tcp.empty())

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "engine/cdi.h"
 #include "model/names.h"
 #include "node/devices/plugin.h"
 #include "node/status.h"
@@ -239,10 +240,6 @@ Task<Result<void>> Devices::give(ObjectRef pod, std::set<std::string> living) {
 
 Task<Result<void>> Devices::add_to(engine::ContainerSpec& spec, std::string pod_uid, std::string container) {
   for (auto& [resource, given] : ledger_.given_to(pod_uid, container)) {
-    if (!given.answer.cdi_devices.empty())
-      co_return fail(Code::unsupported, "the plugin of " + resource + " asks for the CDI device " +
-                                            quoted(given.answer.cdi_devices[0].name) +
-                                            ", but this node has no CDI: have it name device nodes and mounts instead");
     if (DevicePlugin* one = plugin(resource); one && one->connected()) CO_TRY(co_await one->before_start(given.ids));
     for (const auto& [name, value] : given.answer.envs)
       if (!std::ranges::contains(spec.env, name, &std::pair<std::string, std::string>::first)) spec.env.emplace_back(name, value);
@@ -254,6 +251,10 @@ Task<Result<void>> Devices::add_to(engine::ContainerSpec& spec, std::string pod_
     for (const plugin_api::DeviceSpec& device : given.answer.devices)
       spec.devices.push_back({device.host_path, device.container_path, device.permissions});
     for (const auto& [name, value] : given.answer.annotations) spec.annotations[name] = value;
+    for (const plugin_api::CdiDevice& device : given.answer.cdi_devices) spec.cdi_devices.push_back(device.name);
+    // Those of the plugin alone: what a pod's own annotations say gives it no device.
+    for (std::string& name : CO_TRY_AS("plugin of " + resource, engine::cdi_annotated(given.answer.annotations)))
+      spec.cdi_devices.push_back(std::move(name));
   }
   co_return {};
 }

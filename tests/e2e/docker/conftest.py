@@ -7,7 +7,7 @@ import docker_engine
 @pytest.fixture(scope="session")
 def shared_engine():
     """One engine for all tests of this folder that do not end it."""
-    with docker_engine.Engine() as engine:
+    with docker_engine.Engine(**{"cdi-spec-dirs": "/run/estiba/cdi,/run/estiba/cdi-later"}) as engine:
         engine.start()
         yield engine
 
