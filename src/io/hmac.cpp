@@ -8,6 +8,12 @@
 
 namespace estiba::io {
 
+std::string sha256_hex(std::string_view text) {
+  std::string out(32, '\0');
+  EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(out.data()), nullptr, EVP_sha256(), nullptr);
+  return hex_encode(out);
+}
+
 std::string hmac_sha256(std::string_view key, std::string_view text) {
   std::string out(32, '\0');
   unsigned size = 0;

@@ -8,6 +8,9 @@ namespace estiba::io {
 namespace {
 
 // RFC 4231, test case 2.
+// FIPS 180-2, appendix B.1.
+TEST(Sha256, IsTheStandardsOwn) { EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"); }
+
 TEST(Hmac, IsThatOfTheStandard) {
   EXPECT_EQ(hex_encode(hmac_sha256("Jefe", "what do ya want for nothing?")),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");

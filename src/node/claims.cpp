@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "model/local_volumes.h"
+#include "node/csi/volumes.h"
 #include "node/local_volumes.h"
 #include "volume/directory.h"
 #include "volume/group_ownership.h"
@@ -33,12 +34,24 @@ Result<void> check_claim(const Pod& pod, const Volume& volume, const model::Obje
 
 bool has_claim(const Volume& volume) { return volume.persistentVolumeClaim || volume.ephemeral; }
 
+bool is_claimed(const Volume& volume) { return has_claim(volume) || volume.csi; }
+
 std::string claim_name(const Pod& pod, const Volume& volume) {
   if (volume.persistentVolumeClaim) return volume.persistentVolumeClaim->claimName;
   return volume.ephemeral ? pod.metadata.name + "-" + volume.name : std::string();
 }
 
-Task<Result<ClaimedDirectory>> claimed_directory(const Context& context, const Pod& pod, const Volume& volume, std::optional<gid_t> group) {
+static std::unexpected<Error> no_drivers(const std::string& driver) {
+  return fail(Code::unsupported, "CSI driver " + driver + ": this node serves no drivers: start it with --kubelet-dir");
+}
+
+Task<Result<ClaimedDirectory>> claimed_directory(const Context& context, model::ObjectRef ref, const Volume& volume,
+                                                 std::optional<gid_t> group) {
+  const Pod& pod = ref.as<Pod>();
+  if (volume.csi) {
+    if (!context.csi) co_return no_drivers(volume.csi->driver);
+    co_return co_await context.csi->mount({ref, volume.name, {}, {}, volume.csi->readOnly.value_or(false)});
+  }
   const model::ObjectRef claim =
       CO_TRY(co_await context.client.get(persistent_volume_claims, pod.metadata.namespace_, claim_name(pod, volume)));
   CO_TRY(check_claim(pod, volume, claim));
@@ -51,8 +64,13 @@ Task<Result<ClaimedDirectory>> claimed_directory(const Context& context, const P
   made.readonly = (volume.persistentVolumeClaim && volume.persistentVolumeClaim->readOnly.value_or(false)) ||
                   (spec.csi && spec.csi->readOnly.value_or(false));
   made.block = spec.volumeMode == "Block";
+  if (spec.csi && spec.csi->driver != model::local_driver) {
+    if (!context.csi) co_return no_drivers(spec.csi->driver);
+    co_return co_await context.csi->mount({ref, {}, claim, bound, made.readonly});
+  }
   if (made.block && !spec.local)
-    co_return fail(Code::unsupported, "persistentvolume " + quoted(name) + ": spec.volumeMode Block is for local volumes on this node");
+    co_return fail(Code::unsupported, "persistentvolume " + quoted(name) +
+                                          ": spec.volumeMode Block is for local volumes and those of CSI drivers on this node");
   if (spec.hostPath) {
     made.path = spec.hostPath->path;
     const std::string path = made.path, type = spec.hostPath->type;
@@ -69,8 +87,7 @@ Task<Result<ClaimedDirectory>> claimed_directory(const Context& context, const P
     const std::string path = made.path;
     CO_TRY(co_await context.pool.run([=] { return volume::make_empty_dir(path, group); }));
   } else {
-    co_return fail(Code::unsupported, "persistentvolume " + quoted(name) + ": this node mounts hostPath, local and " +
-                                          std::string(model::local_driver) + " volumes only");
+    co_return fail(Code::unsupported, "persistentvolume " + quoted(name) + ": this node mounts hostPath, local and csi volumes only");
   }
   // A hostPath stays as the machine has it.
   if (group && !spec.hostPath && !made.block) {

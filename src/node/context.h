@@ -19,6 +19,7 @@
 
 namespace estiba::node {
 
+class CsiVolumes;
 class Devices;
 
 struct Options {
@@ -27,6 +28,7 @@ struct Options {
   std::string data_dir = "/var/lib/estiba";  ///< pods/<uid>/volumes below it
   std::string run_dir = "/run/estiba";       ///< volumes/<uid>: what must not reach a disk (secrets, tokens)
   std::string log_root = "/var/log/pods", log_links = "/var/log/containers";
+  std::string kubelet_dir;              ///< plugins_registry, plugins and pods below it, for drivers; empty: none are served
   std::string cgroup_root = "/estiba";  ///< parent of all pods' groups
   std::string cluster_domain = "cluster.local";
   std::string pod_cidr;  ///< written to the Node when not empty; of both families with a comma between them
@@ -57,6 +59,7 @@ struct Context {
   ProbeMetrics* probes = nullptr;     ///< null: nobody counts
   UserIds* user_ids = nullptr;        ///< null: there are no user namespaces
   Devices* devices = nullptr;         ///< null: device plugins are not served
+  CsiVolumes* csi = nullptr;          ///< null: drivers of storage are not served
   std::function<void()> room_made{};  ///< called when a pod has ended, or needs less than it did; null: nobody waits for room
 };
 

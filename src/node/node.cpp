@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "node/csi/volumes.h"
 #include "node/devices/devices.h"
 #include "node/resources.h"
 #include "node/streams.h"
@@ -13,8 +14,9 @@ Node::Node(Options options, Executor& loop, client::Client& client, engine::Engi
     : informers_(client),
       events_(client, loop, "kubelet", options.node_name),
       user_ids_(options.data_dir, options.user_ids_per_pod),
-      context_{std::move(options),     loop, client, informers_, engine, network, pool, events_, &probes_, &user_ids_, nullptr,
+      context_{std::move(options),     loop, client, informers_, engine, network, pool, events_, &probes_, &user_ids_, nullptr, nullptr,
                [this] { room_made(); }},
+      csi_(context_.options.kubelet_dir.empty() ? nullptr : new CsiVolumes(context_)),
       registration_(context_),
       static_pods_(
           context_, [this](const model::ObjectRef& pod) { start_worker(pod); },
@@ -22,7 +24,13 @@ Node::Node(Options options, Executor& loop, client::Client& client, engine::Engi
             const auto found = workers_.find(uid);
             return found == workers_.end() ? nullptr : found->second.get();
           }),
-      evictions_(context_, eviction_parts()) {}
+      evictions_(context_, eviction_parts()) {
+  context_.csi = csi_.get();
+  if (csi_)
+    csi_->on_driver([this](const std::string&) {
+      for (auto& [uid, worker] : workers_) worker->driver_registered();
+    });
+}
 
 Evictions::Parts Node::eviction_parts() {
   return {.workers =
@@ -62,6 +70,7 @@ Task<Result<void>> Node::start() {
   auto users = co_await context_.pool.run([this] { return user_ids_.open(context_.options.run_dir); });
   if (!users) log::info("node", "no user namespaces: pods with hostUsers: false will not start", {{"error", users.error()}});
   context_.options.user_namespaces = user_ids_.offered();
+  if (csi_) co_await csi_->recover();
   registration_.on_address([this] { address_changed(); });
   co_await static_pods_.start();
   evictions_.start();  // before the first word to the server: it is to know how things are
@@ -205,6 +214,9 @@ Task<void> Node::remove_orphans() {
     PodVolumes volumes(context_, sandbox.uid);
     if (auto removed = co_await volumes.remove(); removed) user_ids_.release(sandbox.uid);
   }
+  if (csi_)
+    for (const std::string& uid : csi_->pods())
+      if (!workers_.contains(uid)) csi_->release_later(uid);
 }
 
 }  // namespace estiba::node

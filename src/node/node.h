@@ -19,6 +19,7 @@
 
 namespace estiba::node {
 
+class CsiVolumes;
 class ExitWatch;
 
 class Node {
@@ -30,6 +31,9 @@ class Node {
 
   /// Device plugins' devices, which outlive the node; before start().
   void use(Devices& devices);
+
+  /// Drivers of storage; null where none are served.
+  CsiVolumes* csi() { return csi_.get(); }
 
   /// Finds the containers of an earlier run again, registers the node, and starts to run pods. Returns when that is done.
   Task<Result<void>> start();
@@ -78,6 +82,7 @@ class Node {
   ProbeMetrics probes_;
   UserIds user_ids_;
   Context context_;
+  std::unique_ptr<CsiVolumes> csi_;
   Registration registration_;
   LocalVolumes local_volumes_{context_};
   StaticPods static_pods_;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "node/container_spec.h"
+#include "node/csi/volumes.h"
 #include "node/pod_worker.h"
 
 namespace estiba::node {
@@ -64,6 +65,7 @@ Task<bool> PodWorker::clean_up() {
     co_return false;
   }
   if (auto removed = co_await volumes_.remove(); !removed) {
+    if (!gone_) event(client::EventType::warning, "FailedUnMount", removed.error().message);
     report("volumes", removed.error());
     co_return false;
   }
@@ -103,6 +105,7 @@ Task<void> PodWorker::rest() {
   sandbox_ready_ = false;
   (void)co_await context_.network.detach(uid_);
   if (evicted()) co_await drop_content();
+  if (context_.csi) context_.csi->release_later(uid_);  // others may want what it had
   rested_ = true;
   if (context_.room_made) context_.room_made();
   status_changed();

@@ -181,7 +181,14 @@ void PodWorker::source_changed(bool secret, std::string_view name) {
 }
 
 void PodWorker::claim_changed(std::string_view name) {
-  if (volumes_ready_ || !PodVolumes::claims(spec(), name)) return;
+  if ((volumes_ready_ && !volumes_.has_of_driver()) || !PodVolumes::claims(spec(), name)) return;
+  volumes_stale_ = true;
+  volume_backoff_.reset();
+  wake();
+}
+
+void PodWorker::driver_registered() {
+  if (volumes_ready_ || std::ranges::none_of(spec().spec.volumes, is_claimed)) return;
   volumes_stale_ = true;
   volume_backoff_.reset();
   wake();
@@ -397,7 +404,9 @@ Task<bool> PodWorker::ensure_volumes() {
     co_return volumes_ready_;
   }
   volumes_stale_ = false;
-  auto prepared = co_await volumes_.prepare(pod_);
+  const auto outcome = co_await prepare_volumes();
+  if (!outcome) co_return false;  // it is to go
+  const Result<void>& prepared = *outcome;
   if (!prepared) {
     volumes_stale_ = true;
     retry_later(volume_backoff_, "FailedMount", prepared.error());
@@ -407,6 +416,21 @@ Task<bool> PodWorker::ensure_volumes() {
   volumes_ready_ = true;
   if (volumes_.next_refresh() != Instant::max()) wake_at(volumes_.next_refresh());
   co_return true;
+}
+
+// A driver may take its time, or never answer: a pod that is to go waits for none. Nothing then.
+Task<std::optional<Result<void>>> PodWorker::prepare_volumes() {
+  std::optional<Result<void>> out;
+  Job job([](PodWorker* self, std::optional<Result<void>>* result) -> Task<void> {
+    *result = co_await self->volumes_.prepare(self->pod_);
+    self->wake();
+  }(this, &out));
+  while (!out && !ending()) {
+    wake_.reset();
+    co_await wake_.wait();
+  }
+  wake();  // what else has woken it is looked at in the next round
+  co_return out;
 }
 
 Task<bool> PodWorker::ensure_sandbox() {

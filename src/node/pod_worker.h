@@ -37,6 +37,8 @@ class PodWorker {
   void source_changed(bool secret, std::string_view name);
   /// A PersistentVolumeClaim has changed: who waits for it looks again.
   void claim_changed(std::string_view name);
+  /// A driver of storage has registered: who waits for it looks again.
+  void driver_registered();
   /// A request for one of its certificates was answered, or is gone.
   void certificate_answered();
   /// The node has another address.
@@ -117,6 +119,7 @@ class PodWorker {
   void adopt_containers(const engine::SandboxStatus& sandbox);
   Task<void> sync();
   Task<bool> ensure_volumes();
+  Task<std::optional<Result<void>>> prepare_volumes();
   Task<bool> ensure_sandbox();
   Task<Result<void>> make_sandbox();
   Task<Result<void>> check_runtime_class(std::string name);

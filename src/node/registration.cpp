@@ -14,6 +14,7 @@
 #include "model/quantity.h"
 #include "model/types/coordination_v1.h"
 #include "node/container_spec.h"
+#include "node/csi/volumes.h"
 #include "node/devices/devices.h"
 #include "node/machine.h"
 #include "node/node_events.h"
@@ -268,6 +269,8 @@ Task<Result<void>> Registration::put_status() {
       status.capacity[resource] = std::to_string(count.capacity);
       status.allocatable[resource] = std::to_string(count.allocatable);
     }
+  if (context_.csi) status.volumesInUse = context_.csi->in_use();
+  status.volumesAttached = before.status.volumesAttached;  // the attach/detach controller's
   for (NodeCondition& condition : status.conditions)
     for (const NodeCondition& old : before.status.conditions)
       if (old.type == condition.type && old.status == condition.status && !old.lastTransitionTime.empty())

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "model/codec.h"
 #include "model/quantity.h"
-#include "model/types/authentication_v1.h"
+#include "node/csi/volumes.h"
+#include "node/pod_token.h"
 #include "node/sources.h"
 #include "node/trust_bundles.h"
 #include "volume/directory.h"
@@ -117,6 +119,7 @@ bool PodVolumes::uses_metadata(const Pod& pod) {
 Instant PodVolumes::next_refresh() const {
   Instant next = std::min(bundles_refresh_at_, certificates_.next_look());
   for (const auto& [_, token] : tokens_) next = std::min(next, token.refresh_at);
+  for (const auto& [_, claimed] : claimed_) next = std::min(next, claimed.look_again_at);
   return next;
 }
 
@@ -125,7 +128,7 @@ Task<Result<void>> PodVolumes::prepare(model::ObjectRef ref) {
   // All of them at once: signers take their time.
   co_await certificates_.look(ref, [this](const std::string& volume) { return memory_dir() + "/" + volume; });
   for (const Volume& volume : pod.spec.volumes)
-    CO_TRY_AS("MountVolume.SetUp failed for volume " + quoted(volume.name), co_await prepare_one(pod, volume));
+    CO_TRY_AS("MountVolume.SetUp failed for volume " + quoted(volume.name), co_await prepare_one(ref, volume));
   co_return {};
 }
 
@@ -152,7 +155,28 @@ static Result<uint64_t> page_of_medium(std::string_view medium, const Pod& pod) 
   return uint64_t(model::quantity_to_int64(found));
 }
 
-Task<Result<void>> PodVolumes::prepare_one(const Pod& pod, const Volume& volume) {
+bool PodVolumes::has_of_driver() const {
+  return std::ranges::any_of(claimed_, [](const auto& entry) { return entry.second.csi; });
+}
+
+// What a running pod has mounted stays, whatever becomes of its claim; a driver that has more to do for it is asked again.
+Task<Result<void>> PodVolumes::prepare_claimed(model::ObjectRef ref, const Volume& volume) {
+  const auto known = claimed_.find(volume.name);
+  if (known != claimed_.end() && !known->second.csi) co_return {};
+  auto made = co_await claimed_directory(context_, ref, volume, fs_group(ref.as<Pod>()));
+  if (made) {
+    claimed_[volume.name] = std::move(*made);
+    co_return {};
+  }
+  if (known == claimed_.end()) co_return std::unexpected(std::move(made.error()));
+  log::warn("node", "a mounted volume is not looked after; will try again",
+            {{"pod", client::key_of(ref)}, {"volume", volume.name}, {"error", made.error()}});
+  known->second.look_again_at = context_.loop.now() + std::chrono::seconds(30);
+  co_return {};
+}
+
+Task<Result<void>> PodVolumes::prepare_one(model::ObjectRef ref, const Volume& volume) {
+  const Pod& pod = ref.as<Pod>();
   const std::string path = path_of(volume);
   const auto group = fs_group(pod);
   if (volume.emptyDir) {
@@ -171,17 +195,12 @@ Task<Result<void>> PodVolumes::prepare_one(const Pod& pod, const Volume& volume)
     const std::string type = volume.hostPath->type;
     co_return co_await context_.pool.run([=] { return volume::check_host_path(path, type); });
   }
-  if (has_claim(volume)) {
-    // What a running pod has mounted stays, whatever becomes of its claim.
-    if (!claimed_.contains(volume.name)) claimed_[volume.name] = CO_TRY(co_await claimed_directory(context_, pod, volume, group));
-    co_return {};
-  }
+  if (is_claimed(volume)) co_return co_await prepare_claimed(ref, volume);
   if (volume.image) co_return {};  // pulled with the images of the containers that have it, and mounted by the engine
   if (!has_files(volume))
-    co_return fail(
-        Code::unsupported,
-        kind_of(volume) +
-            ": this node knows claims, ephemeral, emptyDir, hostPath, configMap, secret, projected, downwardAPI and image volumes only");
+    co_return fail(Code::unsupported, kind_of(volume) +
+                                          ": this node knows claims, csi, ephemeral, emptyDir, hostPath, configMap, secret, projected, "
+                                          "downwardAPI and image volumes only");
   volume::Files files;
   if (volume.configMap) {
     const auto& source = *volume.configMap;
@@ -269,19 +288,8 @@ Task<Result<std::string>> PodVolumes::token(const Pod& pod, const ServiceAccount
   const Instant now = context_.loop.now();
   if (auto known = tokens_.find(key); known != tokens_.end() && now < known->second.refresh_at) co_return known->second.text;
   const int64_t seconds = source.expirationSeconds.value_or(3600);
-  model::authentication_v1::TokenRequest request;
-  request.spec.expirationSeconds = seconds;
-  if (!source.audience.empty()) request.spec.audiences = {source.audience};
-  auto& bound = request.spec.boundObjectRef.ensure();
-  bound.apiVersion = "v1";
-  bound.kind = "Pod";
-  bound.name = pod.metadata.name;
-  bound.uid = pod.metadata.uid;
-  const std::string account = pod.spec.serviceAccountName.empty() ? "default" : pod.spec.serviceAccountName;
-  auto answer = co_await context_.client.call(client::service_accounts, pod.metadata.namespace_, account, "token", model::encode(request));
-  if (!answer) co_return std::unexpected(std::move(answer.error()).context("token of service account " + quoted(account)));
-  auto document = CO_TRY(json::Document::parse(*answer));
-  Token token{std::string(document.root().string_at("status", "token")), now + std::chrono::seconds(seconds) * 4 / 5};
+  auto made = CO_TRY(co_await request_pod_token(context_, pod, source.audience, seconds));
+  Token token{std::move(made.token), now + std::chrono::seconds(seconds) * 4 / 5};
   co_return (tokens_[key] = std::move(token)).text;
 }
 
@@ -346,10 +354,12 @@ Task<Result<void>> PodVolumes::remove() {
   tokens_.clear();
   certificates_.forget();
   bundles_refresh_at_ = Instant::max();
-  co_return co_await context_.pool.run([=]() -> Result<void> {
+  auto removed = co_await context_.pool.run([=]() -> Result<void> {
     TRY(volume::remove_dir_tree(disk));
     return volume::remove_dir_tree(memory);
   });
+  if (!removed || !context_.csi) co_return removed;
+  co_return co_await context_.csi->release(uid_);
 }
 
 }  // namespace estiba::node

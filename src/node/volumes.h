@@ -40,6 +40,8 @@ class PodVolumes {
   static bool uses(const model::core_v1::Pod& pod, bool secret, std::string_view name);
   /// Whether a volume of the pod has this claim, of its own or made for it.
   static bool claims(const model::core_v1::Pod& pod, std::string_view claim);
+  /// Whether a volume of the pod is one of a driver, and was mounted.
+  bool has_of_driver() const;
   /// Whether the volumes follow the pod's own metadata (downwardAPI).
   static bool uses_metadata(const model::core_v1::Pod& pod);
   /// When a token or certificate must be renewed or a trust bundle be looked at again; the far future when there is none.
@@ -60,7 +62,8 @@ class PodVolumes {
     std::string text;
     Instant refresh_at{};
   };
-  Task<Result<void>> prepare_one(const model::core_v1::Pod& pod, const model::core_v1::Volume& volume);
+  Task<Result<void>> prepare_one(model::ObjectRef pod, const model::core_v1::Volume& volume);
+  Task<Result<void>> prepare_claimed(model::ObjectRef pod, const model::core_v1::Volume& volume);
   Task<Result<bool>> add_source(const model::core_v1::Pod& pod, PodCertificates::Place place,
                                 const model::core_v1::VolumeProjection& source, mode_t mode, volume::Files* files);
   Task<Result<bool>> add_object(const model::core_v1::Pod& pod, bool secret, std::string name, std::vector<model::core_v1::KeyToPath> items,

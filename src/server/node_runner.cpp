@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "network/network.h"
 #include "node/api.h"
+#include "node/csi/volumes.h"
 #include "node/devices/devices.h"
 #include "node/node.h"
 #include "node/plugins/registry.h"
@@ -77,6 +78,7 @@ node::Options NodeRunner::State::node_options() const {
   for (std::string_view ip : split(settings.address, ',')) out.node_ips.emplace_back(ip);
   out.data_dir = settings.data_dir;
   out.run_dir = settings.run_dir;
+  out.kubelet_dir = settings.kubelet_dir;
   out.cgroup_root = cgroup_root();
   out.cluster_domain = settings.cluster_domain;
   out.pod_cidr = settings.pod_cidr;
@@ -106,13 +108,13 @@ Task<Result<void>> NodeRunner::start() {
   }
   s.node = std::make_unique<node::Node>(s.node_options(), s.loop, *s.client, *s.engine, *s.network, s.pool);
   s.start_devices();
-  s.start_plugins();
   s.node->on_address([state = &s] {
     if (state->on_address) state->on_address(join(state->node->context().options.node_ips, ","));
   });
   s.api = std::make_unique<node::NodeApi>(*s.node, s.loop);
   CO_TRY_AS("the node's API", s.api->listen("", s.settings.api_port, s.tls));
   CO_TRY(co_await s.node->start());
+  s.start_plugins();  // there is a Node now, of which they may say things
   s.labelling = Job(keep_serving_label(*s.client, s.settings.node_name, s.settings.ingress.has_value()));
   if (!s.settings.cri_socket.empty()) CO_TRY_AS("--cri-socket " + s.settings.cri_socket, co_await s.start_cri());
   if (s.settings.docker_socket.empty()) co_return {};
@@ -133,6 +135,7 @@ void NodeRunner::State::start_plugins() {
   if (settings.kubelet_dir.empty()) return;
   plugins = std::make_unique<node::PluginRegistry>(settings.kubelet_dir + "/plugins_registry", pool);
   if (devices) plugins->serve(node::device_plugin_type, devices->registry_handler());
+  if (node->csi()) plugins->serve(node::csi_plugin_type, node->csi()->drivers().registry_handler());
   if (auto started = plugins->start(); !started)
     log::warn("node", "plugins are not served", {{"flag", "--kubelet-dir"}, {"error", started.error()}});
 }

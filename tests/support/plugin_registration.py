@@ -1,4 +1,5 @@
 """Registers a plugin by a socket of its own, as a driver's node-driver-registrar does: Debian's gRPC."""
+import pathlib
 import queue
 from concurrent import futures
 
@@ -24,7 +25,8 @@ class Registration:
         methods = {"GetInfo": unary(lambda request, context: self.info, "Empty", "Info"),
                    "NotifyRegistrationStatus": unary(self.notified, "Status", "Empty")}
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("pluginregistration.Registration", methods),))
-        self.server.add_insecure_port(f"unix:{folder}/{file}")
+        self.path = pathlib.Path(folder) / file
+        self.server.add_insecure_port(f"unix:{self.path}")
         self.server.start()
 
     def notified(self, request, context):
@@ -33,3 +35,4 @@ class Registration:
 
     def close(self):
         self.server.stop(0).wait()
+        self.path.unlink(missing_ok=True)
