@@ -64,6 +64,19 @@ Result<std::shared_ptr<const Kept>> kept(const store::Entry& entry, const Strate
   return std::static_pointer_cast<const Kept>(std::move(there));
 }
 
+void lighten(const store::Entry& entry) {
+  const auto there = entry.attachment();
+  if (!there) return;
+  const auto& before = static_cast<const Kept&>(*there);
+  model::ObjectPtr lighter = model::Object::lighter(before.object);
+  if (lighter == before.object) return;
+  auto now = std::make_shared<Kept>();
+  now->object = std::move(lighter);
+  now->selectable = before.selectable;
+  now->conformed.store(before.conformed.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  entry.replace(there, std::move(now));
+}
+
 Result<model::ObjectRef> object_of(const store::Entry& entry, const Resource& resource) {
   auto facts = TRY(kept(entry, strategy_of(resource)));
   if (!model::custom_of(resource)) return model::ObjectRef{TRY(in_version(facts->object, resource)), entry.mod_revision};

@@ -47,6 +47,9 @@ Result<std::shared_ptr<const Kept>> make_kept(const json::Node& root, const Stra
 /// What is kept beside an entry; parsed now if the entry came from disk.
 Result<std::shared_ptr<const Kept>> kept(const store::Entry& entry, const Strategy& strategy);
 
+/// Changes what is kept beside the entry to the lighter version of its object (model::Object::lighter). Any thread.
+void lighten(const store::Entry& entry);
+
 /// The entry as the resource's version shows it.
 Result<model::ObjectRef> object_of(const store::Entry& entry, const Resource& resource);
 

@@ -1,5 +1,8 @@
 #include "client/informer.h"
 
+#include <mutex>
+#include <unordered_set>
+
 #include "base/log.h"
 #include "base/strings.h"
 #include "client/backoff.h"
@@ -22,12 +25,47 @@ std::pair<std::string, std::string> split_key(std::string_view key) {
   return {std::string(key.substr(0, slash)), std::string(key.substr(slash + 1))};
 }
 
-Informer::Informer(Client& client, Resource resource, std::string ns, ListOptions options)
-    : client_(client), resource_(resource), ns_(std::move(ns)), options_(std::move(options)) {
-  job_ = Job(run());
+namespace {
+
+/// The informers of all threads.
+struct Everybody {
+  std::mutex mutex;
+  std::unordered_set<Informer*> informers;
+};
+Everybody& everybody() {
+  static Everybody one;
+  return one;
 }
 
-Informer::~Informer() = default;
+constexpr size_t shed_at_once = 512;  // buckets, each of about one object
+
+}  // namespace
+
+Informer::Informer(Client& client, Resource resource, std::string ns, ListOptions options)
+    : client_(client),
+      resource_(resource),
+      ns_(std::move(ns)),
+      options_(std::move(options)),
+      self_(std::make_shared<Informer*>(this)),
+      executor_(*Executor::current()) {
+  job_ = Job(run());
+  std::lock_guard lock(everybody().mutex);
+  everybody().informers.insert(this);
+}
+
+Informer::~Informer() {
+  *self_ = nullptr;
+  std::lock_guard lock(everybody().mutex);
+  everybody().informers.erase(this);
+}
+
+void shed_decoded() {
+  std::lock_guard lock(everybody().mutex);
+  for (Informer* informer : everybody().informers)
+    informer->executor_.post([self = informer->self_] {
+      if (*self) (*self)->shedding_ = Job((*self)->shed());
+    });
+}
 
 // --- reading ---------------------------------------------------------------------------------------------------------
 
@@ -77,6 +115,24 @@ void Informer::on_change(Handler handler) {
   for (const model::ObjectRef& object : list()) added({}, object);
 }
 
+void Informer::on_lighter(UniqueFunction<void(const model::ObjectRef& object)> handler) { keepers_.push_back(std::move(handler)); }
+
+// By buckets, since the map may change between two turns: objects that move to other buckets meanwhile may be left out.
+Task<void> Informer::shed() {
+  for (size_t bucket = 0; bucket < objects_.bucket_count(); ++bucket) {
+    if (bucket % shed_at_once == shed_at_once - 1) {
+      co_await yield_now();
+      if (bucket >= objects_.bucket_count()) break;
+    }
+    for (auto it = objects_.begin(bucket); it != objects_.end(bucket); ++it) {
+      model::ObjectPtr lighter = model::Object::lighter(it->second.object);
+      if (lighter == it->second.object) continue;
+      it->second.object = std::move(lighter);
+      for (auto& keeper : keepers_) keeper(it->second);
+    }
+  }
+}
+
 Informer::Index Informer::add_index(IndexFunction function) {
   indexes_.push_back(std::make_unique<IndexData>(IndexData{std::move(function), {}}));
   for (const auto& [key, object] : objects_) link(*indexes_.back(), &object);
@@ -90,7 +146,8 @@ Informer::Index Informer::shared_index(std::string_view name, IndexFunction func
 }
 
 Informer::Index Informer::namespace_index() {
-  return shared_index("namespace", [](const model::Object& object, std::vector<std::string>& values) { values.push_back(object.meta().ns); });
+  return shared_index("namespace",
+                      [](const model::Object& object, std::vector<std::string>& values) { values.push_back(object.meta().ns); });
 }
 
 Informer::Index Informer::owner_index() {
@@ -214,7 +271,8 @@ Task<void> Informer::run() {
     if (progressed) backoff.reset();
     // A watch that ends is normal: a server's time limit, a restart. What does not begin is worth a line.
     const bool failing = !result && !began;
-    if (failing && !said) log::info("informer", "waiting to list and watch again", {{"resource", std::string(resource_.name)}, {"error", result.error()}});
+    if (failing && !said)
+      log::info("informer", "waiting to list and watch again", {{"resource", std::string(resource_.name)}, {"error", result.error()}});
     said = failing;
     co_await sleep_for(backoff.next());
   }
@@ -222,8 +280,8 @@ Task<void> Informer::run() {
 
 Informer& Informers::of(Resource resource, std::string ns, ListOptions options) {
   std::string key;
-  for (std::string_view part : {resource.group, resource.version, resource.name, std::string_view(ns), std::string_view(options.label_selector),
-                                std::string_view(options.field_selector)})
+  for (std::string_view part : {resource.group, resource.version, resource.name, std::string_view(ns),
+                                std::string_view(options.label_selector), std::string_view(options.field_selector)})
     key.append(part).push_back('\n');
   auto& informer = informers_[key];
   if (!informer) informer = std::make_unique<Informer>(client_, resource, std::move(ns), std::move(options));

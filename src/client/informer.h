@@ -7,6 +7,8 @@
 //    what differs. Both with back-off.
 //  - `observe` puts in what a write of our own returned, so that a controller sees its writes at once; the watch's later
 //    report of the same revision changes nothing. Between lists and watches the newest revision of an object always wins.
+//  - Of objects that nobody has looked at for a while the typed structs can be let go (`shed_decoded`): the informer changes to
+//    their lighter versions, as if there had been an update that changes nothing. Nobody is told but who has asked for it.
 #pragma once
 #include <memory>
 #include <string>
@@ -48,6 +50,8 @@ class Informer {
 
   /// What is known already is reported as added, now. Handlers live as long as the informer.
   void on_change(Handler handler);
+  /// For who keeps objects beside the informer: called with what the same revision of an object is from now on.
+  void on_lighter(UniqueFunction<void(const model::ObjectRef& object)> handler);
   /// What is known already is indexed, now.
   Index add_index(IndexFunction function);
   /// The index called `name`, made at the first call: so that several users share one.
@@ -107,6 +111,8 @@ class Informer {
   void link(IndexData& index, const model::ObjectRef* object);
   void unlink(IndexData& index, const model::ObjectRef* object);
   const Bucket* bucket_of(Index index, std::string_view value) const;
+  friend void shed_decoded();
+  Task<void> shed();
 
   Client& client_;
   const Resource resource_;
@@ -116,11 +122,19 @@ class Informer {
   std::unordered_map<std::string, model::ObjectRef, Hash, std::equal_to<>> objects_;
   std::vector<std::unique_ptr<IndexData>> indexes_;
   std::vector<std::unique_ptr<Handler>> handlers_;
+  std::vector<UniqueFunction<void(const model::ObjectRef&)>> keepers_;
   std::unordered_map<std::string, Index, Hash, std::equal_to<>> shared_indexes_;
   std::vector<std::string> scratch_;
   Event synced_;
+  std::shared_ptr<Informer*> self_;  // null when this is gone
+  Executor& executor_;
+  Job shedding_;
   Job job_;  // last: ends first
 };
+
+/// Has all informers of this process change to the lighter versions of their objects (model::Object::lighter), each on its own thread, some
+/// hundred objects at a time. Any thread.
+void shed_decoded();
 
 /// The informers of one thread: whoever asks for the same resource shares one.
 class Informers {

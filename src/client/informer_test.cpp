@@ -4,6 +4,7 @@
 
 #include "base/fake_executor.h"
 #include "client/testing/fake_client.h"
+#include "model/types/core_v1.h"
 
 namespace estiba::client {
 namespace {
@@ -128,9 +129,8 @@ TEST_F(InformerTest, AnOldRemovalDoesNotTakeANewerObjectOfThatName) {
 
 TEST_F(InformerTest, IndexesFollowChanges) {
   Informer informer(server, pods);
-  const Informer::Index by_label = informer.add_index([](const model::Object& object, std::vector<std::string>& values) {
-    values.emplace_back(object.meta().label("l"));
-  });
+  const Informer::Index by_label = informer.add_index(
+      [](const model::Object& object, std::vector<std::string>& values) { values.emplace_back(object.meta().label("l")); });
   executor.run();
   server.add(pods, "x", pod("a", "1"));
   server.add(pods, "x", pod("b", "1"));
@@ -152,6 +152,30 @@ TEST_F(InformerTest, IsQuietWhenNothingHappens) {
   executor.run();
   EXPECT_EQ(executor.timers(), 0u);
   EXPECT_EQ(executor.run(), 0u);
+}
+
+TEST_F(InformerTest, DecodedStructsAreShedUnderItsUsers) {
+  const int before = 2000;
+  for (int i = 0; i < before; ++i) server.add(pods, "x", pod("p" + std::to_string(i)));
+  Informer one(server, pods), other(server, pods);
+  executor.run();
+  const auto node = one.add_index([](const model::Object& object, std::vector<std::string>& values) {
+    values.push_back(object.as<model::core_v1::Pod>().metadata.name);
+  });
+  listen(other);
+  take();
+  std::vector<ObjectRef> told;
+  one.on_lighter([&](const ObjectRef& object) { told.push_back(object); });
+  const ObjectRef mine = one.get("x", "p7");
+  shed_decoded();
+  executor.run();
+  EXPECT_TRUE(take().empty()) << "nothing has changed";
+  ASSERT_EQ(told.size(), size_t(before));
+  EXPECT_NE(one.get("x", "p7").object, mine.object);
+  EXPECT_EQ(one.get("x", "p7").object, other.get("x", "p7").object) << "all share the lighter one";
+  EXPECT_EQ(one.get("x", "p7").print(), mine.print());
+  EXPECT_EQ(one.find(node, "p7").at(0).object, one.get("x", "p7").object);
+  EXPECT_EQ(mine.as<model::core_v1::Pod>().metadata.name, "p7");
 }
 
 TEST_F(InformerTest, BacksOffWhileTheServerIsAway) {

@@ -95,9 +95,10 @@ struct StatusWriter::State {
     const auto addresses = serving_addresses(nodes->list());
     for (const ObjectRef& one : ingresses) CO_TRY(co_await write(ingress_resource, one, ingress_patch(one, addresses)));
     const auto made = objects.make(ports);
+    const auto routes = objects.routes();  // that it was made of
     for (const GatewayStatus& one : made.gateways.gateways)
       CO_TRY(co_await write(gateway_resource, one.object, gateway_patch(one, addresses, now)));
-    for (const ObjectRef& route : objects.routes()) {
+    for (const ObjectRef& route : routes) {
       const auto outcome =
           std::ranges::find_if(made.gateways.routes, [&](const RouteStatus& one) { return one.object.object == route.object; });
       const client::Resource resource = route.meta().kind == grpc_route_kind ? grpc_route_resource : http_route_resource;

@@ -192,12 +192,23 @@ Result<ObjectPtr> Object::parse(std::string_view text) {
   return make(document.root());
 }
 
+static std::atomic<int64_t> decoded_structs{0};
+
+int64_t Object::decoded() { return decoded_structs.load(std::memory_order_relaxed); }
+
+void Object::destroy(const Typed& typed) {
+  if (typed.layout) {
+    typed.layout->operations.destroy(typed.value);
+    decoded_structs.fetch_sub(1, std::memory_order_relaxed);
+  } else {
+    delete static_cast<ObjectPtr*>(typed.value);
+  }
+}
+
 Object::~Object() {
   for (Typed* typed = typed_.load(); typed;) {
-    Typed* next = typed->next;
-    typed->layout->operations.destroy(typed->value);
-    delete typed;
-    typed = next;
+    destroy(*typed);
+    delete std::exchange(typed, typed->next);
   }
 }
 
@@ -225,25 +236,39 @@ void Object::print_metadata_to(std::string& out, int64_t revision) const {
   out.append(std::string_view(json_).substr(rv_at_, metadata_end_ - rv_at_));
 }
 
-const void* Object::typed(const codec::Struct& layout) const {
-  Typed* head = typed_.load(std::memory_order_acquire);
-  for (Typed* typed = head; typed; typed = typed->next)
-    if (typed->layout == &layout) return typed->value;
-  void* value = layout.operations.make();
-  // The stored text was printed by us: it parses, and what does not fit is left out.
-  static constexpr std::string_view of_the_server[] = {"managedFields"};  // as long as all the rest
-  if (auto document = json::parse_without(json_, "metadata", of_the_server))
-    (void)codec::decode_into(layout, value, document->root(), true);
-  auto* mine = new Typed{&layout, value, head};
+// Adds to the list, unless another thread has added one of that layout meanwhile: then that one's value.
+void* Object::keep(const codec::Struct* layout, void* value, Typed* head) const {
+  auto* mine = new Typed{layout, value, head};
   while (!typed_.compare_exchange_weak(mine->next, mine, std::memory_order_acq_rel, std::memory_order_acquire)) {
     for (Typed* other = mine->next; other; other = other->next) {
-      if (other->layout != &layout) continue;
-      layout.operations.destroy(value);
+      if (other->layout != layout) continue;
+      destroy(*mine);
       delete mine;
       return other->value;
     }
   }
   return value;
+}
+
+const void* Object::typed(const codec::Struct& layout) const {
+  Typed* head = typed_.load(std::memory_order_acquire);
+  for (Typed* typed = head; typed; typed = typed->next)
+    if (typed->layout == &layout) return typed->value;
+  void* value = layout.operations.make();
+  decoded_structs.fetch_add(1, std::memory_order_relaxed);
+  // The stored text was printed by us: it parses, and what does not fit is left out.
+  static constexpr std::string_view of_the_server[] = {"managedFields"};  // as long as all the rest
+  if (auto document = json::parse_without(json_, "metadata", of_the_server))
+    (void)codec::decode_into(layout, value, document->root(), true);
+  return keep(&layout, value, head);
+}
+
+ObjectPtr Object::lighter(const ObjectPtr& object) {
+  Typed* head = object->typed_.load(std::memory_order_acquire);
+  if (!head) return object;
+  for (Typed* typed = head; typed; typed = typed->next)
+    if (!typed->layout) return *static_cast<ObjectPtr*>(typed->value);
+  return *static_cast<ObjectPtr*>(object->keep(nullptr, new ObjectPtr(new Object(*object)), head));
 }
 
 std::string ObjectRef::print() const {

@@ -78,15 +78,23 @@ class Object {
   const T& as() const {
     return *static_cast<const T*>(typed(T::layout_));
   }
+  /// The object without its typed structs, which are larger than its text: the same for all who ask, `object` itself while it has none.
+  /// References into the structs stay valid as long as `object` does, so a cache forgets them by changing to the lighter one. Any thread.
+  static std::shared_ptr<const Object> lighter(const std::shared_ptr<const Object>& object);
+  /// How many typed structs there are in this process. Any thread.
+  static int64_t decoded();
 
  private:
   Object() = default;
+  Object(const Object& other) : meta_(other.meta_), json_(other.json_), rv_at_(other.rv_at_), metadata_end_(other.metadata_end_) {}
   // What has been decoded: a list that only grows, nearly always of one.
   struct Typed {
-    const codec::Struct* layout;
+    const codec::Struct* layout;  // null: the value is the lighter object, a std::shared_ptr<const Object>
     void* value;
     Typed* next;
   };
+  static void destroy(const Typed& typed);
+  void* keep(const codec::Struct* layout, void* value, Typed* head) const;
   const void* typed(const codec::Struct& layout) const;
   Meta meta_;
   SharedText json_;

@@ -97,6 +97,31 @@ TEST(Object, TheTypedStructIsDecodedOnceAndSharedBetweenThreads) {
   EXPECT_EQ(object->as<core_v1::Binding>().metadata.name, "web");
 }
 
+TEST(Object, TheLighterOneIsTheSameForAllAndHasNothingDecoded) {
+  const int64_t before = Object::decoded();
+  ObjectPtr object =
+      *Object::parse(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c","labels":{"a":"b"}},"data":{"k":"v"}})");
+  EXPECT_EQ(Object::lighter(object), object) << "nothing to leave behind";
+  const auto& typed = object->as<core_v1::ConfigMap>();
+  EXPECT_EQ(Object::decoded(), before + 1);
+  ObjectPtr lighter, other;
+  std::thread thread([&] { other = Object::lighter(object); });
+  lighter = Object::lighter(object);
+  thread.join();
+  EXPECT_NE(lighter, object);
+  EXPECT_EQ(lighter, other);
+  EXPECT_EQ(Object::lighter(lighter), lighter);
+  EXPECT_TRUE(lighter->shared_json().shares(object->shared_json()));
+  EXPECT_EQ(lighter->meta().label("a"), "b");
+  EXPECT_EQ((ObjectRef{lighter, 7}.print()), (ObjectRef{object, 7}.print()));
+  EXPECT_EQ(&object->as<core_v1::ConfigMap>(), &typed) << "who still has the first goes on with it";
+  other.reset();
+  object.reset();
+  EXPECT_EQ(Object::decoded(), before);
+  EXPECT_EQ(lighter->as<core_v1::ConfigMap>().data.at("k"), "v");
+  EXPECT_EQ(Object::decoded(), before + 1);
+}
+
 TEST(Object, WhatDoesNotFitIsLeftAtItsDefault) {
   auto object = *Object::parse(R"({"spec":{"nodeName":5,"hostname":"h","containers":[{"name":"a"},7]}})");
   const auto& pod = object->as<core_v1::Pod>();

@@ -271,6 +271,16 @@ bool Cluster::confirm(const model::ObjectRef& pod) {
   return true;
 }
 
+void Cluster::hold_node(const model::ObjectRef& node) {
+  NodeState* state = find(node.meta().name);
+  if (state && state->node && state->node.revision == node.revision) state->node = node;
+}
+
+void Cluster::hold_pod(const model::ObjectRef& pod) {
+  const auto it = placed_.find(pod.meta().uid);
+  if (it != placed_.end() && it->second.demand->pod.revision == pod.revision) it->second.demand->pod = pod;
+}
+
 void Cluster::assume(const DemandPtr& demand, std::string_view node) {
   remove_pod(demand->pod.meta().uid);
   place(demand, node);

@@ -52,6 +52,9 @@ class Cluster : public NamespaceLabels {
   /// Whether `pod`, which has a node, is there already and counts as it would: what was assumed of it has come true. It is held from then
   /// on instead of the older object, which may go: references into that one do not outlive this call.
   bool confirm(const model::ObjectRef& pod);
+  /// What the same revision of a placed pod, or of a node, is from now on: it is held instead of the other.
+  void hold_pod(const model::ObjectRef& pod);
+  void hold_node(const model::ObjectRef& node);
   /// The pod is about to be bound to `node`.
   void assume(const DemandPtr& demand, std::string_view node);
   /// The pod waits for room on `node`: others of no higher priority leave it that room. Ends when the pod is placed or removed.

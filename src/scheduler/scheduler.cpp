@@ -311,6 +311,8 @@ void Scheduler::start() {
     });
   state->pods->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->pod_changed(before, after); });
   state->nodes->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->node_changed(before, after); });
+  state->pods->on_lighter([state](const ObjectRef& pod) { state->cluster.hold_pod(pod); });
+  state->nodes->on_lighter([state](const ObjectRef& node) { state->cluster.hold_node(node); });
   state->budgets->on_change([state](const ObjectRef&, const ObjectRef&) { state->verdicts.forget_candidates(); });
   state->namespaces->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->namespace_changed(before, after); });
   state->job = Job(State::run(state));

@@ -6,6 +6,7 @@
 
 #include "apiserver/kept.h"
 #include "base/log.h"
+#include "client/informer.h"
 #include "server/process_metrics.h"
 
 namespace estiba::server {
@@ -13,13 +14,17 @@ namespace {
 
 constexpr Duration between_looks = std::chrono::seconds(10);
 constexpr int64_t rest = 1000;  // times what a look took
+constexpr uint64_t entries_at_once = 256;
+constexpr Duration informers_take = std::chrono::seconds(2);  // to change to lighter objects, each in its turn
 
 }  // namespace
 
-bool MemoryBudget::look(uint64_t free, store::Revision revision) {
-  const bool busy = uint64_t(revision - std::exchange(last_, revision)) >= burst;
-  settled_ = std::min(settled_, free);
-  return !busy && free > settled_ + std::max(slack, settled_ / 8);
+MemoryBudget::Due MemoryBudget::look(const Seen& seen) {
+  const uint64_t written = uint64_t(seen.revision - std::exchange(last_, seen.revision));
+  settled_ = std::min(settled_, seen.free);
+  left_ = std::min(left_, seen.decoded);
+  if (written >= burst + seen.renewals) return {};
+  return {.shed = seen.decoded > left_ + std::max(few, left_ / 2), .trim = seen.free > settled_ + std::max(slack, settled_ / 8)};
 }
 
 MemoryKeeper::MemoryKeeper(store::Store& store)
@@ -53,15 +58,44 @@ void MemoryKeeper::renewed() {
     auto count = leases_->poll(seen_, 256);
     if (!count) leases_.reset();  // it fell behind
     if (!count || *count == 0) break;
+    renewals_ += *count;
   }
   if (const Instant now = executor_.now(); now >= next_look_) {
-    if (budget_.look(heap_use().free, store_.revision())) {
-      malloc_trim(0);
-      budget_.settle(heap_use().free);
-    }
+    look();
     next_look_ = now + std::max<Duration>(between_looks, (executor_.now() - now) * rest);
   }
   wait();
+}
+
+void MemoryKeeper::look() {
+  const auto due = budget_.look({.revision = store_.revision(),
+                                 .renewals = std::exchange(renewals_, 0),
+                                 .free = heap_use().free,
+                                 .decoded = model::Object::decoded()});
+  if (due.shed && shedding_.done()) shedding_ = Job(shed());
+  else if (due.trim && shedding_.done()) trim();
+}
+
+void MemoryKeeper::trim() {
+  malloc_trim(0);
+  budget_.settle(heap_use().free);
+}
+
+// The store first: what is decoded from now on is decoded of the lighter objects.
+Task<void> MemoryKeeper::shed() {
+  store::ListOptions options{.limit = entries_at_once};
+  while (true) {
+    const auto page = store_.list("/registry/", options);
+    if (!page) break;
+    for (const store::EntryPtr& entry : page->entries) apiserver::lighten(*entry);
+    if (!page->more) break;
+    options.start_after = page->entries.back()->key;
+    co_await yield_now();
+  }
+  client::shed_decoded();
+  co_await sleep_for(informers_take);
+  budget_.settle_decoded(model::Object::decoded());
+  trim();
 }
 
 }  // namespace estiba::server

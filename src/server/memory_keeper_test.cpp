@@ -10,27 +10,44 @@ constexpr uint64_t mib = 1 << 20;
 TEST(MemoryBudget, MemoryIsGivenBackAfterABurstAndNotInIt) {
   MemoryBudget budget;
   budget.settle(20 * mib);
-  EXPECT_FALSE(budget.look(21 * mib, 100));
-  EXPECT_FALSE(budget.look(200 * mib, 100 + 5000)) << "much is being written";
-  EXPECT_TRUE(budget.look(200 * mib, 100 + 5001));
+  EXPECT_FALSE(budget.look({.revision = 100, .free = 21 * mib}).trim);
+  EXPECT_FALSE(budget.look({.revision = 100 + 5000, .free = 200 * mib}).trim) << "much is being written";
+  EXPECT_TRUE(budget.look({.revision = 100 + 5001, .free = 200 * mib}).trim);
 }
 
 TEST(MemoryBudget, WhatHasBeenGivenBackIsLeftAlone) {
   MemoryBudget budget;
   budget.settle(20 * mib);
-  EXPECT_TRUE(budget.look(120 * mib, 2));
+  EXPECT_TRUE(budget.look({.revision = 2, .free = 120 * mib}).trim);
   budget.settle(110 * mib);
-  EXPECT_FALSE(budget.look(121 * mib, 3));
-  EXPECT_TRUE(budget.look(130 * mib, 4)) << "an eighth more";
+  EXPECT_FALSE(budget.look({.revision = 3, .free = 121 * mib}).trim);
+  EXPECT_TRUE(budget.look({.revision = 4, .free = 130 * mib}).trim) << "an eighth more";
 }
 
 TEST(MemoryBudget, WhatWentByItselfLowersTheMark) {
   MemoryBudget budget;
   budget.settle(100 * mib);
-  EXPECT_FALSE(budget.look(20 * mib, 2));
-  EXPECT_TRUE(budget.look(30 * mib, 3));
+  EXPECT_FALSE(budget.look({.revision = 2, .free = 20 * mib}).trim);
+  EXPECT_TRUE(budget.look({.revision = 3, .free = 30 * mib}).trim);
   budget.settle(29 * mib);
-  EXPECT_FALSE(budget.look(30 * mib, 4));
+  EXPECT_FALSE(budget.look({.revision = 4, .free = 30 * mib}).trim);
+}
+
+TEST(MemoryBudget, RenewalsOfLeasesAreNoBurst) {
+  MemoryBudget budget;
+  budget.settle(20 * mib);
+  EXPECT_TRUE(budget.look({.revision = 5999, .renewals = 5000, .free = 100 * mib}).trim);
+  EXPECT_FALSE(budget.look({.revision = 5999 + 6000, .renewals = 5000, .free = 100 * mib}).trim);
+}
+
+TEST(MemoryBudget, ManyDecodedObjectsAreLetGoOnce) {
+  MemoryBudget budget;
+  EXPECT_FALSE(budget.look({.revision = 1, .decoded = 1500}).shed) << "too few";
+  EXPECT_FALSE(budget.look({.revision = 5000, .decoded = 5000}).shed) << "much is being written";
+  EXPECT_TRUE(budget.look({.revision = 5001, .decoded = 5000}).shed);
+  budget.settle_decoded(4500);
+  EXPECT_FALSE(budget.look({.revision = 5002, .decoded = 6700}).shed) << "they are needed";
+  EXPECT_TRUE(budget.look({.revision = 5003, .decoded = 6800}).shed) << "half as many again";
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/strings.h"
+#include "model/object.h"
 #include "observe/metrics.h"
 #include "os/file.h"
 
@@ -68,6 +69,8 @@ void tell_process_metrics() {
                    [at = start_time()] { return at; });
   metrics.callback("estiba_heap_allocated_bytes", "What the program has allocated.", "gauge", [] { return double(heap_use().allocated); });
   metrics.callback("estiba_heap_free_bytes", "What the allocator keeps for it.", "gauge", [] { return double(heap_use().free); });
+  metrics.callback("estiba_decoded_objects", "API objects that are held as structs beside their text.", "gauge",
+                   [] { return double(model::Object::decoded()); });
 }
 
 }  // namespace estiba::server

@@ -12,8 +12,8 @@ struct HeapUse {
 HeapUse heap_use();
 
 /// Registers process_cpu_seconds_total, process_resident_memory_bytes, process_virtual_memory_bytes, process_open_fds, process_max_fds,
-/// process_start_time_seconds (https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics), estiba_heap_allocated_bytes
-/// and estiba_heap_free_bytes, which are read when they are asked for.
+/// process_start_time_seconds (https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics), estiba_heap_allocated_bytes,
+/// estiba_heap_free_bytes and estiba_decoded_objects, which are read when they are asked for.
 void tell_process_metrics();
 
 }  // namespace estiba::server

@@ -2,20 +2,41 @@
 
 namespace estiba::store {
 
+// Held for the copy of a pointer.
+class Entry::Locked {
+ public:
+  explicit Locked(const Entry& entry) : entry_(entry) {
+    while (entry_.lock_.test_and_set(std::memory_order_acquire)) entry_.lock_.wait(true, std::memory_order_relaxed);
+  }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+  ~Locked() {
+    entry_.lock_.clear(std::memory_order_release);
+    entry_.lock_.notify_one();
+  }
+
+ private:
+  const Entry& entry_;
+};
+
 std::shared_ptr<const Attachment> Entry::attachment() const {
-  // held_ never changes once fast_ says that it is there, so copying it needs no lock.
-  return fast_.load(std::memory_order_acquire) ? held_ : nullptr;
+  if (!any_.load(std::memory_order_acquire)) return nullptr;
+  const Locked locked(*this);
+  return held_;
 }
 
 std::shared_ptr<const Attachment> Entry::attach(std::shared_ptr<const Attachment> made) const {
-  while (lock_.test_and_set(std::memory_order_acquire)) lock_.wait(true, std::memory_order_relaxed);
+  const Locked locked(*this);
   if (!held_ && made) {
     held_ = std::move(made);
-    fast_.store(held_.get(), std::memory_order_release);
+    any_.store(true, std::memory_order_release);
   }
-  lock_.clear(std::memory_order_release);
-  lock_.notify_one();
   return held_;
+}
+
+void Entry::replace(const std::shared_ptr<const Attachment>& before, std::shared_ptr<const Attachment> now) const {
+  const Locked locked(*this);
+  if (held_ == before) held_.swap(now);  // what was there goes behind the lock
 }
 
 Task<Result<WriteResult>> Store::commit(Write write) {

@@ -25,7 +25,7 @@ struct Attachment {
   virtual ~Attachment() = default;
 };
 
-/// One version of one key. Immutable but for the attachment, which is set at most once (the first one stays).
+/// One version of one key. Immutable but for the attachment: the first one stays, unless it is replaced by its equal.
 struct Entry {
   std::string key;
   SharedText value;  ///< the writer may go on sharing the bytes
@@ -37,10 +37,13 @@ struct Entry {
   std::shared_ptr<const Attachment> attachment() const;
   /// Returns what is attached afterwards: `made`, or what another thread attached before.
   std::shared_ptr<const Attachment> attach(std::shared_ptr<const Attachment> made) const;
+  /// Readers get `now` instead of `before` from here on; nothing happens when it is no longer `before` that is attached.
+  void replace(const std::shared_ptr<const Attachment>& before, std::shared_ptr<const Attachment> now) const;
 
  private:
-  mutable std::atomic<const Attachment*> fast_{nullptr};
-  mutable std::shared_ptr<const Attachment> held_;
+  class Locked;
+  mutable std::shared_ptr<const Attachment> held_;  // guarded by lock_
+  mutable std::atomic<bool> any_{false};            // whether something is held, for who asks without the lock
   mutable std::atomic_flag lock_;
 };
 using EntryPtr = std::shared_ptr<const Entry>;

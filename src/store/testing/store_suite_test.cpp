@@ -376,6 +376,11 @@ TEST_P(StoreSuite, AttachmentsTravelWithTheirVersion) {
   EXPECT_EQ(second->attach(later), later);
   EXPECT_EQ((*store_->get("/k"))->attachment(), later);
   EXPECT_EQ(first->attachment(), made);
+  auto equal = std::make_shared<Decoded>(1);
+  first->replace(later, equal);
+  EXPECT_EQ(first->attachment(), made) << "it is not what is there";
+  first->replace(made, equal);
+  EXPECT_EQ(first->attachment(), equal);
 }
 
 TEST_P(StoreSuite, OneAttachmentWinsBetweenThreads) {
