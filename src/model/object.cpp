@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "model/json_skim.h"
+#include "model/struct_memory.h"
 
 namespace estiba::model {
 
@@ -198,7 +199,7 @@ int64_t Object::decoded() { return decoded_structs.load(std::memory_order_relaxe
 
 void Object::destroy(const Typed& typed) {
   if (typed.layout) {
-    typed.layout->operations.destroy(typed.value);
+    free_struct(*typed.layout, typed.value);
     decoded_structs.fetch_sub(1, std::memory_order_relaxed);
   } else {
     delete static_cast<ObjectPtr*>(typed.value);
@@ -254,12 +255,11 @@ const void* Object::typed(const codec::Struct& layout) const {
   Typed* head = typed_.load(std::memory_order_acquire);
   for (Typed* typed = head; typed; typed = typed->next)
     if (typed->layout == &layout) return typed->value;
-  void* value = layout.operations.make();
-  decoded_structs.fetch_add(1, std::memory_order_relaxed);
   // The stored text was printed by us: it parses, and what does not fit is left out.
   static constexpr std::string_view of_the_server[] = {"managedFields"};  // as long as all the rest
-  if (auto document = json::parse_without(json_, "metadata", of_the_server))
-    (void)codec::decode_into(layout, value, document->root(), true);
+  const auto document = json::parse_without(json_, "metadata", of_the_server);
+  void* value = make_struct(layout, document ? &document->root() : nullptr);
+  decoded_structs.fetch_add(1, std::memory_order_relaxed);
   return keep(&layout, value, head);
 }
 

@@ -122,6 +122,22 @@ TEST(Object, TheLighterOneIsTheSameForAllAndHasNothingDecoded) {
   EXPECT_EQ(Object::decoded(), before + 1);
 }
 
+TEST(Object, StructsOfAllSizesAreWhole) {
+  std::vector<ObjectPtr> objects;
+  for (const size_t size : {1, 10, 3000, 40, 500'000, 20'000, 3, 90'000}) {
+    const std::string value(size, 'v');
+    std::string text = R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"},"data":{)";
+    for (size_t i = 0; i <= size % 7; ++i) text += "\"key-" + std::to_string(i) + "\":\"" + value + "\",";
+    text.back() = '}';
+    ObjectPtr& object = objects.emplace_back(*Object::parse(text + "}"));
+    (void)object->as<core_v1::ConfigMap>();
+  }
+  for (const ObjectPtr& object : objects) {
+    const core_v1::ConfigMap copy = object->as<core_v1::ConfigMap>();
+    EXPECT_EQ(encode(copy), encode(*decode<core_v1::ConfigMap>(object->json())));
+  }
+}
+
 TEST(Object, WhatDoesNotFitIsLeftAtItsDefault) {
   auto object = *Object::parse(R"({"spec":{"nodeName":5,"hostname":"h","containers":[{"name":"a"},7]}})");
   const auto& pod = object->as<core_v1::Pod>();

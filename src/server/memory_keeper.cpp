@@ -7,6 +7,7 @@
 #include "apiserver/kept.h"
 #include "base/log.h"
 #include "client/informer.h"
+#include "model/struct_memory.h"
 #include "server/process_metrics.h"
 
 namespace estiba::server {
@@ -14,7 +15,7 @@ namespace {
 
 constexpr Duration between_looks = std::chrono::seconds(10);
 constexpr int64_t rest = 1000;  // times what a look took
-constexpr uint64_t entries_at_once = 256;
+constexpr size_t at_once = 256;
 constexpr Duration informers_take = std::chrono::seconds(2);  // to change to lighter objects, each in its turn
 
 }  // namespace
@@ -77,13 +78,15 @@ void MemoryKeeper::look() {
 }
 
 void MemoryKeeper::trim() {
+  model::trim_structs();
   malloc_trim(0);
   budget_.settle(heap_use().free);
 }
 
 // The store first: what is decoded from now on is decoded of the lighter objects.
 Task<void> MemoryKeeper::shed() {
-  store::ListOptions options{.limit = entries_at_once};
+  co_await shed_history();
+  store::ListOptions options{.limit = at_once};
   while (true) {
     const auto page = store_.list("/registry/", options);
     if (!page) break;
@@ -96,6 +99,21 @@ Task<void> MemoryKeeper::shed() {
   co_await sleep_for(informers_take);
   budget_.settle_decoded(model::Object::decoded());
   trim();
+}
+
+// Versions that are kept for who watches or reads on from them.
+Task<void> MemoryKeeper::shed_history() {
+  auto history = store_.watch("/registry/", store_.oldest());
+  std::vector<store::Event> events;
+  while (history) {
+    events.clear();
+    const auto count = (*history)->poll(events, at_once);
+    if (!count || *count == 0) break;
+    for (const store::Event& event : events)
+      for (const store::EntryPtr& entry : {event.previous, event.entry})
+        if (entry) apiserver::lighten(*entry);
+    co_await yield_now();
+  }
 }
 
 }  // namespace estiba::server

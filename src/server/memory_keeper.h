@@ -17,7 +17,7 @@ class MemoryBudget {
  public:
   static constexpr uint64_t burst = 1000;        ///< so many revisions from one look to the next are a burst
   static constexpr uint64_t slack = 4ull << 20;  ///< bytes; less is not worth it
-  static constexpr int64_t few = 2000;           ///< structs; likewise
+  static constexpr int64_t few = 500;            ///< structs; likewise
 
   struct Seen {
     store::Revision revision = 0;
@@ -53,6 +53,7 @@ class MemoryKeeper {
   void look();
   void trim();
   Task<void> shed();
+  Task<void> shed_history();
 
   store::Store& store_;
   Executor& executor_;

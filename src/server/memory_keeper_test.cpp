@@ -42,7 +42,7 @@ TEST(MemoryBudget, RenewalsOfLeasesAreNoBurst) {
 
 TEST(MemoryBudget, ManyDecodedObjectsAreLetGoOnce) {
   MemoryBudget budget;
-  EXPECT_FALSE(budget.look({.revision = 1, .decoded = 1500}).shed) << "too few";
+  EXPECT_FALSE(budget.look({.revision = 1, .decoded = 500}).shed) << "too few";
   EXPECT_FALSE(budget.look({.revision = 5000, .decoded = 5000}).shed) << "much is being written";
   EXPECT_TRUE(budget.look({.revision = 5001, .decoded = 5000}).shed);
   budget.settle_decoded(4500);

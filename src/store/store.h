@@ -109,6 +109,8 @@ class Store {
 
   /// The newest revision that readers see.
   virtual Revision revision() const = 0;
+  /// The oldest one that can be read at or watched from; it may be gone by the next call.
+  virtual Revision oldest() const = 0;
 
   /// Not found gives Code::not_found; a compacted revision Code::gone; a future one Code::invalid.
   virtual Result<EntryPtr> get(std::string_view key, Revision at = 0) = 0;

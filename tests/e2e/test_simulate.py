@@ -78,3 +78,35 @@ def test_wrong_flags_are_named(hollow):
                         ("--cpu=much", "--cpu"), ("--kubeconfig=/nowhere", "/nowhere")):
         result = hollow.estiba("simulate", flag, check=False)
         assert result.returncode == 1 and words in result.stderr, result.stderr
+
+
+def test_objects_at_rest_are_held_as_text_and_still_known():
+    """Typed structs of objects that nobody looks at are let go; controllers and scheduler go on as if nothing had been."""
+    def decoded():
+        return int(next(line.split()[1] for line in cluster.kubectl("get", "--raw", "/metrics").splitlines() if line.startswith("estiba_decoded_objects ")))
+
+    def available():
+        return cluster.get("deployment", "web")["status"].get("availableReplicas")
+
+    with support.Cluster(node="false") as cluster:
+        cluster.start()
+        cluster.ns = "default"
+        support.wait_for("the default account", lambda: "default" in cluster.k("get", "serviceaccounts", "-o", "name"))
+        with Simulator(cluster, nodes=40, cpu=7, **{"pods-per-node": 110}):
+            asking = pod_spec()
+            asking["containers"][0]["resources"] = {"requests": {"cpu": "100m"}}  # 70 fill a node
+            cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+                           "spec": {"replicas": 2800, "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}}, "spec": asking}}})
+            support.wait_for("the pods", lambda: available() == 2800, 120)
+            support.wait_for("most structs to go", lambda: decoded() < 1000, 120)
+            # The scheduler still knows that the nodes are full, and of what.
+            cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "late"}, "spec": asking})
+            late = cluster.wait_pod("late", lambda pod: pod["status"].get("conditions"), "judged")
+            assert "40 Insufficient cpu" in late["status"]["conditions"][0]["message"]
+            cluster.k("scale", "deployment", "web", "--replicas=2700")
+            cluster.wait_running("late")
+            support.wait_for("the others to go", lambda: available() == 2700 and len(cluster.get("pods", "-l", "app=web")["items"]) == 2700, 60)
+            # The controllers know their pods.
+            victim = cluster.get("pods", "-l", "app=web", "--field-selector=spec.nodeName=hollow-7")["items"][0]["metadata"]["name"]
+            cluster.k("delete", "pod", victim)
+            support.wait_for("another one", lambda: available() == 2700 and victim not in cluster.k("get", "pods", "-o", "name"), 60)

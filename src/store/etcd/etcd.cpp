@@ -131,6 +131,7 @@ class Etcd final : public EtcdStore {
   }
 
   Revision revision() const override { return memory_->newest.load()->revision; }
+  Revision oldest() const override { return memory_->floor(*memory_->newest.load()); }
 
   Result<EntryPtr> get(std::string_view key, Revision at) override { return read_key(*memory_, key, at); }
   Result<ListResult> list(std::string_view prefix, const ListOptions& options) override { return read_range(*memory_, prefix, options); }

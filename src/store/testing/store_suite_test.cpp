@@ -276,7 +276,9 @@ TEST_P(StoreSuite, CompactForgetsWhatIsBefore) {
   Revision b = set("/k", "2");
   auto before = watch("/k", a);
   Revision c = set("/k", "3");
+  EXPECT_LE(store_->oldest(), a);
   ASSERT_TRUE(store_->compact(b));
+  EXPECT_EQ(store_->oldest(), b);
   EXPECT_EQ(store_->get("/k", a).error().code, Code::gone);
   EXPECT_EQ(store_->list("/k", {.revision = a}).error().code, Code::gone);
   EXPECT_EQ(store_->watch("/k", a).error().code, Code::gone);
