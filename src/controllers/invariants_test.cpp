@@ -327,6 +327,7 @@ struct InvariantsTest : ControllerTest {
     int at = int(pick(100)), deed = 0;
     while (at >= weights[deed]) at -= weights[deed++];
     (this->*deeds[size_t(deed)])();
+    if (chance(25)) server.shed();
     if (chance(7)) {
       told.push_back("the leader is lost");
       lose_lead();

@@ -86,6 +86,14 @@ void FakeClient::compact() {
   log_.clear();
 }
 
+void FakeClient::shed() {
+  for (auto& [kind, table] : tables_)
+    for (auto& [key, ref] : table) ref.object = model::Object::lighter(ref.object);
+  for (LogEntry& entry : log_)
+    if (entry.event.object) entry.event.object.object = model::Object::lighter(entry.event.object.object);
+  shed_decoded();
+}
+
 // --- storage ---------------------------------------------------------------------------------------------------------
 
 ObjectRef FakeClient::find(Resource resource, std::string_view ns, std::string_view name) const {

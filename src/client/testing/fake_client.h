@@ -53,6 +53,8 @@ class FakeClient final : public Client {
   void end_watches(Code code);
   /// Forgets history: watches from before now get Code::gone.
   void compact();
+  /// As a server whose memory is tidied up: it holds the lighter objects from now on, and so do the informers once they have run.
+  void shed();
 
   /// Number of calls of each verb, as "create pods".
   std::map<std::string, int> calls;
