@@ -43,6 +43,10 @@ class Protection : public Controller {
 // A pod whose containers are gone and that only waits for its own removal.
 bool is_shut_down(const ObjectRef& pod) { return !pod.meta().deletion_timestamp.empty() && pod.meta().deletion_grace_seconds == 0; }
 
+bool is_owned_by(const ObjectRef& claim, const ObjectRef& pod) {
+  return std::ranges::contains(claim.meta().owners, pod.meta().uid, &model::Owner::uid);
+}
+
 class ClaimProtection final : public Protection {
  public:
   explicit ClaimProtection(Context& context)
@@ -58,14 +62,15 @@ class ClaimProtection final : public Protection {
   }
 
  private:
-  /// A pod without a node has mounted nothing, and mounts no claim that is being deleted.
+  /// A pod without a node has mounted nothing, and mounts no claim that is being deleted. One that is shut down and owns the claim may
+  /// itself wait for that to go, when it is deleted in the foreground: a StatefulSet's that is scaled down, with whenScaled: Delete.
   bool is_used(const ObjectRef& claim) const override {
     bool used = false;
     pods_.each(pods_by_claim_, client::key_of(claim), [&](const ObjectRef& pod) {
-      if (pod.as<Pod>().spec.nodeName.empty()) return;
+      if (pod.as<Pod>().spec.nodeName.empty() || (is_shut_down(pod) && is_owned_by(claim, pod))) return;
       for (const auto& volume : pod.as<Pod>().spec.volumes)
         if (claim_of(pod.meta(), volume) == claim.meta().name)
-          used |= volume.persistentVolumeClaim || (!is_shut_down(pod) && is_made_for(claim.meta(), pod.meta()));
+          used |= volume.persistentVolumeClaim || is_made_for(claim.meta(), pod.meta());
     });
     return used;
   }

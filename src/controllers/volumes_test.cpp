@@ -276,5 +276,25 @@ TEST_F(VolumesTest, EphemeralClaimsAreThePods) {
   EXPECT_TRUE(server.find(persistent_volume_claims, "x", "p-v")) << "the pod still needs it";
 }
 
+// A pod that is deleted in the foreground waits for the claims that it owns; they must not wait for it in turn.
+TEST_F(VolumesTest, AClaimDoesNotWaitForItsOwnerThatIsShutDown) {
+  begin();
+  server.add(
+      client::pods, "x",
+      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","uid":"u-p","finalizers":["foregroundDeletion"]},"spec":{"nodeName":"n","containers":[],)"
+      R"("volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"own"}},{"name":"w","persistentVolumeClaim":{"claimName":"other"}}]}})");
+  add_claim("own", "1Gi", "", R"(,"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"p","uid":"u-p","blockOwnerDeletion":true}])");
+  add_claim("other", "1Gi");
+  server.erase(client::pods, "x", "p", {.grace_seconds = 30});
+  for (const char* name : {"own", "other"}) server.erase(persistent_volume_claims, "x", name);
+  executor.run();
+  EXPECT_NE(claim("own"), "gone") << "its containers may still run";
+  server.erase(client::pods, "x", "p", {.grace_seconds = 0});
+  executor.run();
+  ASSERT_TRUE(server.find(client::pods, "x", "p")) << "held by its finalizer";
+  EXPECT_EQ(claim("own"), "gone");
+  EXPECT_NE(claim("other"), "gone");
+}
+
 }  // namespace
 }  // namespace estiba::controllers
