@@ -21,11 +21,21 @@ constexpr Duration informers_take = std::chrono::seconds(2);  // to change to li
 }  // namespace
 
 MemoryBudget::Due MemoryBudget::look(const Seen& seen) {
+  ++looks_since_shed_;
   const uint64_t written = uint64_t(seen.revision - std::exchange(last_, seen.revision));
   settled_ = std::min(settled_, seen.free);
   left_ = std::min(left_, seen.decoded);
   if (written >= burst + seen.renewals) return {};
-  return {.shed = seen.decoded > left_ + std::max(few, left_ / 2), .trim = seen.free > settled_ + std::max(slack, settled_ / 8)};
+  return {.shed = seen.decoded > left_ + std::max(few, left_ / 2) && may_shed(),
+          .trim = seen.free > settled_ + std::max(slack, settled_ / 8)};
+}
+
+// Structs that are back as soon as they may be let go again are in use.
+bool MemoryBudget::may_shed() {
+  if (looks_since_shed_ < patience_) return false;
+  patience_ = looks_since_shed_ <= 2 * patience_ ? std::min(2 * patience_, longest_patience) : 1;
+  looks_since_shed_ = 0;
+  return true;
 }
 
 MemoryKeeper::MemoryKeeper(store::Store& store)

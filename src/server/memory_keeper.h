@@ -17,6 +17,7 @@ class MemoryBudget {
  public:
   static constexpr uint64_t burst = 1000;        ///< so many revisions from one look to the next are a burst
   static constexpr uint64_t slack = 4ull << 20;  ///< bytes; less is not worth it
+  static constexpr int longest_patience = 64;    ///< looks: structs that are needed again at once are let go less and less often
   static constexpr int64_t few = 500;            ///< structs; likewise
 
   struct Seen {
@@ -35,8 +36,12 @@ class MemoryBudget {
   void settle_decoded(int64_t decoded) { left_ = decoded; }
 
  private:
+  bool may_shed();
+
   uint64_t settled_ = 0;
   int64_t left_ = 0;
+  int patience_ = 1;  // looks from one time that structs are let go to the next
+  int looks_since_shed_ = 2 * longest_patience + 1;
   store::Revision last_ = 0;
 };
 

@@ -50,5 +50,23 @@ TEST(MemoryBudget, ManyDecodedObjectsAreLetGoOnce) {
   EXPECT_TRUE(budget.look({.revision = 5003, .decoded = 6800}).shed) << "half as many again";
 }
 
+TEST(MemoryBudget, StructsThatAreBackAtOnceAreLetGoLessAndLessOften) {
+  MemoryBudget budget;
+  store::Revision revision = 0;
+  const auto looks_until_shed = [&] {
+    for (int looks = 1;; ++looks) {
+      if (!budget.look({.revision = ++revision, .decoded = 5000}).shed) continue;
+      budget.settle_decoded(100);
+      return looks;
+    }
+  };
+  std::vector<int> waits;
+  for (int i = 0; i < 9; ++i) waits.push_back(looks_until_shed());
+  EXPECT_EQ(waits, (std::vector<int>{1, 1, 2, 4, 8, 16, 32, 64, 64}));
+  for (int i = 0; i < 200; ++i) EXPECT_FALSE(budget.look({.revision = ++revision, .decoded = 100}).shed);
+  EXPECT_EQ(looks_until_shed(), 1);
+  EXPECT_EQ(looks_until_shed(), 1);
+}
+
 }  // namespace
 }  // namespace estiba::server
