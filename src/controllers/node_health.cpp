@@ -32,6 +32,10 @@ Readiness readiness_of(const Node& node) {
   return ready->status == "True" ? Readiness::ready : Readiness::not_ready;
 }
 
+bool is_out_of_service(const Node& node) {
+  return std::ranges::any_of(node.spec.taints, [](const Taint& taint) { return taint.key == "node.kubernetes.io/out-of-service"; });
+}
+
 std::vector<Taint> right_taints(const Node& node, WallTime now) {
   const Readiness readiness = readiness_of(node);
   const bool lost = readiness == Readiness::unknown && find(node, "Ready"),

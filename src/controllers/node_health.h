@@ -17,6 +17,9 @@ inline constexpr std::string_view unreachable_taint = "node.kubernetes.io/unreac
 enum class Readiness : uint8_t { ready, not_ready, unknown };
 Readiness readiness_of(const model::core_v1::Node& node);
 
+/// Whether an administrator says that the machine is down for good and nothing of it is to be waited for.
+bool is_out_of_service(const model::core_v1::Node& node);
+
 /// The node's taints with those that follow from its conditions and spec.unschedulable put right; others stay as they are,
 /// and so do the times of those that were there.
 std::vector<model::core_v1::Taint> right_taints(const model::core_v1::Node& node, WallTime now);

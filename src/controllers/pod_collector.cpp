@@ -1,9 +1,10 @@
 // Pod collector: removes pods that nobody else can end: those of nodes that are gone, those being deleted that never got a
-// node, and the oldest finished ones when there are too many.
+// node or whose node is out of service, and the oldest finished ones when there are too many.
 #include <algorithm>
 
 #include "base/log.h"
 #include "controllers/framework.h"
+#include "controllers/node_health.h"
 #include "controllers/pod_facts.h"
 #include "controllers/pods_by_node.h"
 #include "controllers/table.h"
@@ -20,6 +21,12 @@ namespace {
 constexpr std::string_view finished_key = "/finished", unscheduled_key = "/unscheduled";
 constexpr Duration quarantine = 40s;  // a node may be back at once under its name
 
+// Nobody is there to end what is to go.
+bool is_lost(const ObjectRef& node) {
+  const auto& typed = node.as<model::core_v1::Node>();
+  return is_out_of_service(typed) && readiness_of(typed) != Readiness::ready;
+}
+
 class PodCollector final : public Controller {
  public:
   explicit PodCollector(Context& context)
@@ -31,13 +38,16 @@ class PodCollector final : public Controller {
           if (is_finished(object.as<Pod>())) values.emplace_back("yes");
         })) {
     nodes_.on_change([this](const ObjectRef& before, const ObjectRef& after) {
-      if (!after) enqueue(before.meta().name);
+      if (!after || is_lost(after)) enqueue((after ? after : before).meta().name);
     });
     pods_.on_change([this](const ObjectRef&, const ObjectRef& after) {
       if (!after) return;
       const std::string& node = after.as<Pod>().spec.nodeName;
       if (node.empty() && !after.meta().deletion_timestamp.empty()) enqueue(unscheduled_key);
-      if (!node.empty() && nodes_.synced() && !nodes_.get(node)) enqueue(node);
+      if (!node.empty() && nodes_.synced()) {
+        const ObjectRef there = nodes_.get(node);
+        if (!there || (!after.meta().deletion_timestamp.empty() && is_lost(there))) enqueue(node);
+      }
       if (pods_.count(finished_, "yes") > context_.options.terminated_pod_threshold) enqueue(finished_key);
     });
     // Until the nodes are known every pod's node seems gone: once they are, all are looked at.
@@ -57,11 +67,13 @@ class PodCollector final : public Controller {
   Task<Result<void>> reconcile(std::string key) override {
     if (key == finished_key) co_return co_await collect_finished();
     if (key == unscheduled_key) co_return co_await collect_unscheduled();
-    if (nodes_.get(key)) {
-      gone_since_.erase(key);
-      co_return {};
-    }
     std::vector<ObjectRef> pods = pods_.find(by_node_, key);
+    if (const ObjectRef node = nodes_.get(key)) {
+      gone_since_.erase(key);
+      if (!is_lost(node)) co_return {};
+      std::erase_if(pods, [](const ObjectRef& pod) { return pod.meta().deletion_timestamp.empty(); });
+      co_return co_await remove_all(std::move(pods), "its node is out of service");
+    }
     if (pods.empty()) {
       gone_since_.erase(key);
       co_return {};

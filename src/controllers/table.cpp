@@ -33,6 +33,7 @@ static constexpr ControllerEntry table[] = {
     {"csrcleaner", make_certificate_cleaner},
     {"podcertificaterequest-cleaner", make_pod_certificate_cleaner},
     {"persistentvolume-binder", make_volume_binder},
+    {"persistentvolume-attach-detach", make_attach_detach},
     {"pvc-protection", make_claim_protection},
     {"pv-protection", make_volume_protection},
     {"ephemeral-volume", make_ephemeral_volume_controller},

@@ -38,6 +38,7 @@ std::unique_ptr<Controller> make_certificate_signer(Context& context);
 std::unique_ptr<Controller> make_certificate_cleaner(Context& context);
 std::unique_ptr<Controller> make_pod_certificate_cleaner(Context& context);
 std::unique_ptr<Controller> make_volume_binder(Context& context);
+std::unique_ptr<Controller> make_attach_detach(Context& context);
 std::unique_ptr<Controller> make_claim_protection(Context& context);
 std::unique_ptr<Controller> make_volume_protection(Context& context);
 std::unique_ptr<Controller> make_ephemeral_volume_controller(Context& context);

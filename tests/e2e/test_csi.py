@@ -278,3 +278,73 @@ def test_a_volume_that_has_grown_is_made_larger(host, drivers):
     [call] = driver.calls("NodeExpandVolume")
     assert call["capacity_range"]["required_bytes"] == str(2 << 30) and call["volume_path"].endswith("/mount") and call["staging_target_path"].endswith("/globalmount")
     wait_for("the event", lambda: "FileSystemResizeSuccessful" in host.k("get", "events"))
+
+
+def attachment(host, name):
+    """The VolumeAttachment of a PersistentVolume, or None."""
+    found = [one for one in host.get("volumeattachments")["items"] if one["spec"]["source"].get("persistentVolumeName") == name]
+    return found[0] if found else None
+
+
+def attacher_says(host, name, **status):
+    """What a driver's external-attacher writes."""
+    path = f"/apis/storage.k8s.io/v1/volumeattachments/{attachment(host, name)['metadata']['name']}/status"
+    assert host.request("PATCH", path, {"status": status}, ["Content-Type: application/merge-patch+json"])[0] == 200
+
+
+def test_a_volume_is_attached_before_it_is_mounted(host, drivers):
+    driver = drivers(NAME, "stage", attachRequired=True)
+    host.apply(*volume("disk", NAME), using("disk", "disk"))
+    made = wait_for("the controller to ask for it", lambda: attachment(host, "disk"))
+    assert made["spec"] == {"attacher": NAME, "nodeName": "node-1", "source": {"persistentVolumeName": "disk"}}
+    unique = f"kubernetes.io/csi/{NAME}^handle-of-disk"
+    wait_for("the node to say that it uses it", lambda: host.get("node", "node-1")["status"].get("volumesInUse") == [unique])
+    attacher_says(host, "disk", attached=False, attachError={"time": "2026-01-01T00:00:00Z", "message": "the cable is too short"})
+    wait_for("the event", lambda: 'AttachVolume.Attach failed for volume "disk" : the cable is too short' in host.k("get", "events"))
+    assert not driver.calls("NodeStageVolume")
+    attacher_says(host, "disk", attached=True, attachError=None, attachmentMetadata={"device": "/dev/x"})
+    host.wait_running("disk")
+    assert driver.calls("NodeStageVolume")[0]["publish_context"] == driver.calls("NodePublishVolume")[0]["publish_context"] == {"device": "/dev/x"}
+    wait_for("the node's list", lambda: host.get("node", "node-1")["status"].get("volumesAttached") == [{"name": unique, "devicePath": ""}])
+    host.k("delete", "pod", "disk", "--wait=true")
+    wait_for("it to be detached", lambda: attachment(host, "disk") is None)
+    assert driver.calls("NodeUnstageVolume"), "not before it was unstaged"
+    wait_for("the node's lists to be empty", lambda: not {"volumesInUse", "volumesAttached"} & set(host.get("node", "node-1")["status"]))
+
+
+def test_a_pod_that_waits_for_its_attachment_may_go(host, drivers):
+    drivers(NAME, attachRequired=True)
+    host.apply(*volume("never", NAME), using("never", "never"))
+    wait_for("the controller to ask for it", lambda: attachment(host, "never"))
+    host.k("delete", "pod", "never", "--wait=true", "--timeout=30s")
+    wait_for("nobody to ask for it", lambda: attachment(host, "never") is None)
+
+
+def test_a_provisioner_hears_which_node_was_chosen(host, drivers):
+    """Classes that wait for the first consumer: scheduler and binder tell the driver's provisioner, topology decides about nodes."""
+    driver = drivers(NAME, "topology.example.com/zone=z1")
+    for name, zone in (("here", "z1"), ("elsewhere", "z2")):
+        host.apply({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}, "provisioner": NAME, "volumeBindingMode": "WaitForFirstConsumer",
+                    "allowedTopologies": [{"matchLabelExpressions": [{"key": "topology.example.com/zone", "values": [zone]}]}]})
+        [_, claim] = volume(name, NAME)
+        host.apply({**claim, "spec": {**claim["spec"], "storageClassName": name, "volumeName": ""}}, using(name, name))
+    wait_for("the annotations", lambda: (host.get("pvc", "-n", "default", "here")["metadata"].get("annotations") or {}).get("volume.kubernetes.io/selected-node") == "node-1")
+    wait_for("the provisioner's name", lambda: host.get("pvc", "-n", "default", "here")["metadata"]["annotations"].get("volume.kubernetes.io/storage-provisioner") == NAME)
+    wait_for("the reason", lambda: "didn't find available persistent volumes to bind" in json.dumps(host.pod("elsewhere")["status"]))
+    # What external-provisioner makes.
+    [made, _] = volume("here", NAME)
+    made["spec"].update(storageClassName="here", nodeAffinity={"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "topology.example.com/zone", "operator": "In", "values": ["z1"]}]}]}})
+    host.apply(made)
+    host.wait_running("here")
+    assert len(driver.calls("NodePublishVolume")) == 1
+    host.kubectl("delete", "storageclass", "here", "elsewhere")
+
+
+def test_a_node_takes_as_many_volumes_as_its_driver_says(host, drivers):
+    drivers(NAME, "max_volumes=1")
+    host.apply(*volume("v1", NAME), *volume("v2", NAME), using("v1", "v1"))
+    host.wait_running("v1")
+    host.apply(using("v2", "v2"))
+    wait_for("the reason", lambda: "node(s) exceed max volume count" in json.dumps(host.pod("v2")["status"]))
+    host.k("delete", "pod", "v1", "--wait=true")
+    host.wait_running("v2")
