@@ -134,10 +134,12 @@ static void explain(const Cycle& cycle, const std::vector<NodeState*>& nodes, Ve
   decision.message += reasons.print() + ".";
 }
 
-static const NodeState* best_of(const Cycle& cycle, const std::vector<const NodeState*>& candidates) {
+static const NodeState* best_of(const Cycle& cycle, const std::vector<const NodeState*>& candidates, Verdicts* known) {
   if (candidates.size() == 1) return candidates[0];
   std::vector<int64_t> sums(candidates.size()), scores(candidates.size());
+  if (known) known->add_scores(cycle, candidates, sums);
   for (const ScorePlugin& plugin : cycle.profile().scores) {
+    if (known && plugin.local) continue;
     if (!plugin.score(cycle.cluster(), cycle.pod(), cycle.profile().args, candidates, scores)) continue;
     for (size_t i = 0; i < sums.size(); ++i) sums[i] += plugin.weight * scores[i];
   }
@@ -173,7 +175,7 @@ Decision decide(const Cycle& cycle, uint64_t turn, Verdicts* known) {
     if (known ? known->fits(cycle, *node) : cycle.check(*node, nullptr) == Verdict::fits) candidates.push_back(node);
   }
   if (candidates.empty()) explain(cycle, nodes, known, decision);
-  else decision.node = best_of(cycle, candidates);
+  else decision.node = best_of(cycle, candidates, known);
   return decision;
 }
 

@@ -73,6 +73,7 @@ struct ScorePlugin {
   int64_t weight;
   bool (*score)(const Cluster& cluster, const Demand& pod, const PluginArgs& args, std::span<const NodeState* const> nodes,
                 std::span<int64_t> scores);
+  bool local = false;  ///< as FilterPlugin's
 };
 /// The best has 100, in proportion.
 void scale_to_best(std::span<int64_t> scores);

@@ -19,9 +19,12 @@ static constexpr FilterPlugin filters[] = {
 };
 
 static constexpr ScorePlugin scores[] = {
-    {"TaintToleration", 3, score_taints},        {"NodeAffinity", 2, score_node_affinity},
-    {"NodeResourcesFit", 1, score_resources},    {"PodTopologySpread", 2, score_spread},
-    {"InterPodAffinity", 2, score_pod_affinity}, {"NodeResourcesBalancedAllocation", 1, score_balanced},
+    {"TaintToleration", 3, score_taints},
+    {"NodeAffinity", 2, score_node_affinity},
+    {"NodeResourcesFit", 1, score_resources, true},
+    {"PodTopologySpread", 2, score_spread},
+    {"InterPodAffinity", 2, score_pod_affinity},
+    {"NodeResourcesBalancedAllocation", 1, score_balanced, true},
     {"ImageLocality", 1, score_images},
 };
 

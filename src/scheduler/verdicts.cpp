@@ -10,6 +10,7 @@ namespace estiba::scheduler {
 
 void Verdicts::forget(int32_t position) {
   if (!candidates_.empty()) candidates_[size_t(position)] = {};
+  if (!scores_.empty()) scores_[size_t(position)] = -1;
   Answer& answer = answers_[size_t(position)];
   switch (answer.known) {
     case Known::nothing: return;
@@ -111,6 +112,20 @@ void Verdicts::explain(const Cycle& cycle, Reasons& reasons) {
     if (said.nodes > 0) reasons.add(said.reasons, said.nodes);
 }
 
+void Verdicts::add_scores(const Cycle& cycle, std::span<const NodeState* const> nodes, std::span<int64_t> sums) {
+  if (scores_.empty()) scores_.resize(answers_.size(), -1);
+  std::vector<const NodeState*> changed;
+  for (const NodeState* node : nodes)
+    if (scores_[size_t(node->position)] < 0) changed.push_back(node);
+  std::vector<int64_t> fresh(changed.size()), scores(changed.size());
+  for (const ScorePlugin& plugin : cycle.profile().scores) {
+    if (!plugin.local || !plugin.score(cycle.cluster(), cycle.pod(), cycle.profile().args, changed, scores)) continue;
+    for (size_t i = 0; i < fresh.size(); ++i) fresh[i] += plugin.weight * scores[i];
+  }
+  for (size_t i = 0; i < changed.size(); ++i) scores_[size_t(changed[i]->position)] = fresh[i];
+  for (size_t i = 0; i < nodes.size(); ++i) sums[i] += scores_[size_t(nodes[i]->position)];
+}
+
 Candidate& Verdicts::candidate(const NodeState& node) {
   if (candidates_.empty()) candidates_.resize(answers_.size());
   return candidates_[size_t(node.position)];
@@ -142,7 +157,9 @@ void VerdictCache::forget_candidates() {
 std::string shape_of(const Demand& pod) {
   std::string out;
   const auto number = [&](int64_t value) { out.append(std::to_string(value)).append(","); };
-  for (const int64_t value : {int64_t(pod.priority), pod.request.cpu, pod.request.memory, pod.request.ephemeral}) number(value);
+  for (const int64_t value : {int64_t(pod.priority), pod.request.cpu, pod.request.memory, pod.request.ephemeral, int64_t(pod.scored_cpu),
+                              int64_t(pod.scored_memory)})
+    number(value);
   for (const auto& [name, amount] : pod.request.others) {
     out.append(name).append("=");
     number(amount);

@@ -35,6 +35,8 @@ class Verdicts {
   void explain(const Cycle& cycle, Reasons& reasons);
   /// After explain(): the nodes that would fit if other pods went. Valid until the next refresh().
   const std::vector<const NodeState*>& may_preempt() const { return unschedulable_; }
+  /// Adds what plugins that look at the node alone think of each node, by their weights.
+  void add_scores(const Cycle& cycle, std::span<const NodeState* const> nodes, std::span<int64_t> sums);
   /// What was worked out about preemption at the node, one of may_preempt(); to be filled while it names no node. It stays where it is
   /// until the next refresh().
   Candidate& candidate(const NodeState& node);
@@ -64,6 +66,7 @@ class Verdicts {
   std::vector<Said> said_;
   std::vector<const NodeState*> unschedulable_;
   std::vector<int32_t> doubtful_;      // positions in unschedulable_ of nodes that have changed since; a few
+  std::vector<int64_t> scores_;        // for add_scores(), by position, -1: not known; empty until the first is asked for
   bool complete_ = false;              // but for those, unschedulable_ is what it should be
   std::vector<Candidate> candidates_;  // by position, since hundreds are compared for a pod; empty until the first is asked for
 };
@@ -88,7 +91,7 @@ class VerdictCache {
   std::list<Entry> entries_;  // the one used last first
 };
 
-/// All of a pod that filters which look at the node alone read, and its priority: pods of equal shape are answered equally.
+/// All of a pod that plugins which look at the node alone read, and its priority: pods of equal shape are answered equally.
 std::string shape_of(const Demand& pod);
 
 }  // namespace estiba::scheduler
