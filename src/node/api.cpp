@@ -160,7 +160,8 @@ Task<void> NodeApi::handle(NodeApi* self, io::Request& request, io::Response& re
   if (request.path == "/metrics/probes")
     co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, node->context().probes->print());
   if (request.path == "/metrics")
-    co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}}, observe::metrics().print() + certificate_states(*node));
+    co_return response.send(200, {{"Content-Type", "text/plain; version=0.0.4"}},
+                            observe::metrics().print() + certificate_states(*node) + co_await self->usage_.volume_metrics());
   const bool of_container = verb == "containerLogs" || verb == "exec" || verb == "attach";
   if (!(of_container && parts.size() == 5) && !(verb == "portForward" && parts.size() >= 4))
     co_return answer(response, 404, "404 page not found");

@@ -66,7 +66,7 @@ Task<Result<ClaimedDirectory>> claimed_directory(const Context& context, model::
   made.block = spec.volumeMode == "Block";
   if (spec.csi && spec.csi->driver != model::local_driver) {
     if (!context.csi) co_return no_drivers(spec.csi->driver);
-    co_return co_await context.csi->mount({ref, {}, claim, bound, made.readonly});
+    co_return co_await context.csi->mount({ref, volume.name, claim, bound, made.readonly});
   }
   if (made.block && !spec.local)
     co_return fail(Code::unsupported, "persistentvolume " + quoted(name) +

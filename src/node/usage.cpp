@@ -161,6 +161,7 @@ Task<std::string> Usage::summary() {
   const Options& options = node_.context().options;
   const Reading machine = read_machine();
   const std::vector<PodReading> pods = co_await read_pods();
+  const std::vector<VolumeStats::Entry> volumes = co_await volumes_.read();
   forget();
   JsonWriter json;
   json.object().object("node").field("nodeName", options.node_name).field("startTime", format_rfc3339(machine.started));
@@ -183,6 +184,7 @@ Task<std::string> Usage::summary() {
     json.end();
     put_use(json, all.at, all.nanocores, all.cpu_ns);
     put_memory(json, all.at, {}, all.memory, all.working_set, all.rss);
+    put_volumes(json, volumes, meta.uid);
     json.end();
   }
   json.end().end();

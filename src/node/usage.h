@@ -5,18 +5,21 @@
 #include <string>
 
 #include "node/node.h"
+#include "node/volume_stats.h"
 
 namespace estiba::node {
 
 class Usage {
  public:
-  explicit Usage(Node& node) : node_(node) {}
+  explicit Usage(Node& node) : node_(node), volumes_(node.context()) {}
 
   /// JSON. CPU as nanoseconds since the start and as nanocores over the last ten seconds or more (since the start when nobody has asked
   /// before), memory in bytes; the working set is what the kernel cannot drop without a fight.
   Task<std::string> summary();
   /// Prometheus' text form: CPU in seconds since the start, working sets in bytes.
   Task<std::string> resource_metrics();
+  /// The same of volumes, as far as their drivers tell.
+  Task<std::string> volume_metrics() { return volumes_.metrics(); }
 
  private:
   struct Reading {
@@ -48,6 +51,7 @@ class Usage {
   void forget();
 
   Node& node_;
+  VolumeStats volumes_;
   std::map<std::string, Past> past_;  // by container id; "" is the machine
 };
 

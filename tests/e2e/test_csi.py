@@ -3,10 +3,12 @@ import json
 import pathlib
 import subprocess
 import tempfile
+import types
 
 import pytest
 
 import cluster as support
+import fleet
 from cluster import wait_for
 from manifests import pod
 
@@ -263,16 +265,20 @@ def test_one_pod_alone_has_a_volume_of_one_pod(host, drivers):
     host.wait_running("two", seconds=60)
 
 
+def grow(host, name):
+    """What external-resizer writes, and that the node has made of it what it should."""
+    host.kubectl("patch", "pv", name, "--type=merge", "-p", json.dumps({"spec": {"capacity": {"storage": "2Gi"}}}))
+    status = {"status": {"conditions": [{"type": "FileSystemResizePending", "status": "True"}], "allocatedResourceStatuses": {"storage": "NodeResizePending"},
+                         "allocatedResources": {"storage": "2Gi"}}}
+    assert host.request("PATCH", f"/api/v1/namespaces/default/persistentvolumeclaims/{name}/status", status, ["Content-Type: application/merge-patch+json"])[0] == 200
+    wait_for("the claim's new capacity", lambda: host.get("pvc", "-n", "default", name)["status"]["capacity"]["storage"] == "2Gi")
+
+
 def test_a_volume_that_has_grown_is_made_larger(host, drivers):
     driver = drivers(NAME, "stage", "expand")
     host.apply(*volume("grows", NAME), using("grows", "grows"))
     host.wait_running("grows")
-    # What external-resizer writes.
-    host.kubectl("patch", "pv", "grows", "--type=merge", "-p", json.dumps({"spec": {"capacity": {"storage": "2Gi"}}}))
-    status = {"status": {"conditions": [{"type": "FileSystemResizePending", "status": "True"}], "allocatedResourceStatuses": {"storage": "NodeResizePending"},
-                         "allocatedResources": {"storage": "2Gi"}}}
-    assert host.request("PATCH", "/api/v1/namespaces/default/persistentvolumeclaims/grows/status", status, ["Content-Type: application/merge-patch+json"])[0] == 200
-    wait_for("the claim's new capacity", lambda: host.get("pvc", "-n", "default", "grows")["status"]["capacity"]["storage"] == "2Gi")
+    grow(host, "grows")
     status = host.get("pvc", "-n", "default", "grows")["status"]
     assert not status.get("conditions") and not status.get("allocatedResourceStatuses"), status
     [call] = driver.calls("NodeExpandVolume")
@@ -348,3 +354,45 @@ def test_a_node_takes_as_many_volumes_as_its_driver_says(host, drivers):
     wait_for("the reason", lambda: "node(s) exceed max volume count" in json.dumps(host.pod("v2")["status"]))
     host.k("delete", "pod", "v1", "--wait=true")
     host.wait_running("v2")
+
+
+def test_how_full_a_volume_is_stands_in_the_nodes_figures(host, drivers):
+    driver = drivers(NAME, "stats")
+    host.apply(*volume("full", NAME), using("full", "full"))
+    host.wait_running("full")
+
+    def told():
+        pods = host.request("GET", "/api/v1/nodes/node-1/proxy/stats/summary")[1]["pods"]
+        return [one for pod in pods if pod["podRef"]["name"] == "full" for one in pod.get("volume", [])]
+    [figures] = wait_for("the figures", told)
+    assert figures.pop("time") and figures == {"availableBytes": 700, "capacityBytes": 1000, "usedBytes": 300, "inodesFree": 7, "inodes": 10, "inodesUsed": 3, "name": "data",
+                                               "pvcRef": {"name": "full", "namespace": "default"}}
+    metrics = host.request("GET", "/api/v1/nodes/node-1/proxy/metrics", raw=True)[1]
+    assert 'kubelet_volume_stats_used_bytes{namespace="default",persistentvolumeclaim="full"} 300\n' in metrics
+    assert len(driver.calls("NodeGetVolumeStats")) == 1, "once a minute"
+
+
+def test_a_node_that_has_joined_has_the_rights_that_it_needs():
+    """Everything that reads or writes the API for a volume, by an agent's identity."""
+    with fleet.Fleet(links=()) as machines:
+        host, kubelet = machines.cluster, pathlib.Path("/var/lib/estiba/kubelet")
+        host.ns = "default"
+        host.start()
+        agent = machines.agent(machines.machine(2), "node-2", **{"kubelet-dir": kubelet})
+        agent.import_image(support.busybox_image(), "estiba/busybox:test")
+        agent.start()
+        there = types.SimpleNamespace(dir=host.dir, apply=host.apply, kubelet=kubelet, sandbox=agent.machine)
+        wait_for("the node to look for plugins", lambda: agent.machine.inside(["test", "-d", kubelet / "plugins_registry"], check=False).returncode == 0)
+        driver = Driver(there, NAME, "stage", "expand", "topology.example.com/zone=z2", spec={"attachRequired": True, "tokenRequests": [{"audience": "x"}]})
+        assert host.get("csinode", "node-2")["spec"]["drivers"][0]["topologyKeys"] == ["topology.example.com/zone"]
+        made = using("far", "far", nodeName="node-2")
+        host.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key"}, "stringData": {"p": "q"}},
+                   *volume("far", NAME, csi={"nodeStageSecretRef": {"name": "key", "namespace": "default"}}), made)
+        wait_for("the controller to ask for it", lambda: attachment(host, "far"))
+        attacher_says(host, "far", attached=True)
+        host.wait_running("far", seconds=60)
+        assert driver.calls("NodeStageVolume")[0]["secrets"] == {"p": "q"} and "serviceAccount.tokens" in json.dumps(driver.calls("NodePublishVolume"))
+        grow(host, "far")
+        host.k("delete", "pod", "far", "--wait=true")
+        wait_for("it to be detached", lambda: attachment(host, "far") is None)
+        driver.stop()

@@ -105,6 +105,9 @@ Task<Result<ClaimedDirectory>> CsiVolumes::mount(CsiWish wish) {
 
 // What is published: its size follows its claim's, and its pod learns where it is.
 Task<Result<ClaimedDirectory>> CsiVolumes::look_after(Work& work, Kept& kept) {
+  const model::Meta& pod = work.wish.pod.meta();
+  const std::string claim = work.wish.claim ? work.wish.claim.meta().name : std::string();
+  kept.mounted = {pod.uid, pod.ns, work.wish.volume, claim, work.place.volume};
   co_await expand(work);
   ClaimedDirectory out;
   out.path = layout_.target_path(work.place);
@@ -258,6 +261,13 @@ Task<void> CsiVolumes::tidy(CsiVolumes* self, std::string driver) {
 }
 
 // --- what drivers tell -----------------------------------------------------------------------------------------------
+
+std::vector<CsiVolumes::Mounted> CsiVolumes::mounted() const {
+  std::vector<Mounted> out;
+  for (const auto& [id, kept] : kept_)
+    if (!kept.mounted.name.empty()) out.push_back(kept.mounted);
+  return out;
+}
 
 Task<Result<CsiVolumes::Stats>> CsiVolumes::stats(std::string pod_uid, std::string volume) {
   const auto found = kept_.find({pod_uid, volume});

@@ -29,7 +29,7 @@ namespace estiba::node {
 /// A volume as a pod asks for it.
 struct CsiWish {
   model::ObjectRef pod;
-  std::string volume;         ///< the pod's name of an inline volume; else empty
+  std::string volume;         ///< the pod's name of it
   model::ObjectRef claim;     ///< of a PersistentVolume
   model::ObjectRef bound_to;  ///< the PersistentVolume; null for an inline volume
   bool readonly = false;
@@ -59,6 +59,13 @@ class CsiVolumes {
   /// The Node's status.volumesInUse.
   std::vector<std::string> in_use() const;
 
+  /// A volume that a pod has.
+  struct Mounted {
+    std::string pod_uid, ns, name;  ///< as the pod calls it
+    std::string claim;              ///< empty for an inline volume
+    std::string volume;             ///< as in CsiPlace
+  };
+  std::vector<Mounted> mounted() const;
   struct Stats {
     csi_api::VolumeUsage bytes, inodes;
   };
@@ -73,6 +80,7 @@ class CsiVolumes {
   };
   struct Kept {  // what one pod has
     CsiPlace place;
+    Mounted mounted;     // empty until its pod was looked at
     std::string tokens;  // as the driver gets them
     Instant tokens_until{}, publish_again_at{};
   };
