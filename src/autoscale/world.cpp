@@ -55,6 +55,8 @@ World::World(client::Client& client, UniqueFunction<void(bool urgent)> changed) 
                      .csi_drivers = of({"storage.k8s.io", "v1", "csidrivers"}),
                      .capacities = of({"storage.k8s.io", "v1", "csistoragecapacities"}),
                      .attachments = of({"storage.k8s.io", "v1", "volumeattachments"})};
+  cluster.devices = &devices_;
+  for (client::Informer* informer : devices_.informers()) needed_.push_back(informer);
   pods_by_node = controllers::pods_by_node(*pods);
   pods->on_change([this](const ObjectRef& before, const ObjectRef& after) { pod_changed(before, after); });
   nodes->on_change([this](const ObjectRef& before, const ObjectRef& after) { node_changed(before, after); });

@@ -7,6 +7,7 @@
 #include "base/function.h"
 #include "client/informer.h"
 #include "scheduler/cluster.h"
+#include "scheduler/devices/devices.h"
 
 namespace estiba::autoscale {
 
@@ -43,6 +44,7 @@ class World {
   UniqueFunction<void(bool urgent)> changed_;
   std::vector<client::Informer*> needed_;
   client::Informers informers_;
+  scheduler::devices::Devices devices_{informers_};
 };
 
 bool is_ready(const model::ObjectRef& node);

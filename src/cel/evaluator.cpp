@@ -57,7 +57,11 @@ static const Value* message_field(const Value& value, std::string_view name) {
 std::optional<Value> Evaluator::member(const Value& value, const Value& key, bool presence) {
   Memory& memory = context_.memory;
   switch (value.kind()) {
-    case Kind::map: return memory.find(value, key);
+    case Kind::map: {
+      auto found = memory.find(value, key);
+      if (!found && !value.is_json() && value.map_buffer()->otherwise) return *value.map_buffer()->otherwise;
+      return found;
+    }
     case Kind::list: {
       if (!key.is_number()) return memory.error("unsupported index type '" + std::string(type_name(key)) + "' in list");
       const auto at = to_int(key);

@@ -87,6 +87,7 @@ struct MapBuffer {
   uint32_t used = 0, capacity = 0;
   uint32_t* slots = nullptr;  ///< open addressing: entry + 1, or 0
   uint32_t slot_count = 0;
+  const Value* otherwise = nullptr;  ///< what a key that it does not have reads as; null: an error
 };
 
 class Value {

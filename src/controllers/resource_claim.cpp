@@ -113,13 +113,13 @@ class ResourceClaims final : public Controller {
       }
       made.emplace_back(each.entry, std::move(*name));
     }
-    if (!made.empty()) co_return co_await tell(pod, made);
+    if (!made.empty()) co_return co_await tell(pod, std::move(made));
     if (!pod.as<Pod>().spec.nodeName.empty()) co_return co_await reserve(pod);
     co_return {};
   }
 
   // Writes the claims' names to the pod's status; the change of the pod then leads on.
-  Task<Result<void>> tell(ObjectRef pod, const std::vector<std::pair<std::string, std::string>>& made) {
+  Task<Result<void>> tell(ObjectRef pod, std::vector<std::pair<std::string, std::string>> made) {
     client::JsonWriter json;
     json.object().object("metadata").field("uid", pod.meta().uid).end().object("status").array("resourceClaimStatuses");
     for (const auto& [entry, claim] : made) json.object().field("name", entry).field("resourceClaimName", claim).end();

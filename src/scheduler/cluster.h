@@ -14,6 +14,10 @@
 
 namespace estiba::scheduler {
 
+namespace devices {
+class Devices;
+}
+
 struct NodeState {
   std::string name;
   int32_t number = 0;     ///< small, and of no other node at the time
@@ -38,6 +42,7 @@ struct NodeState {
 class Cluster : public NamespaceLabels {
  public:
   Listers listers;
+  devices::Devices* devices = nullptr;  ///< what claims of devices can get; null where a test knows of none
 
   Cluster() = default;
   Cluster(const Cluster&) = delete;

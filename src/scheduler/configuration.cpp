@@ -70,6 +70,7 @@ constexpr PluginRow plugins[] = {
     {"VolumeZone", at(pre_filter, filter)},
     {"PodTopologySpread", at(pre_filter, filter, pre_score, score)},
     {"InterPodAffinity", at(pre_filter, filter, pre_score, score)},
+    {"DynamicResources", at(pre_enqueue, pre_filter, filter, post_filter, score, reserve, pre_bind)},
     {"DefaultPreemption", at(post_filter)},
     {"NodeResourcesBalancedAllocation", at(pre_score, score)},
     {"ImageLocality", at(score)},
@@ -154,6 +155,7 @@ Profile profile_of(const v1::KubeSchedulerProfile& given, const std::string& pat
   std::erase_if(out.scores, [&](const ScorePlugin& each) { return !choice.is_on(each.name, {pre_score, score}); });
   for (ScorePlugin& each : out.scores) each.weight = choice.weight(each.name, each.weight);
   out.preempts = choice.is_on("DefaultPreemption", post_filter);
+  out.binds_claims = choice.is_on("DynamicResources", {pre_filter, filter, reserve, pre_bind});
   out.binds_volumes = choice.is_on("VolumeBinding", {pre_filter, filter, reserve, pre_bind});
 
   for (size_t i = 0; i < given.pluginConfig.size(); ++i) {

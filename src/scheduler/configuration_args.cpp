@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/go_duration.h"
 #include "base/strings.h"
 #include "client/node_selectors.h"
 #include "model/check.h"
@@ -219,6 +220,20 @@ void take(const v1::VolumeBindingArgs& args, const std::string& path, PluginArgs
   into.volume_wait = std::chrono::seconds(std::clamp<int64_t>(seconds, 0, most));
 }
 
+void take(const v1::DynamicResourcesArgs& args, const std::string& path, PluginArgs& into, Faults& faults) {
+  const auto read = [&](const std::string& text, std::string_view field, Duration least) -> std::optional<Duration> {
+    if (text.empty()) return std::nullopt;
+    const auto parsed = parse_go_duration(text);
+    if (!parsed) faults.invalid(path + "." + std::string(field), quoted(text), parsed.error().message);
+    else if (*parsed < least)
+      faults.invalid(path + "." + std::string(field), quoted(text),
+                     least > Duration() ? "must be at least 1 second" : "must be zero or positive");
+    return parsed ? std::optional(*parsed) : std::nullopt;
+  };
+  read(args.filterTimeout, "filterTimeout", {});  // the search is bounded by its steps
+  if (const auto wait = read(args.bindingTimeout, "bindingTimeout", std::chrono::seconds(1))) into.device_wait = *wait;
+}
+
 // --------------------------------------------------------------------------------------------------------------------------
 
 template <class T>
@@ -243,6 +258,7 @@ struct Row {
 };
 constexpr Row rows[] = {
     {"DefaultPreemption", "DefaultPreemptionArgs", read<v1::DefaultPreemptionArgs>},
+    {"DynamicResources", "DynamicResourcesArgs", read<v1::DynamicResourcesArgs>},
     {"InterPodAffinity", "InterPodAffinityArgs", read<v1::InterPodAffinityArgs>},
     {"NodeAffinity", "NodeAffinityArgs", read<v1::NodeAffinityArgs>},
     {"NodeResourcesBalancedAllocation", "NodeResourcesBalancedAllocationArgs", read<v1::NodeResourcesBalancedAllocationArgs>},

@@ -96,6 +96,7 @@ struct Profile {
   int percent_to_score = 0;   ///< of the nodes that fit, so many are compared; 0: by the cluster's size
   bool preempts = true;       ///< DefaultPreemption
   bool binds_volumes = true;  ///< VolumeBinding
+  bool binds_claims = true;   ///< DynamicResources
 };
 /// All plugins (table.cpp), as Kubernetes has them when nothing is configured.
 const Profile& default_profile();

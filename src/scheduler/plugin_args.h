@@ -57,6 +57,7 @@ struct PluginArgs {
   std::optional<model::core_v1::NodeAffinity> added_affinity;  ///< NodeAffinity: holds for every pod, beside its own
   PreemptionArgs preemption;
   Duration volume_wait = std::chrono::minutes(10);  ///< VolumeBinding: how long claims may take to be bound
+  Duration device_wait = std::chrono::minutes(10);  ///< DynamicResources: how long devices may take to be made ready
 };
 
 }  // namespace estiba::scheduler

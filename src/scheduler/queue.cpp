@@ -101,6 +101,8 @@ void Queue::wake_all() {
 
 void Queue::wake(Awaited what) { wake_these(std::exchange(awaiting_[size_t(what)], {})); }
 
+void Queue::wake(std::string_view key) { wake_these({std::string(key)}); }
+
 void Queue::wake_these(const std::unordered_set<std::string>& keys) {
   std::vector<decltype(pods_)::iterator> woken;
   for (const std::string& key : keys)

@@ -16,6 +16,7 @@ namespace estiba::scheduler {
 enum class Awaited : uint8_t {
   neighbours,  ///< pods that it wants to be near, or that make room for another one elsewhere
   volumes,     ///< claims, volumes, and what is known of storage
+  devices,     ///< of claims
 };
 
 class Queue {
@@ -39,6 +40,8 @@ class Queue {
   void wake_all();
   /// The same for those who await this.
   void wake(Awaited what);
+  /// The same for one pod, if it waits.
+  void wake(std::string_view key);
 
   /// The next pod's key; call only when not empty.
   std::string pop();
@@ -70,7 +73,7 @@ class Queue {
   std::unordered_map<std::string, Pod> pods_;
   std::set<Place> ready_;
   std::unordered_set<std::string> asleep_;       // found no place, and nobody has woken them since; some may be gone
-  std::unordered_set<std::string> awaiting_[2];  // by Awaited; some may be gone or tried again meanwhile
+  std::unordered_set<std::string> awaiting_[3];  // by Awaited; some may be gone or tried again meanwhile
   uint64_t next_order_ = 0;
   Event changed_;
 };

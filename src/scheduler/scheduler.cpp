@@ -7,10 +7,13 @@
 #include "client/events.h"
 #include "client/informer.h"
 #include "client/json_writer.h"
+#include "client/resource_claims.h"
 #include "client/tolerations.h"
+#include "scheduler/bind_claims.h"
 #include "scheduler/bind_volumes.h"
 #include "scheduler/cluster.h"
 #include "scheduler/decide.h"
+#include "scheduler/devices/devices.h"
 #include "scheduler/preempt.h"
 #include "scheduler/queue.h"
 #include "scheduler/verdicts.h"
@@ -36,6 +39,9 @@ struct Scheduler::State {
   VerdictCache verdicts{};
   Queue queue{executor, configuration.first_rest, configuration.longest_rest};
   VolumeWriter volumes{client, executor, cluster};
+  std::optional<devices::Devices> devices{};  // from the start on
+  std::optional<ClaimWriter> claims{};
+  client::Informer::Index pods_by_claim{};
   uint64_t turn = 0;
   TaskGroup writes;
   Job job;
@@ -66,6 +72,22 @@ struct Scheduler::State {
            a.nodeSelector == b.nodeSelector;
   }
 
+  /// Claims that are made of templates for the pod are not there yet: until then it is not looked at.
+  bool lacks_claims(const ObjectRef& pod) const {
+    return std::ranges::any_of(client::pod_claims(pod.as<Pod>()), [&](const client::PodClaim& each) {
+      return each.pending || (each.made && !devices->claim(client::key_of(pod.meta().ns, each.claim)));
+    });
+  }
+
+  /// A claim is there, or not as it was: those that use it may be placed now.
+  void claim_changed(const std::string& claim) {
+    pods->each(pods_by_claim, claim, [&](const ObjectRef& pod) {
+      const std::string key = client::key_of(pod);
+      if (queue.contains(key)) queue.wake(key);
+      else pod_changed(pod, pod);
+    });
+  }
+
   void pod_changed(const ObjectRef& before, const ObjectRef& after) {
     const std::string key = client::key_of(after ? after : before);
     if (!after || is_finished(after.as<Pod>())) {
@@ -84,7 +106,7 @@ struct Scheduler::State {
       if (cluster.confirm(after)) return;  // as the echo of our own binding says
       return cluster.set_pod(after) ? queue.wake_all() : queue.wake(Awaited::neighbours);
     }
-    if (!waits_for_us(after)) return queue.remove(key);
+    if (!waits_for_us(after) || lacks_claims(after)) return queue.remove(key);
     if (cluster.knows(after.meta().uid)) return;  // being bound
     note_promise(after);
     if (before && queue.contains(key) && asks_the_same(before, after)) return;
@@ -127,6 +149,7 @@ struct Scheduler::State {
          {listers.services, listers.replication_controllers, listers.replica_sets, listers.stateful_sets, listers.claims, listers.volumes,
           listers.classes, listers.csi_nodes, listers.csi_drivers, listers.capacities, listers.attachments})
       co_await other->wait_synced();
+    for (client::Informer* other : self->devices->informers()) co_await other->wait_synced();
     for (;;) {
       co_await self->queue.changed().wait();
       self->queue.changed().reset();
@@ -147,6 +170,19 @@ struct Scheduler::State {
                                [](const auto& volume) { return volume.persistentVolumeClaim || volume.ephemeral; });
   }
 
+  static bool awaits_devices(const Demand& demand) { return !demand.typed().spec.resourceClaims.empty(); }
+
+  /// Better than that others go: claims that nobody uses and whose devices are elsewhere get others.
+  bool give_back_devices(const Demand& demand) {
+    const std::vector<devices::ClaimPtr> unused = devices->of(demand)->in_the_way();
+    if (!unused.empty()) writes.start(deallocate(this, unused[0]));
+    return !unused.empty();
+  }
+  static Task<void> deallocate(State* self, devices::ClaimPtr claim) {
+    auto done = co_await self->claims->deallocate(claim);
+    if (!done) log::debug("scheduler", "devices were not given back", {{"claim", client::key_of(claim->meta())}, {"error", done.error()}});
+  }
+
   void place_one(const std::string& key) {
     const ObjectRef pod = pods->get(key);
     if (!pod || !waits_for_us(pod) || cluster.knows(pod.meta().uid)) return queue.remove(key);
@@ -159,9 +195,13 @@ struct Scheduler::State {
     const int64_t priority = pod.as<Pod>().spec.priority.value_or(0);
     if (!decision.node) {
       queue.put_back_unschedulable(key, priority,
-                                   {{Awaited::neighbours, awaits_neighbours(*demand)}, {Awaited::volumes, awaits_volumes(*demand)}});
+                                   {{Awaited::neighbours, awaits_neighbours(*demand)},
+                                    {Awaited::volumes, awaits_volumes(*demand)},
+                                    {Awaited::devices, awaits_devices(*demand)}});
       std::string message = decision.message, promised = pod.as<Pod>().status.nominatedNodeName;
-      if (profile.preempts && !cluster.nodes().empty() && may_preempt(cluster, *demand)) {
+      if (profile.binds_claims && awaits_devices(*demand) && give_back_devices(*demand)) {
+        message += " Still not schedulable: devices of claims that nobody uses are given back.";
+      } else if (profile.preempts && !cluster.nodes().empty() && may_preempt(cluster, *demand)) {
         const Preemption preemption = find_victims(cycle, known ? known->may_preempt() : decision.may_preempt, *budgets, turn, known);
         promised = preemption.node ? preemption.node->name : "";
         if (preemption.node) preempt(profile, pod, demand, preemption);
@@ -176,7 +216,11 @@ struct Scheduler::State {
     VolumePlan plan;
     if (profile.binds_volumes && awaits_volumes(*demand)) PodVolumes(cluster, *demand).fits(*decision.node, nullptr, &plan);
     volumes.reserve(plan, decision.node->name);
-    writes.start(bind(this, &profile, demand, decision.node->name, key, priority, std::move(plan)));
+    devices::DevicePlan claimed;
+    if (profile.binds_claims && awaits_devices(*demand))
+      claimed = devices->of(*demand)->plan(*decision.node, format_rfc3339(executor.wall_now()));
+    claims->reserve(claimed);
+    writes.start(bind(this, &profile, demand, decision.node->name, key, priority, std::move(plan), std::move(claimed)));
   }
 
   /// The victims go, each with its own grace; the pod is tried again as they do. Pods of lower priority that were promised room there look
@@ -221,7 +265,7 @@ struct Scheduler::State {
   }
 
   static Task<void> bind(State* self, const Profile* profile, DemandPtr demand, std::string node, std::string key, int64_t priority,
-                         VolumePlan plan) {
+                         VolumePlan plan, devices::DevicePlan claimed) {
     Result<void> bound;
     if (!plan.empty()) {
       bound = co_await self->volumes.write(std::move(plan), node, self->pods, demand->pod, profile->args.volume_wait);
@@ -229,7 +273,14 @@ struct Scheduler::State {
         self->events(*profile).record(demand->pod, EventType::warning, "FailedScheduling",
                                       "running PreBind plugin \"VolumeBinding\": " + bound.error().message);
     }
+    if (bound && !claimed.empty()) {
+      bound = co_await self->claims->write(claimed, demand->pod, profile->args.device_wait);
+      if (!bound)
+        self->events(*profile).record(demand->pod, EventType::warning, "FailedScheduling",
+                                      "running PreBind plugin \"DynamicResources\": " + bound.error().message);
+    }
     if (bound) bound = co_await profile->bind.bind(self->client, demand, node);
+    if (!bound && !claimed.empty()) co_await self->claims->release(std::move(claimed), demand->pod);
     const model::Meta& meta = demand->pod.meta();
     const ObjectRef now = self->pods->get(key);
     const bool same = now && now.meta().uid == meta.uid;
@@ -309,6 +360,22 @@ void Scheduler::start() {
       state->volumes.changed();
       state->queue.wake(Awaited::volumes);
     });
+  state->cluster.devices = &state->devices.emplace(state->informers);
+  state->claims.emplace(state->client, state->executor, *state->devices);
+  state->pods_by_claim = state->pods->shared_index("resource claims", [](const model::Object& pod, std::vector<std::string>& keys) {
+    for (const client::PodClaim& each : client::pod_claims(pod.as<Pod>()))
+      if (!each.claim.empty()) keys.push_back(client::key_of(pod.meta().ns, each.claim));
+  });
+  state->devices->on_change({.devices =
+                                [state] {
+                                  state->claims->changed();
+                                  state->queue.wake(Awaited::devices);
+                                },
+                            .claim =
+                                [state](const std::string& claim) {
+                                  state->claims->changed();
+                                  state->claim_changed(claim);
+                                }});
   state->pods->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->pod_changed(before, after); });
   state->nodes->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->node_changed(before, after); });
   state->pods->on_lighter([state](const ObjectRef& pod) { state->cluster.hold_pod(pod); });

@@ -15,6 +15,7 @@ static constexpr FilterPlugin filters[] = {
     {"VolumeZone", check_volume_zone, prepare_volume_zone},
     {"PodTopologySpread", check_spread, prepare_spread},
     {"InterPodAffinity", check_pod_affinity, prepare_pod_affinity},
+    {"DynamicResources", check_dynamic_resources, prepare_dynamic_resources},
     {"NodeDeclaredFeatures", check_declared_features, prepare_declared_features, true},
 };
 
@@ -24,6 +25,7 @@ static constexpr ScorePlugin scores[] = {
     {"NodeResourcesFit", 1, score_resources, true},
     {"PodTopologySpread", 2, score_spread},
     {"InterPodAffinity", 2, score_pod_affinity},
+    {"DynamicResources", 2, score_dynamic_resources},
     {"NodeResourcesBalancedAllocation", 1, score_balanced, true},
     {"ImageLocality", 1, score_images},
 };

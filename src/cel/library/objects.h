@@ -76,6 +76,8 @@ std::string print_ip(const IpAddress& address);
 /// net/url's ParseRequestURI; an error text otherwise.
 std::optional<UrlObject> parse_url(std::string_view text, std::string& error);
 std::string escaped_path(const UrlObject& url);
+/// semver.org, version 2, without leniency; an error text otherwise.
+std::optional<SemverObject> parse_semver(std::string_view text, std::string& error);
 
 /// A type of value by the name of its format ("dns1123Label"), or null.
 const FormatInfo* find_format(std::string_view name);

@@ -24,6 +24,8 @@ bool number(std::string_view text, uint64_t& out, std::string_view what, std::st
   return true;
 }
 
+}  // namespace
+
 std::optional<SemverObject> parse_semver(std::string_view text, std::string& error) {
   if (text.empty()) return error = "Version string empty", std::nullopt;
   std::vector<std::string_view> parts;
@@ -58,6 +60,8 @@ std::optional<SemverObject> parse_semver(std::string_view text, std::string& err
   if (!number(rest, out.patch, "patch", error)) return std::nullopt;
   return out;
 }
+
+namespace {
 
 /// "v1.02" is "1.2.0"; nullopt when a short version has more than numbers.
 std::optional<std::string> normalized(std::string_view text, std::string& error) {

@@ -16,6 +16,7 @@ Verdict check_volume_binding(const Demand& pod, const PluginState* state, const 
 Verdict check_volume_zone(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
 Verdict check_spread(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
 Verdict check_pod_affinity(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
+Verdict check_dynamic_resources(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
 Verdict check_declared_features(const Demand& pod, const PluginState* state, const NodeState& node, Reasons* why);
 
 Prepared prepare_node_name(const Cluster& cluster, const Demand& pod, const PluginArgs& args);
@@ -28,6 +29,7 @@ Prepared prepare_volume_binding(const Cluster& cluster, const Demand& pod, const
 Prepared prepare_volume_zone(const Cluster& cluster, const Demand& pod, const PluginArgs& args);
 Prepared prepare_spread(const Cluster& cluster, const Demand& pod, const PluginArgs& args);
 Prepared prepare_pod_affinity(const Cluster& cluster, const Demand& pod, const PluginArgs& args);
+Prepared prepare_dynamic_resources(const Cluster& cluster, const Demand& pod, const PluginArgs& args);
 Prepared prepare_declared_features(const Cluster& cluster, const Demand& pod, const PluginArgs& args);
 
 using Nodes = std::span<const NodeState* const>;
@@ -38,6 +40,7 @@ bool score_taints(const Cluster& cluster, const Demand& pod, const PluginArgs& a
 bool score_images(const Cluster& cluster, const Demand& pod, const PluginArgs& args, Nodes nodes, std::span<int64_t> scores);
 bool score_spread(const Cluster& cluster, const Demand& pod, const PluginArgs& args, Nodes nodes, std::span<int64_t> scores);
 bool score_pod_affinity(const Cluster& cluster, const Demand& pod, const PluginArgs& args, Nodes nodes, std::span<int64_t> scores);
+bool score_dynamic_resources(const Cluster& cluster, const Demand& pod, const PluginArgs& args, Nodes nodes, std::span<int64_t> scores);
 
 Task<Result<void>> bind_by_api(client::Client& client, DemandPtr pod, std::string node);
 
