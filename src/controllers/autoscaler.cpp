@@ -57,6 +57,19 @@ void set_condition(Round& round, std::string_view type, bool status, std::string
   found->message = std::move(message);
 }
 
+// Whoever scales a target to zero by hand switches scaling off; where the autoscaler has done it, it goes on (KEP 2021, HPAScaleToZero).
+constexpr std::string_view scaled_to_zero = "ScaledToZero";
+
+bool was_scaled_to_zero(const Round& round) {
+  return std::ranges::any_of(round.status.conditions,
+                             [](const auto& each) { return each.type == scaled_to_zero && each.status == "True"; });
+}
+
+/// Metrics that there are without pods.
+bool has_values(const HorizontalPodAutoscalerSpec& spec) {
+  return std::ranges::any_of(spec.metrics, [](const MetricSpec& metric) { return metric.type == "Object" || metric.type == "External"; });
+}
+
 std::string milli(int64_t value) { return model::Quantity::milli(value).print(); }
 
 // Memory is shown in binary units, as metrics.k8s.io shows it.
@@ -132,12 +145,13 @@ class Autoscaler final : public Controller {
     round.status.currentMetrics.clear();
     int32_t desired = current;
     std::string reason;
-    if (current == 0) {
+    const bool from_zero = current == 0 && was_scaled_to_zero(round) && (least != 0 || has_values(round.spec));
+    if (current == 0 && !from_zero) {
       set_condition(round, "ScalingActive", false, "ScalingDisabled", "scaling is disabled since the replica count of the target is zero");
     } else if (current > round.spec.maxReplicas) {
       desired = round.spec.maxReplicas;
       reason = "Current number of replicas above Spec.MaxReplicas";
-    } else if (current < least) {
+    } else if (current < least && !from_zero) {
       desired = least;
       reason = "Current number of replicas below Spec.MinReplicas";
     } else {
@@ -152,10 +166,17 @@ class Autoscaler final : public Controller {
       set_condition(round, "AbleToScale", true, limited.able_reason, std::move(limited.able_message));
       set_condition(round, "ScalingLimited", limited.is_limited, limited.limited_reason, std::move(limited.limited_message));
       desired = limited.replicas;
+      if (from_zero && desired < least) {
+        desired = least;
+        if (reason.empty()) reason = "Current number of replicas below Spec.MinReplicas";
+      }
     }
     if (desired != current && !co_await scale(round, desired, reason)) co_return;
     round.status.desiredReplicas = desired;
     if (desired == current) co_return;
+    const bool to_zero = current > 0 && desired == 0 && least == 0 && has_values(round.spec);
+    set_condition(round, scaled_to_zero, to_zero, to_zero ? "ScaledToZero" : "NotScaledToZero",
+                  to_zero ? "the HPA controller scaled the workload to zero" : "the HPA controller did not scale the workload to zero");
     round.status.lastScaleTime = format_rfc3339(round.now);
     if (round.spec.behavior) memory.changed(complete_behavior(*round.spec.behavior), current, desired, round.now);
   }

@@ -321,6 +321,50 @@ TEST_F(AutoscalerTest, ExtensionMetrics) {
   EXPECT_EQ(condition("ScalingActive"), "False FailedGetExternalMetric");
 }
 
+TEST_F(AutoscalerTest, AQueueThatIsEmptyNeedsNobody) {
+  const auto waiting = [&](const std::string& jobs) {
+    extensions.answers["/apis/external.metrics.k8s.io/v1beta1/namespaces/x/jobs"] = R"({"items":[{"value":")" + jobs + "\"}]}";
+  };
+  add_deployment(1);
+  add_pod("a", 10);
+  waiting("0");
+  start({make_autoscaler});
+  add_autoscaler(R"({"type":"External","external":{"metric":{"name":"jobs"},"target":{"type":"AverageValue","averageValue":"10"}}})",
+                 R"(,"behavior":{"scaleDown":{"stabilizationWindowSeconds":0}})");
+  EXPECT_EQ(replicas(), 1);
+  server.merge(autoscalers, "x", "h", R"({"spec":{"minReplicas":0}})");
+  executor.run();
+  EXPECT_EQ(replicas(), 0);
+  EXPECT_EQ(condition("ScaledToZero"), "True ScaledToZero");
+  executor.advance(15s);
+  EXPECT_EQ(replicas(), 0);
+  EXPECT_EQ(condition("ScalingActive"), "True ValidMetricFound");
+  waiting("25");
+  executor.advance(15s);
+  EXPECT_EQ(replicas(), 3);
+  EXPECT_EQ(condition("ScaledToZero"), "False NotScaledToZero");
+  // By hand it is switched off.
+  server.merge(client::deployments, "x", "web", R"({"spec":{"replicas":0}})");
+  executor.advance(15s);
+  EXPECT_EQ(replicas(), 0);
+  EXPECT_EQ(condition("ScalingActive"), "False ScalingDisabled");
+}
+
+TEST_F(AutoscalerTest, ALargerMinimumWakesWhatWasScaledToZero) {
+  add_deployment(1);
+  add_pod("a", 10);
+  extensions.answers["/apis/external.metrics.k8s.io/v1beta1/namespaces/x/jobs"] = R"({"items":[{"value":"0"}]})";
+  start({make_autoscaler});
+  add_autoscaler(R"({"type":"External","external":{"metric":{"name":"jobs"},"target":{"type":"AverageValue","averageValue":"10"}}})",
+                 R"(,"behavior":{"scaleDown":{"stabilizationWindowSeconds":0}})");
+  server.merge(autoscalers, "x", "h", R"({"spec":{"minReplicas":0}})");
+  executor.run();
+  EXPECT_EQ(replicas(), 0);
+  server.merge(autoscalers, "x", "h", R"({"spec":{"minReplicas":2}})");
+  executor.run();
+  EXPECT_EQ(replicas(), 2);
+}
+
 TEST_F(AutoscalerTest, PodsOfTwoAutoscalersFollowNone) {
   add_deployment(1);
   add_pod("a", 10);

@@ -204,7 +204,12 @@ TEST_F(ClusterRules, budgets_and_autoscalers) {
       {"'maxReplicas':3", ""},
       {"'maxReplicas':0", "spec.maxReplicas: Required value: must be set and greater than 0"},
       {"'minReplicas':4,'maxReplicas':3", "spec.maxReplicas: Invalid value: 3: must be greater than or equal to `minReplicas`"},
-      {"'minReplicas':0,'maxReplicas':3", "spec.minReplicas: Invalid value: 0: must be greater than or equal to 1"},
+      {"'minReplicas':-1,'maxReplicas':3", "spec.minReplicas: Invalid value: -1: must be greater than or equal to 0"},
+      {"'minReplicas':0,'maxReplicas':3",
+       "spec.metrics: Forbidden: must specify at least one Object or External metric to support scaling to zero replicas"},
+      {"'minReplicas':0,'maxReplicas':3,'metrics':[{'type':'External','external':{'metric':{'name':'q'},'target':{'type':'Value','value':'"
+       "1'}}}]",
+       ""},
       {"'maxReplicas':3,'metrics':[{'type':'Resource'}]",
        "spec.metrics[0].resource: Required value: must populate information for the given metric source"},
       {"'maxReplicas':3,'metrics':[{'type':'Resource','resource':{'name':'cpu','target':{'type':'Utilization'}}}]",

@@ -180,13 +180,19 @@ void prepare_autoscaler(Draft& draft) {
 static void validate_spec(const Node& spec, FieldErrors& errors) {
   const int64_t most = int_at(spec, "maxReplicas").value_or(0);
   const auto least = int_at(spec, "minReplicas");
-  if (least && *least < 1) errors.invalid("spec.minReplicas", spec.find("minReplicas"), "must be greater than or equal to 1");
+  if (least && *least < 0) errors.invalid("spec.minReplicas", spec.find("minReplicas"), "must be greater than or equal to 0");
   if (most == 0) errors.required("spec.maxReplicas", "must be set and greater than 0");
   else if (most < 0) errors.invalid("spec.maxReplicas", spec.find("maxReplicas"), "must be greater than or equal to 1");
   if (least && most < *least)
     errors.invalid("spec.maxReplicas", std::string_view(std::to_string(most)), "must be greater than or equal to `minReplicas`");
   validate_target_ref(spec.find("scaleTargetRef"), "spec.scaleTargetRef", errors);
-  each(spec, "metrics", "spec", [&](const Node& metric, const std::string& here) { validate_metric(metric, here, errors); });
+  bool has_values = false;  // metrics that there are without pods
+  each(spec, "metrics", "spec", [&](const Node& metric, const std::string& here) {
+    validate_metric(metric, here, errors);
+    has_values |= metric.string_at("type") == "Object" || metric.string_at("type") == "External";
+  });
+  if (least && *least == 0 && !has_values)
+    errors.forbidden("spec.metrics", "must specify at least one Object or External metric to support scaling to zero replicas");
   const Node* behavior = spec.find("behavior");
   if (!present(behavior)) return;
   validate_scaling_rules(*behavior, "scaleUp", errors);
