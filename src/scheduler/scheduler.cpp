@@ -367,15 +367,15 @@ void Scheduler::start() {
       if (!each.claim.empty()) keys.push_back(client::key_of(pod.meta().ns, each.claim));
   });
   state->devices->on_change({.devices =
-                                [state] {
-                                  state->claims->changed();
-                                  state->queue.wake(Awaited::devices);
-                                },
-                            .claim =
-                                [state](const std::string& claim) {
-                                  state->claims->changed();
-                                  state->claim_changed(claim);
-                                }});
+                                 [state] {
+                                   state->claims->changed();
+                                   state->queue.wake(Awaited::devices);
+                                 },
+                             .claim =
+                                 [state](const std::string& claim) {
+                                   state->claims->changed();
+                                   state->claim_changed(claim);
+                                 }});
   state->pods->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->pod_changed(before, after); });
   state->nodes->on_change([state](const ObjectRef& before, const ObjectRef& after) { state->node_changed(before, after); });
   state->pods->on_lighter([state](const ObjectRef& pod) { state->cluster.hold_pod(pod); });
