@@ -365,15 +365,18 @@ struct InvariantsTest : ControllerTest {
   void check(uint64_t seed) {
     const auto broken = broken_invariants(server);
     if (broken.empty()) return;
+    ADD_FAILURE() << "ESTIBA_SEED=" << seed << "\n  " << join(broken, "\n  ") << "\nafter\n  " << last_told();
+  }
+  std::string last_told() const {
     const size_t last = told.size() > 60 ? told.size() - 60 : 0;
-    ADD_FAILURE() << "ESTIBA_SEED=" << seed << "\n  " << join(broken, "\n  ") << "\nafter\n  "
-                  << join(std::vector<std::string>(told.begin() + ptrdiff_t(last), told.end()), "\n  ");
+    return join(std::vector<std::string>(told.begin() + ptrdiff_t(last), told.end()), "\n  ");
   }
   // A loop that never lets time go on would never end this test, either.
   [[noreturn]] void spinning(std::string_view verb, Resource resource, std::string_view name) {
     std::fprintf(stderr, "a loop spins: %s %s %s; calls so far:\n", std::string(verb).c_str(), std::string(resource.name).c_str(),
                  std::string(name).c_str());
     for (const auto& [call, count] : server.calls) std::fprintf(stderr, "  %d %s\n", count, call.c_str());
+    std::fprintf(stderr, "after\n  %s\n", last_told().c_str());
     std::abort();
   }
   void live(uint64_t seed, int steps) {
@@ -412,6 +415,7 @@ TEST_F(InvariantsTest, HoldWhateverHappens) {
   const char* given = std::getenv("ESTIBA_SEED");
   const uint64_t seed = given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
   std::printf("ESTIBA_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  std::fflush(stdout);
   live(seed, 400);
 }
 
