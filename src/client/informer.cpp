@@ -214,6 +214,11 @@ void Informer::observe(const model::ObjectRef& object) {
   put(object);
 }
 
+void Informer::observe_gone(const model::ObjectRef& object) {
+  const std::string key = key_of(object);
+  if (const model::ObjectRef known = get(key); known && known.meta().uid == object.meta().uid) drop(key);
+}
+
 void Informer::apply(const WatchEvent& event) {
   if (event.kind == WatchEvent::Kind::added || event.kind == WatchEvent::Kind::modified) {
     put(event.object);

@@ -88,6 +88,9 @@ class Informer {
 
   /// Takes in an object that a write has returned, unless something newer is known.
   void observe(const model::ObjectRef& object);
+  /// Takes out an object that a write has not found, unless another one has its name by now. Who goes on with what is no longer there makes
+  /// things for it that the garbage collector removes at once, for as long as its watch is behind.
+  void observe_gone(const model::ObjectRef& object);
 
  private:
   struct Hash {

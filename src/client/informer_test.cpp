@@ -114,6 +114,25 @@ TEST_F(InformerTest, AnAnswerThatComesAfterTheWatchDoesNotRaiseTheDead) {
   EXPECT_EQ(informer.size(), 0u);
 }
 
+TEST_F(InformerTest, WhatAWriteHasNotFoundIsGone) {
+  server.add(pods, "x", pod("a"));
+  Informer informer(server, pods);
+  listen(informer);
+  executor.run();
+  take();
+  const ObjectRef known = informer.get("x", "a");
+  server.hold_watches(true);
+  server.erase(pods, "x", "a");
+  informer.observe_gone(known);
+  EXPECT_EQ(take(), Names{"-a"});
+  server.add(pods, "x", pod("a"));
+  server.hold_watches(false);
+  executor.run();
+  EXPECT_EQ(take(), Names{"+a"}) << "the removal is told once";
+  informer.observe_gone(known);
+  EXPECT_TRUE(informer.get("x", "a")) << "another one of that name";
+}
+
 TEST_F(InformerTest, AnOldRemovalDoesNotTakeANewerObjectOfThatName) {
   Informer informer(server, pods);
   executor.run();

@@ -56,8 +56,8 @@ Task<Result<void>> Controller::patch_status(client::Informer& own, model::Object
   auto written =
       co_await client_.patch(own.resource(), meta.ns, meta.name, client::PatchType::merge, std::move(patch), {.subresource = "status"});
   if (written) own.observe(*written);
-  else if (written.error().code != Code::not_found)
-    co_return std::unexpected(std::move(written.error()).context("write the status of " + meta.kind + " " + client::key_of(meta)));
+  else if (written.error().code == Code::not_found) own.observe_gone(object);
+  else co_return std::unexpected(std::move(written.error()).context("write the status of " + meta.kind + " " + client::key_of(meta)));
   co_return {};
 }
 
