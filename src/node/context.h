@@ -20,6 +20,7 @@
 namespace estiba::node {
 
 class CsiVolumes;
+class DeviceClaims;
 class Devices;
 
 struct Options {
@@ -60,6 +61,7 @@ struct Context {
   UserIds* user_ids = nullptr;        ///< null: there are no user namespaces
   Devices* devices = nullptr;         ///< null: device plugins are not served
   CsiVolumes* csi = nullptr;          ///< null: drivers of storage are not served
+  DeviceClaims* claims = nullptr;     ///< null: drivers of claimed devices are not served
   std::function<void()> room_made{};  ///< called when a pod has ended, or needs less than it did; null: nobody waits for room
 };
 

@@ -31,6 +31,8 @@ class Node {
 
   /// Device plugins' devices, which outlive the node; before start().
   void use(Devices& devices);
+  /// Devices of claims, the same.
+  void use(DeviceClaims& claims);
 
   /// Drivers of storage; null where none are served.
   CsiVolumes* csi() { return csi_.get(); }

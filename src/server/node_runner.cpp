@@ -10,6 +10,7 @@
 #include "node/api.h"
 #include "node/csi/volumes.h"
 #include "node/devices/devices.h"
+#include "node/dra/device_claims.h"
 #include "node/node.h"
 #include "node/plugins/registry.h"
 #include "os/cgroup.h"
@@ -29,6 +30,7 @@ struct NodeRunner::State {
   std::unique_ptr<network::Network> network;
   std::unique_ptr<ingress::Ingress> ingress;
   std::unique_ptr<node::Devices> devices;
+  std::unique_ptr<node::DeviceClaims> claims;
   std::unique_ptr<node::Node> node;
   std::unique_ptr<node::PluginRegistry> plugins;
   std::unique_ptr<node::NodeApi> api;
@@ -136,6 +138,11 @@ void NodeRunner::State::start_plugins() {
   plugins = std::make_unique<node::PluginRegistry>(settings.kubelet_dir + "/plugins_registry", pool);
   if (devices) plugins->serve(node::device_plugin_type, devices->registry_handler());
   if (node->csi()) plugins->serve(node::csi_plugin_type, node->csi()->drivers().registry_handler());
+  claims = std::make_unique<node::DeviceClaims>(settings.data_dir + "/claims.json", settings.node_name, *client, loop);
+  node->use(*claims);
+  if (auto started = claims->start(); !started)
+    log::warn("node", "which devices pods have by claims is not known any more", {{"error", started.error()}});
+  plugins->serve(node::dra_plugin_type, claims->registry_handler());
   if (auto started = plugins->start(); !started)
     log::warn("node", "plugins are not served", {{"flag", "--kubelet-dir"}, {"error", started.error()}});
 }
@@ -178,8 +185,10 @@ Task<void> NodeRunner::stop() {
   const bool empty = s.engine && s.engine->sandboxes().empty();
   s.api.reset();
   s.plugins.reset();
+  if (s.claims) s.claims->stop();
   if (s.devices) co_await s.devices->stop();
   s.node.reset();
+  s.claims.reset();
   s.devices.reset();
   if (s.network)
     if (auto stopped = co_await s.network->stop(); !stopped) log::warn("node", "network not stopped cleanly", {{"error", stopped.error()}});
