@@ -107,6 +107,13 @@ std::string configuration(const Options& options) {
   json.field("clusterDomain", options.cluster_domain).field("cgroupDriver", "cgroupfs").field("cgroupRoot", options.cgroup_root);
   json.field("maxPods", options.max_pods).field("resolvConf", options.resolv_conf).field("podLogsDir", options.log_root);
   json.field("containerLogMaxSize", "10Mi").field("containerLogMaxFiles", int64_t(5));
+  for (const auto& [name, list] :
+       {std::pair("systemReserved", &options.system_reserved), std::pair("kubeReserved", &options.kube_reserved)}) {
+    if (list->empty()) continue;
+    json.object(name);
+    for (const auto& [resource, quantity] : *list) json.field(resource, quantity.print());
+    json.end();
+  }
   json.field("nodeLeaseDurationSeconds", int64_t(options.lease / std::chrono::seconds(1)));
   return json.end().end().take();
 }

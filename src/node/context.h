@@ -11,6 +11,7 @@
 #include "client/informer.h"
 #include "engine/engine.h"
 #include "io/pool.h"
+#include "model/quota.h"
 #include "model/types/core_v1.h"
 #include "network/network.h"
 #include "node/housekeeping.h"
@@ -37,6 +38,7 @@ struct Options {
   uint16_t api_port = 10250;
   std::string resolv_conf = "/etc/resolv.conf";
   int64_t max_pods = 250;
+  model::ResourceList system_reserved, kube_reserved;  ///< what of the machine is kept from pods (node/reserved.h)
   int64_t pod_max_pids = 0;  ///< processes and threads of a pod at most; 0: a quarter of what the kernel has room for, -1: any number
   Housekeeping housekeeping;
   std::map<std::string, std::string> labels;  ///< of the Node, beside those that every node has; when it is made

@@ -18,6 +18,7 @@
 #include "node/devices/devices.h"
 #include "node/machine.h"
 #include "node/node_events.h"
+#include "node/reserved.h"
 
 namespace estiba::node {
 
@@ -112,6 +113,7 @@ NodeStatus machine_status(const Options& options, WallTime wall, const std::vect
   const std::string now = format_rfc3339(wall);
   status.capacity = status.allocatable = capacity(options);
   add_huge_pages(status, huge_pages());
+  for (const auto* reserved : {&options.system_reserved, &options.kube_reserved}) set_apart(status.allocatable, *reserved);
   status.nodeInfo.ensure() = system_info(options);
   for (const std::string& ip : options.node_ips) {
     NodeAddress& address = status.addresses.emplace_back();

@@ -183,24 +183,14 @@ NodeSettings Agent::State::settings(const ClusterFacts& facts) {
   out.service_cidr = facts.service_cidr;
   out.cluster_domain = facts.cluster_domain;
   out.pod_cidr = facts.pod_cidr;
-  out.api_port = uint16_t(options.node_port);
-  out.docker_socket = options.docker_socket;
-  out.cri_socket = options.cri_socket;
-  out.ingress = options.node_flags.ingress_options();
+  options.node_flags.fill(out);
   if (!facts.ingress_on_agents) out.ingress.reset();
   if (out.ingress) out.ingress->all_secrets = false;
   out.lease = options.lease;
   out.labels = options.labels;
   out.taints = options.taints;
   out.reads_all = false;
-  out.pod_max_pids = options.pod_max_pids;
   out.housekeeping = options.housekeeping;
-  out.user_ids_per_pod = options.user_ids_per_pod;
-  out.cni_conf_dir = options.node_flags.cni_conf_dir;
-  out.device_plugin_dir = options.node_flags.device_plugin_dir;
-  out.kubelet_dir = options.node_flags.kubelet_dir;
-  out.cni_plugins = options.node_flags.cni_plugins();
-  out.cdi_spec_dirs = options.node_flags.cdi_folders();
   return out;
 }
 

@@ -8,7 +8,6 @@
 #include "base/strings.h"
 #include "io/http.h"
 #include "network/address.h"
-#include "node/user_ids.h"
 #include "os/file.h"
 #include "server/options.h"
 
@@ -29,16 +28,9 @@ void declare(cli::Flags& flags, AgentOptions& o) {
             "when empty, also when it changes");
   flags.add("node-labels", &o.node_labels, "KEY=VALUE[,…] of the Node, when it is made; may be repeated");
   flags.add("register-with-taints", &o.node_taints, "KEY[=VALUE]:EFFECT[,…] of the Node, when it is made; may be repeated");
-  flags.add("node-api-port", &o.node_port, "port of the node's own API");
-  flags.add("pod-max-pids", &o.pod_max_pids,
-            "processes and threads that a pod may have; a quarter of what the kernel has room for when 0, any number when -1");
   o.node_flags.declare(flags);
-  flags.add("user-namespace-ids-per-pod", &o.user_ids_per_pod,
-            "size of the user namespace of a pod with hostUsers: false, a multiple of 65536");
   flags.add("node-lease-duration", &o.lease_duration,
             "the node says that it lives four times in it; see the server's --node-monitor-grace-period");
-  flags.add("docker-socket", &o.docker_socket, "path of a socket on which the Docker Engine API is answered; not without one");
-  flags.add("cri-socket", &o.cri_socket, "path of a socket on which the Container Runtime Interface is answered; not without one");
   flags.add("log-format", &o.log_format, "text or json");
   flags.add("verbosity,v", &o.verbosity, "0 logs what happens, 1 and more also details");
 }
@@ -64,10 +56,7 @@ Result<void> check_node(AgentOptions& o) {
     for (std::string_view text : split(list, ',')) o.taints.push_back(TRY_AS("--register-with-taints", parse_taint(text)));
   if (!o.node_ip.empty())
     for (std::string_view ip : split(o.node_ip, ',')) TRY_AS("--node-ip", network::Address::parse(ip));
-  if (o.node_port < 1 || o.node_port > 65535) return fail(Code::invalid, "--node-api-port must be 1 to 65535");
-  if (o.pod_max_pids < -1) return fail(Code::invalid, "--pod-max-pids must be -1 or more, not " + std::to_string(o.pod_max_pids));
   o.housekeeping = TRY(o.node_flags.read());
-  TRY_AS("--user-namespace-ids-per-pod", node::check_ids_per_pod(o.user_ids_per_pod));
   o.lease = TRY(parse_duration_flag("node-lease-duration", o.lease_duration, std::chrono::seconds(1)));
   if (o.node_name.empty()) {
     char name[256] = {};

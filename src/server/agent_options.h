@@ -20,11 +20,8 @@ struct AgentOptions {
   std::string data_dir = "/var/lib/estiba", run_dir = "/run/estiba";
   std::string node_name, node_ip;
   std::vector<std::string> node_labels, node_taints;
-  int64_t node_port = 10250;
-  int64_t pod_max_pids = 0, user_ids_per_pod = 65536;  ///< see node::Options
   NodeFlags node_flags;
   std::string lease_duration = "40s";
-  std::string docker_socket, cri_socket;
   std::string log_format = "text";
   int64_t verbosity = 0;
   bool help = false;

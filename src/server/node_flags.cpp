@@ -5,6 +5,9 @@
 #include "apiserver/kinds/static_pod.h"
 #include "base/go_duration.h"
 #include "base/strings.h"
+#include "node/reserved.h"
+#include "node/user_ids.h"
+#include "server/node_runner.h"
 
 namespace estiba::server {
 
@@ -24,7 +27,35 @@ std::optional<ingress::Options> NodeFlags::ingress_options() const {
   return out;
 }
 
+void NodeFlags::fill(NodeSettings& settings) const {
+  settings.api_port = uint16_t(node_port);
+  settings.docker_socket = docker_socket;
+  settings.cri_socket = cri_socket;
+  settings.ingress = ingress_options();
+  settings.max_pods = max_pods;
+  settings.pod_max_pids = pod_max_pids;
+  settings.user_ids_per_pod = user_ids_per_pod;
+  settings.system_reserved = node::parse_reserved(system_reserved).value_or(model::ResourceList{});
+  settings.kube_reserved = node::parse_reserved(kube_reserved).value_or(model::ResourceList{});
+  settings.cni_conf_dir = cni_conf_dir;
+  settings.device_plugin_dir = device_plugin_dir;
+  settings.kubelet_dir = kubelet_dir;
+  settings.cni_plugins = folders_of_flag("cni-bin-dir", cni_bin_dir).value_or({});
+  settings.cdi_spec_dirs = folders_of_flag("cdi-spec-dirs", cdi_spec_dirs).value_or({});
+}
+
 void NodeFlags::declare(cli::Flags& flags) {
+  flags.add("node-api-port", &node_port, "port of the node's own API");
+  flags.add("docker-socket", &docker_socket, "path of a socket on which the Docker Engine API is answered; not without one");
+  flags.add("cri-socket", &cri_socket, "path of a socket on which the Container Runtime Interface is answered; not without one");
+  flags.add("max-pods", &max_pods, "pods that this node takes at most");
+  flags.add("pod-max-pids", &pod_max_pids,
+            "processes and threads that a pod may have; a quarter of what the kernel has room for when 0, any number when -1");
+  flags.add("user-namespace-ids-per-pod", &user_ids_per_pod,
+            "size of the user namespace of a pod with hostUsers: false, a multiple of 65536");
+  flags.add("system-reserved", &system_reserved,
+            "RESOURCE=QUANTITY[,…] of the machine that is not the pods', for what else runs on it; cpu, memory and ephemeral-storage");
+  flags.add("kube-reserved", &kube_reserved, "the same for Estiba itself");
   flags.add("ingress", &ingress, "this node serves Ingresses and Gateways, once there is one");
   flags.add("ingress-http-port", &ingress_http_port, "the node's port of Ingresses; 0: none");
   flags.add("ingress-https-port", &ingress_https_port, "the same for those with certificates; 0: none");
@@ -57,8 +88,20 @@ void NodeFlags::declare(cli::Flags& flags) {
   flags.add("eviction-pressure-transition-period", &pressure_transition, "how long a pressure condition stays after the pressure is over");
 }
 
+Result<void> NodeFlags::check_limits() const {
+  if (node_port < 1 || node_port > 65535)
+    return fail(Code::invalid, "--node-api-port must be 1 to 65535, not " + std::to_string(node_port));
+  if (max_pods < 1 || max_pods > INT32_MAX) return fail(Code::invalid, "--max-pods must be 1 or more, not " + std::to_string(max_pods));
+  if (pod_max_pids < -1) return fail(Code::invalid, "--pod-max-pids must be -1 or more, not " + std::to_string(pod_max_pids));
+  TRY_AS("--user-namespace-ids-per-pod", node::check_ids_per_pod(user_ids_per_pod));
+  TRY_AS("--system-reserved", node::parse_reserved(system_reserved));
+  TRY_AS("--kube-reserved", node::parse_reserved(kube_reserved));
+  return {};
+}
+
 Result<node::Housekeeping> NodeFlags::read() const {
   node::Housekeeping out;
+  TRY(check_limits());
   if (!cni_conf_dir.empty() && !cni_conf_dir.starts_with('/'))
     return fail(Code::invalid, "--cni-conf-dir must be an absolute path, not " + quoted(cni_conf_dir));
   TRY(folders_of_flag("cni-bin-dir", cni_bin_dir));

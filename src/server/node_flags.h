@@ -18,7 +18,13 @@ inline constexpr std::string_view default_cdi_spec_dirs = "/etc/cdi,/var/run/cdi
 inline constexpr std::string_view cdi_spec_dirs_help =
     "folders of CDI files, which say what devices such as vendor.com/gpu=0 are; those of later ones come before those of earlier ones";
 
+struct NodeSettings;
+
 struct NodeFlags {
+  int64_t node_port = 10250;  ///< of the node's own API
+  int64_t max_pods = 250, pod_max_pids = 0, user_ids_per_pod = 65536;
+  std::string system_reserved, kube_reserved;
+  std::string docker_socket, cri_socket;  ///< empty: not answered
   std::string pod_manifest_path;
   std::string cni_conf_dir, cni_bin_dir = "/opt/cni/bin", device_plugin_dir = "/var/lib/kubelet/device-plugins";
   std::string kubelet_dir = "/var/lib/kubelet";
@@ -33,13 +39,15 @@ struct NodeFlags {
   std::string image_least_age = "2m0s", image_most_age = "0s";
 
   void declare(cli::Flags& flags);
+  /// Writes down what they say, once read() has found them good.
+  void fill(NodeSettings& settings) const;
   /// What they say of housekeeping; errors name the flag, any of them.
   Result<node::Housekeeping> read() const;
   /// How Ingresses and Gateways are served; nullopt: not here.
   std::optional<ingress::Options> ingress_options() const;
-  /// The folders of --cni-bin-dir and --cdi-spec-dirs, once read() has found them good.
-  std::vector<std::string> cni_plugins() const { return folders_of_flag("cni-bin-dir", cni_bin_dir).value_or({}); }
-  std::vector<std::string> cdi_folders() const { return folders_of_flag("cdi-spec-dirs", cdi_spec_dirs).value_or({}); }
+
+ private:
+  Result<void> check_limits() const;
 };
 
 }  // namespace estiba::server

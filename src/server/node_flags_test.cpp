@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "server/node_runner.h"
+
 namespace estiba::server {
 namespace {
 
@@ -33,9 +35,27 @@ TEST(NodeFlags, WhatIsWrongIsNamed) {
   EXPECT_EQ(refusal({"--eviction-max-pod-grace-period=-1"}), "--eviction-max-pod-grace-period must be 0 or more, not -1");
   EXPECT_EQ(refusal({"--pod-manifest-path=x"}), "--pod-manifest-path must be an absolute path, not \"x\"");
   EXPECT_EQ(refusal({"--eviction-hard="}), "");
+  EXPECT_EQ(refusal({"--node-api-port=0"}), "--node-api-port must be 1 to 65535, not 0");
+  EXPECT_EQ(refusal({"--max-pods=0"}), "--max-pods must be 1 or more, not 0");
+  EXPECT_EQ(refusal({"--system-reserved=cpu=1,gpu=1"}),
+            "--system-reserved: \"gpu\" cannot be set apart: cpu, memory and ephemeral-storage can");
+  EXPECT_EQ(refusal({"--kube-reserved=cpu"}), "--kube-reserved: \"cpu\" must be RESOURCE=QUANTITY, such as cpu=500m");
+  EXPECT_EQ(refusal({"--cdi-spec-dirs=/etc/cdi,cdi"}), "--cdi-spec-dirs must be absolute paths, not \"cdi\"");
   EXPECT_EQ(refusal({"--ingress-http-port=65536"}), "--ingress-http-port and --ingress-https-port must be from 0 to 65535, not 65536");
   EXPECT_EQ(refusal({"--ingress-http-port=443"}), "--ingress-http-port and --ingress-https-port must differ");
   EXPECT_EQ(refusal({"--ingress-http-port=0", "--ingress-https-port=0"}), "");
+}
+
+TEST(NodeFlags, SayWhatANodeIs) {
+  NodeFlags flags;
+  flags.max_pods = 30;
+  flags.system_reserved = "cpu=1,memory=1Gi";
+  flags.cdi_spec_dirs = "/a,/b";
+  NodeSettings settings;
+  flags.fill(settings);
+  EXPECT_EQ(settings.max_pods, 30);
+  EXPECT_EQ(model::print_resources(settings.system_reserved), "cpu=1,memory=1Gi");
+  EXPECT_EQ(settings.cdi_spec_dirs, (std::vector<std::string>{"/a", "/b"}));
 }
 
 TEST(NodeFlags, IngressesAreServedUnlessTheyAreNot) {

@@ -91,7 +91,10 @@ node::Options NodeRunner::State::node_options() const {
   out.lease = settings.lease;
   out.find_address = settings.find_address;
   out.reads_all = settings.reads_all;
+  out.max_pods = settings.max_pods;
   out.pod_max_pids = settings.pod_max_pids;
+  out.system_reserved = settings.system_reserved;
+  out.kube_reserved = settings.kube_reserved;
   out.housekeeping = settings.housekeeping;
   out.user_ids_per_pod = uint32_t(settings.user_ids_per_pod);
   return out;

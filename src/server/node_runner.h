@@ -13,6 +13,7 @@
 #include "io/loop.h"
 #include "io/pool.h"
 #include "io/tls.h"
+#include "model/quota.h"
 #include "model/types/core_v1.h"
 #include "node/housekeeping.h"
 
@@ -30,8 +31,10 @@ struct NodeSettings {
   Duration lease = std::chrono::seconds(40);
   std::map<std::string, std::string> labels;
   std::vector<model::core_v1::Taint> taints;
-  bool reads_all = true;     ///< see node::Options
-  int64_t pod_max_pids = 0;  ///< the same
+  bool reads_all = true;  ///< see node::Options
+  int64_t max_pods = 250;
+  int64_t pod_max_pids = 0;  ///< see node::Options
+  model::ResourceList system_reserved, kube_reserved;
   node::Housekeeping housekeeping;
   int64_t user_ids_per_pod = 65536;
   std::string cni_conf_dir;       ///< empty: the built-in network

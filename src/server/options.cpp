@@ -9,7 +9,6 @@
 #include "client/join_token.h"
 #include "model/json.h"
 #include "model/yaml.h"
-#include "node/user_ids.h"
 #include "os/file.h"
 
 namespace estiba::server {
@@ -36,12 +35,7 @@ void declare(cli::Flags& flags, Options& o) {
             "prefixes (2001:db8::/120); may be repeated. Such Services have the nodes' addresses without it");
   flags.add("cluster-domain", &o.cluster_domain, "DNS domain of the cluster");
   o.datastore.declare(flags);
-  flags.add("node-api-port", &o.node_port, "port of the node's own API");
-  flags.add("pod-max-pids", &o.pod_max_pids,
-            "processes and threads that a pod may have; a quarter of what the kernel has room for when 0, any number when -1");
   o.node_flags.declare(flags);
-  flags.add("user-namespace-ids-per-pod", &o.user_ids_per_pod,
-            "size of the user namespace of a pod with hostUsers: false, a multiple of 65536");
   flags.add("ingress-on-agents", &o.ingress_on_agents,
             "agents may serve Ingresses and Gateways, and read the Secrets with their certificates; they learn of it when they start");
   flags.add("token", &o.token, "token by which machines may join as nodes for ever (abcdef.0123456789abcdef); `estiba token` makes others");
@@ -69,8 +63,6 @@ void declare(cli::Flags& flags, Options& o) {
   flags.add("scheduler-config", &o.scheduler_config, "file with a KubeSchedulerConfiguration; Kubernetes' defaults when empty");
   flags.add("node-groups", &o.node_groups,
             "file with groups of nodes that come when pods need them and go when nobody does (docs/autoscaling-nodes.md); none when empty");
-  flags.add("docker-socket", &o.docker_socket, "path of a socket on which the Docker Engine API is answered; not without one");
-  flags.add("cri-socket", &o.cri_socket, "path of a socket on which the Container Runtime Interface is answered; not without one");
   flags.add("log-format", &o.log_format, "text or json");
   flags.add("verbosity,v", &o.verbosity, "0 logs what happens, 1 and more also details");
 }
@@ -141,9 +133,7 @@ Result<void> check(Options& o) {
     return fail(Code::invalid, "--node-cidr-mask-size-ipv6 must be 16 to 126, not " + std::to_string(o.node_cidr_mask_v6));
   TRY(check_ranges(o));
   TRY(check_pool(o));
-  if (o.pod_max_pids < -1) return fail(Code::invalid, "--pod-max-pids must be -1 or more, not " + std::to_string(o.pod_max_pids));
   o.housekeeping = TRY(o.node_flags.read());
-  TRY_AS("--user-namespace-ids-per-pod", node::check_ids_per_pod(o.user_ids_per_pod));
   if (!o.token.empty()) TRY_AS("--token", client::parse_join_token(o.token));
   TRY(o.datastore.check());
   for (const auto* dir : {&o.data_dir, &o.run_dir})

@@ -39,12 +39,8 @@ struct Options {
   Duration request_limit{};
   std::string scheduler_config;  ///< file; empty: the scheduler is as usual
   std::string node_groups;       ///< file; empty: nodes come and go by nobody's hand here
-  std::string docker_socket;     ///< empty: the Docker Engine API is not served
-  std::string cri_socket;        ///< empty: the CRI is not served
   std::string log_format = "text";
   int64_t verbosity = 0;
-  int64_t node_port = 10250;                           ///< of the node's own API
-  int64_t pod_max_pids = 0, user_ids_per_pod = 65536;  ///< see node::Options
   NodeFlags node_flags;
   node::Housekeeping housekeeping;  ///< what they say
   bool ingress_on_agents = true;

@@ -124,7 +124,7 @@ Task<Result<void>> Server::State::start_api() {
   made.freshness = store.freshness;
   api = CO_TRY(apiserver::ApiServer::make(*store.store, std::move(pointers), made));
   // /readyz waits for the Docker API and the CRI, where they are.
-  api->api().hold_ready(options.node && !(options.docker_socket.empty() && options.cri_socket.empty()));
+  api->api().hold_ready(options.node && !(options.node_flags.docker_socket.empty() && options.node_flags.cri_socket.empty()));
   CO_TRY(api->listen());
   // The kubeconfig is there before /readyz says so.
   CO_TRY(write_kubeconfig(options.write_kubeconfig, certificates, own_host(options), api->port()));
@@ -185,19 +185,9 @@ NodeSettings Server::State::node_settings() const {
   out.cluster_cidr = options.pod_cidr;
   out.service_cidr = options.service_cidr;
   out.cluster_domain = options.cluster_domain;
-  out.api_port = uint16_t(options.node_port);
-  out.docker_socket = options.docker_socket;
-  out.cri_socket = options.cri_socket;
-  out.ingress = options.node_flags.ingress_options();
+  options.node_flags.fill(out);
   out.lease = options.node_lease_time;
-  out.pod_max_pids = options.pod_max_pids;
   out.housekeeping = options.housekeeping;
-  out.user_ids_per_pod = options.user_ids_per_pod;
-  out.cni_conf_dir = options.node_flags.cni_conf_dir;
-  out.device_plugin_dir = options.node_flags.device_plugin_dir;
-  out.kubelet_dir = options.node_flags.kubelet_dir;
-  out.cni_plugins = options.node_flags.cni_plugins();
-  out.cdi_spec_dirs = options.node_flags.cdi_folders();
   return out;
 }
 
@@ -222,7 +212,8 @@ Task<int> Server::State::end_node(State* self) {
 
 Task<Result<void>> Server::start() {
   State& s = *state_;
-  for (const auto& [flag, socket] : {std::pair("--docker-socket", &s.options.docker_socket), {"--cri-socket", &s.options.cri_socket}})
+  for (const auto& [flag, socket] :
+       {std::pair("--docker-socket", &s.options.node_flags.docker_socket), {"--cri-socket", &s.options.node_flags.cri_socket}})
     if (!s.options.node && !socket->empty())
       co_return fail(Code::invalid, std::string(flag) + " needs a node in this process: leave --node=false out, or run `estiba engine`");
   CO_TRY(s.open_store());
