@@ -23,6 +23,7 @@ namespace estiba::node {
 class CsiVolumes;
 class DeviceClaims;
 class Devices;
+class Placement;
 
 struct Options {
   std::string node_name;
@@ -64,6 +65,7 @@ struct Context {
   Devices* devices = nullptr;         ///< null: device plugins are not served
   CsiVolumes* csi = nullptr;          ///< null: drivers of storage are not served
   DeviceClaims* claims = nullptr;     ///< null: drivers of claimed devices are not served
+  Placement* placement = nullptr;     ///< null: nobody has CPUs to himself, and where devices are does not matter
   std::function<void()> room_made{};  ///< called when a pod has ended, or needs less than it did; null: nobody waits for room
 };
 

@@ -6,6 +6,8 @@
 #include "node/csi/volumes.h"
 #include "node/devices/devices.h"
 #include "node/dra/device_claims.h"
+#include "node/placement/placement.h"
+#include "node/placement/shared_cpus.h"
 #include "node/resources.h"
 #include "node/streams.h"
 
@@ -70,12 +72,18 @@ void Node::use(DeviceClaims& claims) {
   });
 }
 
+void Node::use(Placement& placement) {
+  context_.placement = &placement;
+  shared_cpus_ = std::make_unique<SharedCpus>(placement, context_.engine);
+}
+
 Task<Result<void>> Node::start() {
   context_.engine.on_event([this, alive = alive_](const engine::Event& event) {
     if (!*alive) return;
     if (event.type == engine::Event::Type::container_exited)
       for (ExitWatch* watch : exit_watches_)
         if (watch->id_ == event.container_id) watch->event_.set();
+    if (shared_cpus_ && event.type == engine::Event::Type::container_started) shared_cpus_->look();
     if (auto found = workers_.find(event.pod_uid); found != workers_.end()) found->second->engine_event(event);
   });
   CO_TRY(co_await context_.engine.recover());
@@ -113,6 +121,7 @@ Task<Result<void>> Node::start() {
   running_ = true;
   static_pods_.registered();
   co_await remove_orphans();
+  if (shared_cpus_) shared_cpus_->start();
   co_return {};
 }
 
@@ -188,7 +197,9 @@ void Node::retry_resizes() {
   };
   std::ranges::stable_sort(pending, [&](const PodWorker* a, const PodWorker* b) { return rank(a) < rank(b); });
   for (PodWorker* worker : pending) {
-    if (const auto refusal = has_no_room(worker->pod())) worker->defer_resize(refusal->message);
+    if (worker->resizes_own_cpus())
+      worker->defer_resize("Resize is infeasible for Guaranteed Pods alongside CPU Manager static policy", true);
+    else if (const auto refusal = has_no_room(worker->pod())) worker->defer_resize(refusal->message);
     else worker->grant_resize();
   }
 }

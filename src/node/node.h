@@ -3,6 +3,7 @@
 #pragma once
 #include <list>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 
@@ -21,6 +22,7 @@ namespace estiba::node {
 
 class CsiVolumes;
 class ExitWatch;
+class SharedCpus;
 
 class Node {
  public:
@@ -33,6 +35,8 @@ class Node {
   void use(Devices& devices);
   /// Devices of claims, the same.
   void use(DeviceClaims& claims);
+  /// Where containers run, which outlives the node; before start().
+  void use(Placement& placement);
 
   /// Drivers of storage; null where none are served.
   CsiVolumes* csi() { return csi_.get(); }
@@ -67,8 +71,14 @@ class Node {
   model::ObjectRef own_node();
   std::optional<Refusal> has_no_room(const model::ObjectRef& pod);
   static Task<void> preempt(Node* self, std::string uid, Judgement judgement);
-  bool wants_devices(const model::ObjectRef& pod) const;
-  static Task<void> give_devices(Node* self, std::string uid);
+  bool wants_place(const model::ObjectRef& pod) const;
+  struct Living {
+    std::set<std::string> pods;  ///< uids of those that hold what they were given
+    bool leaving = false;        ///< one of them is on its way out
+  };
+  Living living() const;
+  Task<Result<void>> give_place(model::ObjectRef pod, std::set<std::string> living);
+  static Task<void> give_place_to(Node* self, std::string uid);
   void room_made();
   void retry_resizes();
   void worker_finished(const std::string& uid);
@@ -90,6 +100,7 @@ class Node {
   StaticPods static_pods_;
   ImageCollector images_{context_};
   Evictions evictions_;
+  std::unique_ptr<SharedCpus> shared_cpus_;      // where containers may have CPUs to themselves
   std::unique_ptr<NamedSources> named_sources_;  // of a node that may not list all
   UniqueFunction<void()> on_address_;
   std::unordered_map<std::string, std::unique_ptr<PodWorker>> workers_;  // by uid

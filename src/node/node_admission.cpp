@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "node/devices/devices.h"
 #include "node/node.h"
+#include "node/placement/placement.h"
 #include "node/preemption.h"
 #include "node/ranking.h"
 #include "observe/metrics.h"
@@ -72,19 +73,54 @@ void Node::start_worker(const model::ObjectRef& pod) {
   } else if (!judgement.victims.empty()) {
     workers_[uid]->hold();
     preemptions_.start(preempt(this, uid, std::move(judgement)));
-  } else if (wants_devices(pod)) {
+  } else if (wants_place(pod)) {
     workers_[uid]->hold();
-    preemptions_.start(give_devices(this, uid));
+    preemptions_.start(give_place_to(this, uid));
   }
 }
 
-bool Node::wants_devices(const model::ObjectRef& pod) const {
-  return context_.devices && pod.meta().deletion_timestamp.empty() && context_.devices->wanted_by(pod);
+bool Node::wants_place(const model::ObjectRef& pod) const {
+  if (!pod.meta().deletion_timestamp.empty()) return false;
+  return (context_.devices && context_.devices->wanted_by(pod)) ||
+         (context_.placement && context_.placement->wanted_by(pod.as<model::core_v1::Pod>()));
 }
 
-// Nothing of the pod starts before its devices are known: without them it fails, as with the kubelet. A pod that the API has let go of at
-// once may still have those that are to be given: its end is waited for.
-Task<void> Node::give_devices(Node* self, std::string uid) {
+Node::Living Node::living() const {
+  Living out;
+  for (const auto& [uid, worker] : workers_) {
+    const bool runs = !worker->at_rest() && context_.engine.sandbox(uid);
+    if (!worker->ended() || runs) out.pods.insert(uid);
+    out.leaving |= worker->ended() && runs;
+  }
+  return out;
+}
+
+Task<Result<void>> Node::give_place(model::ObjectRef pod, std::set<std::string> living) {
+  const auto& typed = pod.as<model::core_v1::Pod>();
+  Placement* placement = context_.placement;
+  if (placement && running_) placement->keep_only(living);
+  const Devices::Place place = [&](const model::core_v1::Container& container,
+                                   const DeviceHints& hints) -> Result<std::optional<NumaNodes>> {
+    if (!placement) return std::nullopt;
+    return placement->place(typed, container, hints);
+  };
+  Result<void> done;
+  if (context_.devices) {
+    done = co_await context_.devices->give(pod, std::move(living), place);
+  } else {
+    for (const auto list : {&model::core_v1::PodSpec::initContainers, &model::core_v1::PodSpec::containers})
+      for (const model::core_v1::Container& container : typed.spec.*list)
+        if (done) done = place(container, [](const NumaNodes&, bool) { return Hints{}; }).transform([](const auto&) {});
+  }
+  if (!placement) co_return done;
+  if (done) done = placement->keep(pod.meta().uid);
+  else placement->release(pod.meta().uid);
+  co_return done;
+}
+
+// Nothing of the pod starts before its devices and CPUs are known: without them it fails, as with the kubelet. A pod that the API has let
+// go of at once may still have those that are to be given: its end is waited for.
+Task<void> Node::give_place_to(Node* self, std::string uid) {
   const auto worker = [&]() -> PodWorker* {
     const auto found = self->workers_.find(uid);
     return found == self->workers_.end() ? nullptr : found->second.get();
@@ -92,20 +128,15 @@ Task<void> Node::give_devices(Node* self, std::string uid) {
   for (const Instant end = self->context_.loop.now() + 2min;;) {
     PodWorker* held = worker();
     if (!held) co_return;
-    std::set<std::string> living;
-    bool leaving = false;
-    for (const auto& [each, other] : self->workers_) {
-      const bool runs = !other->at_rest() && self->context_.engine.sandbox(each);
-      if (!other->ended() || runs) living.insert(each);
-      leaving |= other->ended() && runs;
-    }
+    auto [living, leaving] = self->living();
     self->room_made_.reset();
-    auto given = co_await self->context_.devices->give(held->pod(), std::move(living));
+    auto given = co_await self->give_place(held->pod(), std::move(living));
     if (!given && given.error().code == Code::exhausted && leaving && co_await self->room_made_.wait_until(end)) continue;
     held = worker();
     if (!held) co_return;
-    if (!given) held->refuse("UnexpectedAdmissionError", given.error().message);
-    co_return held->admit();
+    if (given) co_return held->admit();
+    const std::string_view reason = engine::reason_of(given.error());
+    co_return held->refuse(reason.empty() ? "UnexpectedAdmissionError" : std::string(reason), given.error().message);
   }
 }
 
@@ -140,12 +171,13 @@ Task<void> Node::preempt(Node* self, std::string uid, Judgement judgement) {
   }
   const auto found = self->workers_.find(uid);
   if (found == self->workers_.end()) co_return;
-  if (self->wants_devices(found->second->pod())) co_await give_devices(self, uid);
+  if (self->wants_place(found->second->pod())) co_await give_place_to(self, uid);
   else found->second->admit();
 }
 
 void Node::room_made() {
   room_made_.set();
+  if (context_.placement && running_ && context_.placement->in_use()) context_.placement->keep_only(living().pods);
   retry_resizes();
 }
 

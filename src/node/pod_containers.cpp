@@ -6,6 +6,7 @@
 #include "node/checks.h"
 #include "node/container_spec.h"
 #include "node/devices/devices.h"
+#include "node/placement/placement.h"
 #include "node/pod_worker.h"
 #include "node/restart_policy.h"
 #include "node/sources.h"
@@ -229,6 +230,7 @@ Task<Result<engine::ContainerSpec>> PodWorker::container_spec(PodContainer& c) {
       co_return std::unexpected(config_error(std::move(added.error())));
   }
   if (auto added = add_claimed(*made, c.name); !added) co_return std::unexpected(config_error(std::move(added.error())));
+  if (context_.placement) context_.placement->limit(made->resources, uid_, c.name);
   if (c.kind == Kind::ephemeral) made->join.pid = CO_TRY(processes_of_target(c));
   co_return made;
 }

@@ -1,7 +1,10 @@
 // The resources of a pod and its containers while they run: changes that the API has accepted are granted by the node
 // (Node::retry_resizes), or wait for room, and are then taken up in place.
+#include <algorithm>
+
 #include "base/log.h"
 #include "model/quantity.h"
+#include "node/placement/placement.h"
 #include "node/pod_worker.h"
 #include "node/resize.h"
 #include "node/resources.h"
@@ -103,13 +106,31 @@ void PodWorker::grant_resize() {
   wake();
 }
 
-void PodWorker::defer_resize(const std::string& why) {
+bool PodWorker::resizes_own_cpus() const {
+  if (!context_.placement) return false;
+  const Cpus& cpus = context_.placement->cpus();
+  const auto cpu = [](const std::map<std::string, std::string>& list) {
+    const auto found = list.find("cpu");
+    return found == list.end() ? 0 : model::quantity_to_milli(found->second);
+  };
+  return std::ranges::any_of(containers_, [&](const auto& c) {
+    const Container* container = find_spec(c->name);
+    if (!container || c->kind == Kind::ephemeral) return false;
+    const ResourceRequirements wanted = given_resources(*container);
+    return (cpus.given(uid_, c->name) || cpus.wanted(spec(), *container)) &&
+           (cpu(wanted.requests) != cpu(c->granted.requests) || cpu(wanted.limits) != cpu(c->granted.limits));
+  });
+}
+
+void PodWorker::defer_resize(const std::string& why, bool infeasible) {
   const int64_t generation = spec().metadata.generation.value_or(0);
   const bool known = !resize_deferred_.empty() && deferred_generation_ == generation;
   if (resize_deferred_.empty()) deferred_since_ = context_.loop.now();
   deferred_generation_ = generation;
   resize_deferred_ = why;
-  if (!known) event(EventType::warning, "ResizeDeferred", resize_message("Deferred", spec(), generation, why));
+  resize_infeasible_ = infeasible;
+  const std::string_view what = infeasible ? "Infeasible" : "Deferred";
+  if (!known) event(EventType::warning, "Resize" + std::string(what), resize_message(what, spec(), generation, why));
   status_changed();
 }
 
@@ -156,7 +177,9 @@ Task<void> PodWorker::sync_resources() {
 Task<Result<void>> PodWorker::change_resources() {
   const Pod before = pod_with(false), after = pod_with(true);
   const ResourceRequirements of_pod = pod_granted_;
-  const engine::Resources old_limits = pod_resources(before), new_limits = pod_resources(after);
+  engine::Resources old_limits = pod_resources(before), new_limits = pod_resources(after);
+  if (context_.placement)
+    for (engine::Resources* each : {&old_limits, &new_limits}) context_.placement->limit_pod(*each, uid_);
   CO_TRY(co_await check_memory(before, after));
   CO_TRY_AS("pod", co_await context_.engine.update(uid_, larger(old_limits, new_limits)));
   const auto named = [](const Pod& pod, const std::string& name) -> const Container* {
@@ -168,8 +191,11 @@ Task<Result<void>> PodWorker::change_resources() {
   for (auto& c : containers_) {
     const Container *from = named(before, c->name), *to = named(after, c->name);
     if (!from || !to) continue;
-    const engine::Resources limits = with_unlimited(container_resources(after, *to));
-    const engine::Resources had = with_unlimited(container_resources(before, *from));
+    engine::Resources limits = container_resources(after, *to), had = container_resources(before, *from);
+    if (context_.placement)
+      for (engine::Resources* each : {&limits, &had}) context_.placement->limit(*each, uid_, c->name);
+    limits = with_unlimited(std::move(limits));
+    had = with_unlimited(std::move(had));
     const bool changed =
         limits.memory_bytes != had.memory_bytes || limits.cpu_quota_us != had.cpu_quota_us || limits.cpu_shares != had.cpu_shares;
     if (is_running(*c) && resize_restarts(*to, c->given)) c->kill_why = "Container " + c->name + " resize requires restart";

@@ -9,6 +9,7 @@
 #include "network/bandwidth.h"
 #include "network/pod_ports.h"
 #include "node/not_honoured.h"
+#include "node/placement/placement.h"
 #include "node/sandbox_spec.h"
 #include "node/static_manifest.h"
 
@@ -259,6 +260,7 @@ PodFacts PodWorker::facts() const {
   out.resources = shown_resources_;
   out.granted = granted_requests_;
   out.resize_deferred = resize_deferred_;
+  out.resize_infeasible = resize_infeasible_;
   out.resizing = resize_under_way();
   out.resize_generation = resize_generation_;
   out.disruption = disruption_;
@@ -507,6 +509,7 @@ Task<Result<void>> PodWorker::make_sandbox() {
   }
   auto spec = CO_TRY(sandbox_spec(context_.options, pod, netns, ips_, context_.network.dns_address()));
   spec.users = std::move(users);
+  if (context_.placement) context_.placement->limit_pod(spec.resources, uid_);
   co_return co_await context_.engine.run_sandbox(std::move(spec));
 }
 

@@ -79,7 +79,9 @@ class PodWorker {
   Instant deferred_since() const { return resize_deferred_.empty() ? Instant::max() : deferred_since_; }
   /// The node has room for what the API asks for, or has none now (why).
   void grant_resize();
-  void defer_resize(const std::string& why);
+  void defer_resize(const std::string& why, bool infeasible = false);
+  /// Whether the API asks for a change of the CPUs that a container has, or would have, for itself.
+  bool resizes_own_cpus() const;
   const PodVolumes& volumes() const { return volumes_; }
   /// What it asks of the node, as granted.
   const model::ResourceList& requests() const { return granted_requests_; }
@@ -237,7 +239,7 @@ class PodWorker {
   // Resources: what the pod as a whole has and will have; what is granted counts on the node.
   model::core_v1::ResourceRequirements pod_given_, pod_granted_, shown_resources_;
   model::ResourceList granted_requests_;
-  bool resize_wanted_ = false;
+  bool resize_wanted_ = false, resize_infeasible_ = false;
   int64_t resize_generation_ = 0, deferred_generation_ = 0;
   Instant deferred_since_{};
   std::string resize_error_, resize_deferred_;

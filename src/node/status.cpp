@@ -195,7 +195,8 @@ void add_conditions(PodStatus& status, const Pod& pod, const PodFacts& facts, Wa
     return (condition.type == "PodResizePending" && (facts.resize_deferred.empty() || done || failed)) ||
            (condition.type == "PodResizeInProgress" && (!facts.resizing || done || failed));
   });
-  if (!facts.resize_deferred.empty() && !done && !failed) set("PodResizePending", true, "Deferred", facts.resize_deferred);
+  if (!facts.resize_deferred.empty() && !done && !failed)
+    set("PodResizePending", true, facts.resize_infeasible ? "Infeasible" : "Deferred", facts.resize_deferred);
   if (facts.resizing && !done && !failed) {
     const int64_t since = facts.resize_generation > 0 ? facts.resize_generation : generation;
     set_condition(status.conditions, {"PodResizeInProgress", true, facts.resize_error.empty() ? "" : "Error", facts.resize_error}, since,

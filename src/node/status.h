@@ -37,6 +37,7 @@ struct PodFacts {
   bool resizing = false;
   int64_t resize_generation = 0;  ///< of the pod when the change was granted
   std::string resize_error, resize_deferred;
+  bool resize_infeasible = false;             ///< no pod's end would let it be
   bool restarting_all = false;                ///< all containers are being removed to start anew
   bool terminating = false;                   ///< the pod is being ended
   std::string disruption;                     ///< why the node has evicted it for others' sake

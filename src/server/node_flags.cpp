@@ -37,6 +37,7 @@ void NodeFlags::fill(NodeSettings& settings) const {
   settings.user_ids_per_pod = user_ids_per_pod;
   settings.system_reserved = node::parse_reserved(system_reserved).value_or(model::ResourceList{});
   settings.kube_reserved = node::parse_reserved(kube_reserved).value_or(model::ResourceList{});
+  settings.placement = placement.read(reserved()).value_or(node::PlacementOptions{});
   settings.cni_conf_dir = cni_conf_dir;
   settings.device_plugin_dir = device_plugin_dir;
   settings.kubelet_dir = kubelet_dir;
@@ -56,6 +57,7 @@ void NodeFlags::declare(cli::Flags& flags) {
   flags.add("system-reserved", &system_reserved,
             "RESOURCE=QUANTITY[,…] of the machine that is not the pods', for what else runs on it; cpu, memory and ephemeral-storage");
   flags.add("kube-reserved", &kube_reserved, "the same for Estiba itself");
+  placement.declare(flags);
   flags.add("ingress", &ingress, "this node serves Ingresses and Gateways, once there is one");
   flags.add("ingress-http-port", &ingress_http_port, "the node's port of Ingresses; 0: none");
   flags.add("ingress-https-port", &ingress_https_port, "the same for those with certificates; 0: none");
@@ -88,6 +90,13 @@ void NodeFlags::declare(cli::Flags& flags) {
   flags.add("eviction-pressure-transition-period", &pressure_transition, "how long a pressure condition stays after the pressure is over");
 }
 
+model::ResourceList NodeFlags::reserved() const {
+  model::ResourceList out;
+  for (const std::string* text : {&system_reserved, &kube_reserved})
+    model::add_resources(out, node::parse_reserved(*text).value_or(model::ResourceList{}));
+  return out;
+}
+
 Result<void> NodeFlags::check_limits() const {
   if (node_port < 1 || node_port > 65535)
     return fail(Code::invalid, "--node-api-port must be 1 to 65535, not " + std::to_string(node_port));
@@ -96,6 +105,7 @@ Result<void> NodeFlags::check_limits() const {
   TRY_AS("--user-namespace-ids-per-pod", node::check_ids_per_pod(user_ids_per_pod));
   TRY_AS("--system-reserved", node::parse_reserved(system_reserved));
   TRY_AS("--kube-reserved", node::parse_reserved(kube_reserved));
+  TRY(placement.read(reserved()));
   return {};
 }
 

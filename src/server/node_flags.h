@@ -8,6 +8,7 @@
 #include "cli/flags.h"
 #include "ingress/ingress.h"
 #include "node/housekeeping.h"
+#include "server/placement_flags.h"
 
 namespace estiba::server {
 
@@ -25,6 +26,7 @@ struct NodeFlags {
   int64_t max_pods = 250, pod_max_pids = 0, user_ids_per_pod = 65536;
   std::string system_reserved, kube_reserved;
   std::string docker_socket, cri_socket;  ///< empty: not answered
+  PlacementFlags placement;
   std::string pod_manifest_path;
   std::string cni_conf_dir, cni_bin_dir = "/opt/cni/bin", device_plugin_dir = "/var/lib/kubelet/device-plugins";
   std::string kubelet_dir = "/var/lib/kubelet";
@@ -48,6 +50,7 @@ struct NodeFlags {
 
  private:
   Result<void> check_limits() const;
+  model::ResourceList reserved() const;
 };
 
 }  // namespace estiba::server

@@ -46,6 +46,26 @@ TEST(NodeFlags, WhatIsWrongIsNamed) {
   EXPECT_EQ(refusal({"--ingress-http-port=0", "--ingress-https-port=0"}), "");
 }
 
+TEST(NodeFlags, OfPlacementAreKubelets) {
+  EXPECT_EQ(refusal({"--cpu-manager-policy=dynamic"}), "--cpu-manager-policy is none or static, not \"dynamic\"");
+  EXPECT_EQ(refusal({"--cpu-manager-policy-options=full-pcpus-only=true"}),
+            "--cpu-manager-policy-options are of --cpu-manager-policy=static");
+  EXPECT_EQ(refusal({"--reserved-cpus=1-"}), "--reserved-cpus: \"1-\" is no list of numbers such as 0-3,8");
+  EXPECT_TRUE(refusal({"--topology-manager-policy=best"}).starts_with("--topology-manager-policy is none, best-effort, restricted or"));
+  EXPECT_EQ(refusal({"--topology-manager-scope=node"}), "--topology-manager-scope is container or pod, not \"node\"");
+  EXPECT_TRUE(refusal({"--topology-manager-policy-options=max-allowable-numa-nodes=99"}).contains("with 1 to 16"));
+  NodeFlags flags;
+  flags.placement = {
+      .cpu_policy = "static", .cpu_options = "full-pcpus-only=true", .topology_policy = "restricted", .topology_scope = "pod"};
+  flags.system_reserved = "cpu=700m";
+  flags.kube_reserved = "cpu=400m";
+  NodeSettings settings;
+  flags.fill(settings);
+  EXPECT_TRUE(settings.placement.cpus.exclusive && settings.placement.cpus.whole_cores && settings.placement.by_pod);
+  EXPECT_EQ(settings.placement.cpus.reserved_count, 2u);
+  EXPECT_EQ(settings.placement.topology, node::TopologyPolicy::restricted);
+}
+
 TEST(NodeFlags, SayWhatANodeIs) {
   NodeFlags flags;
   flags.max_pods = 30;

@@ -13,7 +13,9 @@
 #include "node/dra/device_claims.h"
 #include "node/node.h"
 #include "node/plugins/registry.h"
+#include "node/pod_resources_api.h"
 #include "os/cgroup.h"
+#include "os/file.h"
 #include "server/serving_label.h"
 
 namespace estiba::server {
@@ -29,8 +31,10 @@ struct NodeRunner::State {
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<network::Network> network;
   std::unique_ptr<ingress::Ingress> ingress;
+  std::unique_ptr<node::Placement> placement;
   std::unique_ptr<node::Devices> devices;
   std::unique_ptr<node::DeviceClaims> claims;
+  std::unique_ptr<node::PodResourcesApi> pod_resources;
   std::unique_ptr<node::Node> node;
   std::unique_ptr<node::PluginRegistry> plugins;
   std::unique_ptr<node::NodeApi> api;
@@ -46,7 +50,9 @@ struct NodeRunner::State {
   }
   network::Options network_options() const;
   node::Options node_options() const;
+  Result<void> start_placement();
   void start_devices();
+  void start_pod_resources();
   void start_plugins();
   Task<Result<void>> start_docker();
   Task<Result<void>> start_cri();
@@ -112,6 +118,7 @@ Task<Result<void>> NodeRunner::start() {
     s.ingress->start();
   }
   s.node = std::make_unique<node::Node>(s.node_options(), s.loop, *s.client, *s.engine, *s.network, s.pool);
+  CO_TRY(s.start_placement());
   s.start_devices();
   s.node->on_address([state = &s] {
     if (state->on_address) state->on_address(join(state->node->context().options.node_ips, ","));
@@ -120,10 +127,28 @@ Task<Result<void>> NodeRunner::start() {
   CO_TRY_AS("the node's API", s.api->listen("", s.settings.api_port, s.tls));
   CO_TRY(co_await s.node->start());
   s.start_plugins();  // there is a Node now, of which they may say things
+  s.start_pod_resources();
   s.labelling = Job(keep_serving_label(*s.client, s.settings.node_name, s.settings.ingress.has_value()));
   if (!s.settings.cri_socket.empty()) CO_TRY_AS("--cri-socket " + s.settings.cri_socket, co_await s.start_cri());
   if (s.settings.docker_socket.empty()) co_return {};
   co_return within("--docker-socket " + s.settings.docker_socket, co_await s.start_docker());
+}
+
+// Without any policy it is nobody's business, unless an earlier one has left what must be told of.
+Result<void> NodeRunner::State::start_placement() {
+  const std::string file = settings.data_dir + "/placement.json";
+  if (!settings.placement.any() && !os::exists(file)) return {};
+  placement = TRY(node::Placement::open(settings.placement, file));
+  node->use(*placement);
+  return {};
+}
+
+// Who asks what pods have been given does without, as with plugins.
+void NodeRunner::State::start_pod_resources() {
+  if (settings.kubelet_dir.empty()) return;
+  pod_resources = std::make_unique<node::PodResourcesApi>(*node, loop);
+  if (auto listening = pod_resources->listen(settings.kubelet_dir + "/pod-resources"); !listening)
+    log::warn("node", "the API of pods' resources is not served", {{"flag", "--kubelet-dir"}, {"error", listening.error()}});
 }
 
 // A node is a node without device plugins.
@@ -187,12 +212,15 @@ Task<void> NodeRunner::stop() {
   if (s.node) co_await s.node->settle(std::chrono::seconds(5));
   const bool empty = s.engine && s.engine->sandboxes().empty();
   s.api.reset();
+  if (s.pod_resources) co_await s.pod_resources->stop();
+  s.pod_resources.reset();
   s.plugins.reset();
   if (s.claims) s.claims->stop();
   if (s.devices) co_await s.devices->stop();
   s.node.reset();
   s.claims.reset();
   s.devices.reset();
+  s.placement.reset();
   if (s.network)
     if (auto stopped = co_await s.network->stop(); !stopped) log::warn("node", "network not stopped cleanly", {{"error", stopped.error()}});
   s.network.reset();

@@ -16,6 +16,7 @@
 #include "model/quota.h"
 #include "model/types/core_v1.h"
 #include "node/housekeeping.h"
+#include "node/placement/placement.h"
 
 namespace estiba::server {
 
@@ -35,6 +36,7 @@ struct NodeSettings {
   int64_t max_pods = 250;
   int64_t pod_max_pids = 0;  ///< see node::Options
   model::ResourceList system_reserved, kube_reserved;
+  node::PlacementOptions placement;
   node::Housekeeping housekeeping;
   int64_t user_ids_per_pod = 65536;
   std::string cni_conf_dir;       ///< empty: the built-in network

@@ -1,11 +1,16 @@
 """What a node gives pods of its machine."""
 import contextlib
+import json
 import os
+import pathlib
 
+import grpc
 import pytest
 
 import cluster as support
+import pod_resources
 from cluster import wait_for
+from device_plugin import Plugin
 from manifests import pod
 
 LOCAL_NODES = support.ROOT / "examples/node-groups/local-nodes"
@@ -47,3 +52,122 @@ def test_local_nodes_share_the_machine(tmp_path, shares, cpus):
         arguments = wait_for("the agent to start", lambda: (tmp_path / "arguments").exists() and (tmp_path / "arguments").read_text().splitlines())
         provider("delete")
     assert f"--system-reserved=cpu={os.cpu_count() * cpus}m,memory={memory_kib() * (shares - 1) // shares}Ki" in arguments
+
+
+def cpu_list(text):
+    """"0-2,5" → [0, 1, 2, 5]."""
+    ends = [part.split("-") for part in text.strip().split(",") if part]
+    return [cpu for first, *last in ends for cpu in range(int(first), int((last or [first])[0]) + 1)]
+
+
+ONLINE = cpu_list(pathlib.Path("/sys/devices/system/cpu/online").read_text())
+FIRST = ONLINE[0]
+
+
+@pytest.fixture(scope="module")
+def pinned():
+    """A node on which containers may have CPUs for themselves, all but the first, and must have their devices beside them."""
+    if len(ONLINE) < 2 or sorted(os.sched_getaffinity(0)) != ONLINE:
+        pytest.skip("it takes two CPUs, all of them ours")
+    with support.Cluster() as cluster:
+        cluster.ns, cluster.kubelet = "default", pathlib.Path(cluster.dir) / "kubelet"
+        cluster.flags.update({"cpu-manager-policy": "static", "reserved-cpus": FIRST, "memory-manager-policy": "Static", "topology-manager-policy": "single-numa-node", "kubelet-dir": cluster.kubelet,
+                              "device-plugin-dir": pathlib.Path(cluster.dir) / "device-plugins"})
+        cluster.import_image(support.busybox_image(), "estiba/busybox:test")
+        cluster.start()
+        wait_for("the node to listen for plugins", (cluster.flags["device-plugin-dir"] / "kubelet.sock").exists)
+        yield cluster
+
+
+@pytest.fixture
+def host(pinned):
+    yield pinned
+    pinned.kubectl("delete", "pods", "--all", "--wait=true", "--timeout=60s")
+
+
+def guaranteed(name, cpu="1", **limits):
+    made = pod(name, "sleep", "1000")
+    made["spec"]["terminationGracePeriodSeconds"] = 0
+    made["spec"]["containers"][0]["resources"] = {"limits": {"cpu": cpu, "memory": "32Mi", **limits}}
+    return made
+
+
+def runs_on(host, name):
+    """Where processes of the pod's container may run."""
+    return cpu_list(host.k("exec", name, "--", "sh", "-c", "sed -n 's/^Cpus_allowed_list:\\t//p' /proc/1/status"))
+
+
+def test_whole_cpus_are_a_containers_own(host):
+    host.apply(guaranteed("shares", "500m"))
+    host.wait_running("shares")
+    assert runs_on(host, "shares") == ONLINE
+    host.apply(guaranteed("owns"))
+    host.wait_running("owns")
+    own = runs_on(host, "owns")
+    assert len(own) == 1 and own[0] != FIRST
+    rest = [cpu for cpu in ONLINE if cpu not in own]
+    wait_for("the others to leave it", lambda: runs_on(host, "shares") == rest)
+    [given] = [container for container in pod_resources.ask(host.kubelet, "Get", pod_name="owns", pod_namespace="default").pod_resources.containers]
+    assert list(given.cpu_ids) == own and [(row.memory_type, row.size) for row in given.memory] == [("memory", 32 << 20)]
+    nodes = host.k("exec", "owns", "--", "sh", "-c", "sed -n 's/^Mems_allowed_list:\\t//p' /proc/1/status")
+    assert cpu_list(nodes) == [node.ID for node in given.memory[0].topology.nodes]
+    # A restart of the server gives and takes nothing.
+    host.kill9()
+    host.start()
+    host.k("delete", "pod", "shares", "--wait=true")
+    host.apply(guaranteed("shares", "500m"))
+    host.wait_running("shares")
+    assert runs_on(host, "shares") == rest and runs_on(host, "owns") == own
+    host.k("delete", "pod", "owns", "--wait=true")
+    wait_for("the others to have it back", lambda: runs_on(host, "shares") == ONLINE)
+
+
+def test_cpus_of_ones_own_are_not_resized(host):
+    host.apply(guaranteed("fixed"))
+    host.wait_running("fixed")
+    own = runs_on(host, "fixed")
+    for resources, reason in (({"cpu": "500m", "memory": "32Mi"}, "Infeasible"), ({"cpu": "1", "memory": "64Mi"}, None)):
+        now = json.loads(host.k("get", "pod", "fixed", "-o", "json"))
+        now["spec"]["containers"][0]["resources"] = {"limits": resources, "requests": resources}
+        host.kubectl("replace", "--raw", "/api/v1/namespaces/default/pods/fixed/resize", "-f", "-", input=json.dumps(now))
+        told = lambda p: next((c["reason"] for c in p["status"].get("conditions", []) if c["type"] == "PodResizePending"), None) == reason
+        host.wait_pod("fixed", lambda p: told(p) and (reason or p["status"]["containerStatuses"][0]["resources"]["limits"]["memory"] == "64Mi"), f"{resources} to be {reason or 'in force'}")
+    assert runs_on(host, "fixed") == own
+
+
+def test_devices_and_cpus_lie_together(host):
+    folder = host.flags["device-plugin-dir"]
+    near = Plugin(folder, "example.com/near", {"b": True}, lambda ids: {"envs": {"CARDS": ",".join(ids)}}, numa={"b": 0})
+    far = Plugin(folder, "example.com/far", {"a": True}, lambda ids: {}, numa={"a": 7})
+    offers = lambda: host.request("GET", "/api/v1/nodes/node-1")[1]["status"]["allocatable"]
+    wait_for("the node to tell of them", lambda: offers().get("example.com/near") == "1" and offers().get("example.com/far") == "1")
+    host.apply(guaranteed("together", "500m", **{"example.com/near": "1"}), guaranteed("apart", "500m", **{"example.com/far": "1"}))
+    host.wait_running("together")
+    assert pod_resources.of_container(pod_resources.ask(host.kubelet, "Get", pod_name="together", pod_namespace="default").pod_resources) == ({"example.com/near": [("b", [0])]}, [])
+    assert host.k("exec", "together", "--", "sh", "-c", "echo $CARDS").strip() == "b"
+    wait_for("the pod to fail", lambda: host.k("get", "pod", "apart", "-o", "jsonpath={.status.phase}/{.status.reason}") == "Failed/TopologyAffinityError")
+    assert host.k("get", "pod", "apart", "-o", "jsonpath={.status.message}") == "Pod was rejected: Resources cannot be allocated with Topology locality"
+    listed = {one.name: one for one in pod_resources.ask(host.kubelet, "List").pod_resources}
+    assert set(listed) == {"together"}, "those that hold something yet"
+    there = pod_resources.ask(host.kubelet, "GetAllocatableResources")
+    assert sorted((row.resource_name, row.device_ids[0], [node.ID for node in row.topology.nodes]) for row in there.devices) == [
+        ("example.com/far", "a", [7]), ("example.com/near", "b", [0])]
+    assert list(there.cpu_ids) == ONLINE[1:]
+    with pytest.raises(grpc.RpcError) as caught:
+        pod_resources.ask(host.kubelet, "Get", pod_name="nobody", pod_namespace="default")
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND and "pod nobody in namespace default not found" in caught.value.details()
+    for plugin in (near, far):
+        plugin.close()
+
+
+def test_another_policy_than_before_is_refused(host):
+    """Until the file is removed, which is for a node without pods."""
+    host.stop()
+    policy = host.flags.pop("cpu-manager-policy")
+    size = host.log_path.stat().st_size
+    host.start(wait=False)
+    assert host.server.wait(30) == 1
+    told = host.log_path.read_text()[size:]
+    assert f'{host.data_dir}/placement.json: --cpu-manager-policy was "static" and is "none" now: drain this node and remove the file' in told, told
+    host.flags["cpu-manager-policy"] = policy
+    host.start()

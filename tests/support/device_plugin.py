@@ -10,7 +10,9 @@ MESSAGES = messages_of("""
 Empty
 Options pre_start_required=1:bool preferred_allocation_available=2:bool
 RegisterRequest version=1 endpoint=2 resource_name=3 options=4:Options
-Device ID=1 health=2
+NumaNode ID=1:int64
+Topology nodes=1:*NumaNode
+Device ID=1 health=2 topology=3:Topology
 Devices devices=1:*Device
 Ids ids=1:*
 IdsRequest containers=1:*Ids
@@ -35,7 +37,8 @@ def register(folder, resource, endpoint, version="v1beta1", **options):
 class Plugin:
     """Offers `devices` ({id: healthy}) of a resource; `answer(ids)` is what a container gets with them. What is asked is kept in `asked`."""
 
-    def __init__(self, folder, resource, devices, answer, prefer=None, pre_start=False, registers=True):
+    def __init__(self, folder, resource, devices, answer, prefer=None, pre_start=False, registers=True, numa=None):
+        self.numa = numa or {}  # of a device: the number of its node
         self.folder, self.resource, self.answer, self.prefer, self.pre_start = folder, resource, answer, prefer, pre_start
         self.asked, self.lists, self.devices = [], queue.Queue(), dict(devices)
         self.endpoint = resource.replace("/", "-") + ".sock"
@@ -61,7 +64,7 @@ class Plugin:
 
     def list(self, request, context):
         while True:
-            yield MESSAGES["Devices"](devices=[{"ID": name, "health": "Healthy" if good else "Unhealthy"} for name, good in self.devices.items()])
+            yield MESSAGES["Devices"](devices=[{"ID": name, "health": "Healthy" if good else "Unhealthy", "topology": {"nodes": [{"ID": self.numa[name]}]} if name in self.numa else None} for name, good in self.devices.items()])
             if not self.lists.get():
                 return
 

@@ -31,6 +31,10 @@ std::vector<const Container*> all_containers(const Pod& pod) {
   return out;
 }
 
+bool is_init(const Pod& pod, const Container& container) {
+  return std::ranges::contains(pod.spec.initContainers, container.name, &Container::name);
+}
+
 // pkg/apis/core/v1/helper/helpers.go, IsExtendedResourceName.
 bool is_extended_resource(const std::string& name) {
   const size_t slash = name.find('/');
@@ -184,55 +188,84 @@ bool Devices::wanted_by(const ObjectRef& pod) const {
                              [&](const Container* container) { return !device_wishes(*container, ledger_).empty(); });
 }
 
-Task<Result<std::vector<std::string>>> Devices::preferred(DeviceLedger::Wish wish, DeviceLedger::Ids must) {
+// With the free ones on `nodes` alone where these are enough.
+Task<Result<std::vector<std::string>>> Devices::preferred(DeviceLedger::Wish wish, DeviceLedger::Ids must, std::optional<NumaNodes> nodes) {
   std::vector<std::string> out;
   if (DevicePlugin* one = plugin(wish.resource)) {
-    const DeviceLedger::Ids free = ledger_.free(wish.resource);
+    DeviceLedger::Ids free = ledger_.free(wish.resource);
+    if (nodes)
+      if (auto near = ledger_.near(wish.resource, free, *nodes); near.size() + must.size() >= wish.count) free = std::move(near);
     plugin_api::ContainerPreference preference{.available = {free.begin(), free.end()},
                                                .must_include = {must.begin(), must.end()},
                                                .size = int32_t(std::min<size_t>(wish.count, INT32_MAX))};
     preference.available.insert(preference.available.end(), must.begin(), must.end());
     if (preference.available.size() >= wish.count && must.size() < wish.count) out = co_await one->preferred(std::move(preference));
   }
-  co_return ledger_.choose(wish, must, out);
+  co_return ledger_.choose(wish, must, out, nodes);
 }
 
-Task<Result<void>> Devices::give(ObjectRef pod, std::set<std::string> living) {
+// Of a container, or of its whole pod: containers and sidecars together, or the largest init container.
+Hints Devices::hints(const Pod& pod, const Container* container, const Reusable& reusable, const NumaNodes& all) const {
+  std::map<std::string, size_t> wishes, first;
+  if (container) wishes = device_wishes(*container, ledger_);
+  else
+    for (const Container* one : all_containers(pod)) {
+      const bool ends = is_init(pod, *one) && !is_sidecar(*one);
+      for (const auto& [resource, count] : device_wishes(*one, ledger_)) {
+        if (ends) first[resource] = std::max(first[resource], wishes[resource] + count);
+        else wishes[resource] += count;
+      }
+    }
+  for (const auto& [resource, count] : first) wishes[resource] = std::max(wishes[resource], count);
+  Hints out;
+  for (const auto& [resource, count] : wishes) {
+    const auto again = reusable.find(resource);
+    out[resource] = ledger_.hints(resource, count, again == reusable.end() ? DeviceLedger::Ids{} : again->second, all);
+  }
+  return out;
+}
+
+Task<Result<void>> Devices::give_one(DeviceLedger::Wish wish, Reusable& reusable, std::optional<NumaNodes> nodes, bool ends) {
+  DeviceLedger::Ids& again = reusable[wish.resource];
+  auto ids = co_await preferred(wish, again, std::move(nodes));
+  if (!ids) co_return std::unexpected(of_resource("Allocate", wish.container, std::move(ids.error())));
+  // Theirs from now on: another pod's choice may come before the plugin's answer.
+  ledger_.give(wish, *ids, {});
+  DevicePlugin* one = plugin(wish.resource);
+  auto answer = one ? co_await one->allocate(*ids)
+                    : Result<plugin_api::ContainerAllocation>(fail(Code::unavailable, "no plugin of " + wish.resource + " is registered"));
+  if (!answer) co_return std::unexpected(of_resource("Allocate", wish.container, std::move(answer.error())));
+  for (const std::string& id : *ids) {
+    if (ends) again.insert(id);
+    else again.erase(id);
+  }
+  ledger_.give(wish, std::move(*ids), std::move(*answer));
+  co_return {};
+}
+
+Task<Result<void>> Devices::give(ObjectRef pod, std::set<std::string> living, Place place) {
   const Pod& typed = pod.as<Pod>();
   const std::string uid = pod.meta().uid;
   living.insert(uid);
   ledger_.keep_only(living);
-  std::map<std::string, DeviceLedger::Ids> reusable;  // by resource: of init containers that have ended by then
-  const auto init_count = typed.spec.initContainers.size();
-  const std::vector<const Container*> containers = all_containers(typed);
-  for (size_t i = 0; i < containers.size(); ++i) {
-    for (const auto& [resource, count] : device_wishes(*containers[i], ledger_)) {
-      const DeviceLedger::Wish wish{uid, containers[i]->name, resource, count};
-      DeviceLedger::Ids& again = reusable[resource];
-      auto ids = co_await preferred(wish, again);
-      if (!ids) {
-        ledger_.release(uid);
-        co_return std::unexpected(of_resource("Allocate", wish.container, std::move(ids.error())));
-      }
-      // Theirs from now on: another pod's choice may come before the plugin's answer.
-      ledger_.give(wish, *ids, {});
-      DevicePlugin* one = plugin(resource);
-      auto answer = one ? co_await one->allocate(*ids)
-                        : Result<plugin_api::ContainerAllocation>(fail(Code::unavailable, "no plugin of " + resource + " is registered"));
-      if (!answer) {
-        ledger_.release(uid);
-        co_return std::unexpected(of_resource("Allocate", wish.container, std::move(answer.error())));
-      }
-      const bool ends = i < init_count && !is_sidecar(*containers[i]);
-      for (const std::string& id : *ids) {
-        if (ends) again.insert(id);
-        else again.erase(id);
-      }
-      ledger_.give(wish, std::move(*ids), std::move(*answer));
+  const bool given = ledger_.has(uid);
+  Reusable reusable;
+  for (const Container* container : all_containers(typed)) {
+    auto nodes =
+        place(*container, [&](const NumaNodes& all, bool of_pod) { return hints(typed, of_pod ? nullptr : container, reusable, all); });
+    Result<void> done;
+    if (!nodes) done = std::unexpected(std::move(nodes.error()));
+    if (!given && done) {
+      const bool ends = is_init(typed, *container) && !is_sidecar(*container);
+      for (const auto& [resource, count] : device_wishes(*container, ledger_))
+        if (done) done = co_await give_one({uid, container->name, resource, count}, reusable, *nodes, ends);
     }
+    if (done) continue;
+    if (!given) ledger_.release(uid);
+    co_return done;
   }
   if (auto saved = save(); !saved) {
-    ledger_.release(uid);
+    if (!given) ledger_.release(uid);
     co_return std::unexpected(std::move(saved.error()).context("write down which devices the pod has"));
   }
   co_return {};

@@ -7,8 +7,10 @@
 //
 // On the node's thread.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -20,6 +22,7 @@
 #include "io/loop.h"
 #include "model/object.h"
 #include "node/devices/ledger.h"
+#include "node/placement/placement.h"
 #include "node/plugins/registry.h"
 
 namespace estiba::node {
@@ -45,9 +48,11 @@ class Devices {
 
   /// Whether a pod asks for devices that it has not been given yet.
   bool wanted_by(const model::ObjectRef& pod) const;
-  /// Chooses devices for all containers of a pod, asks their plugins, and keeps the answers. `living`: the uids of the pods that may keep
-  /// theirs. Errors say which resource is short, or what the plugin said; nothing is given then.
-  Task<Result<void>> give(model::ObjectRef pod, std::set<std::string> living);
+  /// Decides where a container's devices should be, and may refuse it.
+  using Place = std::function<Result<std::optional<NumaNodes>>(const model::core_v1::Container&, const DeviceHints&)>;
+  /// Chooses devices for all containers of a pod, where `place` says, asks their plugins, and keeps the answers. `living`: the uids of the
+  /// pods that may keep theirs. Errors say which resource is short, what the plugin said, or what `place` did; nothing is given then.
+  Task<Result<void>> give(model::ObjectRef pod, std::set<std::string> living, Place place);
   /// What is to be added to a container's spec. Before each start the plugins that want it are told (PreStartContainer). Errors (invalid)
   /// name the resource.
   Task<Result<void>> add_to(engine::ContainerSpec& spec, std::string pod_uid, std::string container);
@@ -66,7 +71,11 @@ class Devices {
   Result<void> save() const;
   DevicePlugin* plugin(const std::string& resource);
   static Task<void> forget_later(Devices* self, std::string resource, const DevicePlugin* plugin);
-  Task<Result<std::vector<std::string>>> preferred(DeviceLedger::Wish wish, DeviceLedger::Ids must);
+  using Reusable = std::map<std::string, DeviceLedger::Ids>;  // by resource: of init containers that have ended by then
+  Task<Result<std::vector<std::string>>> preferred(DeviceLedger::Wish wish, DeviceLedger::Ids must, std::optional<NumaNodes> nodes);
+  Task<Result<void>> give_one(DeviceLedger::Wish wish, Reusable& reusable, std::optional<NumaNodes> nodes, bool ends);
+  Hints hints(const model::core_v1::Pod& pod, const model::core_v1::Container* container, const Reusable& reusable,
+              const NumaNodes& all) const;
 
   const std::string dir_, file_;
   io::Loop& loop_;

@@ -14,11 +14,15 @@ using plugin_api::ContainerAllocation;
 void DeviceLedger::set_devices(const std::string& resource, const std::vector<plugin_api::Device>& devices) {
   auto& known = devices_[resource];
   known.clear();
-  for (const plugin_api::Device& device : devices) known[device.id] = device.health == plugin_api::healthy;
+  for (const plugin_api::Device& device : devices) {
+    Known& one = known[device.id];
+    one.healthy = device.health == plugin_api::healthy;
+    for (const plugin_api::NumaNode& node : device.topology.nodes) one.nodes.insert(int(node.id));
+  }
 }
 
 void DeviceLedger::set_all_unhealthy(const std::string& resource) {
-  for (auto& [id, healthy] : devices_[resource]) healthy = false;
+  for (auto& [id, device] : devices_[resource]) device.healthy = false;
 }
 
 void DeviceLedger::forget(const std::string& resource) { devices_.erase(resource); }
@@ -26,15 +30,23 @@ void DeviceLedger::forget(const std::string& resource) { devices_.erase(resource
 std::map<std::string, DeviceLedger::Count> DeviceLedger::counts() const {
   std::map<std::string, Count> out;
   for (const auto& [resource, devices] : devices_)
-    out[resource] = {int64_t(devices.size()), std::ranges::count_if(devices, [](const auto& entry) { return entry.second; })};
+    out[resource] = {int64_t(devices.size()), std::ranges::count_if(devices, [](const auto& entry) { return entry.second.healthy; })};
+  return out;
+}
+
+std::map<std::string, DeviceLedger::Ids> DeviceLedger::healthy() const {
+  std::map<std::string, Ids> out;
+  for (const auto& [resource, devices] : devices_)
+    for (const auto& [id, device] : devices)
+      if (device.healthy) out[resource].insert(id);
   return out;
 }
 
 DeviceLedger::Ids DeviceLedger::free(const std::string& resource) const {
   Ids out;
   if (const auto known = devices_.find(resource); known != devices_.end())
-    for (const auto& [id, healthy] : known->second)
-      if (healthy) out.insert(id);
+    for (const auto& [id, device] : known->second)
+      if (device.healthy) out.insert(id);
   for (const auto& [pod, containers] : given_)
     for (const auto& [place, given] : containers)
       if (place.second == resource)
@@ -42,17 +54,50 @@ DeviceLedger::Ids DeviceLedger::free(const std::string& resource) const {
   return out;
 }
 
-Result<std::vector<std::string>> DeviceLedger::choose(const Wish& wish, const Ids& reusable,
-                                                      const std::vector<std::string>& preferred) const {
+NumaNodes DeviceLedger::nodes_of(const std::string& resource, const std::string& id) const {
+  const auto known = devices_.find(resource);
+  if (known == devices_.end()) return {};
+  const auto device = known->second.find(id);
+  return device == known->second.end() ? NumaNodes{} : device->second.nodes;
+}
+
+DeviceLedger::Ids DeviceLedger::near(const std::string& resource, const Ids& ids, const NumaNodes& nodes) const {
+  Ids out;
+  for (const std::string& id : ids)
+    if (!(nodes_of(resource, id) & nodes).empty()) out.insert(id);
+  return out;
+}
+
+std::optional<std::vector<Hint>> DeviceLedger::hints(const std::string& resource, size_t count, const Ids& reusable,
+                                                     const NumaNodes& all) const {
+  Ids whole;
+  if (const auto known = devices_.find(resource); known != devices_.end())
+    for (const auto& [id, device] : known->second)
+      if (!device.nodes.empty()) whole.insert(id);
+  if (whole.empty()) return std::nullopt;
+  Ids there = free(resource);
+  there.insert(reusable.begin(), reusable.end());
+  if (there.size() < count) return std::vector<Hint>{};
+  return hints_by_count(
+      all, count, [&](const NumaNodes& nodes) { return near(resource, there, nodes).size(); },
+      [&](const NumaNodes& nodes) { return near(resource, whole, nodes).size(); });
+}
+
+Result<std::vector<std::string>> DeviceLedger::choose(const Wish& wish, const Ids& reusable, const std::vector<std::string>& preferred,
+                                                      const std::optional<NumaNodes>& nodes) const {
   std::vector<std::string> out;
   const auto take = [&](const std::string& id) {
     if (out.size() < wish.count && !std::ranges::contains(out, id)) out.push_back(id);
   };
+  if (nodes)
+    for (const std::string& id : near(wish.resource, reusable, *nodes)) take(id);
   for (const std::string& id : reusable) take(id);
   const Ids free_ones = free(wish.resource);
   const size_t available = free_ones.size();
   for (const std::string& id : preferred)
     if (free_ones.contains(id)) take(id);
+  if (nodes)
+    for (const std::string& id : near(wish.resource, free_ones, *nodes)) take(id);
   for (const std::string& id : free_ones) take(id);
   if (out.size() < wish.count)
     return fail(Code::exhausted, "requested number of devices unavailable for " + wish.resource +

@@ -1,5 +1,5 @@
 // Which devices the plugins of a node offer, and which pod has which: as the kubelet's device manager keeps them (pkg/kubelet/cm/
-// devicemanager), without its NUMA affinities (topology policy "none").
+// devicemanager).
 //
 // Pure bookkeeping; what has been given is kept in a file by whoever owns this.
 #pragma once
@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "model/types/core_v1.h"
 #include "node/devices/plugin_api.h"
+#include "node/placement/hints.h"
 
 namespace estiba::node {
 
@@ -33,16 +34,25 @@ class DeviceLedger {
     bool operator==(const Count&) const = default;
   };
   std::map<std::string, Count> counts() const;
+  /// Ids that can be given or have been, by resource.
+  std::map<std::string, Ids> healthy() const;
 
   struct Wish {
     std::string pod, container, resource;  ///< the pod by its uid
     size_t count = 0;
   };
+  /// On which NUMA nodes a device is; none where its plugin does not say.
+  NumaNodes nodes_of(const std::string& resource, const std::string& id) const;
+  /// Where so many could be; nothing where no plugin says where its devices are. `reusable` as in choose().
+  std::optional<std::vector<Hint>> hints(const std::string& resource, size_t count, const Ids& reusable, const NumaNodes& all) const;
+  /// Those that are on one of the nodes.
+  Ids near(const std::string& resource, const Ids& ids, const NumaNodes& nodes) const;
   /// Ids that no pod has and that are healthy.
   Ids free(const std::string& resource) const;
   /// What a container is to have of one resource: first of `reusable`, ids that an earlier container of its pod has, which will have ended
-  /// by then; then of `preferred`, then by name. Code::exhausted, in the kubelet's words, when too few are free.
-  Result<std::vector<std::string>> choose(const Wish& wish, const Ids& reusable, const std::vector<std::string>& preferred) const;
+  /// by then; then of `preferred`, then those on `nodes`, then by name. Code::exhausted, in the kubelet's words, when too few are free.
+  Result<std::vector<std::string>> choose(const Wish& wish, const Ids& reusable, const std::vector<std::string>& preferred,
+                                          const std::optional<NumaNodes>& nodes = {}) const;
 
   /// Writes down that a container has the ids, with what the plugin answered.
   void give(const Wish& wish, std::vector<std::string> ids, plugin_api::ContainerAllocation answer);
@@ -70,7 +80,11 @@ class DeviceLedger {
   Result<void> load(const std::string& text);
 
  private:
-  std::map<std::string, std::map<std::string, bool>> devices_;                         // resource → id → healthy
+  struct Known {
+    bool healthy = false;
+    NumaNodes nodes;
+  };
+  std::map<std::string, std::map<std::string, Known>> devices_;                        // resource → id
   std::map<std::string, std::map<std::pair<std::string, std::string>, Given>> given_;  // pod → (container, resource)
 };
 

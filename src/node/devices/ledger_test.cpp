@@ -32,6 +32,27 @@ TEST(DeviceLedger, CountsAndChoosesWhatIsWell) {
   EXPECT_EQ(ledger.given_to("p", "main").at("e.com/gpu").ids, (Ids{"a", "c"})) << "who has some keeps them";
 }
 
+TEST(DeviceLedger, KnowsWhereDevicesAre) {
+  DeviceLedger ledger;
+  const auto on = [](const char* id, std::vector<plugin_api::NumaNode> nodes) {
+    plugin_api::Device out;
+    out.id = id;
+    out.health = "Healthy";
+    out.topology.nodes = std::move(nodes);
+    return out;
+  };
+  ledger.set_devices("e.com/gpu", {on("a", {{0}}), on("b", {{1}}), on("c", {{1}}), on("d", {})});
+  ledger.set_devices("e.com/fpga", {on("x", {})});
+  const NumaNodes both{0, 1};
+  EXPECT_FALSE(ledger.hints("e.com/fpga", 1, {}, both)) << "its plugin does not say";
+  EXPECT_EQ(*ledger.hints("e.com/gpu", 2, {}, both), (std::vector<Hint>{{NumaNodes{1}, true}, {both, false}}));
+  EXPECT_EQ(*ledger.hints("e.com/gpu", 5, {}, both), std::vector<Hint>{}) << "there are four";
+  EXPECT_EQ(*ledger.choose({"p", "main", "e.com/gpu", 2}, {}, {}, NumaNodes{1}), (Ids{"b", "c"}));
+  EXPECT_EQ(*ledger.choose({"p", "main", "e.com/gpu", 3}, {}, {}, NumaNodes{1}), (Ids{"b", "c", "a"}));
+  EXPECT_EQ(ledger.nodes_of("e.com/gpu", "c"), NumaNodes{1});
+  EXPECT_EQ(ledger.nodes_of("e.com/gpu", "z"), NumaNodes{});
+}
+
 TEST(DeviceLedger, WhoIsGoneHasNothing) {
   DeviceLedger ledger = with("e.com/gpu", {{"a", "Healthy"}, {"b", "Healthy"}, {"c", "Healthy"}});
   for (const char* pod : {"p", "q", "r"}) ledger.give({pod, "main", "e.com/gpu", 1}, {std::string(1, char('a' + pod[0] - 'p'))}, {});
