@@ -31,10 +31,10 @@ std::vector<std::string_view> words(std::string_view text) {
 }
 
 std::string_view trim(std::string_view text) {
-  const char* space = " \t\r\n\v\f";
-  const size_t first = text.find_first_not_of(space);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(space) - first + 1);
+  constexpr auto is_space = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return text;
 }
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; }
@@ -48,7 +48,7 @@ std::string to_lower(std::string_view text) {
 bool equals_ignore_case(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   for (size_t i = 0; i < a.size(); ++i)
-    if (lower(a[i]) != lower(b[i])) return false;
+    if (a[i] != b[i] && lower(a[i]) != lower(b[i])) return false;
   return true;
 }
 

@@ -78,16 +78,28 @@ bool never_arrived(const Error& error) {
   return std::ranges::contains(causes, error.sys);
 }
 
-struct TimedResult {
-  bool in_time = true;
-  Result<void> passed;
-};
+Task<void> nothing_more() { co_return; }
 
-Task<TimedResult> pass_timed(Duration limit, io::Request& request, io::Response& response, io::HttpClient& client,
-                             io::ReverseProxyOptions options) {
+// The path and query that a backend is asked for.
+std::string target_of(io::Request& request, const Filters& of_route, const Filters& of_backend, std::string_view matched) {
+  const Rewrite* rewrite = of_backend.rewrite ? of_backend.rewrite.get() : of_route.rewrite.get();
+  std::string target = rewrite ? changed_path(request, rewrite->path, matched) : request.raw_path;
+  if (rewrite && !rewrite->host.empty()) request.host = rewrite->host;
+  if (!request.raw_query.empty()) target.append("?").append(request.raw_query);
+  return target;
+}
+
+void log_unreachable(const io::Request& request, const Error& error) {
+  log::info("ingress", "no endpoint could be reached", {{"method", request.method}, {"host", request.host}, {"error", error}});
+}
+
+// Code::timeout as well when `limit` passes before all of the answer has come.
+Task<Result<void>> pass_within(Duration limit, io::Request& request, io::Response& response, io::HttpClient& client,
+                               io::ReverseProxyOptions options) {
+  const std::string url = options.url;
   auto passed = co_await with_timeout(limit, io::reverse_proxy(request, response, client, std::move(options)));
-  if (!passed) co_return TimedResult{.in_time = false};
-  co_return TimedResult{.passed = std::move(*passed)};
+  if (!passed) co_return fail(Code::timeout, request.method + " " + url + ": no whole answer in time");
+  co_return std::move(*passed);
 }
 
 }  // namespace
@@ -135,100 +147,116 @@ io::TlsContextRef Forwarder::certificate(uint16_t port, std::string_view server_
   return certificate ? certificate->context : nullptr;
 }
 
-Task<void> Forwarder::serve(uint16_t number, io::Request& request, io::Response& response) {
-  const ConfigPtr config = config_;  // a change meanwhile is for the next request
-  const auto port = config->ports.find(number);
-  if (port == config->ports.end()) co_return refuse(response, 404);
+// Known before anything is sent, and outside of any coroutine, whose frame would be an allocation for each request.
+std::optional<Forwarder::Plan> Forwarder::plan(uint16_t number, io::Request& request, io::Response& response) {
+  Plan out{.config = config_};  // a change meanwhile is for the next request
+  const auto refused = [&](int status) {
+    refuse(response, status);
+    return std::nullopt;
+  };
+  const auto found = out.config->ports.find(number);
+  if (found == out.config->ports.end()) return refused(404);
+  const Port& port = found->second;
   const std::string host = host_name_of(request.host);
-  const Direction direction = port->second.direct(io::server_name_of(request.peer()), host);
-  if (direction.status) co_return refuse(response, direction.status);
-  const Route* route = port->second.find(
-      host, {.method = request.method, .path = normal_path(request.path), .headers = request.headers, .query = request.query},
-      direction.certificate);
-  if (!route) co_return refuse(response, 404);
-  co_await pass(port->second, number, *route, request, response);
-}
-
-Task<void> Forwarder::pass(const Port& port, uint16_t number, const Route& route, io::Request& request, io::Response& response) {
-  const Action& action = *route.action;
+  const Direction direction = port.direct(io::server_name_of(request.peer()), host);
+  if (direction.status) return refused(direction.status);
+  out.route =
+      port.find(host, {.method = request.method, .path = normal_path(request.path), .headers = request.headers, .query = request.query},
+                direction.certificate);
+  if (!out.route) return refused(404);
+  const Action& action = *out.route->action;
   if (action.limit)
-    if (const Duration wait = action.limit->admit(request.peer().address, Executor::current()->now()); wait > Duration(0))
-      co_return refuse_for(response, wait);
+    if (const Duration wait = action.limit->admit(request.peer().address, Executor::current()->now()); wait > Duration(0)) {
+      refuse_for(response, wait);
+      return std::nullopt;
+    }
   if (action.filters.redirect) {
     const Redirect& redirect = *action.filters.redirect;
-    io::Headers headers{{"Location", redirect_location(request, redirect, route.match.path, number, port.tls)}};
+    io::Headers headers{{"Location", redirect_location(request, redirect, out.route->match.path, number, port.tls)}};
     action.filters.response.apply(headers);
     response.send(redirect.status, std::move(headers));
-    co_return;
+    return std::nullopt;
   }
   const uint64_t sum = sum_of_weights(action.backends);
-  const Backend* backend = sum ? by_weight(action.backends, random_below(sum)) : nullptr;
-  if (!backend || backend->invalid) co_return refuse(response, 500);
+  out.backend = sum ? by_weight(action.backends, random_below(sum)) : nullptr;
+  if (!out.backend || out.backend->invalid) return refused(500);
+  if (out.backend->endpoints.empty()) return refused(503);
   join_cookies(request.headers);
   describe_client(request, number);
-  for (const Filters* filters : {&action.filters, &backend->filters}) change_headers(request.headers, filters->request, &request.host);
-  if (backend->endpoints.empty()) {
-    refuse(response, 503);
-  } else {
-    co_await attempt_all(route, *backend, request, response);
-  }
+  for (const Filters* filters : {&action.filters, &out.backend->filters}) change_headers(request.headers, filters->request, &request.host);
+  request.headers.remove("expect");  // is answered here
+  out.target = target_of(request, action.filters, out.backend->filters, out.route->match.path);
+  return out;
 }
 
-Task<void> Forwarder::attempt_all(const Route& route, const Backend& backend, io::Request& request, io::Response& response) {
-  const Action& action = *route.action;
-  std::string target = request.raw_path;
-  const Rewrite* rewrite = backend.filters.rewrite ? backend.filters.rewrite.get() : action.filters.rewrite.get();
-  if (rewrite) target = changed_path(request, rewrite->path, route.match.path);
-  if (rewrite && !rewrite->host.empty()) request.host = rewrite->host;
-  if (!request.raw_query.empty()) target += "?" + request.raw_query;
+Task<void> Forwarder::serve(uint16_t number, io::Request& request, io::Response& response) {
+  auto made = plan(number, request, response);
+  return made ? attempt_all(std::move(*made), request, response) : nothing_more();
+}
 
-  std::optional<std::string> whole_body;
-  const bool mirrored = !action.filters.mirrors.empty() || !backend.filters.mirrors.empty();
-  if (mirrored && request.content_length.value_or(most_mirrored + 1) <= most_mirrored) {
-    auto body = co_await request.body(most_mirrored);
-    if (!body) co_return refuse(response, 400);
-    whole_body = std::move(*body);
-    start_mirrors(action.filters, route, request, whole_body);
-    start_mirrors(backend.filters, route, request, whole_body);
-  }
-  const Instant began = Executor::current()->now();
-  std::vector<EndpointPtr> tried;
-  for (Result<void> last; tried.size() < most_attempts;) {
-    EndpointPtr endpoint = least_busy(backend.endpoints, tried, Executor::current()->now());
-    if (!endpoint) {
-      log::info("ingress", "no endpoint could be reached", {{"method", request.method}, {"host", request.host}, {"error", last.error()}});
-      break;
-    }
-    tried.push_back(endpoint);
-    Active active(endpoint);
-    bool body_begun = false;
-    io::ReverseProxyOptions options{.url = "http://" + endpoint->address + target, .body = whole_body, .body_begun = &body_begun};
-    options.remove.emplace_back("expect");
-    options.answer = [&](int, io::Headers& headers) {
-      backend.filters.response.apply(headers);
+io::ReverseProxyOptions Forwarder::options_for(const Plan& plan, const Endpoint& endpoint, bool upgrade) const {
+  const Action& action = *plan.route->action;
+  io::ReverseProxyOptions options{.http2 = endpoint.http2 && !upgrade};
+  options.url.reserve(7 + endpoint.address.size() + plan.target.size());
+  options.url.append(std::string_view("http://")).append(endpoint.address).append(plan.target);
+  if (!plan.backend->filters.response.empty() || !action.filters.response.empty())
+    options.answer = [&action, backend = plan.backend](int, io::Headers& headers) {
+      backend->filters.response.apply(headers);
       action.filters.response.apply(headers);
     };
-    options.head_timeout = action.backend_timeout > Duration(0) || action.request_timeout > Duration(0) ? Duration(0) : patience_;
-    Duration limit = action.backend_timeout;
-    if (action.request_timeout > Duration(0)) {
-      const Duration left = began + action.request_timeout - Executor::current()->now();
-      if (left <= Duration(0)) co_return refuse(response, 504);
-      limit = limit > Duration(0) ? std::min(limit, left) : left;
-    }
-    options.http2 = endpoint->http2 && !request.wants_upgrade();
+  options.head_timeout = action.backend_timeout > Duration(0) || action.request_timeout > Duration(0) ? Duration(0) : patience_;
+  return options;
+}
+
+Task<bool> Forwarder::mirror_all(const Plan* plan, io::Request& request, std::optional<std::string>& whole_body) {
+  if (request.content_length.value_or(most_mirrored + 1) > most_mirrored) co_return true;
+  auto body = co_await request.body(most_mirrored);
+  if (!body) co_return false;
+  whole_body = std::move(*body);
+  start_mirrors(plan->route->action->filters, *plan->route, request, whole_body);
+  start_mirrors(plan->backend->filters, *plan->route, request, whole_body);
+  co_return true;
+}
+
+// How long an attempt may take: the backend's limit, or what is left of the whole request's. Zero: for ever; below: nothing is left.
+static Duration attempt_limit(const Action& action, Instant began, Instant now) {
+  if (action.request_timeout == Duration(0)) return action.backend_timeout;
+  const Duration left = began + action.request_timeout - now;
+  if (left <= Duration(0)) return Duration(-1);
+  return action.backend_timeout > Duration(0) ? std::min(action.backend_timeout, left) : left;
+}
+
+Task<void> Forwarder::attempt_all(Plan plan, io::Request& request, io::Response& response) {
+  const Action& action = *plan.route->action;
+  std::optional<std::string> whole_body;
+  if (!action.filters.mirrors.empty() || !plan.backend->filters.mirrors.empty())
+    if (!co_await mirror_all(&plan, request, whole_body)) co_return refuse(response, 400);
+  const bool upgrade = request.wants_upgrade();
+  const Instant began = Executor::current()->now();
+  std::vector<EndpointPtr> tried;
+  for (Instant now = began; tried.size() < most_attempts; now = Executor::current()->now()) {
+    EndpointPtr endpoint = least_busy(plan.backend->endpoints, tried, now);
+    if (!endpoint) break;
+    const Duration limit = attempt_limit(action, began, now);
+    if (limit < Duration(0)) co_return refuse(response, 504);
+    Active active(std::move(endpoint));
+    bool body_begun = false;
+    io::ReverseProxyOptions options = options_for(plan, *active.endpoint, upgrade);
+    options.body = whole_body;
+    options.body_begun = &body_begun;
     io::HttpClient& client = options.http2 ? http2_client_ : client_;
-    TimedResult result;
-    if (limit == Duration(0) || request.wants_upgrade())
-      result.passed = co_await io::reverse_proxy(request, response, client, std::move(options));
-    else result = co_await pass_timed(limit, request, response, client, std::move(options));
-    if (result.in_time && result.passed) co_return;
-    const bool absent = result.in_time && never_arrived(result.passed.error());
-    if (absent) tried.back()->avoided_until = (Executor::current()->now() + avoidance).time_since_epoch();
-    if (!result.in_time || (result.passed.error().code == Code::timeout && !absent)) {
+    auto passing = limit == Duration(0) || upgrade ? io::reverse_proxy(request, response, client, std::move(options))
+                                                   : pass_within(limit, request, response, client, std::move(options));
+    const Result<void> passed = co_await std::move(passing);
+    if (passed) co_return;
+    const bool absent = never_arrived(passed.error());
+    if (absent) active.endpoint->avoided_until = (Executor::current()->now() + avoidance).time_since_epoch();
+    tried.push_back(active.endpoint);
+    if (passed.error().code == Code::timeout && !absent) {
       if (response.started()) co_return response.break_off();
       co_return refuse(response, 504);
     }
-    last = std::move(result.passed);
+    if (tried.size() == std::min(most_attempts, plan.backend->endpoints.size())) log_unreachable(request, passed.error());
     if (body_begun || response.begun() || !(is_idempotent(request.method) || absent)) break;
   }
   if (response.started()) co_return response.break_off();
@@ -245,7 +273,7 @@ void Forwarder::start_mirrors(const Filters& filters, const Route& route, const 
     if (!request.raw_query.empty()) target += "?" + request.raw_query;
     io::ClientRequest copy{.method = request.method,
                            .url = "http://" + endpoint->address + target,
-                           .headers = io::forwarded_headers(request, {.remove = {"expect"}}),
+                           .headers = io::forwarded_headers(request, {}),
                            .body = body.value_or("")};
     mirrors_.start(this->mirror(this, std::move(copy), std::move(endpoint)));
   }

@@ -12,6 +12,7 @@
 #include "ingress/config.h"
 #include "io/http_client.h"
 #include "io/http_server.h"
+#include "io/reverse_proxy.h"
 
 namespace estiba::ingress {
 
@@ -26,8 +27,18 @@ class Forwarder {
   Task<void> serve(uint16_t port, io::Request& request, io::Response& response);
 
  private:
-  Task<void> pass(const Port& port, uint16_t number, const Route& route, io::Request& request, io::Response& response);
-  Task<void> attempt_all(const Route& route, const Backend& backend, io::Request& request, io::Response& response);
+  // Where a request goes.
+  struct Plan {
+    ConfigPtr config;
+    const Route* route = nullptr;
+    const Backend* backend = nullptr;
+    std::string target;
+  };
+  // nullopt: it is answered.
+  std::optional<Plan> plan(uint16_t port, io::Request& request, io::Response& response);
+  Task<void> attempt_all(Plan plan, io::Request& request, io::Response& response);
+  io::ReverseProxyOptions options_for(const Plan& plan, const Endpoint& endpoint, bool upgrade) const;
+  Task<bool> mirror_all(const Plan* plan, io::Request& request, std::optional<std::string>& whole_body);
   void start_mirrors(const Filters& filters, const Route& route, const io::Request& request, const std::optional<std::string>& body);
   static Task<void> mirror(Forwarder* self, io::ClientRequest request, EndpointPtr endpoint);
 

@@ -1,6 +1,7 @@
 #include "io/http.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/strings.h"
 #include "base/time.h"
@@ -24,9 +25,10 @@ std::vector<std::string_view> Headers::list(std::string_view name) const {
   std::vector<std::string_view> values;
   for (const Header& header : list_) {
     if (!equals_ignore_case(header.name, name)) continue;
-    for (std::string_view part : split(header.value, ',')) {
-      part = trim(part);
-      if (!part.empty()) values.push_back(part);
+    for (std::string_view rest = header.value; !rest.empty();) {
+      const auto [part, further] = split_once(rest, ',');
+      if (const std::string_view value = trim(part); !value.empty()) values.push_back(value);
+      rest = further.value_or("");
     }
   }
   return values;
@@ -271,14 +273,31 @@ std::string format_http_date(WallTime time) {
 }
 
 bool is_http_token(std::string_view text) {
-  static constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || marks.find(char(c)) != marks.npos;
-  });
+  static constexpr auto allowed = [] {
+    std::array<bool, 256> table{};
+    for (unsigned char c : std::string_view("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"))
+      table[c] = true;
+    return table;
+  }();
+  return !text.empty() && std::ranges::all_of(text, [](unsigned char c) { return allowed[c]; });
+}
+
+// Whether one of eight characters is below 0x20 or 0x7f; it may say so of a tab.
+static bool has_control(uint64_t eight) {
+  constexpr uint64_t ones = ~0ull / 255, tops = ones * 0x80;
+  const uint64_t low = (eight - ones * 0x20) & ~eight & tops, unlike_delete = eight ^ (ones * 0x7f);
+  return low | ((unlike_delete - ones) & ~unlike_delete & tops);
 }
 
 bool is_http_value(std::string_view text) {
-  return std::ranges::all_of(text, [](unsigned char c) { return c == '\t' || (c >= 0x20 && c != 0x7f); });
+  const auto good = [](unsigned char c) { return c == '\t' || (c >= 0x20 && c != 0x7f); };
+  while (text.size() >= 8) {
+    uint64_t eight;
+    memcpy(&eight, text.data(), 8);
+    if (has_control(eight) && !std::ranges::all_of(text.substr(0, 8), good)) return false;
+    text.remove_prefix(8);
+  }
+  return std::ranges::all_of(text, good);
 }
 
 }  // namespace estiba::io

@@ -1,6 +1,7 @@
 #include "io/http1.h"
 
 #include "base/strings.h"
+#include "io/spares.h"
 
 namespace estiba::io {
 
@@ -10,29 +11,15 @@ namespace {
 
 constexpr size_t usual_buffer = 8 * 1024;
 
-// Buffers that this thread's connections have given back. An idle connection has none and a busy one needs one for each request, which
-// malloc makes and unmakes at some cost at this size.
-class SpareBuffers {
- public:
-  ~SpareBuffers() { ended = true; }
-  static std::unique_ptr<char[]> take() {
-    if (ended || here.kept_.empty()) return std::unique_ptr<char[]>(new char[usual_buffer]);
-    auto buffer = std::move(here.kept_.back());
-    here.kept_.pop_back();
-    return buffer;
-  }
-  static void give(std::unique_ptr<char[]> buffer) {
-    if (!ended && here.kept_.size() < most) here.kept_.push_back(std::move(buffer));
-  }
+// An idle connection has no buffer and a busy one needs one for each request, which malloc makes and unmakes at some cost at this size.
+using SpareBuffers = Spares<std::unique_ptr<char[]>, 16>;
 
- private:
-  static constexpr size_t most = 16;
-  static thread_local SpareBuffers here;
-  static thread_local bool ended;
-  std::vector<std::unique_ptr<char[]>> kept_;
-};
-thread_local SpareBuffers SpareBuffers::here;
-thread_local bool SpareBuffers::ended = false;
+std::unique_ptr<char[]> usual_buffer_of_this_thread() {
+  if (auto spare = SpareBuffers::take()) return std::move(*spare);
+  return std::unique_ptr<char[]>(new char[usual_buffer]);
+}
+
+using SpareHeaders = Spares<Headers, 32>;
 
 }  // namespace
 
@@ -45,7 +32,7 @@ Task<Result<size_t>> ReadBuffer::fill(Stream& stream) {
   }
   if (end_ == capacity_) {
     size_t capacity = capacity_ ? capacity_ * 2 : usual_buffer;
-    std::unique_ptr<char[]> larger = capacity == usual_buffer ? SpareBuffers::take() : std::unique_ptr<char[]>(new char[capacity]);
+    std::unique_ptr<char[]> larger = capacity == usual_buffer ? usual_buffer_of_this_thread() : std::unique_ptr<char[]>(new char[capacity]);
     if (end_) memcpy(larger.get(), data_.get(), end_);
     data_ = std::move(larger);
     capacity_ = capacity;
@@ -81,8 +68,21 @@ size_t find_head_end(std::string_view bytes, size_t from) {
   return at == bytes.npos ? at : at + 4;
 }
 
+Headers roomy_headers() {
+  if (auto spare = SpareHeaders::take()) return std::move(*spare);
+  const Header none;
+  Headers headers{none, none, none, none, none, none, none, none, none, none, none, none, none, none, none, none};
+  headers.clear();  // leaves the room
+  return headers;
+}
+
+void give_back(Headers headers) {
+  headers.clear();
+  SpareHeaders::give(std::move(headers));
+}
+
 Result<Headers> parse_header_lines(std::string_view lines, const Http1Limits& limits) {
-  Headers headers;
+  Headers headers = roomy_headers();
   while (!lines.empty()) {
     size_t end = lines.find("\r\n");
     std::string_view line = lines.substr(0, end);
@@ -114,8 +114,9 @@ Result<RequestLine> parse_request_line(std::string_view line) {
   out.target = line.substr(first + 1, last - first - 1);
   out.version = TRY(parse_version(line.substr(last + 1)));
   if (!is_http_token(out.method)) return fail(Code::malformed, "malformed method " + quoted(out.method.substr(0, 40)));
-  for (unsigned char c : out.target)
-    if (c <= 0x20 || c == 0x7f) return fail(Code::malformed, "the request's target holds spaces or control characters");
+  bool good = true;
+  for (unsigned char c : out.target) good &= c > 0x20 && c != 0x7f;
+  if (!good) return fail(Code::malformed, "the request's target holds spaces or control characters");
   if (out.target.empty()) return fail(Code::malformed, "the request has no target");
   return out;
 }
@@ -131,35 +132,36 @@ Result<StatusLine> parse_status_line(std::string_view line) {
 }
 
 void append_header(std::string& out, std::string_view name, std::string_view value) {
-  out += name;
-  out += ": ";
+  using namespace std::string_view_literals;
+  out.append(name).append(": "sv);
   if (is_http_value(value)) {
     out += value;
   } else {
     for (char c : value) out += is_http_value({&c, 1}) ? c : ' ';
   }
-  out += "\r\n";
+  out += "\r\n"sv;
 }
 
 // --- BodyReader --------------------------------------------------------------------------------------------------------------
 
 static Result<std::optional<uint64_t>> content_length(const Headers& headers) {
+  if (!headers.has("Content-Length")) return std::nullopt;
   std::optional<uint64_t> length;
   for (std::string_view value : headers.list("Content-Length")) {
     auto number = value.starts_with('+') || value.starts_with('-') ? std::nullopt : parse_number<uint64_t>(value);
     if (!number || (length && *length != *number)) return fail(Code::malformed, "Content-Length " + quoted(value) + " is not one number");
     length = number;
   }
-  if (!length && headers.has("Content-Length")) return fail(Code::malformed, "Content-Length is empty");
+  if (!length) return fail(Code::malformed, "Content-Length is empty");
   return length;
 }
 
 Result<BodyReader> BodyReader::of_request(const Headers& headers) {
   auto length = TRY(content_length(headers));
-  auto encodings = headers.list("Transfer-Encoding");
   if (!headers.has("Transfer-Encoding")) return BodyReader(Kind::length, length.value_or(0));
   // Two ways to find the end are what request smuggling is made of.
   if (length) return fail(Code::malformed, "the request has both Content-Length and Transfer-Encoding");
+  const auto encodings = headers.list("Transfer-Encoding");
   if (encodings.size() != 1 || !equals_ignore_case(encodings[0], "chunked"))
     return fail(Code::malformed, "Transfer-Encoding must be chunked");
   return BodyReader(Kind::chunked, 0);

@@ -36,6 +36,10 @@ struct Http1Limits {
 
 /// Where the head ends (past its empty line), searching from `from` on; npos when it is not complete.
 size_t find_head_end(std::string_view bytes, size_t from);
+/// An empty list with room for the fields of most messages, which this thread has had before.
+Headers roomy_headers();
+/// Keeps the room of a list for roomy_headers().
+void give_back(Headers headers);
 /// The header lines of a head, without its first line. Refuses folded lines, names that are no tokens, control characters.
 Result<Headers> parse_header_lines(std::string_view lines, const Http1Limits& limits);
 

@@ -108,8 +108,11 @@ Task<bool> Http1Connection::run() {
       co_return false;
     }
     in_.consume(*head);
+    if (in_.empty()) in_.release();  // so that a request that takes long holds no buffer
     context_.stats.requests.fetch_add(1, std::memory_order_relaxed);
-    if (!co_await serve(request)) co_return false;
+    const bool goes_on = co_await serve(request);
+    give_back(std::move(request.headers));
+    if (!goes_on) co_return false;
   }
 }
 
@@ -123,26 +126,29 @@ Task<bool> Http1Connection::serve(Request& request) {
   {
     struct Run {
       static Task<void> go(Http1Connection* self, Request* request, Response* response) {
-        co_await run_handler(&self->context_, request, response);
+        co_await self->context_.handler(*request, *response);
+        answer_if_none(*request, *response);
         self->handler_done_ = true;
         self->wake_.set();
       }
     };
-    Job job(Run::go(this, &request, &response));
-    if (!handler_done_ && !co_await wait_for_handler(job)) co_return false;
+    Started handling(Run::go(this, &request, &response));
+    if (!handler_done_ && !co_await wait_for_handler(handling)) co_return false;
   }
   if (upgraded_) co_return false;
   settle_connection();
   auto sent = co_await finish(response);
+  give_back(std::move(response.headers_));
   if (!sent) co_return false;
-  bool body_read = co_await discard_body();
+  const bool body_read = body_.done() || co_await discard_body();
+  watchdog_.off();
   if (!close_after_ && body_read) co_return true;
   if (!body_read) co_await linger();
   co_return false;
 }
 
 // Waits until the handler has returned; false if the client went away first: then the handler is dropped.
-Task<bool> Http1Connection::wait_for_handler(Job& job) {
+Task<bool> Http1Connection::wait_for_handler(Started& handling) {
   // As long as the body comes, its reader learns of the end.
   if (body_.done() && !upgraded_) stream_->notify_hangup(&wake_);
   for (;;) {
@@ -150,7 +156,7 @@ Task<bool> Http1Connection::wait_for_handler(Job& job) {
     co_await wake_.wait();
     if (handler_done_) break;
     if (upgraded_) continue;  // the stream's new owner minds it
-    job.cancel();
+    handling.cancel();
     stream_->close();
     co_return false;
   }
@@ -186,7 +192,6 @@ Task<bool> Http1Connection::discard_body() {
     if (!piece) co_return false;
     discarded += piece->size();
   }
-  watchdog_.off();
   co_return body_.done();
 }
 
@@ -195,11 +200,8 @@ Task<bool> Http1Connection::discard_body() {
 std::string Http1Connection::head_text(int status, const Headers& headers, const Headers* always, std::optional<size_t> length) {
   std::string out;
   out.reserve(320);
-  out += "HTTP/1.1 ";
-  out += std::to_string(status);
-  out += ' ';
-  out += status_text(status);
-  out += "\r\n";
+  out.append(std::string_view("HTTP/1.1 ")).append(std::to_string(status)).append(1, ' ').append(status_text(status));
+  out += std::string_view("\r\n");
   for (const Header& header : headers) append_header(out, header.name, header.value);
   if (always)
     for (const Header& header : *always) append_header(out, header.name, header.value);
@@ -212,7 +214,7 @@ std::string Http1Connection::head_text(int status, const Headers& headers, const
   } else if (version_ == 10) {
     append_header(out, "Connection", "keep-alive");
   }
-  out += "\r\n";
+  out += std::string_view("\r\n");
   return out;
 }
 

@@ -136,7 +136,10 @@ void Http2ServerConnection::begin(ServerStream& stream) {
 
 Task<void> Http2ServerConnection::serve(ServerStream* stream) {
   Response& response = stream->response;
-  if (!response.begun()) co_await run_handler(&stream->server.context_, &stream->request, &response);
+  if (!response.begun()) {
+    co_await stream->server.context_.handler(stream->request, response);
+    answer_if_none(stream->request, response);
+  }
   if (stream->closed) co_return;
   if (response.started_) {
     stream->out_broken = response.broken_;

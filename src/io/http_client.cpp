@@ -1,12 +1,12 @@
 #include "io/http_client.h"
 
-#include <list>
 #include <map>
 
 #include "base/strings.h"
 #include "base/watchdog.h"
 #include "io/http1.h"
 #include "io/http2_client.h"
+#include "io/started.h"
 
 namespace estiba::io {
 
@@ -27,7 +27,7 @@ struct Connection {
     late = true;
     stream->close();
   }};
-  Job watch;  // only while kept
+  Started watch;  // only while kept
 
   static Task<void> watch_for_end(Connection* self) {
     co_await self->stream->readable();
@@ -37,7 +37,7 @@ struct Connection {
 };
 
 struct Origin {
-  std::list<std::unique_ptr<Connection>> idle;
+  std::vector<std::unique_ptr<Connection>> idle;  // the one used last at the end
   std::shared_ptr<Http2ClientConnection> http2;
   bool only_http1 = false;  // so it said when asked last
   int connecting = 0;
@@ -55,6 +55,7 @@ struct Acquired {
 struct HttpClient::State : std::enable_shared_from_this<HttpClient::State> {
   HttpClientOptions options;
   std::map<std::string, std::unique_ptr<Origin>> origins;
+  std::string origin_name;  // of origin(), which keeps its memory
   Executor* executor = nullptr;
   Executor::Timer expiry;
 
@@ -63,7 +64,9 @@ struct HttpClient::State : std::enable_shared_from_this<HttpClient::State> {
   }
 
   Origin& origin(const Url& url) {
-    auto& slot = origins[options.unix_path.empty() ? url.scheme + "://" + url.authority() : options.unix_path];
+    if (options.unix_path.empty()) origin_name.assign(url.scheme).append("|").append(url.host).append("|").append(std::to_string(url.port));
+    else origin_name = options.unix_path;
+    auto& slot = origins[origin_name];
     if (!slot) slot = std::make_unique<Origin>();
     return *slot;
   }
@@ -175,8 +178,8 @@ std::optional<Acquired> HttpClient::State::kept(Origin& origin) {
   if (origin.http2 && origin.http2->usable()) return Acquired{.http2 = origin.http2};
   origin.http2.reset();
   while (!origin.idle.empty()) {
-    auto connection = std::move(origin.idle.front());
-    origin.idle.pop_front();
+    auto connection = std::move(origin.idle.back());
+    origin.idle.pop_back();
     connection->watch.cancel();
     if (connection->dead) continue;
     connection->reused = true;
@@ -220,12 +223,12 @@ Task<Result<Acquired>> HttpClient::State::acquire(State* self, Origin* of, const
 void HttpClient::State::keep(Origin& origin, std::unique_ptr<Connection> connection) {
   if (!connection->in.empty()) return;  // bytes that nobody asked for
   connection->in.release();
-  std::erase_if(origin.idle, [](const auto& kept) { return kept->dead; });
+  if (origin.idle.size() >= options.max_idle_connections) std::erase_if(origin.idle, [](const auto& kept) { return kept->dead; });
   if (origin.idle.size() >= options.max_idle_connections) return;
   executor = Executor::current();
   connection->kept_since = executor->now();
-  connection->watch = Job(Connection::watch_for_end(connection.get()));
-  origin.idle.push_front(std::move(connection));
+  connection->watch = Started(Connection::watch_for_end(connection.get()));
+  origin.idle.push_back(std::move(connection));
   if (!expiry.id) expiry = executor->after(options.idle_timeout, [this] { drop_expired(); });
 }
 
@@ -266,13 +269,13 @@ Headers HttpClient::State::outgoing_headers(const ClientRequest& request) const 
 std::string HttpClient::State::outgoing_head(const ClientRequest& request, const Url& url) const {
   std::string head;
   head.reserve(512);
-  head.append(request.method).append(" ").append(url.target).append(" HTTP/1.1\r\n");
+  head.append(request.method).append(1, ' ').append(url.target).append(std::string_view(" HTTP/1.1\r\n"));
   if (!request.headers.has("Host")) append_header(head, "Host", options.unix_path.empty() ? url.authority() : url.host);
   const Headers added = added_headers(request);
   for (const Header& header : request.headers)
     if (!added.has(header.name)) append_header(head, header.name, header.value);
   for (const Header& header : added) append_header(head, header.name, header.value);
-  head += "\r\n";
+  head += std::string_view("\r\n");
   return head;
 }
 
@@ -322,6 +325,18 @@ Task<void> hear_answer(Connection* connection, Event* done) {
 
 }  // namespace
 
+static Task<Result<void>> write_request(Stream& stream, std::string_view head, const Body& body) {
+  if (body.size() == 0) return stream.write(head);
+  struct Run {
+    static Task<Result<void>> go(Stream* stream, std::string_view head, const Body* body) {
+      std::vector<std::string_view> parts{head};
+      for (const Chunk& chunk : body->chunks()) parts.push_back(chunk.bytes());
+      co_return co_await stream->write_parts(parts);
+    }
+  };
+  return Run::go(&stream, head, &body);
+}
+
 // A server that refuses answers in the middle and may read no more.
 Task<Result<void>> HttpClient::State::send_stream(Connection* connection, BodyStream* body) {
   Event done;
@@ -337,9 +352,7 @@ Task<Result<void>> HttpClient::State::send_stream(Connection* connection, BodySt
 Task<Result<Headers>> HttpClient::State::exchange_heads(State* self, Connection* connection, const ClientRequest* request, const Url* url,
                                                         StatusLine* status) {
   const std::string head = self->outgoing_head(*request, *url);
-  std::vector<std::string_view> parts{head};
-  for (const Chunk& chunk : request->body.chunks()) parts.push_back(chunk.bytes());
-  auto sent = co_await connection->stream->write_parts(parts);
+  auto sent = co_await write_request(*connection->stream, head, request->body);
   if (sent && request->stream) sent = co_await send_stream(connection, request->stream.get());
   // A server that refuses a long body answers before it has read it: so a failed write may have an answer.
   if (connection->in.empty()) co_await connection->stream->readable();
@@ -408,6 +421,7 @@ Task<Result<std::unique_ptr<ClientResponse>>> HttpClient::State::send(std::share
     auto answer = std::make_unique<Http1Answer<decltype(keeper)>>(std::move(connection), body, std::move(keeper));
     answer->status = status.status;
     answer->headers = std::move(*headers);
+    give_back(std::move(request.headers));
     co_return std::unique_ptr<ClientResponse>(std::move(answer));
   }
 }

@@ -6,6 +6,7 @@
 #include "base/watchdog.h"
 #include "io/http1.h"
 #include "io/http_server.h"
+#include "io/started.h"
 
 namespace estiba::io {
 
@@ -25,8 +26,8 @@ class ServerConnection {
 
 /// "Sat, 21 Nov 2026 02:26:38 GMT", made once a second.
 const std::string& date_now();
-/// Runs a handler; a handler that answers nothing answers 500.
-Task<void> run_handler(ServerContext* context, Request* request, Response* response);
+/// A handler that has answered nothing answers 500.
+void answer_if_none(const Request& request, Response& response);
 
 class Http1Connection final : public ServerConnection, Exchange {
  public:
@@ -45,7 +46,7 @@ class Http1Connection final : public ServerConnection, Exchange {
   Task<Result<size_t>> read_head();
   Result<void> parse_head(std::string_view head, Request& request);
   Task<bool> serve(Request& request);
-  Task<bool> wait_for_handler(Job& job);
+  Task<bool> wait_for_handler(Started& handling);
   Task<Result<void>> finish(Response& response);
   void settle_connection();
   Task<bool> discard_body();

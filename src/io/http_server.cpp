@@ -110,11 +110,10 @@ const std::string& date_now() {
   return text;
 }
 
-Task<void> run_handler(ServerContext* context, Request* request, Response* response) {
-  co_await context->handler(*request, *response);
-  if (response->begun()) co_return;
-  log::error("http", "a handler gave no answer", {{"method", request->method}, {"path", request->path}});
-  response->send(500, {{"Content-Type", "text/plain"}}, "the request was not answered\n");
+void answer_if_none(const Request& request, Response& response) {
+  if (response.begun()) return;
+  log::error("http", "a handler gave no answer", {{"method", request.method}, {"path", request.path}});
+  response.send(500, {{"Content-Type", "text/plain"}}, "the request was not answered\n");
 }
 
 // --- HttpServer ----------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 #include "base/strings.h"
 #include "io/html_links.h"
+#include "io/http1.h"
 #include "io/http_answer.h"
 
 namespace estiba::io {
@@ -37,7 +38,7 @@ std::string_view address_of(std::string_view peer) {
 
 Headers forwarded(const Request& request, const ReverseProxyOptions& options, bool upgrade) {
   constexpr std::string_view own[] = {"host", "content-length"}, upgrading[] = {"connection", "upgrade"};
-  Headers out;
+  Headers out = roomy_headers();
   const bool names_fields = !upgrade && request.headers.has("Connection");
   for (const Header& header : request.headers) {
     if (is_among(header.name, own) || removed(options, header.name)) continue;
@@ -108,18 +109,27 @@ struct Shown {
   bool html = false;
 };
 
-Shown shown(const ClientResponse& answer, const Request& request, const ReverseProxyOptions& options, const std::string& backend) {
+bool is_location(std::string_view name) { return equals_ignore_case(name, "location"); }
+
+// The answer's own fields may be taken for it.
+Shown shown(ClientResponse& answer, const Request& request, const ReverseProxyOptions& options, const std::string& backend) {
   Shown out;
   out.html = !options.prefix.empty() && !answer.headers.has("Location") && !answer.headers.has("Content-Encoding") &&
              equals_ignore_case(trim(split_once(answer.headers.get("Content-Type"), ';').first), "text/html");
-  const bool names_fields = answer.headers.has("Connection");
+  const auto concerned = [&](const Header& header) {
+    return is_among(header.name, hop_by_hop) || (!options.prefix.empty() && (is_among(header.name, cors) || is_location(header.name))) ||
+           (out.html && equals_ignore_case(header.name, "content-length"));
+  };
+  // Mostly all of them are for the client. Connection, which names others, is one of those that are not.
+  if (std::ranges::none_of(answer.headers, concerned)) {
+    out.headers = std::move(answer.headers);
+    return out;
+  }
   for (const Header& header : answer.headers) {
-    if (is_among(header.name, hop_by_hop) || (names_fields && answer.headers.has_token("Connection", header.name))) continue;
-    if (!options.prefix.empty() && is_among(header.name, cors)) continue;
-    if (out.html && equals_ignore_case(header.name, "content-length")) continue;
-    if (!options.prefix.empty() && equals_ignore_case(header.name, "location"))
+    if (answer.headers.has_token("Connection", header.name)) continue;
+    if (!concerned(header)) out.headers.add(header.name, header.value);
+    else if (!options.prefix.empty() && is_location(header.name))
       out.headers.add(header.name, rewrite_link(header.value, options.prefix, backend, request.host));
-    else out.headers.add(header.name, header.value);
   }
   return out;
 }

@@ -66,7 +66,8 @@ void Socket::tune_tcp() {
 int Socket::let_go() {
   const int fd = std::exchange(fd_, -1);
   if (fd < 0) return fd;
-  hangup_.cancel();
+  hangup_ = nullptr;
+  hangup_watch_.cancel();
   loop_->interrupt(fd);
   loop_->unwatch(fd);
   return fd;
@@ -80,11 +81,18 @@ void Socket::close_foreign() {
   if (const int fd = let_go(); fd >= 0) close_foreign_pipe(fd);
 }
 
-Task<void> Socket::watch_hangup(Socket* self, Event* event) {
+Task<void> Socket::watch_hangup(Socket* self) {
   co_await self->loop_->hung_up(self->fd_);
-  event->set();
+  self->hung_up_ = true;
+  if (self->hangup_) self->hangup_->set();
 }
 
-void Socket::notify_hangup(Event* event) { hangup_ = event && fd_ >= 0 ? Job(watch_hangup(this, event)) : Job(); }
+void Socket::notify_hangup(Event* event) {
+  hangup_ = fd_ >= 0 ? event : nullptr;
+  if (!hangup_) return;
+  if (hung_up_) return hangup_->set();
+  if (std::exchange(watches_hangup_, true)) return;
+  hangup_watch_ = Started(watch_hangup(this));
+}
 
 }  // namespace estiba::io

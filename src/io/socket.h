@@ -1,5 +1,6 @@
 // Socket: a non-blocking fd on a loop, the common part of plain and TLS streams. Internal to io/.
 #pragma once
+#include "io/started.h"
 #include "io/stream.h"
 
 struct sockaddr;
@@ -28,11 +29,14 @@ class Socket {
   Peer peer;
 
  private:
-  static Task<void> watch_hangup(Socket* self, Event* event);
+  static Task<void> watch_hangup(Socket* self);
   int let_go();
   int fd_;
   Loop* loop_;
-  Job hangup_;
+  // One that goes on watching from one notify_hangup() to the next, as a connection has one for each request.
+  Started hangup_watch_;
+  bool watches_hangup_ = false, hung_up_ = false;
+  Event* hangup_ = nullptr;
 };
 
 /// The failure of a stream that was closed on this side.
