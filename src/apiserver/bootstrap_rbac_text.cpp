@@ -428,7 +428,7 @@ role estiba:node
   read : core : endpoints namespaces nodes persistentvolumeclaims persistentvolumes pods services
   read : discovery.k8s.io : endpointslices
   read : networking.k8s.io : ingressclasses ingresses networkpolicies
-  read : gateway.networking.k8s.io : gatewayclasses gateways grpcroutes httproutes referencegrants
+  read : gateway.networking.k8s.io : gatewayclasses gateways grpcroutes httproutes referencegrants tcproutes tlsroutes
   read : certificates.k8s.io : clustertrustbundles
 role estiba:joining-node
   get : core : nodes

@@ -1,5 +1,6 @@
 #include "apiserver/gateway_api_schemas.h"
 
+#include "base/strings.h"
 #include "model/json.h"
 #include "model/yaml.h"
 
@@ -321,6 +322,12 @@ spec:
             properties: {request: *duration, backendRequest: *duration}
             x-kubernetes-validations:
               - {rule: "!(has(self.request) && has(self.backendRequest) && duration(self.request) != duration('0s') && duration(self.backendRequest) > duration(self.request))", message: backendRequest timeout cannot be longer than request timeout}
+          retry:
+            type: object
+            properties:
+              codes: {type: array, x-kubernetes-list-type: atomic, items: {type: integer, minimum: 400, maximum: 599}}
+              attempts: {type: integer}
+              backoff: *duration
 status: *routeStatus
 )yaml";
 
@@ -387,6 +394,63 @@ spec:
 status: *routeStatus
 )yaml";
 
+static constexpr std::string_view tls_route_schema = R"yaml(
+spec:
+  type: object
+  required: [hostnames, rules]
+  properties:
+    parentRefs: {type: array, maxItems: 32, x-kubernetes-list-type: atomic, items: *parentRef}
+    hostnames:
+      type: array
+      minItems: 1
+      maxItems: 1024
+      x-kubernetes-list-type: atomic
+      x-kubernetes-validations: [{rule: 'self.all(h, !isIP(h))', message: Hostnames cannot contain an IP}]
+      items: *hostname
+    rules:
+      type: array
+      minItems: 1
+      maxItems: 1
+      x-kubernetes-list-type: atomic
+      items:
+        type: object
+        required: [backendRefs]
+        properties:
+          name: *section
+          backendRefs:
+            type: array
+            minItems: 1
+            maxItems: 16
+            x-kubernetes-list-type: atomic
+            items: {<<: *weightedBackend, properties: *weightedProperties}
+status: *routeStatus
+)yaml";
+
+static constexpr std::string_view tcp_route_schema = R"yaml(
+spec:
+  type: object
+  required: [rules]
+  properties:
+    parentRefs: {type: array, maxItems: 32, x-kubernetes-list-type: atomic, items: *parentRef}
+    rules:
+      type: array
+      minItems: 1
+      maxItems: 16
+      x-kubernetes-validations:
+        - {rule: 'self.all(l1, !has(l1.name) || self.exists_one(l2, has(l2.name) && l1.name == l2.name))', message: Rule name must be unique within the route}
+      items:
+        type: object
+        properties:
+          name: *section
+          backendRefs:
+            type: array
+            minItems: 1
+            maxItems: 16
+            x-kubernetes-list-type: atomic
+            items: {<<: *weightedBackend, properties: *weightedProperties}
+status: *routeStatus
+)yaml";
+
 static constexpr std::string_view grant_schema = R"yaml(
 spec:
   type: object
@@ -408,19 +472,24 @@ spec:
 
 std::span<const GatewayKind> gateway_kinds() {
   static constexpr GatewayKind kinds[] = {
-      {"GatewayClass", "gatewayclasses", "gatewayclass", R"(["gc"])", false, false,
+      {"GatewayClass", "gatewayclasses", "gatewayclass", R"(["gc"])", false, "v1",
        R"([{name: Controller, type: string, jsonPath: .spec.controllerName}, {name: Accepted, type: string, jsonPath: '.status.conditions[?(@.type=="Accepted")].status'}, {name: Age, type: date, jsonPath: .metadata.creationTimestamp}])",
        class_schema},
-      {"Gateway", "gateways", "gateway", R"(["gtw"])", true, false,
+      {"Gateway", "gateways", "gateway", R"(["gtw"])", true, "v1",
        R"([{name: Class, type: string, jsonPath: .spec.gatewayClassName}, {name: Address, type: string, jsonPath: '.status.addresses[*].value'}, {name: Programmed, type: string, jsonPath: '.status.conditions[?(@.type=="Programmed")].status'}, {name: Age, type: date, jsonPath: .metadata.creationTimestamp}])",
        gateway_schema},
-      {"HTTPRoute", "httproutes", "httproute", "[]", true, false,
+      {"HTTPRoute", "httproutes", "httproute", "[]", true, "v1",
        R"([{name: Hostnames, type: string, jsonPath: .spec.hostnames}, {name: Age, type: date, jsonPath: .metadata.creationTimestamp}])",
        route_schema},
-      {"GRPCRoute", "grpcroutes", "grpcroute", "[]", true, false,
+      {"GRPCRoute", "grpcroutes", "grpcroute", "[]", true, "v1",
        R"([{name: Hostnames, type: string, jsonPath: .spec.hostnames}, {name: Age, type: date, jsonPath: .metadata.creationTimestamp}])",
        grpc_route_schema},
-      {"ReferenceGrant", "referencegrants", "referencegrant", R"(["refgrant"])", true, true,
+      {"TLSRoute", "tlsroutes", "tlsroute", "[]", true, "v1 v1alpha3 v1alpha2",
+       R"([{name: Hostnames, type: string, jsonPath: .spec.hostnames}, {name: Age, type: date, jsonPath: .metadata.creationTimestamp}])",
+       tls_route_schema},
+      {"TCPRoute", "tcproutes", "tcproute", "[]", true, "v1alpha2", R"([{name: Age, type: date, jsonPath: .metadata.creationTimestamp}])",
+       tcp_route_schema},
+      {"ReferenceGrant", "referencegrants", "referencegrant", R"(["refgrant"])", true, "v1 v1beta1",
        R"([{name: Age, type: date, jsonPath: .metadata.creationTimestamp}])", grant_schema}};
   return kinds;
 }
@@ -450,15 +519,17 @@ Result<std::string> definition_of(const GatewayKind& kind) {
       R"({"openAPIV3Schema":{"type":"object","required":["spec"],"properties":{"apiVersion":{"type":"string"},"kind":{"type":"string"},"metadata":{"type":"object"},"spec":)" +
       json::print(*document.root().find("spec")) + (status ? ",\"status\":" + json::print(*status) : "") + "}}}";
   std::string versions;
-  for (std::string_view version : {"v1", "v1beta1"}) {
-    if (version == "v1beta1" && !kind.beta) continue;
-    versions += versions.empty() ? "" : ",";
-    versions += R"({"name":")" + std::string(version) + R"(","served":true,"storage":)" + (version == "v1" ? "true" : "false") +
-                R"(,"schema":)" + schema + (status ? R"(,"subresources":{"status":{}})" : "") + R"(,"additionalPrinterColumns":)" +
+  for (const std::string_view version : split(kind.versions, ' ')) {
+    const bool stored = versions.empty();
+    versions += stored ? "" : ",";
+    versions += R"({"name":")" + std::string(version) + R"(","served":true,"storage":)" + (stored ? "true" : "false") + R"(,"schema":)" +
+                schema + (status ? R"(,"subresources":{"status":{}})" : "") + R"(,"additionalPrinterColumns":)" +
                 json::print(columns.root()) + "}";
   }
   return R"({"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":")" + std::string(kind.plural) +
-         R"(.gateway.networking.k8s.io","annotations":{"gateway.networking.k8s.io/channel":"standard","api-approved.kubernetes.io":"https://github.com/kubernetes-sigs/gateway-api","estiba.dev/schema":"1"}},"spec":{"group":"gateway.networking.k8s.io","scope":")" +
+         R"(.gateway.networking.k8s.io","annotations":{"gateway.networking.k8s.io/channel":")" +
+         (kind.versions.starts_with("v1alpha") ? "experimental" : "standard") +
+         R"(","api-approved.kubernetes.io":"https://github.com/kubernetes-sigs/gateway-api","estiba.dev/schema":"1"}},"spec":{"group":"gateway.networking.k8s.io","scope":")" +
          (kind.namespaced ? "Namespaced" : "Cluster") + R"(","names":{"kind":")" + std::string(kind.kind) + R"(","listKind":")" +
          std::string(kind.kind) + R"(List","plural":")" + std::string(kind.plural) + R"(","singular":")" + std::string(kind.singular) +
          R"(","shortNames":)" + std::string(kind.short_names) + R"(,"categories":["gateway-api"]},"versions":[)" + versions + "]}}";

@@ -12,9 +12,9 @@ namespace estiba::apiserver {
 struct GatewayKind {
   std::string_view kind, plural, singular, short_names;  ///< short names as a JSON array
   bool namespaced;
-  bool beta;                 ///< also served as v1beta1, which is what most manifests of it still say
-  std::string_view columns;  ///< additionalPrinterColumns as YAML
-  std::string_view schema;   ///< the properties of spec, and of status unless it has none, as YAML
+  std::string_view versions;  ///< with spaces between; the first is stored
+  std::string_view columns;   ///< additionalPrinterColumns as YAML
+  std::string_view schema;    ///< the properties of spec, and of status unless it has none, as YAML
 };
 std::span<const GatewayKind> gateway_kinds();
 

@@ -20,6 +20,14 @@ class Sources {
   Task<void> wait_synced();
 };
 
+/// What annotations of a Service say of how it is served.
+struct BackendTraits {
+  EjectionRule ejection;                               ///< estiba.dev/eject-after
+  ProxyProtocol proxy_protocol = ProxyProtocol::none;  ///< estiba.dev/proxy-protocol
+  std::string problem;                                 ///< what cannot be understood, and counts for nothing
+};
+BackendTraits traits_of(const Sources& sources, const std::string& service);
+
 class Backends {
  public:
   /// Begins a configuration: what is asked for from now on is used().
@@ -43,7 +51,8 @@ class TlsSecrets {
   void begin() { used_.clear(); }
   /// Null when there is no such Secret or what it holds cannot be used; then `why` says so, unless it is not known yet. A certificate whose
   /// time is over is served all the same, for clients to judge, but `why` tells of it.
-  io::TlsContextRef context(const Sources& sources, const std::string& secret, std::string* why);
+  /// `http`: the context offers clients the protocols of HTTP (ALPN); otherwise none.
+  io::TlsContextRef context(const Sources& sources, const std::string& secret, std::string* why, bool http = true);
   const std::set<std::string, std::less<>>& used() const { return used_; }
 
  private:
@@ -54,7 +63,7 @@ class TlsSecrets {
     WallTime not_after{};
   };
   std::set<std::string, std::less<>> used_;
-  std::map<std::string, Made> made_;
+  std::map<std::pair<std::string, bool>, Made> made_;  // by key and `http`
 };
 
 }  // namespace estiba::ingress

@@ -46,6 +46,25 @@ Direction Port::direct(std::string_view server_name, std::string_view host) cons
   return {.status = same ? 0 : 421, .certificate = shown};
 }
 
+void StreamListener::seal() {
+  std::ranges::stable_sort(routes,
+                           [](const StreamRoute& a, const StreamRoute& b) { return host_rank(a.hostname) > host_rank(b.hostname); });
+}
+
+const StreamRoute* StreamListener::find(std::string_view server_name) const {
+  const auto found = std::ranges::find_if(routes, [&](const StreamRoute& one) { return host_matches(one.hostname, server_name); });
+  return found == routes.end() ? nullptr : &*found;
+}
+
+const StreamListener* Port::stream_of(std::string_view server_name) const {
+  const StreamListener* best = nullptr;
+  for (const auto& one : streams)
+    if (host_matches(one->hostname, server_name) && (!best || host_rank(one->hostname) > host_rank(best->hostname))) best = one.get();
+  if (!best || !tls) return best;
+  const Certificate* http = certificates.of_host(server_name);
+  return http && host_rank(to_lower(http->hostname)) >= host_rank(best->hostname) ? nullptr : best;
+}
+
 void Port::seal() {
   std::ranges::stable_sort(listeners, [](const auto& a, const auto& b) { return host_rank(a->hostname) > host_rank(b->hostname); });
 }

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "base/executor.h"
+#include "ingress/health.h"
+#include "ingress/proxy_protocol.h"
 #include "ingress/rate_limit.h"
 #include "ingress/routes.h"
 #include "io/tls.h"
@@ -20,9 +22,7 @@ struct Endpoint {
   const std::string address;  ///< "10.42.0.5:8080", "[fd00::5]:8080"
   const bool http2;           ///< without TLS and from the first byte on (h2c), for gRPC
   std::atomic<int> active{0};
-  /// Until then others are asked first, since no connection could be made to it: since the executors' epoch.
-  std::atomic<Duration> avoided_until{};
-  bool avoided(Instant now) const { return now.time_since_epoch() < avoided_until.load(std::memory_order_relaxed); }
+  Health health;
 };
 using EndpointPtr = std::shared_ptr<Endpoint>;
 
@@ -72,15 +72,25 @@ struct Backend {
   uint32_t weight = 1;
   std::vector<EndpointPtr> endpoints;  ///< none: 503
   bool invalid = false;                ///< what it refers to is not there or not permitted: 500
+  EjectionRule ejection;
+  ProxyProtocol proxy_protocol = ProxyProtocol::none;  ///< begins connections of whose bytes no HTTP is read
   Filters filters;
+};
+
+/// When a request is sent again (Gateway API, HTTPRouteRetry): after an answer with one of these codes, or none.
+struct Retry {
+  std::vector<int> codes;
+  uint32_t attempts = 0;  ///< beside the first; 0: as without this
+  Duration backoff{};     ///< before each
 };
 
 /// What is done with a request that a route matches.
 struct Action {
   Filters filters;
   std::vector<Backend> backends;
-  Duration request_timeout{};        ///< for the whole answer; zero: none
-  Duration backend_timeout{};        ///< for each attempt; zero: the proxy's own, until the answer's head
+  Duration request_timeout{};  ///< for the whole answer; zero: none
+  Duration backend_timeout{};  ///< for each attempt; zero: the proxy's own, until the answer's head
+  Retry retry;
   std::shared_ptr<RateLimit> limit;  ///< of each client's requests; null: none
 };
 
@@ -90,6 +100,23 @@ struct Listener {
   std::string hostname;   ///< "a.example", "*.example", or empty: every one
   bool isolated = false;  ///< with TLS it answers on connections whose clients asked for its host name, and on no others (Gateway API)
   Routes routes;
+};
+
+/// Where the bytes of connections go.
+struct StreamRoute {
+  std::string hostname;  ///< that a TLS client asks for; "*.example"; empty: every one
+  std::shared_ptr<const Action> action;
+};
+
+/// A listener of whose connections no HTTP is read.
+struct StreamListener {
+  std::string hostname;       ///< as in Listener; of TLS only
+  io::TlsContextRef context;  ///< TLS ends here; null: there is none, or it passes through
+  std::vector<StreamRoute> routes;
+
+  /// Puts the routes into their order: most specific host name first, otherwise as they were added.
+  void seal();
+  const StreamRoute* find(std::string_view server_name) const;
 };
 
 /// A server certificate and whose it is.
@@ -127,8 +154,13 @@ struct Direction {
 
 struct Port {
   bool tls = false;
-  std::vector<std::shared_ptr<const Listener>> listeners;  ///< in the order in which they are asked
+  std::vector<std::shared_ptr<const Listener>> listeners;      ///< in the order in which they are asked
+  std::vector<std::shared_ptr<const StreamListener>> streams;  ///< with TLS beside the others, else alone
   Certificates certificates;
+
+  bool speaks_http() const { return tls || streams.empty(); }
+  /// The listener for connections whose clients ask for this name, if it is one of `streams`; null: one that speaks HTTP, or none.
+  const StreamListener* stream_of(std::string_view server_name) const;
 
   /// `server_name`: what the client asked for in its handshake. Both are lower-case and without a port.
   Direction direct(std::string_view server_name, std::string_view host) const;

@@ -1,9 +1,8 @@
 #include "ingress/forward.h"
 
-#include <random>
-
 #include "base/log.h"
 #include "base/strings.h"
+#include "ingress/balance.h"
 #include "ingress/targets.h"
 #include "io/reverse_proxy.h"
 #include "io/tls_peer.h"
@@ -12,24 +11,8 @@ namespace estiba::ingress {
 
 namespace {
 
-constexpr size_t most_attempts = 3;
-// So long an endpoint is not asked again to which no connection could be made, if there are others.
-constexpr Duration avoidance = std::chrono::seconds(10);
-// A body that is to be mirrored is held in memory; a longer one goes to the backend alone.
-constexpr size_t most_mirrored = 1024 * 1024;
-
-uint64_t random_below(uint64_t limit) {
-  static thread_local std::minstd_rand generator{std::random_device{}()};
-  return std::uniform_int_distribution<uint64_t>(0, limit - 1)(generator);
-}
-
-// Counts a request under way, for as long as it lives.
-struct Active {
-  EndpointPtr endpoint;
-  explicit Active(EndpointPtr of) : endpoint(std::move(of)) { endpoint->active.fetch_add(1, std::memory_order_relaxed); }
-  Active(const Active&) = delete;
-  ~Active() { endpoint->active.fetch_sub(1, std::memory_order_relaxed); }
-};
+// A body that is to be mirrored, or sent again, is held in memory; a longer one goes to one backend alone.
+constexpr size_t most_held = 1024 * 1024;
 
 void refuse(io::Response& response, int status) {
   response.send(status, {{"Content-Type", "text/plain; charset=utf-8"}},
@@ -89,6 +72,15 @@ std::string target_of(io::Request& request, const Filters& of_route, const Filte
   return target;
 }
 
+// For answers that are not passed on, since the request is sent again; nothing of its body must be gone.
+std::function<bool(int)> refuse_codes(const Retry& retry, const bool* body_begun, int* refused) {
+  return [&retry, body_begun, refused](int status) {
+    if (*body_begun || !std::ranges::contains(retry.codes, status)) return false;
+    *refused = status;
+    return true;
+  };
+}
+
 void log_unreachable(const io::Request& request, const Error& error) {
   log::info("ingress", "no endpoint could be reached", {{"method", request.method}, {"host", request.host}, {"error", error}});
 }
@@ -103,38 +95,6 @@ Task<Result<void>> pass_within(Duration limit, io::Request& request, io::Respons
 }
 
 }  // namespace
-
-EndpointPtr least_busy(const std::vector<EndpointPtr>& endpoints, const std::vector<EndpointPtr>& tried, Instant now) {
-  if (endpoints.empty()) return nullptr;
-  if (endpoints.size() == 1 && tried.empty()) return endpoints.front();
-  const EndpointPtr* best = nullptr;
-  std::pair<bool, int> fewest;  // avoided, requests
-  // From a place drawn at random, so that those who are equal take turns.
-  const size_t start = random_below(endpoints.size());
-  for (size_t i = 0; i < endpoints.size(); ++i) {
-    const EndpointPtr& one = endpoints[(start + i) % endpoints.size()];
-    const std::pair rank(one->avoided(now), one->active.load(std::memory_order_relaxed));
-    if (std::ranges::contains(tried, one) || (best && rank >= fewest)) continue;
-    best = &one;
-    fewest = rank;
-    if (rank == std::pair(false, 0)) break;
-  }
-  return best ? *best : nullptr;
-}
-
-uint64_t sum_of_weights(const std::vector<Backend>& backends) {
-  uint64_t sum = 0;
-  for (const Backend& backend : backends) sum += backend.weight;
-  return sum;
-}
-
-const Backend* by_weight(const std::vector<Backend>& backends, uint64_t draw) {
-  for (const Backend& backend : backends) {
-    if (draw < backend.weight) return &backend;
-    draw -= backend.weight;
-  }
-  return nullptr;
-}
 
 Forwarder::Forwarder(Duration patience)
     : patience_(patience),
@@ -177,8 +137,7 @@ std::optional<Forwarder::Plan> Forwarder::plan(uint16_t number, io::Request& req
     response.send(redirect.status, std::move(headers));
     return std::nullopt;
   }
-  const uint64_t sum = sum_of_weights(action.backends);
-  out.backend = sum ? by_weight(action.backends, random_below(sum)) : nullptr;
+  out.backend = draw_backend(action.backends);
   if (!out.backend || out.backend->invalid) return refused(500);
   if (out.backend->endpoints.empty()) return refused(503);
   join_cookies(request.headers);
@@ -208,14 +167,12 @@ io::ReverseProxyOptions Forwarder::options_for(const Plan& plan, const Endpoint&
   return options;
 }
 
-Task<bool> Forwarder::mirror_all(const Plan* plan, io::Request& request, std::optional<std::string>& whole_body) {
-  if (request.content_length.value_or(most_mirrored + 1) > most_mirrored) co_return true;
-  auto body = co_await request.body(most_mirrored);
-  if (!body) co_return false;
-  whole_body = std::move(*body);
-  start_mirrors(plan->route->action->filters, *plan->route, request, whole_body);
-  start_mirrors(plan->backend->filters, *plan->route, request, whole_body);
-  co_return true;
+// Reads a body that is short enough to be sent more than once; false: it cannot be read.
+static Task<bool> hold_body(io::Request* request, std::optional<std::string>* whole_body) {
+  if (request->content_length.value_or(most_held + 1) > most_held) co_return true;
+  auto body = co_await request->body(most_held);
+  if (body) *whole_body = std::move(*body);
+  co_return body.has_value();
 }
 
 // How long an attempt may take: the backend's limit, or what is left of the whole request's. Zero: for ever; below: nothing is left.
@@ -226,45 +183,58 @@ static Duration attempt_limit(const Action& action, Instant began, Instant now) 
   return action.backend_timeout > Duration(0) ? std::min(action.backend_timeout, left) : left;
 }
 
+// Notes how an endpoint has done. Without an answer it is blamed only where the client had no part in it.
+static void note_outcome(Endpoint& endpoint, const EjectionRule& rule, int status, bool clients_fault) {
+  const Instant now = Executor::current()->now();
+  if (status >= 500 || (status == 0 && !clients_fault)) endpoint.health.failed(rule, now);
+  else if (status > 0) endpoint.health.succeeded(now);
+}
+
 Task<void> Forwarder::attempt_all(Plan plan, io::Request& request, io::Response& response) {
   const Action& action = *plan.route->action;
+  const Retry& retry = action.retry;
   std::optional<std::string> whole_body;
-  if (!action.filters.mirrors.empty() || !plan.backend->filters.mirrors.empty())
-    if (!co_await mirror_all(&plan, request, whole_body)) co_return refuse(response, 400);
+  const bool mirrored = !action.filters.mirrors.empty() || !plan.backend->filters.mirrors.empty();
+  if ((mirrored || retry.attempts > 0) && !co_await hold_body(&request, &whole_body)) co_return refuse(response, 400);
+  if (mirrored && whole_body)
+    for (const Filters* filters : {&action.filters, &plan.backend->filters}) start_mirrors(*filters, *plan.route, request, *whole_body);
   const bool upgrade = request.wants_upgrade();
   const Instant began = Executor::current()->now();
+  const size_t most = retry.attempts > 0 ? 1 + retry.attempts : std::min(most_attempts, plan.backend->endpoints.size());
+  bool timed_out = false;
   std::vector<EndpointPtr> tried;
-  for (Instant now = began; tried.size() < most_attempts; now = Executor::current()->now()) {
-    EndpointPtr endpoint = least_busy(plan.backend->endpoints, tried, now);
-    if (!endpoint) break;
+  for (size_t attempt = 1; attempt <= most; ++attempt) {
+    const Instant now = attempt == 1 ? began : Executor::current()->now();
     const Duration limit = attempt_limit(action, began, now);
     if (limit < Duration(0)) co_return refuse(response, 504);
-    Active active(std::move(endpoint));
+    if (tried.size() == plan.backend->endpoints.size()) tried.clear();
+    Active active(least_busy(plan.backend->endpoints, tried, now));
     bool body_begun = false;
+    int refused = 0;
     io::ReverseProxyOptions options = options_for(plan, *active.endpoint, upgrade);
     options.body = whole_body;
     options.body_begun = &body_begun;
+    if (attempt < most && retry.attempts > 0) options.refused = refuse_codes(retry, &body_begun, &refused);
     io::HttpClient& client = options.http2 ? http2_client_ : client_;
     auto passing = limit == Duration(0) || upgrade ? io::reverse_proxy(request, response, client, std::move(options))
                                                    : pass_within(limit, request, response, client, std::move(options));
     const Result<void> passed = co_await std::move(passing);
+    note_outcome(*active.endpoint, plan.backend->ejection, passed ? response.status() : refused, body_begun);
     if (passed) co_return;
     const bool absent = never_arrived(passed.error());
-    if (absent) active.endpoint->avoided_until = (Executor::current()->now() + avoidance).time_since_epoch();
+    if (absent) active.endpoint->health.unreachable(Executor::current()->now());
+    timed_out = passed.error().code == Code::timeout && !absent;
     tried.push_back(active.endpoint);
-    if (passed.error().code == Code::timeout && !absent) {
-      if (response.started()) co_return response.break_off();
-      co_return refuse(response, 504);
-    }
-    if (tried.size() == std::min(most_attempts, plan.backend->endpoints.size())) log_unreachable(request, passed.error());
-    if (body_begun || response.begun() || !(is_idempotent(request.method) || absent)) break;
+    if (attempt == most && !timed_out) log_unreachable(request, passed.error());
+    if (body_begun || response.begun()) break;
+    if (retry.attempts == 0 && (timed_out || !(is_idempotent(request.method) || absent))) break;
+    if (attempt < most && retry.backoff > Duration(0)) co_await sleep_for(retry.backoff);
   }
   if (response.started()) co_return response.break_off();
-  refuse(response, 502);
+  refuse(response, timed_out ? 504 : 502);
 }
 
-void Forwarder::start_mirrors(const Filters& filters, const Route& route, const io::Request& request,
-                              const std::optional<std::string>& body) {
+void Forwarder::start_mirrors(const Filters& filters, const Route& route, const io::Request& request, const std::string& body) {
   for (const Mirror& mirror : filters.mirrors) {
     if (mirror.denominator == 0 || random_below(mirror.denominator) >= mirror.numerator) continue;
     EndpointPtr endpoint = least_busy(mirror.backend->endpoints, {}, Executor::current()->now());
@@ -274,7 +244,7 @@ void Forwarder::start_mirrors(const Filters& filters, const Route& route, const 
     io::ClientRequest copy{.method = request.method,
                            .url = "http://" + endpoint->address + target,
                            .headers = io::forwarded_headers(request, {}),
-                           .body = body.value_or("")};
+                           .body = body};
     mirrors_.start(this->mirror(this, std::move(copy), std::move(endpoint)));
   }
 }

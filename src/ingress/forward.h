@@ -6,7 +6,7 @@
 //   421  a host of another certificate than the connection's     429  more requests of a client than its Ingress lets it send
 //
 // An endpoint that cannot be reached is replaced by another one as long as nothing of the request's body has been read, and for a while the
-// others are asked first.
+// others are asked first (ingress/health.h). A route may have requests sent again after such answers as it names (Retry).
 #pragma once
 #include "base/task.h"
 #include "ingress/config.h"
@@ -22,6 +22,9 @@ class Forwarder {
   explicit Forwarder(Duration patience);
 
   void set_config(ConfigPtr config) { config_ = std::move(config); }
+  const ConfigPtr& config() const { return config_; }
+  /// Connections of this loop that no HTTP is spoken on (ingress/streams.h).
+  TaskGroup& sessions() { return sessions_; }
   /// The certificate for a TLS client on `port`; null refuses it.
   io::TlsContextRef certificate(uint16_t port, std::string_view server_name) const;
   Task<void> serve(uint16_t port, io::Request& request, io::Response& response);
@@ -38,21 +41,14 @@ class Forwarder {
   std::optional<Plan> plan(uint16_t port, io::Request& request, io::Response& response);
   Task<void> attempt_all(Plan plan, io::Request& request, io::Response& response);
   io::ReverseProxyOptions options_for(const Plan& plan, const Endpoint& endpoint, bool upgrade) const;
-  Task<bool> mirror_all(const Plan* plan, io::Request& request, std::optional<std::string>& whole_body);
-  void start_mirrors(const Filters& filters, const Route& route, const io::Request& request, const std::optional<std::string>& body);
+  void start_mirrors(const Filters& filters, const Route& route, const io::Request& request, const std::string& body);
   static Task<void> mirror(Forwarder* self, io::ClientRequest request, EndpointPtr endpoint);
 
   Duration patience_;
   ConfigPtr config_;
   io::HttpClient client_, http2_client_;
+  TaskGroup sessions_;
   TaskGroup mirrors_;  // last: ends first
 };
-
-/// Of `endpoints`, not in `tried`, one of those with the fewest requests; of those that are avoided now only when there is no other. Null
-/// when all were tried.
-EndpointPtr least_busy(const std::vector<EndpointPtr>& endpoints, const std::vector<EndpointPtr>& tried, Instant now = Instant::max());
-/// A backend by weight, `draw` being a number below the sum of the weights. Null when the sum is 0.
-const Backend* by_weight(const std::vector<Backend>& backends, uint64_t draw);
-uint64_t sum_of_weights(const std::vector<Backend>& backends);
 
 }  // namespace estiba::ingress

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "ingress/balance.h"
 #include "io/http_answer.h"
 #include "io/http_test_support.h"
 
@@ -30,13 +31,28 @@ TEST(LeastBusy, takes_the_one_with_the_fewest_requests) {
 TEST(LeastBusy, takes_those_that_could_not_be_reached_last) {
   auto a = std::make_shared<Endpoint>("a"), b = std::make_shared<Endpoint>("b"), c = std::make_shared<Endpoint>("c");
   const Instant now = Instant() + 1h;
-  a->avoided_until = (now + 1s).time_since_epoch();
+  a->health.unreachable(now);
   b->active = 5;
   for (int i = 0; i < 50; ++i) EXPECT_EQ(least_busy({a, b}, {}, now), b);
   EXPECT_EQ(least_busy({a, b}, {b}, now), a) << "better than none";
   EXPECT_EQ(least_busy({a}, {}, now), a);
-  EXPECT_EQ(least_busy({a, b}, {}, now + 1s), a) << "it has another chance";
+  EXPECT_EQ(least_busy({a, b}, {}, now + 10s), a) << "it has another chance";
   EXPECT_EQ(least_busy({a, b, c}, {}, now), c);
+}
+
+TEST(LeastBusy, takes_ejected_ones_after_the_others_unless_most_are) {
+  auto a = std::make_shared<Endpoint>("a"), b = std::make_shared<Endpoint>("b"), c = std::make_shared<Endpoint>("c");
+  const Instant now = Instant() + 1h;
+  const EjectionRule rule{.after = 1};
+  a->health.failed(rule, now);
+  b->active = 5;
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(least_busy({a, b}, {}, now), b);
+  EXPECT_EQ(least_busy({a, b}, {b}, now), a) << "better than none";
+  c->health.unreachable(now);
+  EXPECT_EQ(least_busy({a, c}, {}, now), a) << "before one that cannot be reached";
+  b->health.failed(rule, now);
+  b->active = 1;
+  EXPECT_EQ(least_busy({a, b}, {}, now), a) << "when most are ejected it counts for nothing";
 }
 
 TEST(ByWeight, shares_by_weight) {
@@ -55,6 +71,8 @@ struct ForwardTest : ::testing::Test {
   io::Loop loop;
   std::optional<Forwarder> forwarder{200ms};  // ends on the loop, like its connections
   std::vector<std::string> mirrored;
+  std::deque<int> script;           // the codes of the next answers at /scripted
+  std::vector<std::string> bodies;  // that came there
   io::HttpServer backend{{&loop}, {}, [this](Request& request, Response& response) { return answer(this, request, response); }};
   io::HttpServer front{{&loop}, {}, [this](Request& request, Response& response) { return forwarder->serve(port, request, response); }};
 
@@ -88,6 +106,12 @@ struct ForwardTest : ::testing::Test {
       }
     }
     auto body = co_await request.body();
+    if (request.path == "/scripted") {
+      self->bodies.push_back(body ? *body : body.error().message);
+      const int status = self->script.empty() ? 200 : self->script.front();
+      if (!self->script.empty()) self->script.pop_front();
+      co_return response.send(status, {}, "answer " + std::to_string(self->bodies.size()));
+    }
     std::string seen = request.method + " " + request.target + "\nversion: " + std::to_string(request.http_version) + "\n";
     if (request.http_version == 20) seen += "authority: " + request.host + "\n";
     for (const io::Header& header : request.headers) seen += to_lower(header.name) + ": " + header.value + "\n";
@@ -160,8 +184,76 @@ TEST_F(ForwardTest, another_endpoint_takes_the_place_of_one_that_is_gone) {
   EXPECT_EQ(fetch({.method = "POST", .url = "/"}).status, 200) << "the connection was not made, so nothing can have happened";
   EXPECT_EQ(gone->active, 0);
   EXPECT_EQ(here->active, 1);
-  EXPECT_NE(gone->avoided_until.load(), Duration()) << "others are asked first for a while";
-  EXPECT_EQ(here->avoided_until.load(), Duration());
+  const Instant now = std::chrono::steady_clock::now();
+  EXPECT_TRUE(gone->health.is_unreachable(now)) << "others are asked first for a while";
+  EXPECT_FALSE(here->health.is_unreachable(now));
+}
+
+TEST_F(ForwardTest, requests_are_sent_again_after_the_answers_that_a_route_names) {
+  const Retry retry{.codes = {503, 429}, .attempts = 2, .backoff = 1ms};
+  serve({.backends = {good()}, .retry = retry});
+  script = {503, 429};
+  auto answer = fetch({.method = "POST", .url = "/scripted", .body = "hello"});
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.body, "answer 3");
+  EXPECT_EQ(bodies, std::vector<std::string>(3, "hello")) << "whatever the method: the route says so";
+  script = {503, 503, 503, 503};
+  EXPECT_EQ(get("/scripted").status, 503) << "the last answer is passed on";
+  EXPECT_EQ(script.size(), 1u);
+  script = {500};
+  EXPECT_EQ(get("/scripted").status, 500) << "not one that it names";
+}
+
+TEST_F(ForwardTest, bodies_that_are_too_long_to_be_held_are_sent_once) {
+  serve({.backends = {good()}, .retry = {.codes = {503}, .attempts = 3}});
+  script = {503};
+  const std::string body(1024 * 1024 + 1, 'x');
+  EXPECT_EQ(fetch({.method = "PUT", .url = "/scripted", .body = body}).status, 503);
+  EXPECT_EQ(bodies.size(), 1u);
+}
+
+TEST_F(ForwardTest, attempts_that_get_no_answer_count_as_well) {
+  auto gone = nobody(), here = there();
+  here->active = 1;  // so that the one that is gone is asked first
+  serve({.backends = {{.endpoints = {gone, here}}}, .retry = {.attempts = 1}});
+  EXPECT_EQ(fetch({.method = "PATCH", .url = "/", .body = "x"}).status, 200);
+  serve({.backends = {{.endpoints = {nobody()}}}, .retry = {.attempts = 2}});
+  EXPECT_EQ(get("/").status, 502);
+  serve({.backends = {good()}, .request_timeout = 150ms, .backend_timeout = 20ms, .retry = {.attempts = 1}});
+  EXPECT_EQ(get("/hang").status, 504);
+}
+
+TEST_F(ForwardTest, an_endpoint_that_fails_again_and_again_is_passed_over) {
+  auto bad = there(), good = there();
+  good->active = 100;  // so that the other one is asked first
+  serve({.backends = {{.endpoints = {bad, good}, .ejection = {.after = 3}}}});
+  script = {500, 503, 200, 500, 500};
+  for (int i = 0; i < 5; ++i) get("/scripted");
+  EXPECT_FALSE(bad->health.is_ejected(std::chrono::steady_clock::now())) << "not in a row";
+  script = {502};
+  get("/scripted");
+  EXPECT_TRUE(bad->health.is_ejected(std::chrono::steady_clock::now()));
+  bad->active = 200;  // would be seen if it were asked
+  script = {500, 500, 500};
+  for (int i = 0; i < 3; ++i) get("/scripted");
+  EXPECT_TRUE(good->health.is_ejected(std::chrono::steady_clock::now()));
+}
+
+TEST_F(ForwardTest, a_client_whose_body_breaks_off_is_not_the_endpoints_fault) {
+  auto endpoint = there();
+  serve({.backends = {{.endpoints = {endpoint}, .ejection = {.after = 1}}}});
+  struct Run {
+    static Task<void> go(uint16_t port) {
+      auto stream = co_await io::connect_tcp("127.0.0.1", port);
+      if (!stream) co_return;
+      (void)co_await (*stream)->write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\nno size\r\n");
+      char answer[256];
+      const auto got = co_await with_timeout(5s, (*stream)->read(answer, sizeof answer));
+      EXPECT_TRUE(got && *got && std::string_view(answer, **got).starts_with("HTTP/1.1 502 "));
+    }
+  };
+  loop.block_on(Run::go(front.port()));
+  EXPECT_FALSE(endpoint->health.is_ejected(std::chrono::steady_clock::now()));
 }
 
 TEST_F(ForwardTest, a_client_that_sends_more_than_it_may_is_told_when_to_come_again) {

@@ -15,6 +15,7 @@ RouteBackends::RouteBackends(RuleContext& context, const Grants& grants, const H
     }
     action->request_timeout = rule.request_timeout;
     action->backend_timeout = rule.backend_timeout;
+    action->retry = rule.retry;
     actions_.push_back(std::move(action));
   }
 }
@@ -40,6 +41,10 @@ Backend RouteBackends::backend(const Reference& to) {
     problem("BackendNotFound", "there is no Service " + to.key() + " with port " + std::to_string(to.port.value_or(0)));
     return out;
   }
+  const BackendTraits traits = traits_of(context_.sources, to.key());
+  if (!traits.problem.empty() && context_.problem) context_.problem(route_.key(), traits.problem);
+  out.ejection = traits.ejection;
+  out.proxy_protocol = traits.proxy_protocol;
   out.endpoints = std::move(*endpoints);
   out.invalid = false;
   return out;

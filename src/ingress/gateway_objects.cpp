@@ -124,6 +124,14 @@ Match read_grpc_match(const Node& node, std::string& unsupported) {
   return out;
 }
 
+// Without a number there is one more attempt; whoever asks for a thousand gets ten.
+Retry read_retry(const Node& node) {
+  Retry out{.attempts = uint32_t(std::clamp<int64_t>(number_at(node, "attempts", 1), 0, 10)),
+            .backoff = gateway_duration(text_at(node, "backoff"))};
+  for (const Node& code : at(node, "codes")) out.codes.push_back(int(code.as_int().value_or(0)));
+  return out;
+}
+
 RouteRule read_rule(const Node& node, std::string_view ns, bool grpc) {
   RouteRule out;
   for (const Node& match : at(node, "matches"))
@@ -141,6 +149,7 @@ RouteRule read_rule(const Node& node, std::string_view ns, bool grpc) {
   }
   out.request_timeout = gateway_duration(text_at(at(node, "timeouts"), "request"));
   out.backend_timeout = gateway_duration(text_at(at(node, "timeouts"), "backendRequest"));
+  if (const Node* retry = node.find("retry")) out.retry = read_retry(*retry);
   return out;
 }
 
@@ -209,7 +218,7 @@ Gateway read_gateway(const model::ObjectRef& object) {
 
 HttpRoute read_route(const model::ObjectRef& object) {
   const model::Meta& meta = object.meta();
-  HttpRoute out{.kind = std::string(meta.kind == grpc_route_kind ? grpc_route_kind : http_route_kind),
+  HttpRoute out{.kind = meta.kind,
                 .ns = meta.ns,
                 .name = meta.name,
                 .age = meta.creation_timestamp,

@@ -69,10 +69,12 @@ struct RouteRule {
   RouteFilters filters;
   std::vector<BackendRef> backends;
   Duration request_timeout{}, backend_timeout{};
+  Retry retry;
   std::string unsupported;
 };
 
-/// An HTTPRoute, or a GRPCRoute, whose methods are paths and whose backends speak HTTP/2.
+/// An HTTPRoute, or a GRPCRoute, whose methods are paths and whose backends speak HTTP/2. Or a TLSRoute or TCPRoute: their first rule
+/// counts, which has backends alone.
 struct HttpRoute {
   std::string kind, ns, name, age;
   int64_t generation = 0;
@@ -89,7 +91,8 @@ Duration gateway_duration(std::string_view text);
 Gateway read_gateway(const model::ObjectRef& object);
 /// By the object's kind.
 HttpRoute read_route(const model::ObjectRef& object);
-inline constexpr std::string_view http_route_kind = "HTTPRoute", grpc_route_kind = "GRPCRoute";
+inline constexpr std::string_view http_route_kind = "HTTPRoute", grpc_route_kind = "GRPCRoute", tls_route_kind = "TLSRoute",
+                                  tcp_route_kind = "TCPRoute";
 
 /// What ReferenceGrants permit: references from one namespace to objects in another.
 class Grants {

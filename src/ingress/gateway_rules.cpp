@@ -11,13 +11,22 @@ using model::ObjectRef;
 
 namespace {
 
-const std::vector<std::pair<std::string, std::string>> route_kinds{{std::string(gateway_group), std::string(http_route_kind)},
-                                                                   {std::string(gateway_group), std::string(grpc_route_kind)}};
+// The kinds of routes that a listener takes; none: its protocol is not served.
+std::vector<std::string_view> route_kinds(const GatewayListener& spec) {
+  if (spec.protocol == "HTTP" || (spec.protocol == "HTTPS" && spec.terminates)) return {http_route_kind, grpc_route_kind};
+  if (spec.protocol == "TLS" && spec.terminates) return {tls_route_kind, tcp_route_kind};
+  if (spec.protocol == "TLS") return {tls_route_kind};
+  if (spec.protocol == "TCP") return {tcp_route_kind};
+  return {};
+}
 
-// A listener of a Gateway on its way to being served.
+bool speaks_tls(const GatewayListener& spec) { return spec.protocol == "HTTPS" || spec.protocol == "TLS"; }
+
+// A listener of a Gateway on its way to being served: as one or the other.
 struct Slot {
   const GatewayListener* spec;
   std::shared_ptr<Listener> listener;
+  std::shared_ptr<StreamListener> stream;
   ListenerStatus status;
   bool accepted = true;
   bool programmed = false;
@@ -63,43 +72,65 @@ class Maker {
     Slot slot{.spec = &spec, .listener = std::make_shared<Listener>(gateway.key(), spec.hostname, spec.protocol == "HTTPS")};
     slot.status.name = spec.name;
     auto& conditions = slot.status.conditions;
-    const bool tls = spec.protocol == "HTTPS";
-    if ((spec.protocol != "HTTP" && !tls) || !spec.terminates) {
+    const bool tls = speaks_tls(spec), terminates = tls && spec.terminates;
+    if (route_kinds(spec).empty()) {
       slot.accepted = false;
-      conditions.push_back(
-          {"Accepted", false, "UnsupportedProtocol", "HTTP and HTTPS that terminates here are served, not " + spec.protocol});
+      conditions.push_back({"Accepted", false, "UnsupportedProtocol", "HTTP, HTTPS, TLS and TCP are served, not " + spec.protocol});
     }
     const bool kinds = add_kinds(slot);
-    const auto port = config_.ports.find(spec.port);
-    const bool conflict = slot.accepted && port != config_.ports.end() && port->second.tls != tls;
+    const bool conflict = slot.accepted && conflicts(spec);
     if (conflict)
       conditions.push_back(
           {"Conflicted", true, "ProtocolConflict", "port " + std::to_string(spec.port) + " speaks another protocol already"});
     else conditions.push_back({"Conflicted", false, "NoConflicts", ""});
     std::string reason, why;
     io::TlsContextRef certificate;
-    if (tls && slot.accepted) certificate = find_certificate(gateway, spec, reason, why);
+    if (terminates && slot.accepted) certificate = find_certificate(gateway, spec, reason, why);
     if (!reason.empty()) conditions.push_back({"ResolvedRefs", false, reason, why});
-    else if (!kinds) conditions.push_back({"ResolvedRefs", false, "InvalidRouteKinds", "only HTTPRoutes and GRPCRoutes can be attached"});
+    else if (!kinds) conditions.push_back({"ResolvedRefs", false, "InvalidRouteKinds", "only " + kinds_text(spec) + " can be attached"});
     else conditions.push_back({"ResolvedRefs", true, "ResolvedRefs", why});
-    slot.programmed = slot.accepted && !conflict && (!tls || certificate);
+    slot.programmed = slot.accepted && !conflict && (!terminates || certificate);
     if (slot.accepted) conditions.push_back({"Accepted", true, "Accepted", ""});
     if (slot.programmed) conditions.push_back({"Programmed", true, "Programmed", ""});
     else conditions.push_back({"Programmed", false, "Invalid", "the listener cannot be served"});
-    if (!slot.programmed) return slot;
-    Port& open = config_.ports[spec.port];
-    open.tls = tls;
-    open.listeners.push_back(slot.listener);
-    if (tls) open.certificates.add({.hostname = spec.hostname, .context = certificate, .isolated = true});
+    if (slot.programmed) open(slot, std::move(certificate));
     return slot;
+  }
+
+  // A port speaks HTTP, TLS, whose listeners are told apart by server name, or is one listener's bytes.
+  bool conflicts(const GatewayListener& spec) const {
+    const auto port = config_.ports.find(spec.port);
+    if (port == config_.ports.end()) return false;
+    return spec.protocol == "TCP" || port->second.tls != speaks_tls(spec) || !port->second.speaks_http();
+  }
+
+  void open(Slot& slot, io::TlsContextRef certificate) {
+    const GatewayListener& spec = *slot.spec;
+    Port& port = config_.ports[spec.port];
+    port.tls = speaks_tls(spec);
+    if (spec.protocol == "TLS" || spec.protocol == "TCP") {
+      slot.stream = std::make_shared<StreamListener>(StreamListener{.hostname = spec.hostname, .context = std::move(certificate)});
+      port.streams.push_back(slot.stream);
+      return;
+    }
+    port.listeners.push_back(slot.listener);
+    if (port.tls) port.certificates.add({.hostname = spec.hostname, .context = std::move(certificate), .isolated = true});
+  }
+
+  static std::string kinds_text(const GatewayListener& spec) {
+    std::string out;
+    for (const std::string_view kind : route_kinds(spec)) out.append(out.empty() ? "" : " and ").append(kind).append("s");
+    return out;
   }
 
   // Whether all the kinds that a listener asks for can be attached.
   static bool add_kinds(Slot& slot) {
     const auto& asked = slot.spec->kinds;
-    for (const auto& kind : route_kinds)
+    std::vector<std::pair<std::string, std::string>> taken;
+    for (const std::string_view kind : route_kinds(*slot.spec)) taken.emplace_back(gateway_group, kind);
+    for (const auto& kind : taken)
       if (asked.empty() || std::ranges::contains(asked, kind)) slot.status.kinds.push_back(kind);
-    return std::ranges::all_of(asked, [](const auto& kind) { return std::ranges::contains(route_kinds, kind); });
+    return std::ranges::all_of(asked, [&](const auto& kind) { return std::ranges::contains(taken, kind); });
   }
 
   io::TlsContextRef find_certificate(const Gateway& gateway, const GatewayListener& spec, std::string& reason, std::string& why) {
@@ -114,7 +145,7 @@ class Maker {
         kind_of_problem = "RefNotPermitted";
         problem = "no ReferenceGrant permits Secret " + one.key();
       } else {
-        context = context_.secrets.context(context_.sources, one.key(), &problem);
+        context = context_.secrets.context(context_.sources, one.key(), &problem, spec.protocol == "HTTPS");
       }
       if (context && !first) first = context;
       if (context && why.empty()) why = problem;
@@ -178,7 +209,11 @@ class Maker {
       if (hostnames.empty()) continue;
       attached = true;
       ++slot.status.attached;
-      add_rules(*slot.listener, hostnames, route, backends);
+      if (slot.stream) {
+        for (const std::string& hostname : hostnames) slot.stream->routes.push_back({.hostname = hostname, .action = backends.action(0)});
+      } else {
+        add_rules(*slot.listener, hostnames, route, backends);
+      }
     }
     if (attached) return {"Accepted", true, "Accepted", ""};
     if (!found) return {"Accepted", false, "NoMatchingParent", "no listener of the Gateway is meant by sectionName and port"};
@@ -229,6 +264,7 @@ class Maker {
     bool all = true, any = false;
     for (Slot& slot : made.slots) {
       slot.listener->routes.seal();
+      if (slot.stream) slot.stream->seal();
       all = all && slot.programmed;
       any = any || slot.programmed;
       status.listeners.push_back(std::move(slot.status));

@@ -259,8 +259,78 @@ TEST_F(GatewayRulesTest, certificates_of_another_namespace_need_a_grant) {
   EXPECT_EQ(condition(of_listener().conditions, "ResolvedRefs"), "True ResolvedRefs");
 }
 
+TEST_F(GatewayRulesTest, bytes_go_by_server_name_and_by_port) {
+  add_secret("shop");
+  add_gateway(listener("pass", R"("hostname":"*.example","tls":{"mode":"Passthrough"})", "TLS", 443) + "," +
+              listener("ends", R"("hostname":"ends.example","tls":{"certificateRefs":[{"name":"tls"}]})", "TLS", 443) + "," +
+              listener("http", R"("hostname":"http.example","tls":{"certificateRefs":[{"name":"tls"}]})", "HTTPS", 443) + "," +
+              listener("db", {}, "TCP", 5432));
+  const auto add = [&](client::Resource resource, std::string kind, std::string section, std::string hostnames, std::string backend) {
+    client.add(resource, "shop",
+               R"({"kind":")" + kind + R"(","metadata":{"name":")" + section + R"("},"spec":{"parentRefs":[{"name":"gw","sectionName":")" +
+                   section + "\"}]" + (hostnames.empty() ? "" : R"(,"hostnames":)" + hostnames) + R"(,"rules":[)" + rule(to(backend)) +
+                   "]}}");
+  };
+  add(tls_route_resource, "TLSRoute", "pass", R"(["a.example","*.b.example"])", "web");
+  add(tls_route_resource, "TLSRoute", "ends", R"(["ends.example"])", "new");
+  add(tcp_route_resource, "TCPRoute", "db", "", "web");
+  make();
+  const auto backend = [&](uint16_t number, std::string_view name) -> std::string {
+    const StreamListener* stream = made.config->ports.at(number).stream_of(name);
+    if (!stream) return "http";
+    const StreamRoute* route = stream->find(name);
+    return route ? (stream->context ? "ends " : "") + route->action->backends.at(0).endpoints.at(0)->address : "nothing";
+  };
+  EXPECT_EQ(backend(443, "a.example"), "10.42.0.5:8080");
+  EXPECT_EQ(backend(443, "x.b.example"), "10.42.0.5:8080");
+  EXPECT_EQ(backend(443, "c.example"), "nothing");
+  EXPECT_EQ(backend(443, "ends.example"), "ends 10.42.0.6:8080");
+  EXPECT_EQ(backend(443, "http.example"), "http");
+  EXPECT_EQ(backend(443, "other.test"), "http") << "for the certificates to decide";
+  EXPECT_EQ(backend(5432, ""), "10.42.0.5:8080");
+  EXPECT_FALSE(made.config->ports.at(5432).speaks_http());
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(condition(of_listener(i).conditions, "Programmed"), "True Programmed") << i;
+    EXPECT_EQ(of_listener(i).attached, i == 2 ? 0 : 1) << i;
+  }
+  EXPECT_EQ(of_listener(0).kinds.size(), 1u);
+  EXPECT_EQ(of_listener(1).kinds.size(), 2u);
+}
+
+TEST_F(GatewayRulesTest, a_port_of_bytes_has_one_listener_and_takes_its_own_kinds) {
+  add_gateway(listener("db", {}, "TCP", 5432) + "," + listener("web", {}, "HTTP", 5432) + "," +
+              listener("tls", R"("tls":{"mode":"Passthrough"})", "TLS", 5432));
+  add_gateway(listener("db", {}, "TCP", 5432), "shop", "second");
+  add_route("r", rule(to("web")), R"({"name":"gw","sectionName":"db"})");
+  make();
+  EXPECT_EQ(condition(of_listener(0).conditions, "Programmed"), "True Programmed");
+  EXPECT_EQ(condition(of_listener(1).conditions, "Conflicted"), "True ProtocolConflict");
+  EXPECT_EQ(condition(of_listener(2).conditions, "Conflicted"), "True ProtocolConflict");
+  EXPECT_EQ(condition(made.gateways.gateways[1].listeners[0].conditions, "Conflicted"), "True ProtocolConflict");
+  EXPECT_EQ(of_route("Accepted"), "False NotAllowedByListeners");
+}
+
+TEST_F(GatewayRulesTest, retries_and_what_a_service_says_of_itself) {
+  add_gateway(listener("http"));
+  client.merge(client::services, "shop", "web",
+               R"({"metadata":{"annotations":{"estiba.dev/eject-after":"7","estiba.dev/proxy-protocol":"v2"}}})");
+  add_route("r", rule(to("web"), R"("retry":{"codes":[500,503],"attempts":99,"backoff":"20ms"})"));
+  make();
+  const Route* found = route("any", io::Request("GET", "/"));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->action->retry.codes, (std::vector<int>{500, 503}));
+  EXPECT_EQ(found->action->retry.attempts, 10u);
+  EXPECT_EQ(found->action->retry.backoff, std::chrono::milliseconds(20));
+  EXPECT_EQ(found->action->backends[0].ejection.after, 7u);
+  EXPECT_EQ(found->action->backends[0].proxy_protocol, ProxyProtocol::v2);
+  client.merge(client::services, "shop", "web", R"({"metadata":{"annotations":{"estiba.dev/eject-after":"x"}}})");
+  make();
+  EXPECT_EQ(route("any", io::Request("GET", "/"))->action->backends[0].ejection.after, EjectionRule().after);
+  EXPECT_EQ(made.problems["shop/r"], "Service shop/web: estiba.dev/eject-after must be a number of failures, or 0 for never, not \"x\"");
+}
+
 TEST_F(GatewayRulesTest, listeners_that_cannot_be_served) {
-  add_gateway(listener("tcp", {}, "TCP", 5432) + "," +
+  add_gateway(listener("udp", {}, "UDP", 5432) + "," +
               listener("kinds", R"("allowedRoutes":{"kinds":[{"kind":"HTTPRoute"},{"kind":"TCPRoute"}]})") + "," +
               listener("clash", R"("tls":{"certificateRefs":[{"name":"tls"}]})", "HTTPS", 80));
   add_secret("shop");

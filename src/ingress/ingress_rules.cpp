@@ -91,6 +91,9 @@ class Adder {
     // As a service without endpoints: it may come yet.
     if (!endpoints) report("Service " + service + " or its port is not there");
     else out.endpoints = std::move(*endpoints);
+    const BackendTraits traits = traits_of(context_.sources, service);
+    if (!traits.problem.empty()) report(traits.problem);
+    out.ejection = traits.ejection;
     return out;
   }
 

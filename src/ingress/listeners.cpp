@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "ingress/forward.h"
+#include "ingress/streams.h"
 #include "io/thread.h"
 #include "io/tls_choice.h"
 
@@ -64,12 +65,15 @@ void Listeners::open_missing() {
     std::vector<io::Loop*> loops;
     for (const auto& thread : threads_) loops.push_back(&thread->thread.loop());
     auto open = std::make_unique<Open>(number, port.tls);
+    auto openings = std::make_shared<Openings>(number, nullptr, options_.proxy_protocol_from);
+    if (port.tls)
+      openings->handshake = io::make_tls_server([number](std::string_view name) { return forwarder_here->certificate(number, name); });
+    auto opening = io::make_opening(
+        [openings](int fd) { return open_connection(forwarder_here->config(), &forwarder_here->sessions(), openings, fd); });
     open->server = std::make_unique<io::HttpServer>(loops, io::HttpServerOptions{}, [number](io::Request& request, io::Response& response) {
       return forwarder_here->serve(number, request, response);
     });
-    io::TlsContextRef tls;
-    if (port.tls) tls = io::make_tls_server([number](std::string_view name) { return forwarder_here->certificate(number, name); });
-    if (auto listening = open->server->listen_tcp(options_.host, number, std::move(tls)); !listening) {
+    if (auto listening = open->server->listen_tcp(options_.host, number, std::move(opening)); !listening) {
       log::warn("ingress", "a port cannot be opened; trying again", {{"port", number}, {"error", listening.error()}});
       failures_[number] = listening.error().message;
       continue;
@@ -91,17 +95,18 @@ Task<void> Listeners::drain(Listeners* self, std::unique_ptr<Open> open) {
   co_await open->server->drain(self->options_.drain_limit);
   open.reset();
   --self->draining_;
-  if (self->draining_ == 0 && self->open_.empty() && self->config_->ports.empty()) co_await end_threads(self);
+  if (self->draining_ == 0 && self->open_.empty() && self->config_->ports.empty()) co_await end_threads(self, self->options_.drain_limit);
 }
 
-Task<void> Listeners::end_threads(Listeners* self) {
+Task<void> Listeners::end_threads(Listeners* self, Duration limit) {
   const auto threads = std::exchange(self->threads_, {});  // a new configuration meanwhile starts others
   for (const auto& thread : threads) {
-    (void)co_await io::run_on<int>(thread->thread.loop(), [one = thread.get()] {
-      return [](Thread* one) -> Task<int> {
+    (void)co_await io::run_on<int>(thread->thread.loop(), [one = thread.get(), limit] {
+      return [](Thread* one, Duration limit) -> Task<int> {
+        co_await with_timeout(limit, one->forwarder->sessions().join());
         one->forwarder.reset();
         co_return 0;
-      }(one);
+      }(one, limit);
     });
   }
 }
@@ -114,7 +119,7 @@ Task<void> Listeners::stop(Duration limit) {
   for (auto& [number, open] : open_) co_await open->server->drain(limit);
   open_.clear();
   closing_.cancel();
-  co_await end_threads(this);
+  co_await end_threads(this, limit);
 }
 
 }  // namespace estiba::ingress

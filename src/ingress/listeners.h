@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/address.h"
 #include "base/task.h"
 #include "ingress/config.h"
 #include "io/http_server.h"
@@ -18,6 +19,7 @@ struct ListenerOptions {
   Duration patience = std::chrono::seconds(60);       ///< for an endpoint's answer to begin, where a route says nothing
   Duration drain_limit = std::chrono::seconds(30);    ///< for the requests of a port that goes
   Duration retry_interval = std::chrono::seconds(1);  ///< of listening at a port that is taken
+  std::vector<Prefix> proxy_protocol_from;            ///< peers whose connections begin with a header of the PROXY protocol
 };
 
 class Listeners {
@@ -43,7 +45,7 @@ class Listeners {
   void open_missing();
   static Task<void> drain(Listeners* self, std::unique_ptr<Open> open);
   static Task<void> retry(Listeners* self);
-  static Task<void> end_threads(Listeners* self);
+  static Task<void> end_threads(Listeners* self, Duration limit);
 
   ListenerOptions options_;
   ConfigPtr config_;

@@ -6,13 +6,20 @@ using model::ObjectRef;
 
 struct Objects::Opened {
   Sources sources;
-  client::Informer routes, grpc_routes, grants;
-  Opened(client::Client& client, bool all_secrets)
-      : sources(client, all_secrets),
-        routes(client, http_route_resource),
-        grpc_routes(client, grpc_route_resource),
-        grants(client, reference_grant_resource) {}
+  std::vector<std::unique_ptr<client::Informer>> routes;  // as all_route_kinds()
+  client::Informer grants;
+  Opened(client::Client& client, bool all_secrets) : sources(client, all_secrets), grants(client, reference_grant_resource) {
+    for (const RouteKind& one : all_route_kinds()) routes.push_back(std::make_unique<client::Informer>(client, one.resource));
+  }
 };
+
+std::span<const RouteKind> all_route_kinds() {
+  static constexpr RouteKind kinds[] = {{http_route_kind, http_route_resource},
+                                        {grpc_route_kind, grpc_route_resource},
+                                        {tls_route_kind, tls_route_resource},
+                                        {tcp_route_kind, tcp_route_resource}};
+  return kinds;
+}
 
 static std::string spec_text(const ObjectRef& object, std::string_view member) {
   auto document = json::Document::parse(object.object->json());
@@ -86,20 +93,22 @@ Task<void> Objects::open() {
     opened_->sources.namespaces.on_change([this](const ObjectRef& before, const ObjectRef& after) {
       if (!before || !after || before.meta().labels != after.meta().labels) changed_.set();
     });
-    for (client::Informer* informer : {&opened_->routes, &opened_->grpc_routes, &opened_->grants})
-      informer->on_change([this](const ObjectRef&, const ObjectRef&) { changed_.set(); });
+    for (const auto& informer : opened_->routes) informer->on_change([this](const ObjectRef&, const ObjectRef&) { changed_.set(); });
+    opened_->grants.on_change([this](const ObjectRef&, const ObjectRef&) { changed_.set(); });
   }
   co_await opened_->sources.wait_synced();
   if (gateways_.size() == 0) co_return;
-  co_await opened_->routes.wait_synced();
+  // The others' definitions may not be there: they are found when they come.
+  co_await opened_->routes.front()->wait_synced();
   co_await opened_->grants.wait_synced();
 }
 
 void Objects::close() { opened_.reset(); }
 
 std::vector<ObjectRef> Objects::routes() const {
-  std::vector<ObjectRef> all = opened_->routes.list();
-  for (ObjectRef& one : opened_->grpc_routes.list()) all.push_back(std::move(one));
+  std::vector<ObjectRef> all;
+  for (const auto& informer : opened_->routes)
+    for (ObjectRef& one : informer->list()) all.push_back(std::move(one));
   return all;
 }
 

@@ -2,6 +2,7 @@
 // while one of them is of a class of ours.
 #pragma once
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "ingress/gateway_rules.h"
@@ -12,7 +13,16 @@ inline constexpr client::Resource gateway_class_resource{gateway_group, "v1", "g
 inline constexpr client::Resource gateway_resource{gateway_group, "v1", "gateways"};
 inline constexpr client::Resource http_route_resource{gateway_group, "v1", "httproutes"};
 inline constexpr client::Resource grpc_route_resource{gateway_group, "v1", "grpcroutes"};
+inline constexpr client::Resource tls_route_resource{gateway_group, "v1", "tlsroutes"};
+inline constexpr client::Resource tcp_route_resource{gateway_group, "v1alpha2", "tcproutes"};
 inline constexpr client::Resource reference_grant_resource{gateway_group, "v1", "referencegrants"};
+
+/// The kinds of routes, and where they are.
+struct RouteKind {
+  std::string_view kind;
+  client::Resource resource;
+};
+std::span<const RouteKind> all_route_kinds();
 
 /// Whether a GatewayClass names our controller.
 bool is_our_class(const model::ObjectRef& gateway_class);
@@ -44,7 +54,7 @@ class Objects {
   /// The configuration as it is now; after open().
   Made make(const IngressPorts& ports);
 
-  /// All HTTPRoutes and GRPCRoutes; after open().
+  /// All routes of every kind; after open().
   std::vector<model::ObjectRef> routes() const;
 
  private:

@@ -67,11 +67,11 @@ struct StatusWriter::State {
 
   // What we have said of routes is not so any more when the last Gateway has gone, here or while nobody was here to see it.
   Task<Result<void>> leave_routes() {
-    for (const client::Resource resource : {http_route_resource, grpc_route_resource}) {
-      const auto routes = co_await client.list(resource, {});
+    for (const RouteKind& kind : all_route_kinds()) {
+      const auto routes = co_await client.list(kind.resource, {});
       if (!routes) continue;  // the definition is not there (any more)
       for (const ObjectRef& route : routes->items)
-        CO_TRY(co_await write(resource, route, route_patch(route, nullptr, Executor::current()->wall_now())));
+        CO_TRY(co_await write(kind.resource, route, route_patch(route, nullptr, Executor::current()->wall_now())));
     }
     co_return {};
   }
@@ -101,8 +101,8 @@ struct StatusWriter::State {
     for (const ObjectRef& route : routes) {
       const auto outcome =
           std::ranges::find_if(made.gateways.routes, [&](const RouteStatus& one) { return one.object.object == route.object; });
-      const client::Resource resource = route.meta().kind == grpc_route_kind ? grpc_route_resource : http_route_resource;
-      CO_TRY(co_await write(resource, route, route_patch(route, outcome == made.gateways.routes.end() ? nullptr : &*outcome, now)));
+      const auto kind = std::ranges::find(all_route_kinds(), route.meta().kind, &RouteKind::kind);
+      CO_TRY(co_await write(kind->resource, route, route_patch(route, outcome == made.gateways.routes.end() ? nullptr : &*outcome, now)));
     }
     co_return {};
   }

@@ -211,6 +211,10 @@ Task<Result<void>> reverse_proxy(Request& request, Response& response, HttpClien
   ClientRequest ask = asked(request, options);
   if (!options.body && request.content_length.value_or(1) > 0) CO_TRY(co_await add_body(request, options, ask.stream));
   auto answer = CO_TRY(co_await client.send(std::move(ask)));
+  if (options.refused && options.refused(answer->status)) {
+    if (http_answer(*answer).at_hand()) (void)co_await answer->read();  // so that the connection is kept
+    co_return fail(Code::unavailable, "the backend answered " + std::to_string(answer->status));
+  }
   if (options.refuse_redirects && answer->status / 100 == 3 && answer->headers.has("Location")) {
     response.send(502, {{"Content-Type", "text/plain; charset=utf-8"}},
                   "the backend attempted to redirect this request, which is not permitted");

@@ -24,6 +24,7 @@ struct ReverseProxyOptions {
   bool refuse_redirects = false;                             ///< a redirection by the backend answers 502
   Duration head_timeout{};                                   ///< until the answer's head; then the error is Code::timeout. Zero: none
   std::optional<std::string> body;                           ///< the request's, when it has been read already
+  std::function<bool(int status)> refused;                   ///< such an answer is not passed on: an error, Code::unavailable
   std::function<void(int status, Headers& headers)> answer;  ///< may change what the client is told
   bool* body_begun = nullptr;                                ///< becomes true when some of the request's body has been read
 };

@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "base/strings.h"
+#include "io/opening.h"
 #include "io/openssl.h"
 #include "io/socket.h"
 #include "io/tls_choice.h"
@@ -28,6 +29,7 @@ class TlsContext {
   std::string server_name;  // a client verifies this instead of the host, when not empty
   std::string alpn;         // what a server offers, in the wire's form
   TlsChooser chooser;       // of a server with several certificates
+  Opening opening;          // what a server does instead of a handshake
 
   // A client's last session with each server, to resume it.
   std::mutex mutex;
@@ -350,6 +352,12 @@ TlsContextRef make_tls_server(TlsChooser chooser) {
   return context;
 }
 
+TlsContextRef make_opening(Opening opening) {
+  auto context = std::make_shared<TlsContext>(nullptr);
+  context->opening = std::move(opening);
+  return context;
+}
+
 Result<TlsContextRef> make_tls_client(const TlsClientOptions& options) {
   auto context = make_context(TLS_client_method());
   SSL_CTX* ctx = context->context;
@@ -376,6 +384,7 @@ Result<void> replace_certificate(const TlsContextRef& context, std::string_view 
 }
 
 Task<Result<std::unique_ptr<TlsStream>>> tls_accept(TlsContextRef context, int fd) {
+  if (context->opening) co_return co_await context->opening(fd);
   auto stream = std::make_unique<TlsSocket>(std::move(context), fd);
   SSL_set_accept_state(stream->ssl());
   CO_TRY(co_await stream->handshake());

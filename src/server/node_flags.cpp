@@ -23,6 +23,8 @@ Result<std::vector<std::string>> folders_of_flag(std::string_view flag, std::str
 std::optional<ingress::Options> NodeFlags::ingress_options() const {
   if (!ingress) return std::nullopt;
   ingress::Options out{.http_port = uint16_t(ingress_http_port), .https_port = uint16_t(ingress_https_port)};
+  for (const std::string_view range : split(ingress_proxy_protocol_from, ','))
+    if (auto prefix = Prefix::parse(range)) out.listeners.proxy_protocol_from.push_back(*prefix);
   out.listeners.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
   return out;
 }
@@ -61,6 +63,10 @@ void NodeFlags::declare(cli::Flags& flags) {
   flags.add("ingress", &ingress, "this node serves Ingresses and Gateways, once there is one");
   flags.add("ingress-http-port", &ingress_http_port, "the node's port of Ingresses; 0: none");
   flags.add("ingress-https-port", &ingress_https_port, "the same for those with certificates; 0: none");
+  flags.add(
+      "ingress-proxy-protocol-from", &ingress_proxy_protocol_from,
+      "CIDR[,…]: connections from there begin with a header of the PROXY protocol (version 1 or 2), by which a load balancer says whom "
+      "it passes on");
   flags.add(
       "cni-conf-dir", &cni_conf_dir,
       "folder of CNI network configurations, such as /etc/cni/net.d: its first makes the pods' networks; the built-in one when empty");
@@ -125,6 +131,10 @@ Result<node::Housekeeping> NodeFlags::read() const {
       return fail(Code::invalid, "--ingress-http-port and --ingress-https-port must be from 0 to 65535, not " + std::to_string(port));
   if (ingress_http_port && ingress_http_port == ingress_https_port)
     return fail(Code::invalid, "--ingress-http-port and --ingress-https-port must differ");
+  if (!ingress_proxy_protocol_from.empty())
+    for (const std::string_view range : split(ingress_proxy_protocol_from, ','))
+      if (auto prefix = Prefix::parse(range); !prefix)
+        return fail(Code::invalid, "--ingress-proxy-protocol-from must be prefixes such as 192.0.2.0/24: " + prefix.error().message);
   if (!pod_manifest_path.empty() && !pod_manifest_path.starts_with('/'))
     return fail(Code::invalid, "--pod-manifest-path must be an absolute path, not " + quoted(pod_manifest_path));
   out.pod_manifests = pod_manifest_path;

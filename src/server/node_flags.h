@@ -38,6 +38,7 @@ struct NodeFlags {
   int64_t eviction_most_grace = 0;
   bool ingress = true;
   int64_t ingress_http_port = 80, ingress_https_port = 443;
+  std::string ingress_proxy_protocol_from;
   std::string image_least_age = "2m0s", image_most_age = "0s";
 
   void declare(cli::Flags& flags);

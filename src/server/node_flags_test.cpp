@@ -44,6 +44,9 @@ TEST(NodeFlags, WhatIsWrongIsNamed) {
   EXPECT_EQ(refusal({"--ingress-http-port=65536"}), "--ingress-http-port and --ingress-https-port must be from 0 to 65535, not 65536");
   EXPECT_EQ(refusal({"--ingress-http-port=443"}), "--ingress-http-port and --ingress-https-port must differ");
   EXPECT_EQ(refusal({"--ingress-http-port=0", "--ingress-https-port=0"}), "");
+  EXPECT_TRUE(refusal({"--ingress-proxy-protocol-from=192.0.2.1"})
+                  .starts_with("--ingress-proxy-protocol-from must be prefixes such as 192.0.2.0/24: "));
+  EXPECT_EQ(refusal({"--ingress-proxy-protocol-from=192.0.2.0/24,fd00::/8"}), "");
 }
 
 TEST(NodeFlags, OfPlacementAreKubelets) {

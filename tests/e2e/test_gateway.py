@@ -43,21 +43,21 @@ def conditions(status):
 
 
 def test_kinds_and_class_are_there(cluster):
-    assert {"gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants"} <= {line.split()[0] for line in cluster.kubectl("api-resources", "--api-group", GROUP, "--no-headers").splitlines()}
+    assert {"gatewayclasses", "gateways", "httproutes", "grpcroutes", "tlsroutes", "tcproutes", "referencegrants"} <= {line.split()[0] for line in cluster.kubectl("api-resources", "--api-group", GROUP, "--no-headers").splitlines()}
     wait_for("the class", lambda: conditions(cluster.get("gatewayclass", "estiba")["status"]) == {"Accepted": ("True", "Accepted")}, 10)
     assert "parentRefs" in cluster.kubectl("explain", "httproute.spec")
 
 
 def test_status_tells_what_is_served(cluster, port):
     host = f"{cluster.ns}.example"
-    cluster.apply(*backend("web"), gateway("gw", http(port), {"name": "tcp", "protocol": "TCP", "port": port + 1}), route("web", host, {"backendRefs": [to("web")]}), route("lost", host, {"backendRefs": [to("nosuch")]}))
+    cluster.apply(*backend("web"), gateway("gw", http(port), {"name": "udp", "protocol": "UDP", "port": port + 1}), route("web", host, {"backendRefs": [to("web")]}), route("lost", host, {"backendRefs": [to("nosuch")]}))
     ready(cluster, "web")
     status = lambda: cluster.get("-n", cluster.ns, "gateway", "gw")["status"]
     wait_for("the Gateway", lambda: conditions(status()) == {"Accepted": ("True", "ListenersNotValid"), "Programmed": ("True", "Programmed")}, 10)
     assert status()["addresses"] == [{"type": "IPAddress", "value": NODE_ADDRESS}]
     listeners = {one["name"]: one for one in status()["listeners"]}
     assert listeners[f"http-{port}"]["attachedRoutes"] == 2
-    assert conditions(listeners["tcp"])["Accepted"] == ("False", "UnsupportedProtocol")
+    assert conditions(listeners["udp"])["Accepted"] == ("False", "UnsupportedProtocol")
     parents = lambda name: [conditions(one) for one in cluster.get("-n", cluster.ns, "httproute", name).get("status", {}).get("parents", [])]
     wait_for("the route", lambda: parents("web") == [{"Accepted": ("True", "Accepted"), "ResolvedRefs": ("True", "ResolvedRefs")}], 10)
     wait_for("the lost one", lambda: parents("lost") == [{"Accepted": ("True", "Accepted"), "ResolvedRefs": ("False", "BackendNotFound")}], 10)
