@@ -25,7 +25,7 @@ def test_what_is_reserved_is_not_the_pods(own_cluster):
     own_cluster.flags.update({"system-reserved": "cpu=100m,memory=64Mi", "kube-reserved": "cpu=150m", "max-pods": 3})
     own_cluster.import_image(support.busybox_image(), "estiba/busybox:test")
     own_cluster.start()
-    status = wait_for("the node's status", lambda: (told := own_cluster.request("GET", "/api/v1/nodes/node-1")[1].get("status", {})).get("allocatable") and told)
+    status = wait_for("the node's status", lambda: next((node["status"] for node in own_cluster.get("nodes")["items"] if node["status"].get("allocatable")), None))
     assert status["capacity"]["cpu"] == str(os.cpu_count()) and status["allocatable"]["cpu"] == f"{os.cpu_count() * 1000 - 250}m"
     kib = lambda text: int(text.removesuffix("Ki"))
     assert kib(status["capacity"]["memory"]) - kib(status["allocatable"]["memory"]) >= 64 * 1024
