@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "node/csi/volumes.h"
 #include "node/devices/devices.h"
-#include "node/dra/device_claims.h"
 #include "node/placement/placement.h"
 #include "node/placement/shared_cpus.h"
 #include "node/resources.h"
@@ -17,21 +16,9 @@ Node::Node(Options options, Executor& loop, client::Client& client, engine::Engi
     : informers_(client),
       events_(client, loop, "kubelet", options.node_name),
       user_ids_(options.data_dir, options.user_ids_per_pod),
-      context_{std::move(options),
-               loop,
-               client,
-               informers_,
-               engine,
-               network,
-               pool,
-               events_,
-               &probes_,
-               &user_ids_,
-               nullptr,
-               nullptr,
-               nullptr,
-               nullptr,
-               [this] { room_made(); }},
+      context_{
+          std::move(options),     loop, client, informers_, engine, network, pool, events_, &probes_, &user_ids_, nullptr, nullptr, nullptr,
+          [this] { room_made(); }},
       csi_(context_.options.kubelet_dir.empty() ? nullptr : new CsiVolumes(context_)),
       registration_(context_),
       static_pods_(
@@ -69,19 +56,6 @@ Node::~Node() { *alive_ = false; }
 void Node::use(Devices& devices) {
   context_.devices = &devices;
   devices.on_change([this] { registration_.changed(); });
-}
-
-void Node::use(DeviceClaims& claims) {
-  context_.claims = &claims;
-  claims.on_living([this]() -> std::optional<std::set<std::string>> {
-    if (!running_) return std::nullopt;
-    std::set<std::string> living;
-    for (const auto& [uid, worker] : workers_) living.insert(uid);
-    return living;
-  });
-  claims.on_health([this](const std::string& uid) {
-    if (const auto found = workers_.find(uid); found != workers_.end()) found->second->devices_changed();
-  });
 }
 
 void Node::use(Placement& placement) {

@@ -62,8 +62,6 @@ class PodWorker {
   /// Whether nothing of an evicted pod is there any more but its status and logs.
   bool cleared() const { return content_dropped_ || finished_; }
   void engine_event(const engine::Event& event);
-  /// The health of a device of its claims is another.
-  void devices_changed() { status_changed(); }
 
   const model::ObjectRef& pod() const { return pod_; }
   const std::string& uid() const { return uid_; }
@@ -127,6 +125,7 @@ class PodWorker {
   Task<bool> ensure_sandbox();
   Task<Result<void>> make_sandbox();
   Task<Result<void>> check_runtime_class(std::string name);
+  bool has_what_it_claims();
   Task<Result<UserIds::Range>> take_user_ids();
   Task<bool> check_deadline();
   PodFacts facts() const;
@@ -187,12 +186,6 @@ class PodWorker {
   Task<void> kill_container(PodContainer& c, Duration grace);
   void take_exit_message(const engine::ContainerStatus& exited);
 
-  // pod_claims.cpp
-  Task<bool> ensure_claims();
-  Task<bool> release_claims();
-  void tell_of_claims(model::core_v1::PodStatus& status) const;
-  Result<void> add_claimed(engine::ContainerSpec& made, const std::string& container) const;
-
   // pod_evict.cpp
   std::optional<engine::ContainerStatus> status_of(const std::string& id) const;
   void remember_ended();
@@ -224,8 +217,9 @@ class PodWorker {
   // A container that is replaced by one of another image, and whether that is still under way: the status waits a moment for the new one.
   const PodContainer* replaced_ = nullptr;
   bool exchanging_ = false;
+  bool told_of_claims_ = false;
   bool held_ = false, gone_ = false, finished_ = false, rested_ = false, stopping_ = false;
-  bool claims_ready_ = false, volumes_ready_ = false, volumes_stale_ = true, sandbox_ready_ = false;
+  bool volumes_ready_ = false, volumes_stale_ = true, sandbox_ready_ = false;
   std::string failed_reason_, failed_message_, disruption_;
   std::optional<Duration> evict_grace_;
   bool content_dropped_ = false;
@@ -235,7 +229,7 @@ class PodWorker {
   WallTime start_time_{};
   bool restarting_all_ = false, all_restarts_counted_ = false;
   Backoff all_restarts_;
-  Backoff claim_backoff_, volume_backoff_, sandbox_backoff_, end_backoff_, resize_backoff_;
+  Backoff volume_backoff_, sandbox_backoff_, end_backoff_, resize_backoff_;
   // Resources: what the pod as a whole has and will have; what is granted counts on the node.
   model::core_v1::ResourceRequirements pod_given_, pod_granted_, shown_resources_;
   model::ResourceList granted_requests_;

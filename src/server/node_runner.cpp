@@ -10,7 +10,6 @@
 #include "node/api.h"
 #include "node/csi/volumes.h"
 #include "node/devices/devices.h"
-#include "node/dra/device_claims.h"
 #include "node/node.h"
 #include "node/plugins/registry.h"
 #include "node/pod_resources_api.h"
@@ -33,7 +32,6 @@ struct NodeRunner::State {
   std::unique_ptr<ingress::Ingress> ingress;
   std::unique_ptr<node::Placement> placement;
   std::unique_ptr<node::Devices> devices;
-  std::unique_ptr<node::DeviceClaims> claims;
   std::unique_ptr<node::PodResourcesApi> pod_resources;
   std::unique_ptr<node::Node> node;
   std::unique_ptr<node::PluginRegistry> plugins;
@@ -166,11 +164,6 @@ void NodeRunner::State::start_plugins() {
   plugins = std::make_unique<node::PluginRegistry>(settings.kubelet_dir + "/plugins_registry", pool);
   if (devices) plugins->serve(node::device_plugin_type, devices->registry_handler());
   if (node->csi()) plugins->serve(node::csi_plugin_type, node->csi()->drivers().registry_handler());
-  claims = std::make_unique<node::DeviceClaims>(settings.data_dir + "/claims.json", settings.node_name, *client, loop);
-  node->use(*claims);
-  if (auto started = claims->start(); !started)
-    log::warn("node", "which devices pods have by claims is not known any more", {{"error", started.error()}});
-  plugins->serve(node::dra_plugin_type, claims->registry_handler());
   if (auto started = plugins->start(); !started)
     log::warn("node", "plugins are not served", {{"flag", "--kubelet-dir"}, {"error", started.error()}});
 }
@@ -215,10 +208,8 @@ Task<void> NodeRunner::stop() {
   if (s.pod_resources) co_await s.pod_resources->stop();
   s.pod_resources.reset();
   s.plugins.reset();
-  if (s.claims) s.claims->stop();
   if (s.devices) co_await s.devices->stop();
   s.node.reset();
-  s.claims.reset();
   s.devices.reset();
   s.placement.reset();
   if (s.network)
