@@ -134,9 +134,11 @@ Task<void> Node::give_place_to(Node* self, std::string uid) {
     if (!given && given.error().code == Code::exhausted && leaving && co_await self->room_made_.wait_until(end)) continue;
     held = worker();
     if (!held) co_return;
-    if (given) co_return held->admit();
-    const std::string_view reason = engine::reason_of(given.error());
-    co_return held->refuse(reason.empty() ? "UnexpectedAdmissionError" : std::string(reason), given.error().message);
+    if (!given) {
+      const std::string_view reason = engine::reason_of(given.error());
+      held->refuse(reason.empty() ? "UnexpectedAdmissionError" : std::string(reason), given.error().message);
+    }
+    co_return held->admit();  // a refused pod goes on, too: to its end
   }
 }
 

@@ -53,8 +53,8 @@ def plugins(host):
 
 
 def told(host, resource):
-    status = host.request("GET", "/api/v1/nodes/node-1")[1]["status"]
-    return status["capacity"].get(resource), status["allocatable"].get(resource)
+    status = host.request("GET", "/api/v1/nodes/node-1")[1]["status"]  # empty until the node has told of itself
+    return status.get("capacity", {}).get(resource), status.get("allocatable", {}).get(resource)
 
 
 def asking(name, count, resource=GPU, command=("sh", "-c", "trap 'exit 1' TERM; while :; do sleep 0.1; done"), **fields):
