@@ -112,7 +112,7 @@ def many(table):
 
         support.wait_for("the pods", all_ready, 900, 1)
         table.add(f"{MANY_PODS:,} pods of Deployments on {MANY_NODES:,} nodes, until ready", MANY_PODS / (time.monotonic() - begin), "/s")
-        time.sleep(60)  # events and statuses settle, and the server lets go what it was busy with
+        time.sleep(120)  # events and statuses settle, and the server lets go what it was busy with
         pids = {"server": cluster.server_pid(), "simulator": simulator.pid()}
         for name, pid in pids.items():
             table.add(f"memory (PSS) of the {name}, {MANY_NODES:,} nodes and {MANY_PODS:,} pods", support.pss_kib(pid) / 1024, "MiB", "2,048 MiB" if name == "server" else "")
