@@ -14,8 +14,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// Goes after all that may still write there.
+struct Directory {
+  std::string path = testing::TempDir() + "estiba-image-collector-" + std::to_string(getpid());
+  ~Directory() { std::filesystem::remove_all(path); }
+};
+
 struct ImageCollectorTest : testing::Test {
-  std::string dir = testing::TempDir() + "estiba-image-collector-" + std::to_string(getpid());
+  Directory directory;  // first: ends last
+  const std::string& dir = directory.path;
   io::Loop loop;
   client::testing::FakeClient client{loop};
   FakeEngine engine;
@@ -32,7 +39,6 @@ struct ImageCollectorTest : testing::Test {
     made.housekeeping.image_period = 1ms;
     return made;
   }
-  ~ImageCollectorTest() override { std::filesystem::remove_all(dir); }
 
   /// The events of the Node, once there are so many; fewer if that takes too long.
   std::vector<std::string> told(size_t count) {
