@@ -18,8 +18,6 @@ inline constexpr Resource device_classes{"resource.k8s.io", "v1", "deviceclasses
 inline constexpr std::string_view claim_finalizer = "resource.kubernetes.io/delete-protection";
 /// On a claim made for a pod: the entry of the pod's spec.resourceClaims that it was made for.
 inline constexpr std::string_view pod_claim_annotation = "resource.kubernetes.io/pod-claim-name";
-/// On a claim made for a pod's extended resources ("true").
-inline constexpr std::string_view extended_claim_annotation = "resource.kubernetes.io/extended-resource-claim";
 
 /// An entry of a pod's spec.resourceClaims with the claim that stands for it.
 struct PodClaim {

@@ -255,6 +255,10 @@ PodStatus compute_status(const Pod& pod, const PodFacts& facts, WallTime now) {
   PodStatus status;
   status.conditions = pod.status.conditions;
   status.nominatedNodeName = pod.status.nominatedNodeName;
+  // What others have told of its claims of devices: the whole status is replaced by this one.
+  status.resourceClaimStatuses = pod.status.resourceClaimStatuses;
+  status.extendedResourceClaimStatus = pod.status.extendedResourceClaimStatus;
+  status.nodeAllocatableResourceClaimStatuses = pod.status.nodeAllocatableResourceClaimStatuses;
   status.phase = phase_of(pod, facts);
   status.reason = facts.failed_reason;
   status.message = facts.failed_message;

@@ -60,6 +60,15 @@ TEST_F(Status, TransitionTimesChangeWithTheStatusOnly) {
     EXPECT_EQ(c.lastTransitionTime == format_rfc3339(now), c.type == "Ready" || c.type == "ContainersReady") << c.type;
 }
 
+TEST_F(Status, WhatOthersTellOfThePodStays) {
+  pod.status.nominatedNodeName = "n";
+  pod.status.resourceClaimStatuses.push_back({.name = "gpu", .resourceClaimName = "p-gpu-x"});
+  const PodStatus status = compute();
+  EXPECT_EQ(status.nominatedNodeName, "n");
+  ASSERT_EQ(status.resourceClaimStatuses.size(), 1u);
+  EXPECT_EQ(status.resourceClaimStatuses[0].resourceClaimName, "p-gpu-x");
+}
+
 TEST_F(Status, CrashLoopShowsTheExitAsLastState) {
   ContainerFacts& web = container("web", ContainerState::exited, 3);
   web.waiting_reason = "CrashLoopBackOff";

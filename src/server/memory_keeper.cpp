@@ -83,8 +83,9 @@ void MemoryKeeper::look() {
                                  .renewals = std::exchange(renewals_, 0),
                                  .free = heap_use().free,
                                  .decoded = model::Object::decoded()});
-  if (due.shed && shedding_.done()) shedding_ = Job(shed());
-  else if (due.trim && shedding_.done()) trim();
+  if (!shedding_.done()) return;  // it trims at its end
+  if (due.shed) shedding_ = Job(shed());
+  else if (due.trim) trim();
 }
 
 void MemoryKeeper::trim() {
