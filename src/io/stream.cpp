@@ -113,6 +113,7 @@ class SocketStream final : public Stream {
     size_t size = 0;
     for (std::string_view part : parts) {
       part.remove_prefix(std::exchange(offset, 0));
+      if (part.empty()) continue;  // It may have no address at all.
       memcpy(all + size, part.data(), part.size());
       size += part.size();
     }
