@@ -38,6 +38,7 @@ static constexpr ControllerEntry table[] = {
     {"pv-protection", make_volume_protection},
     {"ephemeral-volume", make_ephemeral_volume_controller},
     {"resource-claim", make_resource_claim_controller},
+    {"device-taint-eviction", make_device_taint_eviction},
     {"local-provisioner", make_local_provisioner},
     {"horizontal-pod-autoscaler", make_autoscaler},
     {"service-cidr", make_service_cidr_controller},

@@ -55,11 +55,16 @@ class Watcher {
   std::vector<const json::Node*> seen_;
 };
 
-bool is_tainted(const Device& device, const Wish& wish) {
-  return std::ranges::any_of(device.taints, [&](const DeviceTaint& taint) {
-    if (taint.effect != "NoSchedule" && taint.effect != "NoExecute") return false;
-    return std::ranges::none_of(wish.tolerations, [&](const DeviceToleration& one) { return one.tolerates(taint); });
-  });
+bool repels(const DeviceTaint& taint, const Wish& wish) {
+  if (taint.effect != "NoSchedule" && taint.effect != "NoExecute") return false;
+  return std::ranges::none_of(wish.tolerations, [&](const DeviceToleration& one) { return one.tolerates(taint); });
+}
+
+bool is_tainted(const Stock& stock, const Slice& slice, const Device& device, const Wish& wish) {
+  return std::ranges::any_of(device.taints, [&](const DeviceTaint& taint) { return repels(taint, wish); }) ||
+         std::ranges::any_of(stock.taint_rules, [&](const auto& entry) {
+           return entry.second.selects(slice.driver, slice.pool, device.name) && repels(entry.second.taint, wish);
+         });
 }
 
 }  // namespace
@@ -218,7 +223,7 @@ class Search {
 
   bool take(size_t claim, const Request& request, const Wish& wish, const Candidate& candidate) {
     const Device& device = *candidate.device;
-    if (is_busy(claim, wish, device) || is_tainted(device, wish) || !has_capacity(wish, device)) return false;
+    if (is_busy(claim, wish, device) || is_tainted(stock_, **candidate.slice, device, wish) || !has_capacity(wish, device)) return false;
     // Whoever shares a device has its counters with the others.
     const bool counts =
         !device.uses.empty() && !(device.allows_multiple && (stock_.ledger.is_used(device.id) || sharing_.contains(&device)));

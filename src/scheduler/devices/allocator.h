@@ -28,6 +28,7 @@ struct Stock {
   Inventory inventory;
   Ledger ledger;
   std::map<std::string, DeviceClassPtr, std::less<>> classes;
+  std::map<std::string, client::DeviceTaintRule, std::less<>> taint_rules;  ///< by name
   Selectors selectors;
 };
 

@@ -187,6 +187,25 @@ TEST_F(AllocatorTest, PoolsInChange) {
   EXPECT_EQ(get(requests(exactly())), "invalid resource pools were encountered");
 }
 
+TEST_F(AllocatorTest, RulesTaintDevices) {
+  const auto rule = [&](const std::string& name, const std::string& spec) {
+    stock.taint_rules.insert_or_assign(
+        name,
+        *client::read_device_taint_rule(object("{'apiVersion':'resource.k8s.io/v1beta2','kind':'DeviceTaintRule','metadata':{'name':'" +
+                                               name + "'},'spec':{" + spec + "}}")));
+  };
+  slice("s", "'nodeName':'a','devices':[{'name':'g1'},{'name':'g2'},{'name':'g3'}]");
+  rule("one", "'deviceSelector':{'driver':'d.io','pool':'p','device':'g1'},'taint':{'key':'k','effect':'NoSchedule'}");
+  rule("other", "'deviceSelector':{'driver':'e.io'},'taint':{'key':'k','effect':'NoSchedule'}");
+  rule("mild", "'taint':{'key':'k','effect':'None'}");
+  EXPECT_EQ(get(requests(exactly())), "r=g2");
+  rule("all", "'taint':{'key':'bad','effect':'NoExecute'}");
+  EXPECT_EQ(get(requests(exactly())), "none");
+  EXPECT_EQ(get(requests(exactly(",'tolerations':[{'key':'bad','operator':'Exists'}]"))), "r=g3");
+  stock.taint_rules.clear();
+  EXPECT_EQ(get(requests(exactly())), "r=g1");
+}
+
 TEST_F(AllocatorTest, TaintsAreTolerated) {
   slice("s",
         "'nodeName':'a','devices':[{'name':'bad','taints':[{'key':'k','value':'v','effect':'NoSchedule'}]},"

@@ -43,9 +43,7 @@ Wish read_wish(const Node& node, std::string name) {
   wish.all = node.string_at("allocationMode") == "All";
   if (const Node* count = node.find("count")) wish.count = count->as_int().value_or(1);
   if (const Node* admin = node.find("adminAccess")) wish.admin = admin->as_bool();
-  each(&node, "tolerations", [&](const Node& one) {
-    wish.tolerations.push_back({text(one, "key"), text(one, "operator"), text(one, "value"), text(one, "effect")});
-  });
+  wish.tolerations = client::read_device_tolerations(node);
   if (!wish.tolerations.empty()) wish.tolerations_text = json::print(*node.find("tolerations"));
   wish.capacity = amounts(node.at("capacity", "requests"));
   return wish;
@@ -113,13 +111,6 @@ void read_status(const Node& status, Claim& claim) {
 }
 
 }  // namespace
-
-bool DeviceToleration::tolerates(const DeviceTaint& taint) const {
-  if (!effect.empty() && effect != taint.effect) return false;
-  if (!key.empty() && key != taint.key) return false;
-  if (op == "Exists") return true;
-  return (op.empty() || op == "Equal") && value == taint.value;
-}
 
 bool Constraint::concerns(const Request& request, const Wish& wish) const {
   return requests.empty() || std::ranges::contains(requests, request.name) || std::ranges::contains(requests, wish.name);

@@ -12,10 +12,7 @@
 
 namespace estiba::scheduler::devices {
 
-struct DeviceToleration {
-  std::string key, op, value, effect;
-  bool tolerates(const DeviceTaint& taint) const;
-};
+using client::DeviceToleration;
 
 /// One way to satisfy a request: `exactly`, or one of `firstAvailable`.
 struct Wish {

@@ -9,10 +9,12 @@ using model::ObjectRef;
 Devices::Devices(client::Informers& informers)
     : claims_(&informers.of(client::resource_claims)),
       slices_(&informers.of(client::resource_slices)),
-      classes_(&informers.of(client::device_classes)) {
+      classes_(&informers.of(client::device_classes)),
+      taint_rules_(&informers.of(client::device_taint_rules)) {
   claims_->on_change([this](const ObjectRef& before, const ObjectRef& after) { claim_changed(before, after); });
   slices_->on_change([this](const ObjectRef& before, const ObjectRef& after) { slice_changed(before, after); });
   classes_->on_change([this](const ObjectRef& before, const ObjectRef& after) { class_changed(before, after); });
+  taint_rules_->on_change([this](const ObjectRef& before, const ObjectRef& after) { taint_rule_changed(before, after); });
 }
 
 void Devices::claim_changed(const ObjectRef& before, const ObjectRef& after) {
@@ -51,6 +53,14 @@ void Devices::class_changed(const ObjectRef& before, const ObjectRef& after) {
     return;
   }
   if (auto read = read_class(after)) stock_.classes[after.meta().name] = std::move(read);
+  if (changes_.devices) changes_.devices();
+}
+
+void Devices::taint_rule_changed(const ObjectRef& before, const ObjectRef& after) {
+  changed();
+  if (before) stock_.taint_rules.erase(before.meta().name);
+  if (after)
+    if (auto rule = client::read_device_taint_rule(after)) stock_.taint_rules.insert_or_assign(after.meta().name, std::move(*rule));
   if (changes_.devices) changes_.devices();
 }
 

@@ -28,7 +28,7 @@ class Devices {
   Devices& operator=(const Devices&) = delete;
 
   void on_change(Changes changes) { changes_ = std::move(changes); }
-  std::vector<client::Informer*> informers() const { return {claims_, slices_, classes_}; }
+  std::vector<client::Informer*> informers() const { return {claims_, slices_, classes_, taint_rules_}; }
   client::Informer& claims() const { return *claims_; }
 
   /// Null when there is none.
@@ -46,11 +46,13 @@ class Devices {
   void claim_changed(const model::ObjectRef& before, const model::ObjectRef& after);
   void slice_changed(const model::ObjectRef& before, const model::ObjectRef& after);
   void class_changed(const model::ObjectRef& before, const model::ObjectRef& after);
+  void taint_rule_changed(const model::ObjectRef& before, const model::ObjectRef& after);
   void changed() { last_.reset(); }
 
   client::Informer* claims_;
   client::Informer* slices_;
   client::Informer* classes_;
+  client::Informer* taint_rules_;
   Changes changes_;
   mutable Stock stock_;                              // what selectors it has compiled is nobody's business
   std::unordered_map<std::string, ClaimPtr> known_;  // by key

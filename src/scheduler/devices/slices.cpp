@@ -63,10 +63,7 @@ Device read_device(const Slice& slice, const Node& node) {
   Device out{.name = std::string(node.string_at("name")), .text = &node};
   out.id = slice.pool_id + "/" + out.name;
   each(node, "capacity", [&](const Node& capacity) { out.capacity.emplace(capacity.key(), read_capacity(capacity)); });
-  each(node, "taints", [&](const Node& taint) {
-    out.taints.push_back(
-        {std::string(taint.string_at("key")), std::string(taint.string_at("value")), std::string(taint.string_at("effect"))});
-  });
+  out.taints = client::read_device_taints(node);
   each(node, "consumesCounters",
        [&](const Node& use) { out.uses.push_back({std::string(use.string_at("counterSet")), read_counters(use)}); });
   each(node, "bindingConditions", [&](const Node& condition) { out.binding_conditions.emplace_back(condition.as_string()); });

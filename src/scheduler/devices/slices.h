@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "client/device_taints.h"
 #include "model/json.h"
 #include "model/quantity.h"
 #include "model/types/core_v1.h"
@@ -15,6 +16,7 @@
 
 namespace estiba::scheduler::devices {
 
+using client::DeviceTaint;
 using model::Quantity;
 using Amounts = std::map<std::string, Quantity, std::less<>>;  ///< by the name of a capacity or a counter
 
@@ -38,10 +40,6 @@ struct CapacityPolicy {
 struct Capacity {
   Quantity value;
   std::optional<CapacityPolicy> policy;
-};
-
-struct DeviceTaint {
-  std::string key, value, effect;
 };
 
 /// Of a counter set of its pool.
