@@ -341,6 +341,7 @@ TEST_F(ForwardTest, endpoints_that_speak_http2_are_spoken_to_in_it) {
   EXPECT_TRUE(fetch({.method = "PUT", .url = "/", .body = large}).body.ends_with(large));
   EXPECT_EQ(fetch({.method = "HEAD", .url = "/"}).status, 200);
   EXPECT_EQ(get("/hang").status, 504);
+  serve({.backends = {http2()}, .request_timeout = 50ms});
   EXPECT_EQ(get("/slow-body").status, -1) << "what has begun is broken off";
   serve({.backends = {{.endpoints = {std::make_shared<Endpoint>("127.0.0.1:1", true)}}}});
   EXPECT_EQ(get("/").status, 502);

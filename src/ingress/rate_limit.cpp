@@ -33,15 +33,21 @@ static uint64_t client_of(std::string_view peer) {
   return address->v6 ? uint64_t(address->value() >> 64) : address->number();
 }
 
+Instant& RateLimit::Shard::due_of(uint64_t client, Instant now) {
+  if (const auto found = young.find(client); found != young.end()) return found->second;
+  if (young.size() >= most_of_an_age) {
+    old = std::move(young);
+    young.clear();
+  }
+  const auto found = old.find(client);
+  return young.emplace(client, found == old.end() ? now : found->second).first->second;
+}
+
 Duration RateLimit::admit(std::string_view peer, Instant now) {
   const uint64_t client = client_of(peer);
   Shard& shard = shards_[(client * 0x9e3779b97f4a7c15ULL) >> 60];
   std::lock_guard lock(shard.mutex);
-  if (shard.due.size() >= most_in_shard && !shard.due.contains(client)) {
-    std::erase_if(shard.due, [&](const auto& one) { return one.second <= now; });
-    if (shard.due.size() >= most_in_shard) shard.due.erase(shard.due.begin());
-  }
-  Instant& due = shard.due.try_emplace(client, now).first->second;
+  Instant& due = shard.due_of(client, now);
   const Instant earliest = due - rate_.interval * int64_t(rate_.burst - 1);
   if (earliest > now) return earliest - now;
   due = std::max(due, now) + rate_.interval;

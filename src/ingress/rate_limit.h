@@ -35,11 +35,12 @@ class RateLimit {
   const Rate& rate() const { return rate_; }
 
  private:
-  // Clients whose time has come are forgotten when there are many, and any of them when there are too many still.
-  static constexpr size_t shards = 16, most_in_shard = 4096;
+  // Who was not seen while as many others came as an age holds is forgotten: that takes no search, however many come.
+  static constexpr size_t shards = 16, most_of_an_age = 2048;
   struct Shard {
     std::mutex mutex;
-    std::unordered_map<uint64_t, Instant> due;  // guarded by mutex
+    std::unordered_map<uint64_t, Instant> young, old;  // guarded by mutex; when a client's requests are due
+    Instant& due_of(uint64_t client, Instant now);
   };
   const Rate rate_;
   std::array<Shard, shards> shards_;

@@ -49,6 +49,16 @@ TEST(RateLimit, ManyClientsTakeNoMoreThanTheirRoom) {
   EXPECT_EQ(admitted, 300'000u) << "new clients push out others, and are not refused";
 }
 
+TEST(RateLimit, AClientThatKeepsComingIsNotPushedOut) {
+  RateLimit limit({1h, 1});
+  const Instant begin = Instant() + 1h;
+  EXPECT_EQ(limit.admit("192.168.0.1:1", begin), 0s);
+  for (uint32_t i = 0; i < 300'000; ++i) {
+    limit.admit("10." + std::to_string(i >> 16) + "." + std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255) + ":1", begin);
+    if (i % 1000 == 0) ASSERT_EQ(limit.admit("192.168.0.1:1", begin), 1h) << i;
+  }
+}
+
 TEST(RateLimits, AreKeptWhileTheirRateIsTheSame) {
   RateLimits limits;
   const auto one = limits.of("shop/web", {1s, 1});
