@@ -25,6 +25,13 @@ void Http1Connection::drain() {
 
 // --- reading requests ------------------------------------------------------------------------------------------------------
 
+// What is not HTTP at all may never bring a line's end to wait for: clients that try TLS first would hang until their patience ends.
+static Result<void> begins_a_method(char first) {
+  if (first == 0x16) return fail(Code::malformed, "a TLS handshake came to a port that serves plain HTTP: use http://");
+  if (first != '\r' && !is_http_token({&first, 1})) return fail(Code::malformed, "this is not an HTTP request");
+  return {};
+}
+
 // Waits for a whole head and returns its length; 0: the client has left between requests.
 Task<Result<size_t>> Http1Connection::read_head() {
   if (in_.empty()) {
@@ -44,6 +51,7 @@ Task<Result<size_t>> Http1Connection::read_head() {
       bytes = in_.bytes();
       searched = 0;
     }
+    if (!bytes.empty()) CO_TRY(begins_a_method(bytes[0]));
     size_t end = find_head_end(bytes, searched);
     if (end != bytes.npos && end <= context_.options.max_header_bytes) {
       watchdog_.off();
@@ -172,7 +180,7 @@ Task<Result<std::string>> Http1Connection::read_body(std::string space) {
     if (!response_->started()) CO_TRY(co_await stream_->write("HTTP/1.1 100 Continue\r\n\r\n"));
   }
   auto piece = co_await body_.next(in_, *stream_, std::move(space));
-  if (!piece) close_after_ = true;
+  if (!piece) close_after_ = body_broken_ = true;
   if (body_.done() && !handler_done_ && stream_) stream_->notify_hangup(&wake_);
   co_return piece;
 }
@@ -187,7 +195,7 @@ void Http1Connection::settle_connection() {
 Task<bool> Http1Connection::discard_body() {
   size_t discarded = 0;
   watchdog_.within(context_.options.header_timeout);
-  while (!body_.done() && !expects_continue_ && discarded < most_discarded) {
+  while (!body_.done() && !body_broken_ && !expects_continue_ && discarded < most_discarded) {
     auto piece = co_await body_.next(in_, *stream_);
     if (!piece) co_return false;
     discarded += piece->size();

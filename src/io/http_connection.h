@@ -63,6 +63,7 @@ class Http1Connection final : public ServerConnection, Exchange {
   BodyReader body_;
   Response* response_ = nullptr;
   bool head_only_ = false, close_after_ = false, chunked_ = false, expects_continue_ = false, upgraded_ = false;
+  bool body_broken_ = false;  // what comes after it is no request
   int version_ = 11;
   uint64_t unsent_ = 0;  // of a streamed answer whose length was announced
   bool handler_done_ = false;

@@ -148,6 +148,14 @@ TEST(Http1Server, RefusesWhatIsMalformed) {
   EXPECT_EQ(s.server->stats().protocol_errors, 12u);
 }
 
+TEST(Http1Server, AnswersAtOnceWhatCannotBecomeARequest) {
+  TestServer s(api, false, {.header_timeout = 1h, .idle_timeout = 1h});
+  const std::string hello = s.raw("\x16\x03\x01\x01\x02");
+  EXPECT_TRUE(hello.starts_with("HTTP/1.1 400 ") && has(hello, "TLS handshake")) << hello;
+  EXPECT_TRUE(s.raw("{\"a\"").starts_with("HTTP/1.1 400 "));
+  EXPECT_TRUE(s.raw("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").starts_with("HTTP/1.1 400 "));
+}
+
 TEST(Http1Server, KeepsItsLimits) {
   HttpServerOptions options{.max_header_bytes = 1000, .max_headers = 5, .max_body_bytes = 100};
   TestServer s(api, false, options);
