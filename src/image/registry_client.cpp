@@ -32,11 +32,13 @@ bool in_network(std::string_view address, std::string_view network) {
   return (ntohl(a.s_addr) & mask) == (ntohl(b.s_addr) & mask);
 }
 
-/// Worth another try: the connection broke, not that there is nobody.
+/// Worth another try: the connection broke, not that there is nobody, or somebody whom we do not trust or who does not speak TLS.
 bool passing(const Error& error) {
   if (error.code == Code::timeout) return true;
-  return error.code == Code::unavailable && error.sys != ECONNREFUSED && error.sys != ENETUNREACH && error.sys != EHOSTUNREACH &&
-         error.message.find("look up host") == std::string::npos;
+  if (error.code != Code::unavailable || error.sys == ECONNREFUSED || error.sys == ENETUNREACH || error.sys == EHOSTUNREACH) return false;
+  for (std::string_view lasting : {"look up host", "certificate is not accepted", "wrong version number"})
+    if (error.message.contains(lasting)) return false;
+  return true;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import io
 import json
+import socketserver
 import sys
 import tarfile
 import threading
@@ -45,6 +46,13 @@ class Image:
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     images, seen, lock = {}, {}, threading.Lock()
+
+    def handle_one_request(self):
+        if self.rfile.peek(1)[:1] == b"\x16":  # a TLS handshake, whose line's end would never come
+            self.wfile.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+            self.close_connection = True
+        else:
+            super().handle_one_request()
 
     def log_message(self, *_):
         pass
@@ -113,7 +121,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    http.server.HTTPServer.server_bind = socketserver.TCPServer.server_bind  # its own asks DNS for the address's name
     server = http.server.ThreadingHTTPServer((sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(server.server_port, flush=True)
+    print(server.server_address[1], flush=True)
     sys.stdin.read()
