@@ -41,10 +41,17 @@ struct Target {
   std::string container;
 };
 
-Result<Target> find(Node& node, const std::vector<std::string_view>& parts) {
+// Whoever asks right after a restart of the node must not be told that their pod is not here.
+constexpr auto longest_start = std::chrono::seconds(10);
+
+Task<Result<Target>> find(Node& node, const std::vector<std::string_view>& parts) {
   PodWorker* worker = node.find(parts[2], parts[3]);
-  if (!worker) return fail(Code::not_found, "pod " + std::string(parts[2]) + "/" + std::string(parts[3]) + " does not run on this node");
-  return Target{worker, parts.size() > 4 ? std::string(parts[4]) : std::string()};
+  if (!worker) {
+    co_await node.wait_known(longest_start);
+    worker = node.find(parts[2], parts[3]);
+  }
+  if (!worker) co_return fail(Code::not_found, "pod " + std::string(parts[2]) + "/" + std::string(parts[3]) + " does not run on this node");
+  co_return Target{worker, parts.size() > 4 ? std::string(parts[4]) : std::string()};
 }
 
 // Why there is no log to read.
@@ -172,7 +179,7 @@ Task<void> NodeApi::handle(NodeApi* self, io::Request& request, io::Response& re
   const bool of_container = verb == "containerLogs" || verb == "exec" || verb == "attach";
   if (!(of_container && parts.size() == 5) && !(verb == "portForward" && parts.size() >= 4))
     co_return answer(response, 404, "404 page not found");
-  auto target = find(*node, parts);
+  auto target = co_await find(*node, parts);
   if (!target) co_return answer(response, status_of(target.error()), target.error().message);
   if (verb == "containerLogs") co_return co_await logs(*node, request, response, *target);
   if (verb == "portForward") {

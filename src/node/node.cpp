@@ -105,6 +105,7 @@ Task<Result<void>> Node::start() {
   local_volumes_.start();
   images_.start();
   running_ = true;
+  known_.set();
   static_pods_.registered();
   co_await remove_orphans();
   if (shared_cpus_) shared_cpus_->start();
@@ -206,6 +207,10 @@ Task<void> Node::settle(Duration limit) {
     worker_gone_.reset();
     if (!co_await worker_gone_.wait_until(end)) co_return;
   }
+}
+
+Task<void> Node::wait_known(Duration limit) {
+  if (!running_) (void)co_await known_.wait_until(context_.loop.now() + limit);
 }
 
 PodWorker* Node::find(std::string_view ns, std::string_view name) {

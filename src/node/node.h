@@ -45,6 +45,9 @@ class Node {
   /// Waits until no pod is on its way out any more, but not longer than `limit`; for a clean stop.
   Task<void> settle(Duration limit);
 
+  /// Waits until the node knows its pods, in case it has only just been started, but not longer than `limit`.
+  Task<void> wait_known(Duration limit);
+
   /// The worker of a pod, or null; by name because that is what clients give.
   PodWorker* find(std::string_view ns, std::string_view name);
   const Context& context() const { return context_; }
@@ -103,7 +106,7 @@ class Node {
   UniqueFunction<void()> on_address_;
   std::unordered_map<std::string, std::unique_ptr<PodWorker>> workers_;  // by uid
   std::list<ExitWatch*> exit_watches_;
-  Event worker_gone_, room_made_;
+  Event worker_gone_, room_made_, known_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // false: the engine, which may outlive the node, is not listened to
   bool running_ = false, watches_certificates_ = false;
   TaskGroup finished_, preemptions_;  // last: their tasks use the rest

@@ -8,6 +8,8 @@
 
 namespace estiba::server {
 
+constexpr auto longest_start = std::chrono::seconds(5);  // of a node's API
+
 Result<std::unique_ptr<HttpsNodeProxy>> HttpsNodeProxy::make(const Certificates& certificates) {
   io::TlsClientOptions options;
   options.ca_pem = certificates.ca.certificate_pem;
@@ -61,6 +63,13 @@ Task<Result<void>> stream_log(io::Request& request, io::Response& response, io::
 
 }  // namespace
 
+// Whether to ask a node again that is being started anew and refuses connections for a moment: a restart is not to be seen.
+static Task<bool> starts_soon(const Error& error, Instant end) {
+  if (error.sys != ECONNREFUSED || Executor::current()->now() >= end) co_return false;
+  co_await sleep_for(std::chrono::milliseconds(50));
+  co_return true;
+}
+
 Task<Result<void>> HttpsNodeProxy::forward(apiserver::NodeTarget target, io::Request& request, io::Response& response) {
   static constexpr std::pair<std::string_view, std::string_view> verbs[] = {
       {"log", "containerLogs"}, {"exec", "exec"}, {"attach", "attach"}, {"portforward", "portForward"}};
@@ -74,10 +83,14 @@ Task<Result<void>> HttpsNodeProxy::forward(apiserver::NodeTarget target, io::Req
   if (!request.raw_query.empty()) url += "?" + request.raw_query;
   // A client for each session: it may be long, and it ends with the session.
   io::HttpClient client({.tls = tls_, .max_idle_connections = 0});
-  if (verb != "containerLogs") co_return co_await io::proxy_upgrade(request, response, client, url);
-  io::ClientRequest ask;
-  ask.url = url;
-  auto answer = CO_TRY(co_await client.send(std::move(ask)));
+  const Instant end = Executor::current()->now() + longest_start;
+  while (verb != "containerLogs") {
+    auto passed = co_await io::proxy_upgrade(request, response, client, url);
+    if (passed || !co_await starts_soon(passed.error(), end)) co_return passed;
+  }
+  auto asked = co_await client.send({.url = url});
+  while (!asked && co_await starts_soon(asked.error(), end)) asked = co_await client.send({.url = url});
+  auto answer = CO_TRY(std::move(asked));
   if (answer->status != 200) {
     co_return refusal(answer->status, CO_TRY(co_await answer->text(1 << 20)));
   }

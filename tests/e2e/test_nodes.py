@@ -169,6 +169,7 @@ def test_a_restart_touches_no_pod(fleet):
     for end in (agent.stop, agent.kill9):
         end()
         agent.start()
+        assert cluster.k("exec", "p", "--", "echo", "here").strip() == "here", "who asks at once waits until the node knows its pods"
     assert cluster.wait_running("p")["status"]["containerStatuses"][0] == before
     assert cluster.k("exec", "p", "--", "echo", "here").strip() == "here"
     assert fleet.ready("node-2") == "True"

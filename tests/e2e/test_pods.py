@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from cluster import run, wait_for
+from cluster import busybox_image, run, wait_for
 from manifests import config_map, pod
 
 
@@ -203,6 +203,20 @@ def test_logs_exec_attach_cp_and_port_forward(cluster):
     finally:
         forward.terminate()
         forward.wait()
+
+
+def test_a_restart_is_not_seen_by_who_asks_at_once(own_cluster):
+    cluster = own_cluster
+    cluster.import_image(busybox_image(), "estiba/busybox:test")
+    cluster.start()
+    cluster.ns = "default"
+    cluster.apply(pod("tools", "sh", "-c", "echo out; exec sleep 3600"))
+    cluster.wait_running("tools")
+    for end in (cluster.stop, cluster.kill9) * 3:
+        end()
+        cluster.start()
+        assert cluster.k("exec", "tools", "--", "echo", "here").strip() == "here"
+        assert cluster.k("logs", "tools").strip() == "out"
 
 
 def test_logs_over_a_websocket(cluster):
