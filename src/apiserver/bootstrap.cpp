@@ -22,14 +22,43 @@ Task<Result<void>> create_once(Registry& registry, std::string_view group, std::
   co_return {};
 }
 
+// A definition with what this version of the server says of a kind; who has taken it over by one of their own keeps it.
+constexpr std::string_view schema_annotation = "estiba.dev/schema", bundle_annotation = "gateway.networking.k8s.io/bundle-version";
+
+bool is_outdated(const model::ObjectRef& definition, std::string_view version) {
+  const std::string_view there = definition.meta().annotation(schema_annotation);
+  return !there.empty() && there != version && definition.meta().annotation(bundle_annotation).empty();
+}
+
+Task<Result<void>> renew(Registry& registry, const model::ObjectRef& there, std::string_view version, std::string_view wanted) {
+  json::Document doc = CO_TRY(json::Document::parse(there.print()));
+  const json::Document with = CO_TRY(json::Document::parse(wanted));
+  doc.set(doc.root(), "spec", doc.copy(*with.root().find("spec")));
+  doc.set(*doc.root().find("metadata")->find("annotations"), schema_annotation, version);
+  Action action = own_action(Verb::update, *model::schema::find_resource("apiextensions.k8s.io", "v1", "customresourcedefinitions"), {},
+                             there.meta().name);
+  action.body = json::print(doc.root());
+  auto done = co_await registry.update(std::move(action));
+  // Another server may do the same at the same time.
+  if (done) log::info("server", "a definition is now that of this version", {{"definition", there.meta().name}});
+  else if (done.error().code != Code::conflict)
+    log::warn("server", "a definition stays that of another version", {{"definition", there.meta().name}, {"error", done.error()}});
+  co_return {};
+}
+
 template <class Kind>
-Task<Result<void>> define_once(Registry& registry, std::span<const Kind> kinds, std::string_view group) {
+Task<Result<void>> define(Registry& registry, std::span<const Kind> kinds, std::string_view group) {
   for (const Kind& kind : kinds) {
     std::string name = std::string(kind.plural) + "." + std::string(group);
     // Its text is made of YAML, which takes its time: not at every start.
-    if (registry.cluster().find("apiextensions.k8s.io", "customresourcedefinitions", {}, name)) continue;
-    CO_TRY(co_await create_once(registry, "apiextensions.k8s.io", "v1", "customresourcedefinitions", {}, std::move(name),
-                                CO_TRY(definition_of(kind))));
+    const std::string version = schema_version(kind);
+    const auto there = registry.cluster().find("apiextensions.k8s.io", "customresourcedefinitions", {}, name);
+    if (there && !is_outdated(*there, version)) continue;
+    std::string text = CO_TRY(definition_of(kind));
+    if (there) CO_TRY(co_await renew(registry, *there, version, text));
+    else
+      CO_TRY(
+          co_await create_once(registry, "apiextensions.k8s.io", "v1", "customresourcedefinitions", {}, std::move(name), std::move(text)));
   }
   co_return {};
 }
@@ -114,7 +143,7 @@ Task<Result<void>> Api::publish_service() {
 }
 
 Task<Result<void>> define_service_catalog(Registry& registry) {
-  co_return co_await define_once(registry, service_catalog_kinds(), service_catalog_group);
+  co_return co_await define(registry, service_catalog_kinds(), service_catalog_group);
 }
 
 Task<Result<void>> Api::bootstrap() {
@@ -131,7 +160,7 @@ Task<Result<void>> Api::bootstrap() {
                                 "{\"metadata\":{\"name\":\"" + std::string(one.name) + "\"},\"value\":" + std::to_string(one.value) +
                                     ",\"description\":\"" + std::string(one.description) + "\"}"));
   }
-  CO_TRY(co_await define_once(registry_, gateway_kinds(), "gateway.networking.k8s.io"));
+  CO_TRY(co_await define(registry_, gateway_kinds(), "gateway.networking.k8s.io"));
   CO_TRY(co_await create_once(registry_, "networking.k8s.io", "v1", "ingressclasses", {}, "estiba",
                               R"({"metadata":{"name":"estiba"},"spec":{"controller":"estiba.dev/ingress"}})"));
   CO_TRY(co_await reconcile_rbac(registry_));

@@ -506,6 +506,12 @@ static void merge_maps(json::Document& document, json::Node& node) {
     for (json::Node& child : node) merge_maps(document, child);
 }
 
+std::string schema_version(const GatewayKind& kind) {
+  std::string all(shared);
+  for (std::string_view part : {kind.versions, kind.columns, kind.schema}) all.append(1, '\n').append(part);
+  return std::to_string(fnv1a32(all));
+}
+
 Result<std::string> definition_of(const GatewayKind& kind) {
   // A second "shared" of a kind stands beside the first.
   std::string text(shared);
@@ -529,10 +535,11 @@ Result<std::string> definition_of(const GatewayKind& kind) {
   return R"({"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":")" + std::string(kind.plural) +
          R"(.gateway.networking.k8s.io","annotations":{"gateway.networking.k8s.io/channel":")" +
          (kind.versions.starts_with("v1alpha") ? "experimental" : "standard") +
-         R"(","api-approved.kubernetes.io":"https://github.com/kubernetes-sigs/gateway-api","estiba.dev/schema":"1"}},"spec":{"group":"gateway.networking.k8s.io","scope":")" +
-         (kind.namespaced ? "Namespaced" : "Cluster") + R"(","names":{"kind":")" + std::string(kind.kind) + R"(","listKind":")" +
-         std::string(kind.kind) + R"(List","plural":")" + std::string(kind.plural) + R"(","singular":")" + std::string(kind.singular) +
-         R"(","shortNames":)" + std::string(kind.short_names) + R"(,"categories":["gateway-api"]},"versions":[)" + versions + "]}}";
+         R"(","api-approved.kubernetes.io":"https://github.com/kubernetes-sigs/gateway-api","estiba.dev/schema":")" + schema_version(kind) +
+         R"("}},"spec":{"group":"gateway.networking.k8s.io","scope":")" + (kind.namespaced ? "Namespaced" : "Cluster") +
+         R"(","names":{"kind":")" + std::string(kind.kind) + R"(","listKind":")" + std::string(kind.kind) + R"(List","plural":")" +
+         std::string(kind.plural) + R"(","singular":")" + std::string(kind.singular) + R"(","shortNames":)" +
+         std::string(kind.short_names) + R"(,"categories":["gateway-api"]},"versions":[)" + versions + "]}}";
 }
 
 }  // namespace estiba::apiserver

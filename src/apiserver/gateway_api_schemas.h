@@ -18,6 +18,8 @@ struct GatewayKind {
 };
 std::span<const GatewayKind> gateway_kinds();
 
+/// Changes with what is said of a kind; its definition has it as annotation estiba.dev/schema.
+std::string schema_version(const GatewayKind& kind);
 /// The CustomResourceDefinition of a kind, as JSON.
 Result<std::string> definition_of(const GatewayKind& kind);
 

@@ -1,5 +1,6 @@
 #include "apiserver/service_catalog_schemas.h"
 
+#include "base/strings.h"
 #include "model/json.h"
 #include "model/yaml.h"
 
@@ -246,6 +247,12 @@ std::span<const ServiceCatalogKind> service_catalog_kinds() {
   return kinds;
 }
 
+std::string schema_version(const ServiceCatalogKind& kind) {
+  std::string all(shared);
+  for (std::string_view part : {kind.columns, kind.schema}) all.append(1, '\n').append(part);
+  return std::to_string(fnv1a32(all));
+}
+
 Result<std::string> definition_of(const ServiceCatalogKind& kind) {
   // A second "shared" of a kind stands beside the first.
   constexpr std::string_view again = "\nshared:\n";
@@ -256,9 +263,10 @@ Result<std::string> definition_of(const ServiceCatalogKind& kind) {
   const std::string group(service_catalog_group), name(kind.kind);
   return R"({"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":")" + std::string(kind.plural) +
          "." + group +
-         R"(","labels":{"svcat":"true"},"annotations":{"api-approved.kubernetes.io":"https://github.com/kubernetes-retired/service-catalog","estiba.dev/schema":"1"}},"spec":{"group":")" +
-         group + R"(","scope":")" + (kind.namespaced ? "Namespaced" : "Cluster") + R"(","names":{"kind":")" + name + R"(","listKind":")" +
-         name + R"(List","plural":")" + std::string(kind.plural) + R"(","singular":")" + std::string(kind.singular) +
+         R"(","labels":{"svcat":"true"},"annotations":{"api-approved.kubernetes.io":"https://github.com/kubernetes-retired/service-catalog","estiba.dev/schema":")" +
+         schema_version(kind) + R"("}},"spec":{"group":")" + group + R"(","scope":")" + (kind.namespaced ? "Namespaced" : "Cluster") +
+         R"(","names":{"kind":")" + name + R"(","listKind":")" + name + R"(List","plural":")" + std::string(kind.plural) +
+         R"(","singular":")" + std::string(kind.singular) +
          R"(","categories":["all","svcat"]},"versions":[{"name":"v1beta1","served":true,"storage":true,"subresources":{"status":{}},"additionalPrinterColumns":)" +
          json::print(columns.root()) +
          R"(,"schema":{"openAPIV3Schema":{"type":"object","properties":{"apiVersion":{"type":"string"},"kind":{"type":"string"},"metadata":{"type":"object"},"spec":)" +

@@ -25,10 +25,12 @@ struct ServiceCatalogKind {
 };
 std::span<const ServiceCatalogKind> service_catalog_kinds();
 
+/// Changes with what is said of a kind; its definition has it as annotation estiba.dev/schema.
+std::string schema_version(const ServiceCatalogKind& kind);
 /// The CustomResourceDefinition of a kind, as JSON.
 Result<std::string> definition_of(const ServiceCatalogKind& kind);
 
-/// Defines those kinds that are not there yet.
+/// Defines those kinds that are not there yet, and renews those that are of another version of this server.
 Task<Result<void>> define_service_catalog(Registry& registry);
 
 }  // namespace estiba::apiserver
