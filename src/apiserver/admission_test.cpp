@@ -239,6 +239,34 @@ TEST_F(AdmissionTest, quotas_see_what_their_scopes_say) {
   EXPECT_EQ(refusal(pod("d")), "pods \"d\" is forbidden: exceeded quota: best-effort, requested: pods=1, used: pods=1, limited: pods=1");
 }
 
+TEST_F(AdmissionTest, claims_are_charged_by_their_attributes_classes) {
+  const auto of = [&](const std::string& name) {
+    quota(name, R"("persistentvolumeclaims":"1")", R"("persistentvolumeclaims":"0")",
+          R"(,"scopeSelector":{"matchExpressions":[{"scopeName":"VolumeAttributesClass","operator":"In","values":[")" + name + R"("]}]})");
+  };
+  of("gold"), of("silver");
+  const auto claim = [](const std::string& name, const std::string& of_class) {
+    return R"({"metadata":{"name":")" + name + R"("},"spec":{"accessModes":["ReadWriteOnce"],"volumeAttributesClassName":")" + of_class +
+           R"(","resources":{"requests":{"storage":"1Gi"}}}})";
+  };
+  EXPECT_EQ(refusal(claim("a", "silver"), "persistentvolumeclaims"), "");
+  EXPECT_EQ(used("silver"), R"({"persistentvolumeclaims":"1"})");
+  EXPECT_TRUE(refusal(claim("b", "silver"), "persistentvolumeclaims").contains("exceeded quota: silver"));
+  EXPECT_EQ(used("gold"), R"({"persistentvolumeclaims":"0"})");
+  // It is what it has as well.
+  ASSERT_TRUE(patch("", "v1", "persistentvolumeclaims", "default", "a", BodyType::merge_patch,
+                    R"({"status":{"phase":"Bound","currentVolumeAttributesClassName":"gold"}})", "status"));
+  EXPECT_EQ(used("gold"), R"({"persistentvolumeclaims":"1"})");
+  EXPECT_TRUE(refusal(claim("b", "gold"), "persistentvolumeclaims").contains("exceeded quota: gold"));
+}
+
+TEST_F(AdmissionTest, attributes_classes_are_kept_while_they_are_named) {
+  auto made = create("storage.k8s.io", "v1", "volumeattributesclasses", {},
+                     R"({"metadata":{"name":"gold"},"driverName":"d.io","parameters":{"iops":"1"}})");
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(json::print(*json_of(made->object).at("metadata", "finalizers")), R"(["kubernetes.io/vac-protection"])");
+}
+
 TEST_F(AdmissionTest, a_service_that_takes_more_is_charged_the_difference) {
   quota("q", R"("services":"2","services.nodeports":"1")", R"("services":"0","services.nodeports":"0")");
   ASSERT_EQ(refusal(R"({"metadata":{"name":"s"},"spec":{"selector":{"a":"b"},"ports":[{"name":"a","port":80},{"name":"b","port":81}]}})",

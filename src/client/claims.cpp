@@ -18,6 +18,14 @@ std::string class_of_volume(const ObjectRef& volume) {
   return volume.as<PersistentVolume>().spec.storageClassName;
 }
 
+std::vector<std::string_view> attributes_classes_of_claim(const model::Object& claim) {
+  const auto& typed = claim.as<PersistentVolumeClaim>();
+  std::vector<std::string_view> out{typed.spec.volumeAttributesClassName, typed.status.currentVolumeAttributesClassName};
+  if (typed.status.modifyVolumeStatus) out.emplace_back(typed.status.modifyVolumeStatus->targetVolumeAttributesClassName);
+  std::erase(out, std::string_view());
+  return out;
+}
+
 bool is_bound_to(const ObjectRef& volume, const ObjectRef& claim) {
   const auto& reference = volume.as<PersistentVolume>().spec.claimRef;
   if (!reference || reference->name != claim.meta().name || reference->namespace_ != claim.meta().ns) return false;

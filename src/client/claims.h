@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "model/object.h"
 #include "model/types/core_v1.h"
@@ -20,6 +21,9 @@ inline constexpr std::string_view beta_storage_class = "volume.beta.kubernetes.i
 /// The class's name, of the old annotation where it is set; empty for none.
 std::string class_of_claim(const model::ObjectRef& claim);
 std::string class_of_volume(const model::ObjectRef& volume);
+
+/// The VolumeAttributesClasses that a claim concerns: that it asks for, that it has, that it is being changed to. May have one twice.
+std::vector<std::string_view> attributes_classes_of_claim(const model::Object& claim);
 
 /// spec.claimRef names the claim, with its UID or before that is known.
 bool is_bound_to(const model::ObjectRef& volume, const model::ObjectRef& claim);

@@ -12,6 +12,7 @@
 namespace estiba::controllers {
 
 inline constexpr client::Resource persistent_volumes{"", "v1", "persistentvolumes"};
+inline constexpr client::Resource volume_attributes_classes{"storage.k8s.io", "v1", "volumeattributesclasses"};
 inline constexpr client::Resource storage_classes{"storage.k8s.io", "v1", "storageclasses"};
 
 using client::beta_storage_class;

@@ -45,7 +45,9 @@ bool frees(std::string_view kind, const ObjectRef& before, const ObjectRef& afte
   }
   if (kind != "services" && kind != "persistentvolumeclaims") return false;
   const auto old = json::Document::parse(before.object->json()), fresh = json::Document::parse(after.object->json());
-  return old && fresh && quota::usage(kind, old->root(), now) != quota::usage(kind, fresh->root(), now);
+  if (!old || !fresh) return false;
+  return quota::usage(kind, old->root(), now) != quota::usage(kind, fresh->root(), now) ||
+         (kind == "persistentvolumeclaims" && quota::attributes_classes(old->root()) != quota::attributes_classes(fresh->root()));
 }
 
 class ResourceQuotaController final : public Controller {

@@ -56,6 +56,32 @@ TEST_F(ResourceQuotaTest, new_limits_and_scopes_count) {
   EXPECT_EQ(status("q"), R"({"hard":{"pods":"4"},"used":{"pods":"1"}})");
 }
 
+TEST_F(ResourceQuotaTest, claims_count_for_every_attributes_class_that_they_concern) {
+  constexpr client::Resource claims{"", "v1", "persistentvolumeclaims"};
+  const auto of = [&](const std::string& name) {
+    add_quota(name, R"({"hard":{"persistentvolumeclaims":"5"},"scopeSelector":{"matchExpressions":[{"scopeName":"VolumeAttributesClass",)"
+                    R"("operator":"In","values":[")" +
+                        name + R"("]}]}})");
+  };
+  of("gold"), of("silver");
+  start({make_resource_quota_controller});
+  const auto used = [&](const std::string& name) {
+    return json::Document::parse(server.find(quotas, "x", name).object->json())
+               ->root()
+               .string_at("status", "used", "persistentvolumeclaims") == "1";
+  };
+  server.add(claims, "x",
+             R"({"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"name":"c"},"spec":{"volumeAttributesClassName":"silver"},)"
+             R"("status":{"currentVolumeAttributesClassName":"gold"}})");
+  executor.advance(6min);
+  EXPECT_TRUE(used("gold"));
+  EXPECT_TRUE(used("silver"));
+  server.merge(claims, "x", "c", R"({"status":{"currentVolumeAttributesClassName":"silver"}})", "status");
+  executor.run();
+  EXPECT_FALSE(used("gold"));
+  EXPECT_TRUE(used("silver"));
+}
+
 TEST_F(ResourceQuotaTest, what_was_charged_for_nothing_is_given_back_in_time) {
   add_quota("q", R"({"hard":{"configmaps":"3"}})");
   start({make_resource_quota_controller});

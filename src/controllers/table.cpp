@@ -36,6 +36,7 @@ static constexpr ControllerEntry table[] = {
     {"persistentvolume-attach-detach", make_attach_detach},
     {"pvc-protection", make_claim_protection},
     {"pv-protection", make_volume_protection},
+    {"vac-protection", make_attributes_class_protection},
     {"ephemeral-volume", make_ephemeral_volume_controller},
     {"resource-claim", make_resource_claim_controller},
     {"device-taint-eviction", make_device_taint_eviction},

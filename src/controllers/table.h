@@ -41,6 +41,7 @@ std::unique_ptr<Controller> make_volume_binder(Context& context);
 std::unique_ptr<Controller> make_attach_detach(Context& context);
 std::unique_ptr<Controller> make_claim_protection(Context& context);
 std::unique_ptr<Controller> make_volume_protection(Context& context);
+std::unique_ptr<Controller> make_attributes_class_protection(Context& context);
 std::unique_ptr<Controller> make_ephemeral_volume_controller(Context& context);
 std::unique_ptr<Controller> make_resource_claim_controller(Context& context);
 std::unique_ptr<Controller> make_device_taint_eviction(Context& context);

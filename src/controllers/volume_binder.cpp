@@ -232,9 +232,13 @@ class VolumeBinder final : public Controller {
       for (const std::string& mode : has.accessModes) json.value(mode);
       json.end();
       if (first && storage != has.capacity.end()) json.object("capacity").field("storage", storage->second).end();
+      // So is the attributes class: what changes later is told by who changes it.
+      if (status.phase == "Pending" && !has.volumeAttributesClassName.empty())
+        json.field("currentVolumeAttributesClassName", has.volumeAttributesClassName);
     } else {
-      if (status.phase == phase && status.accessModes.empty() && status.capacity.empty()) co_return {};
-      json.null("accessModes").null("capacity");
+      if (status.phase == phase && status.accessModes.empty() && status.capacity.empty() && status.currentVolumeAttributesClassName.empty())
+        co_return {};
+      json.null("accessModes").null("capacity").null("currentVolumeAttributesClassName");
     }
     json.end().end();
     co_return co_await patch_status(claims_, claim, json.take());

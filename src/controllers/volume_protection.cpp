@@ -1,5 +1,6 @@
-// Claims that a pod uses and volumes that a claim uses are not deleted before they are let go of: while their finalizers are
-// there, a deletion only marks them. (Admission adds the finalizers; they are added here to what was there before.)
+// Claims that a pod uses, volumes that a claim uses and attributes classes that claims or volumes name are not deleted before they are let
+// go of: while their finalizers are there, a deletion only marks them. (Admission adds the finalizers; they are added here to what was
+// there before.)
 #include "client/finalizers.h"
 #include "controllers/claims.h"
 #include "controllers/framework.h"
@@ -88,8 +89,45 @@ class VolumeProtection final : public Protection {
   bool is_used(const ObjectRef& volume) const override { return volume.as<PersistentVolume>().status.phase == "Bound"; }
 };
 
+class AttributesClassProtection final : public Protection {
+ public:
+  explicit AttributesClassProtection(Context& context)
+      : Protection(context, "volumeattributesclass-protection-controller", volume_attributes_classes, "kubernetes.io/vac-protection"),
+        claims_(informer(persistent_volume_claims)),
+        volumes_(informer(persistent_volumes)),
+        claims_by_class_(claims_.add_index([](const model::Object& claim, std::vector<std::string>& names) {
+          for (std::string_view name : client::attributes_classes_of_claim(claim)) names.emplace_back(name);
+        })),
+        volumes_by_class_(volumes_.add_index([](const model::Object& volume, std::vector<std::string>& names) {
+          if (const auto& name = class_of(volume); !name.empty()) names.push_back(name);
+        })) {
+    claims_.on_change([this](const ObjectRef& before, const ObjectRef&) {
+      if (!before) return;
+      for (std::string_view name : client::attributes_classes_of_claim(*before.object)) enqueue(name);
+    });
+    volumes_.on_change([this](const ObjectRef& before, const ObjectRef&) {
+      if (!before) return;
+      if (!class_of(*before.object).empty()) enqueue(class_of(*before.object));
+    });
+  }
+
+ private:
+  static const std::string& class_of(const model::Object& volume) { return volume.as<PersistentVolume>().spec.volumeAttributesClassName; }
+
+  bool is_used(const ObjectRef& of) const override {
+    return claims_.count(claims_by_class_, of.meta().name) > 0 || volumes_.count(volumes_by_class_, of.meta().name) > 0;
+  }
+
+  client::Informer& claims_;
+  client::Informer& volumes_;
+  const client::Informer::Index claims_by_class_, volumes_by_class_;
+};
+
 }  // namespace
 
+std::unique_ptr<Controller> make_attributes_class_protection(Context& context) {
+  return std::make_unique<AttributesClassProtection>(context);
+}
 std::unique_ptr<Controller> make_claim_protection(Context& context) { return std::make_unique<ClaimProtection>(context); }
 std::unique_ptr<Controller> make_volume_protection(Context& context) { return std::make_unique<VolumeProtection>(context); }
 

@@ -96,6 +96,10 @@ TEST_F(VolumesTest, WhatDoesNotFitIsNotTaken) {
       {"", R"(,"labels":{"disk":"ssd"})", once, R"(,"selector":{"matchLabels":{"disk":"ssd"}})", true},
       {"", R"(,"labels":{"disk":"hdd"})", once, R"(,"selector":{"matchLabels":{"disk":"ssd"}})", false},
       {R"(,"claimRef":{"namespace":"x","name":"other"})", "", once, "", false},
+      {R"(,"volumeAttributesClassName":"gold")", "", once, "", false},
+      {R"(,"volumeAttributesClassName":"gold")", "", once, R"(,"volumeAttributesClassName":"silver")", false},
+      {R"(,"volumeAttributesClassName":"gold")", "", once, R"(,"volumeAttributesClassName":"gold")", true},
+      {"", "", once, R"(,"volumeAttributesClassName":"")", true},
       {R"(,"claimRef":{"namespace":"x","name":"c"})", "", once, R"(,"selector":{"matchLabels":{"disk":"ssd"}})", true},
       {R"(,"claimRef":{"namespace":"x","name":"c","uid":"another"})", "", once, "", false},
   };
@@ -203,6 +207,62 @@ TEST_F(VolumesTest, WhatIsUsedIsNotDeletedAndWhatIsReleasedIsReclaimed) {
   executor.run();
   EXPECT_EQ(volume("manual"), "Failed");
   EXPECT_TRUE(told("VolumeFailedDelete", "no deletable volume plugin matched"));
+}
+
+TEST_F(VolumesTest, AClaimIsToldTheAttributesClassOfItsVolumeOnce) {
+  const auto current = [&] {
+    return server.find(persistent_volume_claims, "x", "c").as<PersistentVolumeClaim>().status.currentVolumeAttributesClassName;
+  };
+  begin();
+  add_volume("v", "1Gi", R"(,"volumeAttributesClassName":"gold")");
+  add_claim("c", "1Gi", R"(,"volumeAttributesClassName":"gold")");
+  EXPECT_EQ(claim("c"), "Bound v: Bound");
+  EXPECT_EQ(current(), "gold");
+  // From then on it is the resizer's.
+  server.merge(persistent_volume_claims, "x", "c", R"({"spec":{"volumeAttributesClassName":"silver"}})");
+  server.merge(persistent_volumes, "", "v", R"({"spec":{"volumeAttributesClassName":"silver"}})");
+  executor.run();
+  EXPECT_EQ(current(), "gold");
+  server.merge(persistent_volumes, "", "v", R"({"metadata":{"finalizers":null}})");
+  server.erase(persistent_volumes, "", "v");
+  executor.run();
+  EXPECT_EQ(claim("c"), "Lost v: gone");
+  EXPECT_EQ(current(), "");
+}
+
+TEST_F(VolumesTest, AttributesClassesStayWhileTheyAreNamed) {
+  start({make_attributes_class_protection});
+  const auto is_there = [&](const std::string& name) { return bool(server.find(volume_attributes_classes, "", name)); };
+  const auto forget = [&](client::Resource resource, std::string_view ns, std::string_view name) {
+    server.erase(resource, ns, name);
+    executor.run();
+  };
+  for (const std::string name : {"asked", "has", "target", "volume", "free"})
+    server.add(volume_attributes_classes, "",
+               R"({"apiVersion":"storage.k8s.io/v1","kind":"VolumeAttributesClass","metadata":{"name":")" + name +
+                   R"("},"driverName":"d.io","parameters":{"a":"b"}})");
+  add_volume("v", "1Gi", R"(,"volumeAttributesClassName":"volume")");
+  add_claim("c", "1Gi", R"(,"volumeAttributesClassName":"asked")");
+  server.merge(persistent_volume_claims, "x", "c",
+               R"({"status":{"currentVolumeAttributesClassName":"has","modifyVolumeStatus":{"targetVolumeAttributesClassName":"target",)"
+               R"("status":"InProgress"}}})",
+               "status");
+  executor.run();
+  EXPECT_EQ(server.find(volume_attributes_classes, "", "free").meta().finalizers, std::vector<std::string>{"kubernetes.io/vac-protection"});
+  for (const std::string name : {"asked", "has", "target", "volume", "free"}) {
+    forget(volume_attributes_classes, "", name);
+    EXPECT_EQ(is_there(name), name != "free") << name;
+  }
+  server.merge(persistent_volume_claims, "x", "c", R"({"status":{"currentVolumeAttributesClassName":"asked","modifyVolumeStatus":null}})",
+               "status");
+  executor.run();
+  EXPECT_FALSE(is_there("has"));
+  EXPECT_FALSE(is_there("target"));
+  forget(persistent_volume_claims, "x", "c");
+  EXPECT_FALSE(is_there("asked"));
+  EXPECT_TRUE(is_there("volume"));
+  forget(persistent_volumes, "", "v");
+  EXPECT_FALSE(is_there("volume"));
 }
 
 TEST_F(VolumesTest, ABoundClaimWhoseVolumeIsGoneIsLost) {

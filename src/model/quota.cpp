@@ -243,14 +243,28 @@ bool in_pod_scope(std::string_view scope, const json::Node* expression, const js
   return expression ? selects(*expression, name) : !name.empty();
 }
 
+// One of the classes is selected; of none, that there is none.
+bool selects_any(const json::Node& expression, const std::set<std::string_view>& names) {
+  if (names.empty()) return selects(expression, {});
+  return std::ranges::any_of(names, [&](std::string_view name) { return selects(expression, name); });
+}
+
 bool in_one_scope(std::string_view scope, const json::Node* expression, std::string_view kind, const json::Node& object) {
   if (kind == "pods") return in_pod_scope(scope, expression, object);
   if (kind != "persistentvolumeclaims" || scope != "VolumeAttributesClass") return false;
-  const std::string_view name = object.string_at("spec", "volumeAttributesClassName");
-  return expression ? selects(*expression, name) : !name.empty();
+  const auto names = attributes_classes(object);
+  return expression ? selects_any(*expression, names) : !names.empty();
 }
 
 }  // namespace
+
+std::set<std::string_view> attributes_classes(const json::Node& claim) {
+  std::set<std::string_view> out{claim.string_at("spec", "volumeAttributesClassName"),
+                                 claim.string_at("status", "currentVolumeAttributesClassName"),
+                                 claim.string_at("status", "modifyVolumeStatus", "targetVolumeAttributesClassName")};
+  out.erase(std::string_view());
+  return out;
+}
 
 bool covers(std::string_view kind, std::string_view name) {
   if (name.starts_with("count/")) return name.substr(6) == kind;

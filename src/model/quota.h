@@ -5,6 +5,7 @@
 // Kinds are named as quotas do: "pods", "deployments.apps".
 #pragma once
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,8 @@ std::vector<std::string> kinds_counted(const ResourceList& hard);
 
 /// What one object uses. Pods that have ended use nothing but their place in count/pods.
 ResourceList usage(std::string_view kind, const json::Node& object, WallTime now);
+/// The VolumeAttributesClasses that a claim has, asks for or is being changed to: it counts for each.
+std::set<std::string_view> attributes_classes(const json::Node& claim);
 /// Whether the quota's scopes and scopeSelector let it see the object; a quota without scopes sees all.
 bool in_scope(const json::Node& quota_spec, std::string_view kind, const json::Node& object);
 /// Why an object must not be made under a quota that limits `names`: containers without the requests and limits that

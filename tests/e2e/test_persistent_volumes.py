@@ -82,6 +82,27 @@ def test_a_volume_made_by_hand_is_kept(cluster):
     cluster.sandbox.inside(["rm", "-r", f"/tmp/{name}"])
 
 
+def test_an_attributes_class_is_kept_while_a_claim_names_it(cluster):
+    name = cluster.ns
+
+    def is_there():
+        return bool(cluster.kubectl("get", "vac", name, "--ignore-not-found", "-o", "name"))
+
+    create(cluster, {"apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttributesClass", "metadata": {"name": name}, "driverName": "none.example.com", "parameters": {"iops": "1"}},
+           {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+            "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": name, "volumeAttributesClassName": name,
+                     "persistentVolumeReclaimPolicy": "Retain", "csi": {"driver": "none.example.com", "volumeHandle": "h"}}},
+           claim("classed", storageClassName=name, volumeAttributesClassName=name))
+    support.wait_for("the claim to be bound", lambda: phase(cluster, "pvc", "classed") == "Bound", seconds=60)
+    current = ("-n", cluster.ns, "get", "pvc", "classed", "-o", "jsonpath={.status.currentVolumeAttributesClassName}")
+    support.wait_for("its class to be told", lambda: cluster.kubectl(*current) == name, seconds=60)
+    cluster.kubectl("delete", "vac", name, "--wait=false")
+    cluster.kubectl("-n", cluster.ns, "delete", "pvc", "classed")
+    assert is_there(), "the volume still has it"
+    cluster.kubectl("delete", "pv", name)
+    support.wait_for("the class to go", lambda: not is_there(), seconds=60)
+
+
 def test_a_pod_whose_claim_cannot_be_had_says_so(cluster):
     create(cluster, claim("never", storageClassName="no-such-class"), pod("waits", "true", of_claim("never")))
     support.wait_for("the reason", lambda: "pod has unbound immediate PersistentVolumeClaims" in cluster.kubectl("-n", cluster.ns, "get", "events"))

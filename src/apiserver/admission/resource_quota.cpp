@@ -47,8 +47,10 @@ bool changes_usage(const Attributes& a, std::string_view kind) {
   if (a.creating()) return sub.empty();
   if (kind == "pods") return sub == "resize" || (sub.empty() && has_deadline(*a.old) != has_deadline(*a.object));
   if (kind == "services") return sub.empty();
-  return kind == "persistentvolumeclaims" && (sub.empty() || (sub == "status" && !same(a.old->at("status", "allocatedResources"),
-                                                                                       a.object->at("status", "allocatedResources"))));
+  if (kind != "persistentvolumeclaims") return false;
+  return sub.empty() ||
+         (sub == "status" && (!same(a.old->at("status", "allocatedResources"), a.object->at("status", "allocatedResources")) ||
+                              quota::attributes_classes(*a.old) != quota::attributes_classes(*a.object)));
 }
 
 ResourceList covered(std::string_view kind, const ResourceList& hard) {

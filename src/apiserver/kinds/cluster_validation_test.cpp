@@ -30,6 +30,9 @@ TEST_F(ClusterRules, claims_and_volumes) {
       {"'accessModes':['ReadWriteOnce'],'capacity':{'storage':'1Gi'},'local':{'path':'/a'}",
        "spec.nodeAffinity: Required value: Local volume requires node affinity"},
       {"'accessModes':['ReadWriteOnce'],'capacity':{'storage':'1Gi'},'csi':{'driver':'d'}", "spec.csi.volumeHandle: Required value"},
+      {"'accessModes':['ReadWriteOnce'],'capacity':{'storage':'1Gi'},'volumeAttributesClassName':'','csi':{'driver':'d','volumeHandle':'h'"
+       "}",
+       "spec.volumeAttributesClassName: Required value: an empty string is disallowed"},
   };
   creations("", "v1", "persistentvolumes", "{'metadata':{'name':'v'},'spec':{$}}", volumes);
   const RuleRow kept[] = {
@@ -37,6 +40,8 @@ TEST_F(ClusterRules, claims_and_volumes) {
       {"{'spec':{'accessModes':['ReadOnlyMany']}}",
        "spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"},
       {"{'spec':{'volumeName':'v'}}", ""},
+      {"{'spec':{'volumeAttributesClassName':'gold'}}",
+       "spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"},
   };
   changes("", "v1", "persistentvolumeclaims",
           "{'metadata':{'name':'c'},'spec':{'accessModes':['ReadWriteOnce'],'resources':{'requests':{'storage':'1Gi'}}}}", kept);

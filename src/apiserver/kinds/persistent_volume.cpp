@@ -199,6 +199,8 @@ void validate_volume(Draft& draft) {
     warn(draft.warnings,
          "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach "
          "is to use dynamic provisioning.");
+  if (has(spec, "volumeAttributesClassName") && !has_value(spec, "volumeAttributesClassName"))
+    errors.required("spec.volumeAttributesClassName", "an empty string is disallowed");
   if (has(spec, "volumeAttributesClassName") && !has(spec, "csi"))
     errors.required("spec.csi", "has to be specified when using volumeAttributesClassName");
   if (draft.creating()) return;

@@ -63,7 +63,7 @@ struct Checker {
     for (const ResourceKind& kind : kinds)
       for (const ObjectRef& object : server.all(kind.resource)) uids.insert(object.meta().uid);
     const std::set<std::string, std::less<>> lasting{"kubernetes.io/pvc-protection", "kubernetes.io/pv-protection",
-                                                     std::string(model::local_finalizer)};
+                                                     "kubernetes.io/vac-protection", std::string(model::local_finalizer)};
     for (const ResourceKind& kind : kinds)
       for (const ObjectRef& object : server.all(kind.resource)) {
         const model::Meta& meta = object.meta();
