@@ -412,7 +412,9 @@ std::string resources_json(const Resources& r) {
   if (!r.cpuset_cpus.empty()) doc.set(doc.ensure_object(root, "cpu"), "cpus", r.cpuset_cpus);
   if (!r.cpuset_mems.empty()) doc.set(doc.ensure_object(root, "cpu"), "mems", r.cpuset_mems);
   if (r.memory_bytes) put("memory", "limit", *r.memory_bytes);
-  if (r.memory_swap_bytes) put("memory", "swap", *r.memory_swap_bytes);
+  if (r.swap_bytes && runtime::limits_swap())
+    doc.set(doc.ensure_object(root, "unified"), "memory.swap.max", *r.swap_bytes < 0 ? "max" : std::to_string(*r.swap_bytes));
+  else if (r.memory_swap_bytes) put("memory", "swap", *r.memory_swap_bytes);
   if (r.memory_reservation_bytes) put("memory", "reservation", *r.memory_reservation_bytes);
   if (r.memory_swappiness) put("memory", "swappiness", int64_t(*r.memory_swappiness));
   if (r.oom_kill_disable) doc.set(doc.ensure_object(root, "memory"), "disableOOMKiller", doc.make_bool(true));

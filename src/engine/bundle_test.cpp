@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "model/json.h"
+#include "runtime/pod_group.h"
 #include "runtime/spec.h"
 
 namespace estiba::engine {
@@ -102,6 +103,16 @@ TEST_F(BundleTest, ResourcesReachTheRuntime) {
   EXPECT_EQ(spec.linux_.cgroups_path, "/estiba/podu1/c1");
   EXPECT_FALSE(spec.linux_.resources->devices.empty());
   EXPECT_EQ(resources_json({}), "{}");
+  // Swap alone is said where groups can tell it from memory.
+  const std::string half = resources_json({.memory_bytes = 9, .memory_swap_bytes = 9, .swap_bytes = 5});
+  const std::string any = resources_json({.swap_bytes = -1});
+  if (runtime::limits_swap()) {
+    EXPECT_EQ(half, R"({"memory":{"limit":9},"unified":{"memory.swap.max":"5"}})");
+    EXPECT_EQ(any, R"({"unified":{"memory.swap.max":"max"}})");
+  } else {
+    EXPECT_EQ(half, R"({"memory":{"limit":9,"swap":9}})");
+    EXPECT_EQ(any, "{}");
+  }
 }
 
 TEST_F(BundleTest, MountsComeParentsFirstAndMissingSourcesAreTold) {

@@ -21,6 +21,7 @@ struct Resources {
   std::optional<uint64_t> cpu_period_us;  ///< 100000 when not given
   std::optional<int64_t> memory_bytes;
   std::optional<int64_t> memory_swap_bytes;  ///< memory + swap
+  std::optional<int64_t> swap_bytes;         ///< swap alone, -1: any; in place of memory_swap_bytes where cgroup v2 can tell
   std::optional<int64_t> pids;
   std::vector<std::pair<std::string, uint64_t>> huge_pages;  ///< size as the kernel names it ("2MB") → bytes, where they can be limited
   std::string cpuset_cpus, cpuset_mems;

@@ -12,6 +12,7 @@
 #include "base/strings.h"
 #include "node/resources.h"
 #include "node/sandbox_spec.h"
+#include "node/swap.h"
 
 namespace estiba::node {
 
@@ -97,6 +98,7 @@ Result<engine::ContainerSpec> make_container_spec(const Options& options, const 
   out.working_dir = container.workingDir;
   out.mounts = std::move(mounts);
   out.resources = container_resources(pod, container);
+  limit_swap(out.resources, options, pod, container);
   TRY(add_security(out, options, pod, container));
   out.tty = container.tty.value_or(false);
   out.stdin_open = container.stdin.value_or(false);

@@ -39,7 +39,8 @@ struct Options {
   std::string resolv_conf = "/etc/resolv.conf";
   int64_t max_pods = 250;
   model::ResourceList system_reserved, kube_reserved;  ///< what of the machine is kept from pods (node/reserved.h)
-  int64_t pod_max_pids = 0;  ///< processes and threads of a pod at most; 0: a quarter of what the kernel has room for, -1: any number
+  bool limited_swap = false;  ///< Burstable pods have a part of the machine's swap; else none has any (node/swap.h)
+  int64_t pod_max_pids = 0;   ///< processes and threads of a pod at most; 0: a quarter of what the kernel has room for, -1: any number
   Housekeeping housekeeping;
   std::map<std::string, std::string> labels;  ///< of the Node, beside those that every node has; when it is made
   std::vector<model::core_v1::Taint> taints;  ///< the same

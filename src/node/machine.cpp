@@ -24,6 +24,8 @@ MachineMemory machine_memory() {
     return at == memory.end() ? 0 : at->second;
   };
   MachineMemory out{.total = of("MemTotal"), .used = of("MemTotal") - of("MemFree"), .anonymous = of("AnonPages")};
+  out.swap_total = of("SwapTotal");
+  out.swap_free = of("SwapFree");
   out.working_set = out.used - std::min(out.used, of("Inactive(file)"));
   return out;
 }

@@ -14,6 +14,7 @@ struct MachineMemory {
   uint64_t total = 0, used = 0;
   uint64_t working_set = 0;  ///< what is used and cannot be had back without a fight: without inactive file pages
   uint64_t anonymous = 0;
+  uint64_t swap_total = 0, swap_free = 0;
   uint64_t available() const { return total - (working_set < total ? working_set : total); }
 };
 MachineMemory machine_memory();

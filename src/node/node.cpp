@@ -9,6 +9,7 @@
 #include "node/placement/shared_cpus.h"
 #include "node/resources.h"
 #include "node/streams.h"
+#include "node/swap.h"
 
 namespace estiba::node {
 
@@ -76,6 +77,7 @@ Task<Result<void>> Node::start() {
   std::vector<std::string> uids;
   for (const auto& sandbox : context_.engine.sandboxes()) uids.push_back(sandbox.uid);
   CO_TRY(co_await context_.network.recover(std::move(uids)));
+  co_await context_.pool.run([options = &context_.options] { prepare_for_swap(*options); });
   auto users = co_await context_.pool.run([this] { return user_ids_.open(context_.options.run_dir); });
   if (!users) log::info("node", "no user namespaces: pods with hostUsers: false will not start", {{"error", users.error()}});
   context_.options.user_namespaces = user_ids_.offered();
@@ -186,6 +188,7 @@ void Node::retry_resizes() {
   for (PodWorker* worker : pending) {
     if (worker->resizes_own_cpus())
       worker->defer_resize("Resize is infeasible for Guaranteed Pods alongside CPU Manager static policy", true);
+    else if (worker->resizes_swap()) worker->defer_resize("In-place resize of containers with swap is not supported.", true);
     else if (const auto refusal = has_no_room(worker->pod())) worker->defer_resize(refusal->message);
     else worker->grant_resize();
   }

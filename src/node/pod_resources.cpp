@@ -8,6 +8,7 @@
 #include "node/pod_worker.h"
 #include "node/resize.h"
 #include "node/resources.h"
+#include "node/swap.h"
 
 namespace estiba::node {
 
@@ -106,6 +107,8 @@ void PodWorker::grant_resize() {
   wake();
 }
 
+bool PodWorker::resizes_swap() const { return context_.options.limited_swap && node::resizes_swap(pod_with(true), spec()); }
+
 bool PodWorker::resizes_own_cpus() const {
   if (!context_.placement) return false;
   const Cpus& cpus = context_.placement->cpus();
@@ -178,8 +181,10 @@ Task<Result<void>> PodWorker::change_resources() {
   const Pod before = pod_with(false), after = pod_with(true);
   const ResourceRequirements of_pod = pod_granted_;
   engine::Resources old_limits = pod_resources(before), new_limits = pod_resources(after);
-  if (context_.placement)
-    for (engine::Resources* each : {&old_limits, &new_limits}) context_.placement->limit_pod(*each, uid_);
+  for (engine::Resources* each : {&old_limits, &new_limits}) {
+    limit_swap_of_pod(*each, context_.options);
+    if (context_.placement) context_.placement->limit_pod(*each, uid_);
+  }
   CO_TRY(co_await check_memory(before, after));
   CO_TRY_AS("pod", co_await context_.engine.update(uid_, larger(old_limits, new_limits)));
   const auto named = [](const Pod& pod, const std::string& name) -> const Container* {
@@ -192,6 +197,7 @@ Task<Result<void>> PodWorker::change_resources() {
     const Container *from = named(before, c->name), *to = named(after, c->name);
     if (!from || !to) continue;
     engine::Resources limits = container_resources(after, *to), had = container_resources(before, *from);
+    limit_swap(limits, context_.options, after, *to);
     if (context_.placement)
       for (engine::Resources* each : {&limits, &had}) context_.placement->limit(*each, uid_, c->name);
     limits = with_unlimited(std::move(limits));

@@ -80,6 +80,8 @@ class PodWorker {
   void defer_resize(const std::string& why, bool infeasible = false);
   /// Whether the API asks for a change of the CPUs that a container has, or would have, for itself.
   bool resizes_own_cpus() const;
+  /// Whether it is of memory of a container with swap, which stays as it is while the container runs.
+  bool resizes_swap() const;
   const PodVolumes& volumes() const { return volumes_; }
   /// What it asks of the node, as granted.
   const model::ResourceList& requests() const { return granted_requests_; }

@@ -56,6 +56,7 @@ NodeSystemInfo system_info(const Options& options) {
   info.kubeletVersion = options.version;
   info.kubeProxyVersion = "";
   info.operatingSystem = "linux";
+  if (const uint64_t swap = machine_memory().swap_total) info.swap.ensure().capacity = int64_t(swap);
   info.architecture = architecture(names.machine);
   return info;
 }

@@ -7,6 +7,7 @@
 #include "node/container_spec.h"
 #include "node/resources.h"
 #include "node/status.h"
+#include "node/swap.h"
 
 namespace estiba::node {
 
@@ -121,6 +122,7 @@ Result<engine::SandboxSpec> sandbox_spec(const Options& options, const Pod& pod,
                                             : "/besteffort") +
                       "/pod" + pod.metadata.uid;
   out.resources = pod_resources(pod);
+  limit_swap_of_pod(out.resources, options);
   if (options.pod_max_pids >= 0) out.resources.pids = options.pod_max_pids > 0 ? options.pod_max_pids : fair_share_of_pids();
   out.log_dir = log_directory(options, pod);
   out.labels = pod.metadata.labels;

@@ -41,6 +41,8 @@ Usage::Reading Usage::PodReading::total() const {
     sum.memory += container.use.memory;
     sum.working_set += container.use.working_set;
     sum.rss += container.use.rss;
+    for (auto part : {&Reading::swap, &Reading::swap_available})
+      if (container.use.*part) sum.*part = (sum.*part).value_or(0) + *(container.use.*part);
   }
   return sum;
 }
@@ -87,8 +89,18 @@ Usage::Reading Usage::read_machine() {
   out.working_set = memory.working_set;
   out.available = memory.available();
   out.rss = memory.anonymous;
+  out.swap = memory.swap_total - memory.swap_free;
+  out.swap_available = memory.swap_free;
   out.nanocores = rate("", out);
   return out;
+}
+
+// Only control groups that count swap tell of it.
+void Usage::read_swap(const std::map<std::string, uint64_t>& memory, Reading& use) {
+  const auto used = memory.find("swap"), limit = memory.find("swap_limit");
+  if (used == memory.end()) return;
+  use.swap = used->second;
+  if (limit != memory.end()) use.swap_available = limit->second - std::min(limit->second, used->second);
 }
 
 Task<std::vector<Usage::PodReading>> Usage::read_pods() {
@@ -126,6 +138,7 @@ Task<std::vector<Usage::PodReading>> Usage::read_pods() {
              .memory = stats->memory_bytes,
              .working_set = stats->working_set_bytes,
              .rss = stats->rss_bytes};
+      read_swap(stats->memory_stat, use);
       use.nanocores = rate(places[i][k].id, use);
     }
     std::erase_if(out[i].containers, [](const ContainerReading& container) { return container.use.at == WallTime{}; });
@@ -143,6 +156,13 @@ static void put_memory(JsonWriter& json, WallTime at, std::optional<uint64_t> av
   json.object("memory").field("time", format_rfc3339(at));
   if (available) json.field("availableBytes", *available);
   json.field("usageBytes", usage).field("workingSetBytes", working_set).field("rssBytes", rss).end();
+}
+
+static void put_swap(JsonWriter& json, WallTime at, std::optional<uint64_t> available, std::optional<uint64_t> used) {
+  if (!used) return;
+  json.object("swap").field("time", format_rfc3339(at));
+  if (available) json.field("swapAvailableBytes", *available);
+  json.field("swapUsageBytes", *used).end();
 }
 
 static void put_disk(JsonWriter& json, WallTime at, const std::string& path) {
@@ -167,6 +187,7 @@ Task<std::string> Usage::summary() {
   json.object().object("node").field("nodeName", options.node_name).field("startTime", format_rfc3339(machine.started));
   put_use(json, machine.at, machine.nanocores, machine.cpu_ns);
   put_memory(json, machine.at, machine.available, machine.memory, machine.working_set, machine.rss);
+  put_swap(json, machine.at, machine.swap_available, machine.swap);
   put_disk(json, machine.at, options.data_dir);
   json.end().array("pods");
   for (const PodReading& pod : pods) {
@@ -178,12 +199,14 @@ Task<std::string> Usage::summary() {
       json.object().field("name", container.name).field("startTime", format_rfc3339(use.started));
       put_use(json, use.at, use.nanocores, use.cpu_ns);
       put_memory(json, use.at, {}, use.memory, use.working_set, use.rss);
+      put_swap(json, use.at, use.swap_available, use.swap);
       json.end();
     }
     const Reading all = pod.total();
     json.end();
     put_use(json, all.at, all.nanocores, all.cpu_ns);
     put_memory(json, all.at, {}, all.memory, all.working_set, all.rss);
+    put_swap(json, all.at, all.swap_available, all.swap);
     put_volumes(json, volumes, meta.uid);
     json.end();
   }
@@ -196,16 +219,8 @@ Task<std::string> Usage::resource_metrics() {
   const std::vector<PodReading> pods = co_await read_pods();
   forget();
   std::string out;
-  const auto family = [&](std::string_view name, std::string_view type, std::string_view help) {
-    out.append("# HELP ")
-        .append(name)
-        .append(" [STABLE] ")
-        .append(help)
-        .append("\n# TYPE ")
-        .append(name)
-        .append(" ")
-        .append(type)
-        .append("\n");
+  const auto family = [&](std::string_view name, std::string_view type, std::string_view help, std::string_view stage = " [STABLE] ") {
+    out.append("# HELP ").append(name).append(stage).append(help).append("\n# TYPE ").append(name).append(" ").append(type).append("\n");
   };
   const auto row = [&](std::string_view name, const std::string& labels, const std::string& value, WallTime at) {
     out.append(name);
@@ -239,6 +254,32 @@ Task<std::string> Usage::resource_metrics() {
   each_pod("pod_cpu_usage_seconds_total", cpu);
   family("pod_memory_working_set_bytes", "gauge", "Current working set of the pod in bytes");
   each_pod("pod_memory_working_set_bytes", memory);
+  const auto swap = [](const Reading& use) { return use.swap; };
+  const auto swap_limit = [](const Reading& use) {
+    return use.swap_available ? std::optional(*use.swap_available + use.swap.value_or(0)) : std::nullopt;
+  };
+  const auto swap_of = [&](std::string_view name, std::string_view help, auto value, bool of_pods) {
+    bool begun = false;
+    const auto put = [&](const std::string& labels, const Reading& use) {
+      const std::optional<uint64_t> bytes = value(use);
+      if (!bytes) return;
+      if (!std::exchange(begun, true)) family(name, "gauge", help, " [ALPHA] ");
+      row(name, labels, std::to_string(*bytes), use.at);
+    };
+    for (const PodReading& pod : pods) {
+      if (of_pods) put(labels_of(pod.pod), pod.total());
+      else
+        for (const ContainerReading& container : pod.containers)
+          put("container=\"" + container.name + "\"," + labels_of(pod.pod), container.use);
+    }
+  };
+  swap_of("container_swap_usage_bytes", "Current amount of the container swap usage in bytes. Reported only on non-windows systems", swap,
+          false);
+  swap_of("container_swap_limit_bytes", "Current amount of the container swap limit in bytes. Reported only on non-windows systems",
+          swap_limit, false);
+  swap_of("pod_swap_usage_bytes", "Current amount of the pod swap usage in bytes. Reported only on non-windows systems", swap, true);
+  family("node_swap_usage_bytes", "gauge", "Current swap usage of the node in bytes. Reported only on non-windows systems", " [ALPHA] ");
+  row("node_swap_usage_bytes", "", std::to_string(machine.swap.value_or(0)), machine.at);
   family("resource_scrape_error", "gauge", "1 if there was an error while getting container metrics, 0 otherwise");
   row("resource_scrape_error", "", "0", machine.at);
   co_return out;

@@ -2,6 +2,7 @@
 // stats/v1alpha1 Summary) and GET /metrics/resource (KEP 727). Read when somebody asks; nothing runs in between.
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 
 #include "node/node.h"
@@ -27,7 +28,8 @@ class Usage {
     uint64_t cpu_ns = 0;
     uint64_t nanocores = 0;
     uint64_t memory = 0, working_set = 0, rss = 0;
-    uint64_t available = 0;  ///< memory; of the machine only
+    uint64_t available = 0;                        ///< memory; of the machine only
+    std::optional<uint64_t> swap, swap_available;  ///< where it is counted; where there is a limit
   };
   struct ContainerReading {
     std::string name;
@@ -47,6 +49,7 @@ class Usage {
 
   Task<std::vector<PodReading>> read_pods();
   Reading read_machine();
+  static void read_swap(const std::map<std::string, uint64_t>& memory, Reading& use);
   uint64_t rate(const std::string& key, Reading& reading);
   void forget();
 

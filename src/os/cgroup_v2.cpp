@@ -150,6 +150,10 @@ Result<CgroupStats> v2_stats(const std::string& dir) {
     s.memory_cache = find_value(*text, "file").value_or(0);
     s.page_faults = find_value(*text, "pgfault").value_or(0);
     s.major_page_faults = find_value(*text, "pgmajfault").value_or(0);
+    // As version 1 has it among the others.
+    if (const auto swap = read_number(dir + "/memory.swap.current")) s.memory_stat["swap"] = *swap;
+    if (const auto most = read_file(dir + "/memory.swap.max"))
+      if (const auto bytes = parse_number<uint64_t>(trim(*most))) s.memory_stat["swap_limit"] = *bytes;
     uint64_t inactive = find_value(*text, "inactive_file").value_or(0);
     s.memory_working_set = s.memory_usage > inactive ? s.memory_usage - inactive : 0;
   }

@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "node/reserved.h"
 #include "node/user_ids.h"
+#include "os/cgroup.h"
 #include "server/node_runner.h"
 
 namespace estiba::server {
@@ -37,6 +38,7 @@ void NodeFlags::fill(NodeSettings& settings) const {
   settings.max_pods = max_pods;
   settings.pod_max_pids = pod_max_pids;
   settings.user_ids_per_pod = user_ids_per_pod;
+  settings.limited_swap = swap_behavior == "LimitedSwap";
   settings.system_reserved = node::parse_reserved(system_reserved).value_or(model::ResourceList{});
   settings.kube_reserved = node::parse_reserved(kube_reserved).value_or(model::ResourceList{});
   settings.placement = placement.read(reserved()).value_or(node::PlacementOptions{});
@@ -59,6 +61,8 @@ void NodeFlags::declare(cli::Flags& flags) {
   flags.add("system-reserved", &system_reserved,
             "RESOURCE=QUANTITY[,…] of the machine that is not the pods', for what else runs on it; cpu, memory and ephemeral-storage");
   flags.add("kube-reserved", &kube_reserved, "the same for Estiba itself");
+  flags.add("swap-behavior", &swap_behavior,
+            "NoSwap: pods have no swap; LimitedSwap: Burstable ones have a part of the machine's, which needs control groups of version 2");
   placement.declare(flags);
   flags.add("ingress", &ingress, "this node serves Ingresses and Gateways, once there is one");
   flags.add("ingress-http-port", &ingress_http_port, "the node's port of Ingresses; 0: none");
@@ -103,11 +107,19 @@ model::ResourceList NodeFlags::reserved() const {
   return out;
 }
 
+Result<void> NodeFlags::check_swap() const {
+  if (swap_behavior.empty() || swap_behavior == "NoSwap") return {};
+  if (swap_behavior != "LimitedSwap") return fail(Code::invalid, "--swap-behavior is NoSwap or LimitedSwap, not " + quoted(swap_behavior));
+  if (TRY_AS("--swap-behavior", os::cgroup_host())->mode == os::CgroupMode::v2) return {};
+  return fail(Code::unsupported, "--swap-behavior=LimitedSwap needs control groups of version 2, and this machine has version 1");
+}
+
 Result<void> NodeFlags::check_limits() const {
   if (node_port < 1 || node_port > 65535)
     return fail(Code::invalid, "--node-api-port must be 1 to 65535, not " + std::to_string(node_port));
   if (max_pods < 1 || max_pods > INT32_MAX) return fail(Code::invalid, "--max-pods must be 1 or more, not " + std::to_string(max_pods));
   if (pod_max_pids < -1) return fail(Code::invalid, "--pod-max-pids must be -1 or more, not " + std::to_string(pod_max_pids));
+  TRY(check_swap());
   TRY_AS("--user-namespace-ids-per-pod", node::check_ids_per_pod(user_ids_per_pod));
   TRY_AS("--system-reserved", node::parse_reserved(system_reserved));
   TRY_AS("--kube-reserved", node::parse_reserved(kube_reserved));

@@ -24,7 +24,7 @@ struct NodeSettings;
 struct NodeFlags {
   int64_t node_port = 10250;  ///< of the node's own API
   int64_t max_pods = 250, pod_max_pids = 0, user_ids_per_pod = 65536;
-  std::string system_reserved, kube_reserved;
+  std::string system_reserved, kube_reserved, swap_behavior = "NoSwap";
   std::string docker_socket, cri_socket;  ///< empty: not answered
   PlacementFlags placement;
   std::string pod_manifest_path;
@@ -51,6 +51,7 @@ struct NodeFlags {
 
  private:
   Result<void> check_limits() const;
+  Result<void> check_swap() const;
   model::ResourceList reserved() const;
 };
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "os/cgroup.h"
 #include "server/node_runner.h"
 
 namespace estiba::server {
@@ -40,6 +41,11 @@ TEST(NodeFlags, WhatIsWrongIsNamed) {
   EXPECT_EQ(refusal({"--system-reserved=cpu=1,gpu=1"}),
             "--system-reserved: \"gpu\" cannot be set apart: cpu, memory and ephemeral-storage can");
   EXPECT_EQ(refusal({"--kube-reserved=cpu"}), "--kube-reserved: \"cpu\" must be RESOURCE=QUANTITY, such as cpu=500m");
+  EXPECT_EQ(refusal({"--swap-behavior=UnlimitedSwap"}), "--swap-behavior is NoSwap or LimitedSwap, not \"UnlimitedSwap\"");
+  EXPECT_EQ(refusal({"--swap-behavior=LimitedSwap"}),
+            (*os::cgroup_host())->mode == os::CgroupMode::v2
+                ? ""
+                : "--swap-behavior=LimitedSwap needs control groups of version 2, and this machine has version 1");
   EXPECT_EQ(refusal({"--cdi-spec-dirs=/etc/cdi,cdi"}), "--cdi-spec-dirs must be absolute paths, not \"cdi\"");
   EXPECT_EQ(refusal({"--ingress-http-port=65536"}), "--ingress-http-port and --ingress-https-port must be from 0 to 65535, not 65536");
   EXPECT_EQ(refusal({"--ingress-http-port=443"}), "--ingress-http-port and --ingress-https-port must differ");
@@ -72,11 +78,13 @@ TEST(NodeFlags, OfPlacementAreKubelets) {
 TEST(NodeFlags, SayWhatANodeIs) {
   NodeFlags flags;
   flags.max_pods = 30;
+  flags.swap_behavior = "LimitedSwap";
   flags.system_reserved = "cpu=1,memory=1Gi";
   flags.cdi_spec_dirs = "/a,/b";
   NodeSettings settings;
   flags.fill(settings);
   EXPECT_EQ(settings.max_pods, 30);
+  EXPECT_TRUE(settings.limited_swap);
   EXPECT_EQ(model::print_resources(settings.system_reserved), "cpu=1,memory=1Gi");
   EXPECT_EQ(settings.cdi_spec_dirs, (std::vector<std::string>{"/a", "/b"}));
 }

@@ -97,6 +97,7 @@ node::Options NodeRunner::State::node_options() const {
   out.reads_all = settings.reads_all;
   out.max_pods = settings.max_pods;
   out.pod_max_pids = settings.pod_max_pids;
+  out.limited_swap = settings.limited_swap;
   out.system_reserved = settings.system_reserved;
   out.kube_reserved = settings.kube_reserved;
   out.housekeeping = settings.housekeeping;

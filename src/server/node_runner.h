@@ -35,6 +35,7 @@ struct NodeSettings {
   bool reads_all = true;  ///< see node::Options
   int64_t max_pods = 250;
   int64_t pod_max_pids = 0;  ///< see node::Options
+  bool limited_swap = false;
   model::ResourceList system_reserved, kube_reserved;
   node::PlacementOptions placement;
   node::Housekeeping housekeeping;

@@ -24,7 +24,11 @@ Result<void> make_empty_dir(const std::string& path, std::optional<gid_t> gid) {
 Result<void> make_memory_dir(const std::string& path, uint64_t size_bytes, std::optional<gid_t> gid) {
   TRY(os::make_dirs(path, 0755));
   if (TRY(os::is_mount_point(path))) return {};
-  TRY(os::mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, size_bytes ? "size=" + std::to_string(size_bytes) : std::string()));
+  const std::string size = size_bytes ? "size=" + std::to_string(size_bytes) : std::string();
+  auto mounted = os::mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, size.empty() ? "noswap" : size + ",noswap");
+  // Older kernels do not know it, and refuse it in user namespaces.
+  if (!mounted && mounted.error().sys == EINVAL) mounted = os::mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, size);
+  TRY(mounted);
   return open_to_all(path, gid);
 }
 

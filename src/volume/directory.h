@@ -15,7 +15,8 @@ namespace estiba::volume {
 /// Makes a directory every user may write to, owned by `gid` with the set-group-ID bit when given (fsGroup). Existing ones
 /// are left with their content.
 Result<void> make_empty_dir(const std::string& path, std::optional<gid_t> gid);
-/// The same on a tmpfs of its own; `size_bytes` 0 leaves the kernel's default (half of the memory).
+/// The same on a tmpfs of its own, which is not swapped where the kernel has the option (6.3); `size_bytes` 0 leaves the kernel's default
+/// (half of the memory).
 Result<void> make_memory_dir(const std::string& path, uint64_t size_bytes, std::optional<gid_t> gid);
 /// The same on a hugetlbfs of its own with pages of that size; an error when the kernel has none of it.
 Result<void> make_huge_page_dir(const std::string& path, uint64_t page_bytes, std::optional<gid_t> gid);

@@ -33,6 +33,14 @@ TEST_F(Directory, MemoryDirsAreMountedOnceAndGoAway) {
   ASSERT_TRUE(make_memory_dir(dir + "/m", 1 << 20, std::nullopt));
   EXPECT_EQ(*os::is_mount_point(dir + "/m"), true);
   EXPECT_EQ(os::disk_space(dir + "/m")->total_bytes, 1u << 20);
+  ASSERT_TRUE(make_memory_dir(dir + "/any", 0, std::nullopt));
+  // What the kernel takes elsewhere, it has been told here.
+  ASSERT_TRUE(os::make_dirs(dir + "/probe"));
+  const bool knows = os::mount("tmpfs", dir + "/probe", "tmpfs", 0, "noswap").has_value();
+  for (const os::MountInfo& mount : *os::read_mountinfo())
+    if (mount.mount_point == dir + "/m" || mount.mount_point == dir + "/any")
+      EXPECT_EQ(mount.super_options.contains("noswap"), knows) << mount.super_options;
+  for (const char* name : {"/any", "/probe"}) ASSERT_TRUE(remove_dir_tree(dir + name));
   ASSERT_TRUE(remove_dir_tree(dir + "/m"));
   EXPECT_FALSE(os::exists(dir + "/m"));
 }

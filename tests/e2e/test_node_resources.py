@@ -54,6 +54,25 @@ def test_local_nodes_share_the_machine(tmp_path, shares, cpus):
     assert f"--system-reserved=cpu={os.cpu_count() * cpus}m,memory={memory_kib() * (shares - 1) // shares}Ki" in arguments
 
 
+def test_swap_is_told_and_given_by_version_2_alone(own_cluster):
+    swap = next(int(line.split()[1]) << 10 for line in open("/proc/meminfo") if line.startswith("SwapTotal"))
+    own_cluster.start()
+    node = lambda path="": own_cluster.kubectl("get", "--raw", f"/api/v1/nodes/node-1{path}")
+    info = wait_for("the node to tell of itself", lambda: json.loads(node())["status"].get("nodeInfo"))
+    assert info.get("swap") == ({"capacity": swap} if swap else None)
+    told = json.loads(node("/proxy/stats/summary"))["node"]["swap"]
+    assert told["swapUsageBytes"] + told["swapAvailableBytes"] == swap
+    assert "# TYPE node_swap_usage_bytes gauge\nnode_swap_usage_bytes " in node("/proxy/metrics/resource")
+    own_cluster.stop()
+    if pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        return  # tests/vm/swap.py
+    own_cluster.flags["swap-behavior"] = "LimitedSwap"
+    size = own_cluster.log_path.stat().st_size
+    own_cluster.start(wait=False)
+    assert own_cluster.server.wait(30) != 0
+    assert "--swap-behavior=LimitedSwap needs control groups of version 2" in own_cluster.log_path.read_text()[size:]
+
+
 def cpu_list(text):
     """"0-2,5" → [0, 1, 2, 5]."""
     ends = [part.split("-") for part in text.strip().split(",") if part]

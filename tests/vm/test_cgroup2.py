@@ -52,8 +52,9 @@ def test_unit_tests_pass_on_version_2(output, program):
 
 
 @pytest.mark.skipif(not os.environ.get("ESTIBA_TEST_QEMU"), reason="an emulated machine takes a minute or more: ESTIBA_TEST_QEMU=1 runs it")
-def test_pods_get_their_limits_on_version_2():
-    done = subprocess.run([HERE / "run", "--kind", "qemu", "--timeout", "120", "python3", HERE / "limits.py"], capture_output=True, text=True, timeout=200, cwd=ROOT)
+@pytest.mark.parametrize("script", ("limits.py", "swap.py"))
+def test_pods_get_their_limits_on_version_2(script):
+    done = subprocess.run([HERE / "run", "--kind", "qemu", "--timeout", "240", "python3", HERE / script], capture_output=True, text=True, timeout=320, cwd=ROOT)
     if "cannot be had" in done.stderr:
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr
