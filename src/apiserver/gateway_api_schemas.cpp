@@ -49,6 +49,7 @@ shared:
     required: [name]
     x-kubernetes-validations:
       - {rule: "self.group == '' && self.kind == 'Service' ? has(self.port) : true", message: Must have port for Service reference}
+  - &streamBackends {type: array, minItems: 1, maxItems: 16, x-kubernetes-list-type: atomic, items: {<<: *weightedBackend, properties: *weightedProperties}}
   - &headerName {type: string, minLength: 1, maxLength: 256, pattern: '^[A-Za-z0-9!#$%&''*+\-.^_\x60|~]+$'}
   - &headers
     type: array
@@ -417,12 +418,7 @@ spec:
         required: [backendRefs]
         properties:
           name: *section
-          backendRefs:
-            type: array
-            minItems: 1
-            maxItems: 16
-            x-kubernetes-list-type: atomic
-            items: {<<: *weightedBackend, properties: *weightedProperties}
+          backendRefs: *streamBackends
 status: *routeStatus
 )yaml";
 
@@ -442,12 +438,7 @@ spec:
         type: object
         properties:
           name: *section
-          backendRefs:
-            type: array
-            minItems: 1
-            maxItems: 16
-            x-kubernetes-list-type: atomic
-            items: {<<: *weightedBackend, properties: *weightedProperties}
+          backendRefs: *streamBackends
 status: *routeStatus
 )yaml";
 
