@@ -40,6 +40,7 @@ static constexpr ControllerEntry table[] = {
     {"ephemeral-volume", make_ephemeral_volume_controller},
     {"resource-claim", make_resource_claim_controller},
     {"device-taint-eviction", make_device_taint_eviction},
+    {"storage-version-migrator", make_storage_version_migration},
     {"local-provisioner", make_local_provisioner},
     {"horizontal-pod-autoscaler", make_autoscaler},
     {"service-cidr", make_service_cidr_controller},

@@ -45,6 +45,7 @@ std::unique_ptr<Controller> make_attributes_class_protection(Context& context);
 std::unique_ptr<Controller> make_ephemeral_volume_controller(Context& context);
 std::unique_ptr<Controller> make_resource_claim_controller(Context& context);
 std::unique_ptr<Controller> make_device_taint_eviction(Context& context);
+std::unique_ptr<Controller> make_storage_version_migration(Context& context);
 std::unique_ptr<Controller> make_local_provisioner(Context& context);
 std::unique_ptr<Controller> make_autoscaler(Context& context);
 std::unique_ptr<Controller> make_service_cidr_controller(Context& context);

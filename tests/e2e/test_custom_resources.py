@@ -261,6 +261,27 @@ def test_a_webhook_converts_between_versions(plane, api, group, ns, tmp_path):
     wait_for("the definition to go", lambda: api.get(f"{CRDS}/crontabs.{group}").status == 404)
 
 
+def test_a_migration_frees_an_old_version(api, group, ns):
+    migrations, name = "/apis/storagemigration.k8s.io/v1beta1/storageversionmigrations", f"crontabs.{group}"
+    assert api("POST", CRDS, definition(group, version("v1", True), version("v2", False))).status == 201
+    assert api("POST", f"/apis/{group}/v1/namespaces/{ns}/crontabs", cron_tab(group)).status == 201
+    assert api.patch(f"{CRDS}/{name}", {"spec": {"versions": [version("v1", False), version("v2", True)]}}).status == 200
+    only = {"spec": {"versions": [version("v2", True)]}}
+    assert api.patch(f"{CRDS}/{name}", only).status == 422, "objects may be stored in it"
+    migration = {"apiVersion": "storagemigration.k8s.io/v1beta1", "kind": "StorageVersionMigration", "metadata": {"name": name},
+                 "spec": {"resource": {"group": group, "resource": "crontabs"}}}
+    assert api("POST", migrations, migration).status == 201
+
+    def conditions():
+        return {each["type"]: each["status"] for each in api.get(f"{migrations}/{name}").body.get("status", {}).get("conditions", [])}
+
+    wait_for("the migration", lambda: conditions() == {"Running": "False", "Succeeded": "True"}, seconds=60)
+    assert api.get(f"{CRDS}/{name}").body["status"]["storedVersions"] == ["v2"]
+    assert api.patch(f"{CRDS}/{name}", only).status == 200
+    assert api.get(f"/apis/{group}/v2/namespaces/{ns}/crontabs/tab").body["spec"]["cronSpec"] == "* * * * */5"
+    assert api("DELETE", f"{migrations}/{name}").status == 200
+
+
 def test_fields_are_selected_in_the_version_that_is_asked_for(plane, api, group, ns, tmp_path):
     spec = lambda **properties: {"type": "object", "properties": {"spec": {"type": "object", "properties": properties}}}
     v1, v2 = spec(host={"type": "string"}), spec(hosts={"type": "array", "items": {"type": "string"}})
