@@ -123,6 +123,18 @@ bool selects_own(const Attributes& asked, std::string_view node) {
   return std::any_of(wanted.begin(), wanted.end(), [&](std::string_view part) { return part == own || part == exactly; });
 }
 
+/// Those of the node's own devices, which a driver may publish by the node's identity and which go with a driver
+/// (plugin/pkg/auth/authorizer/ node, authorizeResourceSlice). What a new one says is NodeRestriction's to look at.
+bool may_slices(const Cluster& cluster, std::string_view node, const Attributes& asked) {
+  if (!asked.subresource.empty()) return false;
+  if (asked.verb == "create") return true;
+  if (asked.verb == "list" || asked.verb == "watch" || asked.verb == "deletecollection") return selects_own(asked, node);
+  if (asked.verb != "get" && asked.verb != "update" && asked.verb != "patch" && asked.verb != "delete") return false;
+  auto slice = cluster.find("resource.k8s.io", "resourceslices", {}, asked.name);
+  auto doc = slice ? json::Document::parse(slice->object->json()) : std::unexpected(slice.error());
+  return doc && doc->root().string_at("spec", "nodeName") == node;
+}
+
 std::optional<bool> may_core(const Cluster& cluster, std::string_view node, const Attributes& asked) {
   const std::string& resource = asked.resource;
   const auto pods = [&](auto uses_it) { return !asked.ns.empty() && !asked.name.empty() && any_pod(cluster, node, asked.ns, uses_it); };
@@ -196,6 +208,7 @@ std::optional<bool> node_may(const Cluster& cluster, std::string_view node, cons
   if (asked.group == "resource.k8s.io" && asked.resource == "resourceclaims")
     return asked.verb == "get" && asked.subresource.empty() && !asked.name.empty() &&
            any_pod(cluster, node, asked.ns, [&](const model::ObjectRef& pod) { return uses_resource_claim(pod, asked.name); });
+  if (asked.group == "resource.k8s.io" && asked.resource == "resourceslices") return may_slices(cluster, node, asked);
   return std::nullopt;
 }
 

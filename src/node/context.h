@@ -21,6 +21,7 @@
 namespace estiba::node {
 
 class CsiVolumes;
+class DeviceClaims;
 class Devices;
 class Placement;
 
@@ -64,6 +65,7 @@ struct Context {
   UserIds* user_ids = nullptr;        ///< null: there are no user namespaces
   Devices* devices = nullptr;         ///< null: device plugins are not served
   CsiVolumes* csi = nullptr;          ///< null: drivers of storage are not served
+  DeviceClaims* claims = nullptr;     ///< null: drivers of claimed devices are not served
   Placement* placement = nullptr;     ///< null: nobody has CPUs to himself, and where devices are does not matter
   std::function<void()> room_made{};  ///< called when a pod has ended, or needs less than it did; null: nobody waits for room
 };

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "node/csi/volumes.h"
 #include "node/devices/devices.h"
+#include "node/dra/device_claims.h"
 #include "node/placement/placement.h"
 #include "node/placement/shared_cpus.h"
 #include "node/resources.h"
@@ -17,9 +18,21 @@ Node::Node(Options options, Executor& loop, client::Client& client, engine::Engi
     : informers_(client),
       events_(client, loop, "kubelet", options.node_name),
       user_ids_(options.data_dir, options.user_ids_per_pod),
-      context_{
-          std::move(options),     loop, client, informers_, engine, network, pool, events_, &probes_, &user_ids_, nullptr, nullptr, nullptr,
-          [this] { room_made(); }},
+      context_{std::move(options),
+               loop,
+               client,
+               informers_,
+               engine,
+               network,
+               pool,
+               events_,
+               &probes_,
+               &user_ids_,
+               nullptr,
+               nullptr,
+               nullptr,
+               nullptr,
+               [this] { room_made(); }},
       csi_(context_.options.kubelet_dir.empty() ? nullptr : new CsiVolumes(context_)),
       registration_(context_),
       static_pods_(
@@ -57,6 +70,22 @@ Node::~Node() { *alive_ = false; }
 void Node::use(Devices& devices) {
   context_.devices = &devices;
   devices.on_change([this] { registration_.changed(); });
+}
+
+void Node::use(DeviceClaims& claims) {
+  context_.claims = &claims;
+  claims.on_living([this]() -> std::optional<std::set<std::string>> {
+    if (!running_) return std::nullopt;
+    std::set<std::string> living;
+    for (const auto& [uid, worker] : workers_) living.insert(uid);
+    return living;
+  });
+  claims.on_driver([this] {
+    for (auto& [uid, worker] : workers_) worker->claims_driver_here();
+  });
+  claims.on_health([this](const std::string& uid) {
+    if (const auto found = workers_.find(uid); found != workers_.end()) found->second->devices_changed();
+  });
 }
 
 void Node::use(Placement& placement) {
@@ -217,9 +246,10 @@ Task<void> Node::wait_known(Duration limit) {
 }
 
 PodWorker* Node::find(std::string_view ns, std::string_view name) {
+  // One that the API has let go of at once may still be ending when another has its name.
   PodWorker* best = nullptr;
   for (auto& [uid, worker] : workers_)
-    if (worker->pod().meta().name == name && worker->pod().meta().ns == ns && (!best || !worker->finished())) best = worker.get();
+    if (worker->pod().meta().name == name && worker->pod().meta().ns == ns && (!best || !worker->ending())) best = worker.get();
   return best;
 }
 

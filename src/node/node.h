@@ -33,6 +33,8 @@ class Node {
 
   /// Device plugins' devices, which outlive the node; before start().
   void use(Devices& devices);
+  /// Devices of claims, the same.
+  void use(DeviceClaims& claims);
   /// Where containers run, which outlives the node; before start().
   void use(Placement& placement);
 

@@ -229,6 +229,7 @@ Task<Result<engine::ContainerSpec>> PodWorker::container_spec(PodContainer& c) {
     if (auto added = co_await context_.devices->add_to(*made, uid_, c.name); !added)
       co_return std::unexpected(config_error(std::move(added.error())));
   }
+  if (auto added = add_claimed(*made, c.name); !added) co_return std::unexpected(config_error(std::move(added.error())));
   if (context_.placement) context_.placement->limit(made->resources, uid_, c.name);
   if (c.kind == Kind::ephemeral) made->join.pid = CO_TRY(processes_of_target(c));
   co_return made;

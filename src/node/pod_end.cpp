@@ -60,6 +60,7 @@ Task<bool> PodWorker::clean_up() {
     co_return false;
   }
   sandbox_ready_ = false;
+  if (!co_await release_claims()) co_return false;
   if (auto detached = co_await context_.network.detach(uid_); !detached) {
     report("network", detached.error());
     co_return false;
@@ -100,6 +101,7 @@ Task<void> PodWorker::end() {
 Task<void> PodWorker::rest() {
   co_await stop_all();
   stopping_ = false;
+  if (!co_await release_claims()) co_return;  // its end is told then
   if (auto stopped = co_await context_.engine.stop_sandbox(uid_, 0s); !stopped)
     log::warn("node", "sandbox not stopped", {{"pod", client::key_of(pod_)}, {"error", stopped.error()}});
   sandbox_ready_ = false;

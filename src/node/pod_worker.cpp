@@ -286,7 +286,11 @@ PodFacts PodWorker::facts() const {
 }
 
 PodStatus PodWorker::status() const {
-  if (!mirror_) return compute_status(spec(), facts(), context_.loop.wall_now());
+  if (!mirror_) {
+    PodStatus out = compute_status(spec(), facts(), context_.loop.wall_now());
+    tell_of_claims(out);
+    return out;
+  }
   // What others have said of it is in the mirror; how it goes, only we know.
   Pod shown = spec();
   shown.status = mirror_.as<Pod>().status;
@@ -370,7 +374,7 @@ Task<void> PodWorker::sync() {
     co_return;
   }
   if (co_await check_deadline()) co_return;
-  if (!has_what_it_claims() || !co_await ensure_volumes()) co_return;
+  if (!co_await ensure_claims() || ending() || !co_await ensure_volumes()) co_return;
   if (ending() || !co_await ensure_sandbox()) co_return;
   if (ending()) co_return;  // deleted meanwhile: nothing is started only to be stopped
   co_await sync_resources();
@@ -526,18 +530,6 @@ Task<Result<void>> PodWorker::check_runtime_class(std::string name) {
   if (handler == "estiba-oci" || handler == "runc") co_return {};
   co_return fail(Code::unsupported, "spec.runtimeClassName " + quoted(name) + ": no runtime for handler " + quoted(handler) +
                                         " is configured; this node has \"estiba-oci\", also as \"runc\"");
-}
-
-// Devices by claims need drivers, of which this node has none: such a pod waits, and says for what.
-bool PodWorker::has_what_it_claims() {
-  if (spec().spec.resourceClaims.empty()) return true;
-  for (auto& c : containers_) {
-    c->waiting_reason = "FailedPrepareDynamicResources";
-    c->waiting_message = "spec.resourceClaims: this node has no drivers that give devices to claims";
-  }
-  if (!std::exchange(told_of_claims_, true))
-    event(client::EventType::warning, containers_[0]->waiting_reason, containers_[0]->waiting_message);
-  return false;
 }
 
 }  // namespace estiba::node

@@ -62,6 +62,10 @@ class PodWorker {
   /// Whether nothing of an evicted pod is there any more but its status and logs.
   bool cleared() const { return content_dropped_ || finished_; }
   void engine_event(const engine::Event& event);
+  /// The health of a device of its claims is another.
+  void devices_changed() { status_changed(); }
+  /// A driver of claims' devices can be asked now.
+  void claims_driver_here();
 
   const model::ObjectRef& pod() const { return pod_; }
   const std::string& uid() const { return uid_; }
@@ -127,7 +131,6 @@ class PodWorker {
   Task<bool> ensure_sandbox();
   Task<Result<void>> make_sandbox();
   Task<Result<void>> check_runtime_class(std::string name);
-  bool has_what_it_claims();
   Task<Result<UserIds::Range>> take_user_ids();
   Task<bool> check_deadline();
   PodFacts facts() const;
@@ -188,6 +191,14 @@ class PodWorker {
   Task<void> kill_container(PodContainer& c, Duration grace);
   void take_exit_message(const engine::ContainerStatus& exited);
 
+  // pod_claims.cpp
+  Task<bool> ensure_claims();
+  Task<bool> release_claims();
+  bool wait_for_claims();
+  void claims_failed();
+  void tell_of_claims(model::core_v1::PodStatus& status) const;
+  Result<void> add_claimed(engine::ContainerSpec& made, const std::string& container) const;
+
   // pod_evict.cpp
   std::optional<engine::ContainerStatus> status_of(const std::string& id) const;
   void remember_ended();
@@ -219,9 +230,8 @@ class PodWorker {
   // A container that is replaced by one of another image, and whether that is still under way: the status waits a moment for the new one.
   const PodContainer* replaced_ = nullptr;
   bool exchanging_ = false;
-  bool told_of_claims_ = false;
   bool held_ = false, gone_ = false, finished_ = false, rested_ = false, stopping_ = false;
-  bool volumes_ready_ = false, volumes_stale_ = true, sandbox_ready_ = false;
+  bool claims_ready_ = false, volumes_ready_ = false, volumes_stale_ = true, sandbox_ready_ = false;
   std::string failed_reason_, failed_message_, disruption_;
   std::optional<Duration> evict_grace_;
   bool content_dropped_ = false;
@@ -231,6 +241,8 @@ class PodWorker {
   WallTime start_time_{};
   bool restarting_all_ = false, all_restarts_counted_ = false;
   Backoff all_restarts_;
+  Duration claims_wait_{};  // between tries
+  Instant claims_next_{};
   Backoff volume_backoff_, sandbox_backoff_, end_backoff_, resize_backoff_;
   // Resources: what the pod as a whole has and will have; what is granted counts on the node.
   model::core_v1::ResourceRequirements pod_given_, pod_granted_, shown_resources_;

@@ -10,6 +10,7 @@
 #include "node/api.h"
 #include "node/csi/volumes.h"
 #include "node/devices/devices.h"
+#include "node/dra/device_claims.h"
 #include "node/node.h"
 #include "node/plugins/registry.h"
 #include "node/pod_resources_api.h"
@@ -32,6 +33,7 @@ struct NodeRunner::State {
   std::unique_ptr<ingress::Ingress> ingress;
   std::unique_ptr<node::Placement> placement;
   std::unique_ptr<node::Devices> devices;
+  std::unique_ptr<node::DeviceClaims> claims;
   std::unique_ptr<node::PodResourcesApi> pod_resources;
   std::unique_ptr<node::Node> node;
   std::unique_ptr<node::PluginRegistry> plugins;
@@ -50,6 +52,7 @@ struct NodeRunner::State {
   node::Options node_options() const;
   Result<void> start_placement();
   void start_devices();
+  void load_claims();
   void start_pod_resources();
   void start_plugins();
   Task<Result<void>> start_docker();
@@ -119,6 +122,7 @@ Task<Result<void>> NodeRunner::start() {
   s.node = std::make_unique<node::Node>(s.node_options(), s.loop, *s.client, *s.engine, *s.network, s.pool);
   CO_TRY(s.start_placement());
   s.start_devices();
+  s.load_claims();
   s.node->on_address([state = &s] {
     if (state->on_address) state->on_address(join(state->node->context().options.node_ips, ","));
   });
@@ -159,12 +163,23 @@ void NodeRunner::State::start_devices() {
     log::warn("node", "device plugins are not served", {{"flag", "--device-plugin-dir"}, {"error", started.error()}});
 }
 
+// Before the node looks at any pod: those of an earlier run have devices that they are to keep, or to give back.
+void NodeRunner::State::load_claims() {
+  if (settings.kubelet_dir.empty()) return;
+  claims = std::make_unique<node::DeviceClaims>(settings.data_dir + "/claims.json", settings.node_name, *client, loop);
+  node->use(*claims);
+  if (auto loaded = claims->load(); !loaded)
+    log::warn("node", "which devices pods have by claims is not known any more", {{"error", loaded.error()}});
+}
+
 // Nor does it need drivers.
 void NodeRunner::State::start_plugins() {
   if (settings.kubelet_dir.empty()) return;
   plugins = std::make_unique<node::PluginRegistry>(settings.kubelet_dir + "/plugins_registry", pool);
   if (devices) plugins->serve(node::device_plugin_type, devices->registry_handler());
   if (node->csi()) plugins->serve(node::csi_plugin_type, node->csi()->drivers().registry_handler());
+  claims->start();
+  plugins->serve(node::dra_plugin_type, claims->registry_handler());
   if (auto started = plugins->start(); !started)
     log::warn("node", "plugins are not served", {{"flag", "--kubelet-dir"}, {"error", started.error()}});
 }
@@ -209,8 +224,10 @@ Task<void> NodeRunner::stop() {
   if (s.pod_resources) co_await s.pod_resources->stop();
   s.pod_resources.reset();
   s.plugins.reset();
+  if (s.claims) s.claims->stop();
   if (s.devices) co_await s.devices->stop();
   s.node.reset();
+  s.claims.reset();
   s.devices.reset();
   s.placement.reset();
   if (s.network)

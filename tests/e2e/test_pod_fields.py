@@ -405,8 +405,7 @@ def test_what_a_node_cannot_honour_is_named(cluster):
         told = condition(cluster.wait_running("labelled"), "estiba.dev/FieldsNotHonoured")
         assert told["status"] == "True" and told["message"] == "spec.containers[0].securityContext.seLinuxOptions: this node does not use SELinux"
         assert events(cluster, "labelled")["FieldsNotHonoured"] == told["message"]
-        waits = main(cluster.wait_pod("claiming", lambda p: main(p)["state"].get("waiting", {}).get("message"), "waiting"))["state"]["waiting"]
-        assert waits["reason"] == "FailedPrepareDynamicResources" and waits["message"].startswith("spec.resourceClaims: ")
+        wait_for("the event", lambda: "Failed to prepare dynamic resources: " in events(cluster, "claiming").get("FailedPrepareDynamicResources", ""))
         wait_for("the event", lambda: 'no runtime for handler "gvisor" is configured' in events(cluster, "elsewhere").get("FailedCreatePodSandBox", ""))
         wait_for("the event", lambda: "nfs: this node knows" in events(cluster, "shared").get("FailedMount", ""))
     finally:

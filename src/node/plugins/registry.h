@@ -26,7 +26,7 @@ struct RegisteredPlugin {
   std::string socket;  ///< by which it has registered
 };
 
-inline constexpr std::string_view csi_plugin_type = "CSIPlugin", device_plugin_type = "DevicePlugin";
+inline constexpr std::string_view csi_plugin_type = "CSIPlugin", dra_plugin_type = "DRAPlugin", device_plugin_type = "DevicePlugin";
 
 class PluginRegistry {
  public:
