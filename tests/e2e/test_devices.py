@@ -1,6 +1,7 @@
 """Devices by claims: from a driver's ResourceSlice through the scheduler to a container, and back (Dynamic Resource Allocation)."""
 import json
 import pathlib
+import time
 
 import pytest
 
@@ -141,6 +142,43 @@ def test_prepared_devices_outlive_the_server(host, drivers):
     assert inside(host, "p", "echo $GPU_R0") == "gpu-0"
     host.k("delete", "pod", "p", "--wait=true")
     assert driver.asked == [("prepare", "c"), ("unprepare", "c")], driver.asked
+
+
+def test_a_pod_that_ends_while_no_server_runs_gives_its_devices_back_first(host, drivers):
+    driver = drivers("eight.example.com", ["gpu-0"])
+    gate = host.dir / "gate"
+    gate.mkdir()
+    ends = using("p", {"resourceClaimName": "c"}, command=("sh", "-c", "until test -e /gate/open; do sleep 0.05; done"))
+    ends["spec"]["restartPolicy"] = "Never"
+    ends["spec"]["volumes"] = [{"name": "gate", "hostPath": {"path": str(gate)}}]
+    ends["spec"]["containers"][0]["volumeMounts"] = [{"name": "gate", "mountPath": "/gate"}]
+    host.apply(claim("c", {}), ends)
+    host.wait_running("p")
+    host.kill9()
+    (gate / "open").touch()
+    time.sleep(0.5)  # the container ends meanwhile; should it take longer, it ends a little later
+    host.start()
+    wait_for("the pod to end", lambda: status(host, "p")["phase"] == "Succeeded", 60)
+    assert driver.asked == [("prepare", "c"), ("unprepare", "c")], driver.asked
+
+
+def test_a_pod_whose_driver_has_gone_may_go(host, drivers):
+    driver = drivers("nine.example.com", ["gpu-0"])
+    host.apply(claim("c", {}))
+    driver.refuses = "not yet"
+    host.apply(using("p", {"resourceClaimName": "c"}))
+    wait_for("the node to ask", lambda: driver.asked)
+    driver.registration.close()  # not registered any more: for the next pod, nobody is asked
+    def missed(name):
+        return "DRA driver nine.example.com is not registered" in host.k("get", "events", f"--field-selector=involvedObject.name={name}", "-o", "jsonpath={.items[*].message}")
+    wait_for("the node to know", lambda: missed("p"), 60)
+    host.apply(using("q", {"resourceClaimName": "c"}))
+    wait_for("the event", lambda: missed("q"), 60)
+    host.k("delete", "pod", "q", "--wait=true", "--timeout=60s")
+    driver.refuses = ""
+    driver.close()
+    driver.open()
+    host.wait_running("p")
 
 
 def test_health_of_devices_is_told(host, drivers):

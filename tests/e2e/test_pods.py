@@ -50,6 +50,23 @@ def test_volumes_hold_and_follow_their_sources(cluster):
     wait_for("the new label", lambda: 'colour="red"' in sh("cat /d/labels"), 20)
 
 
+def test_exec_and_logs_reach_the_pod_that_has_the_name_now(cluster):
+    names = [f"twin-{i}" for i in range(4)]
+
+    def twins(which):
+        cluster.apply(*[pod(name, "sh", "-c", "echo $WHICH; trap '' TERM; while :; do sleep 0.2; done", env=[{"name": "WHICH", "value": which}], terminationGracePeriodSeconds=8)
+                        for name in names])
+        for name in names:
+            cluster.wait_running(name)
+    twins("first")
+    cluster.k("delete", "pod", *names, "--grace-period=0", "--force")  # the API lets go of them at once; they do not listen to TERM
+    twins("second")
+    for name in names:
+        assert cluster.k("exec", name, "--", "sh", "-c", "echo $WHICH").strip() == "second"
+        wait_for("its log", lambda: logs(cluster, name).strip() == "second")
+    cluster.k("delete", "pod", *names, "--grace-period=0", "--force")
+
+
 def test_images_are_volumes(cluster):
     cluster.apply(pod("box", "sleep", "1000", volumes=[{"name": "py", "image": {"reference": "estiba/python:test", "pullPolicy": "IfNotPresent"}}],
                       volumeMounts=[{"name": "py", "mountPath": "/py"}, {"name": "py", "mountPath": "/part", "subPath": "usr/bin"}]),

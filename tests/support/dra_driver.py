@@ -1,6 +1,6 @@
 """A DRA driver on a node: Debian's gRPC. It registers by a socket of its own, publishes a ResourceSlice, and says by CDI files what prepared devices are."""
 import json
-import queue
+import threading
 from concurrent import futures
 
 import grpc
@@ -32,12 +32,14 @@ class Driver:
     def __init__(self, host, name, devices, service="v1.DRAPlugin", health=True):
         self.host, self.name, self.folder = host, name, host.dir / f"{name}-plugin"
         self.folder.mkdir(exist_ok=True)
-        self.asked, self.refuses, self.service, self.health, self.states = [], "", service, health, queue.Queue()
+        self.asked, self.refuses, self.service, self.health = [], "", service, health
+        self.news, self.states, self.told, self.closed = threading.Condition(), {}, 0, False
         self.open()
         assert self.registration.told.get(timeout=30) == ""
         self.publish(devices)  # then: the slices of drivers that are not there are deleted
 
     def open(self):
+        self.closed = False
         self.server = grpc.server(futures.ThreadPoolExecutor(8))
         unary = lambda method, request, reply: grpc.unary_unary_rpc_method_handler(method, MESSAGES[request].FromString, MESSAGES[reply].SerializeToString)
         methods = {"NodePrepareResources": unary(self.prepare, "ClaimsRequest", "PrepareResponse"), "NodeUnprepareResources": unary(self.unprepare, "ClaimsRequest", "UnprepareResponse")}
@@ -53,7 +55,9 @@ class Driver:
     def close(self):
         self.registration.close()
         (self.host.dir / "kubelet/plugins_registry" / f"{self.name}.sock").unlink(missing_ok=True)
-        self.states.put(None)
+        with self.news:
+            self.closed = True
+            self.news.notify_all()
         self.server.stop(0).wait()
 
     def publish(self, devices):
@@ -92,11 +96,18 @@ class Driver:
         return MESSAGES["UnprepareResponse"](claims=[{"key": claim.uid, "value": {"error": self.refuses}} for claim in request.claims])
 
     def tell(self, device, health, message=""):
-        self.states.put([{"device": {"pool_name": "node-1", "device_name": device}, "health": health, "health_check_timeout_seconds": 3600, "message": message}])
+        with self.news:
+            self.states[device] = {"device": {"pool_name": "node-1", "device_name": device}, "health": health, "health_check_timeout_seconds": 3600, "message": message}
+            self.told += 1
+            self.news.notify_all()
 
     def watch(self, request, context):
-        while True:
-            state = self.states.get()
-            if state is None:
-                return
-            yield MESSAGES["WatchResponse"](devices=state)
+        """All states, each time that one is another. A watcher whose node has gone ends by itself: there may be two for a while."""
+        told = 0
+        while context.is_active() and not self.closed:
+            with self.news:
+                self.news.wait_for(lambda: self.told != told or self.closed, 0.2)
+                if self.told == told:
+                    continue
+                told, states = self.told, list(self.states.values())
+            yield MESSAGES["WatchResponse"](devices=states)
