@@ -31,7 +31,8 @@ class Child {
     // Whatever the parent had open stays outside, also from /proc/self/fd of the program's first instruction on. What is opened from here
     // on is close-on-exec of itself.
     TRY(os::cloexec_from(3 + options_.preserve_fds));
-    if (plan_.network_later) TRY(make_network());
+    if (plan_.network_later) TRY_AS("net", os::unshare(CLONE_NEWNET));
+    if (plan_.group_later) TRY(await_group());
     TRY(os::Cgroup::enter(plan_.cgroup_tasks));
     plan_.cgroup_tasks.clear();
     if (options_.die_with_parent) TRY(os::set_parent_death_signal(SIGKILL));
@@ -57,8 +58,7 @@ class Child {
     return {};
   }
 
-  Result<void> make_network() {
-    TRY_AS("net", os::unshare(CLONE_NEWNET));
+  Result<void> await_group() {
     Message message = TRY(receive(plan_.control));
     if (message.kind != msg_group) return fail(Code::cancelled, "the runtime has gone away");
     plan_.cgroup_tasks = std::move(message.fds);

@@ -16,6 +16,7 @@
 #include "os/process.h"
 #include "runtime/decode.h"
 #include "runtime/hooks.h"
+#include "runtime/systemd_scope.h"
 
 namespace estiba::runtime {
 
@@ -42,6 +43,7 @@ Result<void> save(const std::string& root, const ContainerState& state) {
   document.set(node, "bundle", state.bundle);
   document.set(node, "created", state.created);
   document.set(node, "cgroup", state.cgroup);
+  if (!state.unit.empty()) document.set(node, "systemdUnit", state.unit);
   document.set(node, "owner", document.make_int(state.owner));
   return os::write_file_atomic(directory(root, state.id) + "/state.json", json::print(node), 0600, false);
 }
@@ -53,9 +55,11 @@ bool same_process_alive(const ContainerState& state) {
   return time && *time == state.pid_start_time && os::alive(state.pid);
 }
 
+os::CgroupResources resources_of(const Spec& spec) { return spec.linux_.resources.value_or(os::CgroupResources{}); }
+
 Result<void> make_cgroup(const os::Cgroup& group, const Spec& spec) {
   TRY(group.create());
-  auto applied = group.apply(with_usual_devices(spec.linux_.resources.value_or(os::CgroupResources{}), spec));
+  auto applied = group.apply(with_usual_devices(resources_of(spec), spec));
   if (!applied) {
     (void)group.remove();
     return std::unexpected(std::move(applied.error()).context("linux.resources"));
@@ -63,23 +67,40 @@ Result<void> make_cgroup(const os::Cgroup& group, const Spec& spec) {
   return {};
 }
 
+Result<void> stop_unit(const std::string& unit) { return TRY(Systemd::connect()).stop(unit); }
+
 // What create has made so far; undone unless it succeeds.
 struct Undo {
   std::string dir;
   std::optional<os::Cgroup> cgroup;
+  std::string unit;
   bool keep = false;
   ~Undo() {
     if (keep) return;
+    if (!unit.empty()) (void)stop_unit(unit);
     if (cgroup) (void)cgroup->remove();
     (void)os::remove_all(dir);
   }
 };
 
-Result<void> finish_create(const CreateOptions& options, Container& container, const std::optional<os::Cgroup>& cgroup) {
+// Has systemd make a scope with the process in it, and writes the rest into the files of its group.
+Result<void> make_scope(const ScopeName& name, const std::string& id, const Spec& spec, pid_t pid, Undo& undo) {
+  const os::CgroupResources resources = with_usual_devices(resources_of(spec), spec);
+  const auto properties = TRY(unit_properties(resources, TRY(os::cgroup_host())->mode));
+  TRY(TRY(Systemd::connect()).start_scope(name, "estiba-oci container " + id, pid, properties));
+  undo.unit = name.unit;
+  const os::Cgroup group = TRY(os::Cgroup::at(TRY(group_of_unit(pid, name.unit))));
+  undo.cgroup = group;
+  TRY(group.create());  // version 1: systemd has it in its own hierarchies alone
+  return within("linux.resources", group.apply(resources));
+}
+
+Result<void> finish_create(const CreateOptions& options, Container& container, const Undo& made) {
   container.state.pid = container.process.pid;
   container.state.pid_start_time = TRY(os::start_time(container.process.pid));
   container.state.created = now_text();
-  container.state.cgroup = cgroup ? cgroup->path() : "";
+  container.state.cgroup = made.cgroup ? made.cgroup->path() : "";
+  container.state.unit = made.unit;
   container.state.owner = getuid();
   TRY(save(options.root, container.state));
   if (!options.pid_file.empty()) TRY(os::write_file_atomic(options.pid_file, std::to_string(container.process.pid), 0644, false));
@@ -141,12 +162,15 @@ Result<Container> create(const CreateOptions& options) {
   container.state.id = options.id;
   container.state.bundle = options.bundle;
   std::optional<os::Cgroup> group;
-  if (!options.no_cgroup) group = TRY(os::Cgroup::at(cgroup_path_for(container.spec, options.id)));
+  std::optional<ScopeName> scope;
+  if (options.systemd_cgroup && !options.no_cgroup) scope = TRY(scope_name(container.spec.linux_.cgroups_path, options.id));
+  else if (!options.no_cgroup) group = TRY(os::Cgroup::at(cgroup_path_for(container.spec, options.id)));
   LaunchOptions launch_options{.id = options.id,
                                .bundle = options.bundle,
                                .spec = &container.spec,
                                .process = &container.spec.process,
                                .cgroup = group,
+                               .cgroup_by_pid = scope.has_value(),
                                .preserve_fds = options.preserve_fds,
                                .no_pivot = options.no_pivot};
   for (int i = 0; i < 3; i++) launch_options.stdio[i] = options.stdio[i];
@@ -160,14 +184,19 @@ Result<Container> create(const CreateOptions& options) {
     console = TRY(os::connect_unix(options.console_socket, SOCK_STREAM));
     launch_options.console_socket = console.get();
   }
-  container.process = TRY(launch(launch_options, [&]() -> Result<void> {
+  container.process = TRY(launch(launch_options, [&](std::optional<os::Cgroup>& its, pid_t pid) -> Result<void> {
     // Nobody reads it before there is a state.
     TRY(os::write_file(dir + "/config.json", text, O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-    if (group) TRY(make_cgroup(*group, container.spec));
-    undo.cgroup = group;
+    if (scope) {
+      TRY(make_scope(*scope, options.id, container.spec, pid, undo));
+      its = undo.cgroup;
+      return {};
+    }
+    if (its) TRY(make_cgroup(*its, container.spec));
+    undo.cgroup = its;
     return {};
   }));
-  if (auto done = finish_create(options, container, group); !done) {
+  if (auto done = finish_create(options, container, undo); !done) {
     (void)os::send_signal(container.process.pid, SIGKILL);
     (void)os::wait_child(container.process.pid);
     return std::unexpected(std::move(done.error()));
@@ -190,6 +219,7 @@ Result<ContainerState> load(const std::string& root, const std::string& id) {
   TRY(read(node, "bundle", "", state.bundle));
   TRY(read(node, "created", "", state.created));
   TRY(read(node, "cgroup", "", state.cgroup));
+  TRY(read(node, "systemdUnit", "", state.unit));
   TRY(read(node, "owner", "", state.owner));
   return state;
 }
@@ -267,10 +297,11 @@ Result<void> remove(const std::string& root, const std::string& id, bool force) 
   }
   if (!state.cgroup.empty()) {
     os::Cgroup group = TRY(os::Cgroup::at(state.cgroup));
-    if (group.exists()) {
-      TRY(group.kill_all());
-      TRY(group.remove());
-    }
+    if (group.exists()) TRY(group.kill_all());
+    // If systemd does not answer, the group goes all the same; the container stays, to be deleted again.
+    const auto stopped = state.unit.empty() ? Result<void>() : stop_unit(state.unit);
+    if (group.exists()) TRY(group.remove());
+    if (!stopped) return stopped;
     if (state.cgroup.starts_with(own_parent)) TRY(os::Cgroup::at(own_parent)).remove_if_empty();
   }
   auto spec = load_spec(root, id);
@@ -287,12 +318,32 @@ Result<os::Cgroup> group_of(const std::string& root, const std::string& id) {
   if (state.cgroup.empty()) return fail(Code::unsupported, "container " + id + " has no cgroup");
   return os::Cgroup::at(state.cgroup);
 }
+
+// For systemd quota and period come together; the one that is not given stays as it is.
+os::CgroupResources with_present_quota(os::CgroupResources resources, const os::Cgroup& group) {
+  if (resources.cpu_quota_us.has_value() == resources.cpu_period_us.has_value()) return resources;
+  std::string text = os::read_file(group.directory("cpu") + "/cpu.max").value_or("");
+  if (text.empty()) {
+    text = os::read_file(group.directory("cpu") + "/cpu.cfs_quota_us").value_or("-1") + " " +
+           os::read_file(group.directory("cpu") + "/cpu.cfs_period_us").value_or("");
+  }
+  auto [quota, period] = split_once(trim(text), ' ');
+  if (!resources.cpu_quota_us) resources.cpu_quota_us = parse_number<int64_t>(trim(quota)).value_or(-1);
+  else resources.cpu_period_us = parse_number<uint64_t>(trim(period.value_or("")));
+  return resources;
+}
 }  // namespace
 
 Result<void> pause(const std::string& root, const std::string& id) { return TRY(group_of(root, id)).freeze(); }
 Result<void> resume(const std::string& root, const std::string& id) { return TRY(group_of(root, id)).thaw(); }
 Result<void> update(const std::string& root, const std::string& id, const os::CgroupResources& resources) {
-  return TRY(group_of(root, id)).apply(resources);
+  const os::Cgroup group = TRY(group_of(root, id));
+  const std::string unit = TRY(load(root, id)).unit;
+  if (!unit.empty()) {
+    const auto properties = TRY(unit_properties(with_present_quota(resources, group), TRY(os::cgroup_host())->mode));
+    TRY(TRY(Systemd::connect()).set_properties(unit, properties));
+  }
+  return group.apply(resources);
 }
 
 Result<Launched> exec(const ExecRequest& request) {

@@ -20,8 +20,8 @@ struct ContainerState {
   uint64_t pid_start_time = 0;  ///< so that another process with the same number is not taken for it
   std::string created;          ///< RFC 3339
   std::string cgroup;           ///< "" without one
+  std::string unit;             ///< systemd's scope whose group that is; "" without
   uint32_t owner = 0;
-  bool systemd_cgroup = false;
 };
 
 struct CreateOptions {
@@ -31,7 +31,7 @@ struct CreateOptions {
   int preserve_fds = 0;
   bool no_pivot = false;
   bool no_cgroup = false;
-  bool systemd_cgroup = false;
+  bool systemd_cgroup = false;  ///< have systemd make the group
   /// Keep the control socket to start it from this process; otherwise `start` works from any.
   bool attached = false;
   int stdio[3] = {-1, -1, -1};
@@ -74,7 +74,7 @@ struct ExecRequest {
 /// A further process in a running container; it still waits for Launched::start().
 Result<Launched> exec(const ExecRequest& request);
 
-/// The group for a container: the config's path ("a:b:c" of systemd becomes "/a/b-c.scope"), else "/estiba-oci/<id>".
+/// The group for a container without systemd: the config's path ("a:b:c" becomes "/a/b-c.scope"), else "/estiba-oci/<id>".
 std::string cgroup_path_for(const Spec& spec, const std::string& id);
 /// Cgroup device rules as the container gets them: the config's, then the usual devices that every container has.
 os::CgroupResources with_usual_devices(os::CgroupResources resources, const Spec& spec);

@@ -207,7 +207,7 @@ std::optional<std::pair<uid_t, gid_t>> owner_outside(const Spec& spec, const Spe
 
 class Launch {
  public:
-  Launch(Plan& plan, UniqueFunction<Result<void>()> prepare) : plan_(plan), options_(plan.options), prepare_(std::move(prepare)) {}
+  Launch(Plan& plan, Prepare prepare) : plan_(plan), options_(plan.options), prepare_(std::move(prepare)) {}
 
   Result<Launched> run() {
     auto [ours, theirs] = TRY(os::make_socketpair(SOCK_SEQPACKET));
@@ -217,17 +217,20 @@ class Launch {
     bool foreign_user =
         (plan_.new_namespaces | plan_.join_kinds) & CLONE_NEWUSER || (!plan_.joins.empty() && plan_.joins[0].first == CLONE_NEWUSER);
     plan_.network_later = prepare_ && TRY(group_can_come_later());
-    if (prepare_ && !plan_.network_later) TRY(prepare_());
-    if (options_.cgroup && !plan_.network_later) plan_.cgroup_tasks = TRY(options_.cgroup->open_tasks());
-    if (options_.cgroup && !foreign_user) cgroup = TRY(options_.cgroup->open_for_clone());
-    TRY(hand_over());
+    plan_.group_later = plan_.network_later || options_.cgroup_by_pid;
+    if (!plan_.group_later) {
+      if (prepare_) TRY(prepare_(plan_.options.cgroup, 0));
+      if (options_.cgroup) plan_.cgroup_tasks = TRY(options_.cgroup->open_tasks());
+      if (options_.cgroup && !foreign_user) cgroup = TRY(options_.cgroup->open_for_clone());
+      TRY(hand_over());
+    }
     plan_.control = theirs.get();
     TRY(clone(cgroup.get()));
     theirs.reset();
     plan_.control = -1;
     plan_.outside = {};
-    auto done = plan_.network_later ? hand_group() : Result<void>();
-    if (done) done = converse(!cgroup && plan_.cgroup_tasks.empty());
+    auto done = plan_.group_later ? hand_group() : Result<void>();
+    if (done) done = converse(!cgroup && plan_.cgroup_tasks.empty() && !options_.cgroup_by_pid);
     if (!done) {
       abandon();
       return std::unexpected(std::move(done.error()));
@@ -268,7 +271,8 @@ class Launch {
   }
 
   Result<void> hand_group() {
-    TRY(prepare_());
+    TRY(prepare_(plan_.options.cgroup, out_.pid));
+    TRY(hand_over());
     if (options_.cgroup) plan_.cgroup_tasks = TRY(options_.cgroup->open_tasks());
     std::vector<int> files;
     for (const os::Fd& file : plan_.cgroup_tasks) files.push_back(file.get());
@@ -356,7 +360,7 @@ class Launch {
 
   Plan& plan_;
   const LaunchOptions& options_;
-  UniqueFunction<Result<void>()> prepare_;
+  Prepare prepare_;
   Launched out_;
 };
 
@@ -370,7 +374,7 @@ Result<void> Launched::start() {
   return {};  // closed by execve
 }
 
-Result<Launched> launch(const LaunchOptions& options, UniqueFunction<Result<void>()> prepare) {
+Result<Launched> launch(const LaunchOptions& options, Prepare prepare) {
   Plan plan = TRY(make_plan(options));
   return Launch(plan, std::move(prepare)).run();
 }

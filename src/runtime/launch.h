@@ -25,6 +25,7 @@ struct LaunchOptions {
   /// > 0: run inside the namespaces of this process instead of making a container.
   pid_t join = 0;
   std::optional<os::Cgroup> cgroup;
+  bool cgroup_by_pid = false;   ///< somebody else puts the process into its group: `prepare` is called with it made and waiting
   int stdio[3] = {-1, -1, -1};  ///< become 0, 1, 2; -1: what the caller has. Not with a terminal.
   int console_socket = -1;      ///< gets the terminal's master by SCM_RIGHTS; else it is in Launched::terminal
   int preserve_fds = 0;         ///< this many descriptors from 3 on stay open
@@ -43,10 +44,12 @@ struct Launched {
   Result<void> start();
 };
 
-/// Makes the process; what went wrong in it comes back as this call's error, and then nothing is left of it. `prepare`, if given, makes
-/// options.cgroup, and whatever else is to be there before the process runs: in version 1, whose many groups take as long as a network
-/// namespace does, while the process makes that.
-Result<Launched> launch(const LaunchOptions& options, UniqueFunction<Result<void>()> prepare = {});
+/// Makes options.cgroup, and whatever else is to be there before the process runs. `pid` is the process, or 0 while there is none.
+using Prepare = UniqueFunction<Result<void>(std::optional<os::Cgroup>& cgroup, pid_t pid)>;
+
+/// Makes the process; what went wrong in it comes back as this call's error, and then nothing is left of it. `prepare`, if given, runs
+/// before the process does: in version 1, whose many groups take as long as a network namespace does, while the process makes that.
+Result<Launched> launch(const LaunchOptions& options, Prepare prepare = {});
 
 /// Waits for the container's process behind `fifo` (made with LaunchOptions::exec_fifo) to go on to execve(2).
 Result<void> start_by_fifo(const std::string& fifo);

@@ -18,14 +18,15 @@ constexpr char msg_error = 'e';     // text: code, errno and message, separated 
 // Parent to child.
 constexpr char msg_go = 'g';  // id maps are written; the process is in its cgroup; hooks have run
 constexpr char msg_start = 's';
-constexpr char msg_group = 'c';  // the files of Plan::cgroup_tasks; first of all, with Plan::network_later
+constexpr char msg_group = 'c';  // the files of Plan::cgroup_tasks; first of all, with Plan::group_later
 
 struct Plan {
   LaunchOptions options;
   int new_namespaces = 0;  // CLONE_NEW* of what is made, without cgroup and time
   bool new_cgroup = false, new_time = false;
   std::vector<std::pair<int, os::Fd>> joins;  // CLONE_NEW* and the namespace; user first
-  bool network_later = false;                 // the process makes its network namespace itself, before it is told its group
+  bool group_later = false;                   // the process waits until it is told its group
+  bool network_later = false;                 // the process makes its network namespace itself, before that
   bool staged = false;                        // a process between joins before the clone
   std::optional<os::SeccompProgram> seccomp;
   os::Fd join_pidfd;

@@ -139,7 +139,7 @@ Result<int> cmd_features(const Globals&, const Arguments&) {
       R"("shared","silent","slave","strictatime","suid","sync","unbindable"],"linux":{"namespaces":["cgroup","ipc","mount","network","pid","time",)"
       R"("user","uts"],"capabilities":[)" +
       caps + R"(],"cgroup":{"v1":)" + (v1 ? "true" : "false") +
-      R"(,"v2":true,"systemd":false,"systemdUser":false},"seccomp":{"enabled":true,"actions":)"
+      R"(,"v2":true,"systemd":true,"systemdUser":false},"seccomp":{"enabled":true,"actions":)"
       R"(["SCMP_ACT_ALLOW","SCMP_ACT_ERRNO","SCMP_ACT_KILL","SCMP_ACT_KILL_PROCESS","SCMP_ACT_KILL_THREAD","SCMP_ACT_LOG","SCMP_ACT_TRACE",)"
       R"("SCMP_ACT_TRAP"],"operators":["SCMP_CMP_NE","SCMP_CMP_LT","SCMP_CMP_LE","SCMP_CMP_EQ","SCMP_CMP_GE","SCMP_CMP_GT","SCMP_CMP_MASKED_EQ"]},)"
       R"("apparmor":{"enabled":false},"selinux":{"enabled":false},"intelRdt":{"enabled":false},"mountExtensions":{"idmap":{"enabled":true}}}})";
