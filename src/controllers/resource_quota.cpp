@@ -1,5 +1,5 @@
 // Quotas' status: the limits that hold and what is used of them. Admission (apiserver/admission/resource_quota.cpp) adds
-// what is made; this controller counts anew when limits change, when something goes, and from time to time.
+// what is made; this controller counts anew when limits change, soon after that, when something goes, and from time to time.
 //
 // It counts by lists made for the purpose, after it has read the quota, and writes only if nobody has charged the quota
 // meanwhile.
@@ -24,6 +24,7 @@ namespace {
 
 constexpr client::Resource resource_quotas{"", "v1", "resourcequotas"};
 constexpr Duration resync = 5min;
+constexpr Duration under_way = 3s;  ///< longer than a write takes that was admitted before the limits held
 
 bool same_member(const json::Node& a, const json::Node& b, std::string_view key) {
   const json::Node *x = a.find(key), *y = b.find(key);
@@ -74,12 +75,12 @@ class ResourceQuotaController final : public Controller {
       if (found.error().code == Code::not_found) co_return {};
       co_return std::unexpected(std::move(found.error().context("count for quota " + key)));
     }
-    enqueue_after(key, resync);
     json::Document doc = CO_TRY(json::Document::parse(found->object->json()));
     const ResourceList hard = model::read_resources(doc.root().at("spec", "hard"));
+    const bool fresh = model::read_resources(doc.root().at("status", "hard")) != hard;
+    enqueue_after(key, fresh ? under_way : resync);
     const ResourceList used = CO_TRY(co_await count(ns, doc.root(), hard));
-    if (model::read_resources(doc.root().at("status", "hard")) == hard && model::read_resources(doc.root().at("status", "used")) == used)
-      co_return {};
+    if (!fresh && model::read_resources(doc.root().at("status", "used")) == used) co_return {};
     doc.set(doc.ensure_object(doc.root(), "metadata"), "resourceVersion", found->resource_version());
     json::Node& status = doc.make_object();
     doc.set(status, "hard", write_resources(doc, hard));

@@ -45,6 +45,15 @@ TEST_F(ResourceQuotaTest, what_is_there_is_counted_and_counted_again_when_it_goe
       R"({"hard":{"count/configmaps":"5","pods":"10","requests.cpu":"2"},"used":{"count/configmaps":"1","pods":"0","requests.cpu":"0"}})");
 }
 
+TEST_F(ResourceQuotaTest, what_was_under_way_when_the_limits_came_is_counted_soon) {
+  add_quota("q", R"({"hard":{"count/configmaps":"5"}})");
+  start({make_resource_quota_controller});
+  EXPECT_EQ(status("q"), R"({"hard":{"count/configmaps":"5"},"used":{"count/configmaps":"0"}})");
+  add_map("m");
+  executor.advance(3s);
+  EXPECT_EQ(status("q"), R"({"hard":{"count/configmaps":"5"},"used":{"count/configmaps":"1"}})");
+}
+
 TEST_F(ResourceQuotaTest, new_limits_and_scopes_count) {
   add_pod("short", R"(,"activeDeadlineSeconds":5)");
   add_pod("long");

@@ -47,9 +47,13 @@ def test_pods_are_placed_by_the_profile_that_they_name(tmp_path):
         full = api.get(f"/api/v1/namespaces/{ns}/pods/first").body["spec"]["nodeName"]
         assert [place(f"pack-{i}", "500m", schedulerName="pack") for i in range(3)] == [full] * 3, "the fullest of the pool"
         assert place("usual", "500m") != full, "the emptiest"
-        events = api.get(f"/api/v1/namespaces/{ns}/events").body["items"]
-        told = {e["involvedObject"]["name"]: e["source"].get("component") or e["reportingComponent"] for e in events if e["reason"] == "Scheduled"}
-        assert told["pack-0"] == "pack" and told["usual"] == "default-scheduler"
+
+        def told():
+            events = api.get(f"/api/v1/namespaces/{ns}/events").body["items"]
+            return {e["involvedObject"]["name"]: e["source"].get("component") or e["reportingComponent"] for e in events if e["reason"] == "Scheduled"}
+
+        support.wait_for("events of both", lambda: {"pack-0", "usual"} <= told().keys())
+        assert told()["pack-0"] == "pack" and told()["usual"] == "default-scheduler"
 
 
 def test_a_file_with_faults_ends_the_start(tmp_path):
