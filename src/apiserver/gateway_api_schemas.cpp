@@ -1,5 +1,6 @@
 #include "apiserver/gateway_api_schemas.h"
 
+#include "apiserver/schema_version.h"
 #include "base/strings.h"
 #include "model/json.h"
 #include "model/yaml.h"
@@ -498,9 +499,7 @@ static void merge_maps(json::Document& document, json::Node& node) {
 }
 
 std::string schema_version(const GatewayKind& kind) {
-  std::string all(shared);
-  for (std::string_view part : {kind.versions, kind.columns, kind.schema}) all.append(1, '\n').append(part);
-  return std::to_string(fnv1a32(all));
+  return version_of({shared, kind.versions, kind.columns, kind.short_names, kind.schema});
 }
 
 Result<std::string> definition_of(const GatewayKind& kind) {

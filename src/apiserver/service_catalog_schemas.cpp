@@ -1,6 +1,6 @@
 #include "apiserver/service_catalog_schemas.h"
 
-#include "base/strings.h"
+#include "apiserver/schema_version.h"
 #include "model/json.h"
 #include "model/yaml.h"
 
@@ -247,11 +247,7 @@ std::span<const ServiceCatalogKind> service_catalog_kinds() {
   return kinds;
 }
 
-std::string schema_version(const ServiceCatalogKind& kind) {
-  std::string all(shared);
-  for (std::string_view part : {kind.columns, kind.schema}) all.append(1, '\n').append(part);
-  return std::to_string(fnv1a32(all));
-}
+std::string schema_version(const ServiceCatalogKind& kind) { return version_of({shared, kind.columns, kind.schema}); }
 
 Result<std::string> definition_of(const ServiceCatalogKind& kind) {
   // A second "shared" of a kind stands beside the first.

@@ -313,11 +313,11 @@ Result<void> remove(const std::string& root, const std::string& id, bool force) 
 }
 
 namespace {
-Result<os::Cgroup> group_of(const std::string& root, const std::string& id) {
-  ContainerState state = TRY(load(root, id));
-  if (state.cgroup.empty()) return fail(Code::unsupported, "container " + id + " has no cgroup");
+Result<os::Cgroup> group_of(const ContainerState& state) {
+  if (state.cgroup.empty()) return fail(Code::unsupported, "container " + state.id + " has no cgroup");
   return os::Cgroup::at(state.cgroup);
 }
+Result<os::Cgroup> group_of(const std::string& root, const std::string& id) { return group_of(TRY(load(root, id))); }
 
 // For systemd quota and period come together; the one that is not given stays as it is.
 os::CgroupResources with_present_quota(os::CgroupResources resources, const os::Cgroup& group) {
@@ -337,11 +337,11 @@ os::CgroupResources with_present_quota(os::CgroupResources resources, const os::
 Result<void> pause(const std::string& root, const std::string& id) { return TRY(group_of(root, id)).freeze(); }
 Result<void> resume(const std::string& root, const std::string& id) { return TRY(group_of(root, id)).thaw(); }
 Result<void> update(const std::string& root, const std::string& id, const os::CgroupResources& resources) {
-  const os::Cgroup group = TRY(group_of(root, id));
-  const std::string unit = TRY(load(root, id)).unit;
-  if (!unit.empty()) {
+  const ContainerState state = TRY(load(root, id));
+  const os::Cgroup group = TRY(group_of(state));
+  if (!state.unit.empty()) {
     const auto properties = TRY(unit_properties(with_present_quota(resources, group), TRY(os::cgroup_host())->mode));
-    TRY(TRY(Systemd::connect()).set_properties(unit, properties));
+    TRY(TRY(Systemd::connect()).set_properties(state.unit, properties));
   }
   return group.apply(resources);
 }
